@@ -1,0 +1,81 @@
+//! The evidence lower bound (section 3), with its scale in one place.
+use super::Draw;
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use serde::{Deserialize, Serialize};
+
+/// How a minibatch stands for the data set.
+///
+/// The KL counts once for the whole data set, so an example carries `1/N` of it: not `1/B`, not one
+/// part a layer, and no mean over the weights. With `N = 50,000`, `B = 128`, a minibatch
+/// log-likelihood of −64 nats and a KL of 3,000 nats: `ELBO = (50,000/128)(−64) − 3,000 = −28,000`
+/// nats, and the loss is `64/128 + 3,000/50,000 = 0.56` nats an example: `−ELBO/N`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// `N`, the number of training examples.
+    pub data: usize,
+    /// `|B|`, how many of them are in this minibatch.
+    pub batch: usize,
+    /// `β`, the KL's weight: 1 but while annealing.
+    pub beta: f64,
+}
+
+/// The bound and its terms on a tape, means over the samples.
+#[derive(Clone, Copy)]
+pub struct Elbo<'t, T = f32> {
+    /// What is minimised, in nats an example: `−(1/|B|) Σ_B ln p(y|x,θ) + β KL / N`.
+    pub loss: Var<'t, T>,
+    /// The numbers, over the whole data set.
+    pub terms: Terms,
+}
+
+/// The bound and its terms in nats over the whole data set, averaged over the samples of `θ`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// `log_likelihood − kl`, whatever `β` was in training.
+    pub total: f64,
+    /// `(N/|B|) Σ_B ln p(y|x,θ)`.
+    pub log_likelihood: f64,
+    /// `ln p(θ)`.
+    pub log_prior: f64,
+    /// `ln q(θ)`.
+    pub log_q: f64,
+    /// `log_q − log_prior`; 0 for a point estimate.
+    pub kl: f64,
+}
+
+impl Terms {
+    /// The bound from its terms.
+    pub fn new(log_likelihood: f64, log_prior: f64, log_q: f64) -> Self {
+        let kl = log_q - log_prior;
+        Self { total: log_likelihood - kl, log_likelihood, log_prior, log_q, kl }
+    }
+}
+
+/// `ELBO = E_q[(N/|B|) Σ_B ln p(y|x,θ) + ln p(θ) − ln q(θ)]` by Monte Carlo over the samples drawn,
+/// from `ln p(θ) [S]` and `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
+///
+/// A draw without a density (a point estimate) has no KL.
+///
+/// # Panics
+/// Unless the shapes agree with each other and with `scale.batch`.
+pub fn elbo<'t, T: Scalar>(
+    draw: &Draw<'t, T>,
+    log_prior: Var<'t, T>,
+    log_likelihood: Var<'t, T>,
+    scale: Scale,
+) -> Elbo<'t, T> {
+    let (s, shape) = (draw.theta.shape()[0], log_likelihood.shape());
+    let fits = shape == [s, scale.batch] && log_prior.shape() == [s];
+    assert!(fits, "elbo: {s} samples, log-likelihoods {shape:?}, {scale:?}");
+    let n = scale.data as f64;
+    let per_example = log_likelihood.mean();
+    let log_lik = n * per_example.item().f64();
+    let Some(log_q) = draw.log_q else {
+        return Elbo { loss: -per_example, terms: Terms::new(log_lik, 0., 0.) };
+    };
+    let (log_q, log_prior) = (log_q.mean(), log_prior.mean());
+    let loss = (log_q - log_prior) * T::of(scale.beta / n) - per_example;
+    let terms = Terms::new(log_lik, log_prior.item().f64(), log_q.item().f64());
+    Elbo { loss, terms }
+}

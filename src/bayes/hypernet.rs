@@ -1,0 +1,89 @@
+//! `θ = h(ε)`, `ε ~ N(0, I)`: the Bayesian hypernetwork (section 3).
+use super::{Draw, Posterior};
+use crate::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
+use crate::nn::{Bound, Init, Params};
+use crate::scalar::Scalar;
+use crate::tape::{Owned, Tape};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+/// An invertible `h`, so that `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|` is known exactly.
+pub struct Hypernet<T> {
+    d: usize,
+    flow: Chain<T>,
+}
+
+/// The paper's RealNVP hypernet in numbers (section 2 of its appendix; authors' code).
+#[derive(Clone, Copy, Debug)]
+pub struct HypernetConfig {
+    /// `T`, the number of couplings. 0 leaves the elementwise layer: Bayes by Backprop.
+    pub couplings: usize,
+    /// Units of each coupling's hidden layer.
+    pub hidden: usize,
+    /// How a coupling keeps its scale positive.
+    pub stabiliser: Stabiliser,
+    /// Where the elementwise layer's `w` starts: `s = eʷ + 0.001`, so −7 starts narrow.
+    pub log_scale: f64,
+    /// Where its shift starts. 1 trains at once; 0 is the authors', who then rescale by data.
+    pub shift: f64,
+}
+
+impl Default for HypernetConfig {
+    fn default() -> Self {
+        let stabiliser = Stabiliser::default();
+        Self { couplings: 4, hidden: 200, stabiliser, log_scale: -7., shift: 1. }
+    }
+}
+
+impl<T: Scalar + 'static> Hypernet<T> {
+    /// A hypernet for `θ` of length `d` through any flow.
+    pub fn new(d: usize, flow: Chain<T>) -> Self {
+        Self { d, flow }
+    }
+
+    /// An elementwise layer, then `T` couplings with a fixed random permutation between them.
+    ///
+    /// # Panics
+    /// If `d < 2` and there are couplings.
+    pub fn realnvp(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        config: &HypernetConfig,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let around = |mean| Init::Normal { mean, std: 0.01 };
+        let (w, b) = (around(config.log_scale), around(config.shift));
+        let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
+        let mut flow = Chain(vec![Box::new(first) as Box<dyn Bijector<T>>]);
+        for t in 0..config.couplings {
+            if t > 0 {
+                flow.0.push(Box::new(Permutation::random(d, rng)));
+            }
+            let name = format!("{name}.coupling.{t}");
+            let (hidden, stabiliser) = (config.hidden, config.stabiliser);
+            flow.0.push(Box::new(Coupling::new(params, &name, d, hidden, stabiliser, rng)));
+        }
+        Self::new(d, flow)
+    }
+
+    /// `h`.
+    pub fn flow(&self) -> &Chain<T> {
+        &self.flow
+    }
+}
+
+impl<T: Scalar> Posterior<T> for Hypernet<T> {
+    fn draw<'t>(
+        &self,
+        p: &Bound<'t, T>,
+        tape: &'t Tape<T>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Draw<'t, T> {
+        let noise = || T::of(rng.sample(StandardNormal));
+        let eps = tape.constant(Owned::from_shape_simple_fn(&[samples, self.d][..], noise));
+        let (theta, log_det) = self.flow.forward(p, eps);
+        Draw { theta, log_q: Some(eps.standard_normal_log_prob() - log_det) }
+    }
+}

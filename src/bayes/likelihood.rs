@@ -1,0 +1,106 @@
+//! Likelihoods: what a network's outputs say about targets.
+use crate::nn::{Bound, ParamId};
+use crate::scalar::Scalar;
+use crate::tape::{Tensor, Var};
+use std::sync::Arc;
+
+/// The targets of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets<T = f32> {
+    /// Class indices `[B]`.
+    Classes(Vec<usize>),
+    /// Numbers `[B]`.
+    Values(Vec<T>),
+}
+
+impl<T> Targets<T> {
+    /// `B`.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(y) => y.len(),
+            Self::Values(y) => y.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The targets of some examples, in the order asked for.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    pub fn select(&self, examples: &[usize]) -> Self
+    where
+        T: Copy,
+    {
+        match self {
+            Self::Classes(y) => Self::Classes(examples.iter().map(|&i| y[i]).collect()),
+            Self::Values(y) => Self::Values(examples.iter().map(|&i| y[i]).collect()),
+        }
+    }
+}
+
+/// `p(y | x, θ)` given the network's outputs.
+#[derive(Clone, Copy, Debug)]
+pub enum Likelihood {
+    /// A softmax over logits. With `clip = ε`, the paper's: its probabilities are held within
+    /// `[ε, 1 − ε]` in the loss, which silences every example with `p(y) < ε`.
+    Categorical {
+        /// `ε`; `None` for the exact log-softmax, which needs no clipping.
+        clip: Option<f64>,
+    },
+    /// `N(y; f(x), 1/τ)` with `τ` fixed.
+    Gaussian {
+        /// `τ`.
+        precision: f64,
+    },
+    /// `N(y; f(x), 1/τ)` with `ln τ`, a parameter of shape `[1]`, learned.
+    LearnedGaussian(ParamId),
+}
+
+impl Likelihood {
+    /// `ln p(yᵦ | xᵦ, θₛ)` for `outputs [S, B, K]`, giving `[S, B]`.
+    ///
+    /// # Panics
+    /// If the targets are not of this likelihood's kind, or not `B`.
+    pub fn log_prob<'t, T: Scalar>(
+        self,
+        p: &Bound<'t, T>,
+        outputs: Var<'t, T>,
+        targets: &Targets<T>,
+    ) -> Var<'t, T> {
+        let gaussian = |log_precision: Var<'t, T>, y: &[T]| {
+            let shape = outputs.shape();
+            assert!(shape[1..] == [y.len(), 1], "outputs {shape:?} for {} values", y.len());
+            let y = Tensor::from_shape_vec(vec![y.len()], y.to_vec()).expect("one axis");
+            let y = outputs.tape().constant(y);
+            y.normal_log_prob(outputs.reshape(&shape[..2]), log_precision)
+        };
+        match (self, targets) {
+            (Self::Categorical { clip }, Targets::Classes(y)) => {
+                let labels: Arc<[usize]> = y.as_slice().into();
+                match clip {
+                    None => outputs.categorical_log_prob(labels),
+                    Some(epsilon) => outputs.clipped_categorical_log_prob(labels, T::of(epsilon)),
+                }
+            }
+            (Self::Gaussian { precision }, Targets::Values(y)) => {
+                let log = Tensor::from_elem(vec![1], T::of(precision.ln()));
+                gaussian(outputs.tape().constant(log), y)
+            }
+            (Self::LearnedGaussian(id), Targets::Values(y)) => gaussian(p[id], y),
+            (likelihood, _) => panic!("{likelihood:?} has no use for targets of the other kind"),
+        }
+    }
+
+    /// `τ`, if the outputs are means of a Gaussian.
+    pub fn precision<T: Scalar>(self, p: &Bound<'_, T>) -> Option<f64> {
+        match self {
+            Self::Categorical { .. } => None,
+            Self::Gaussian { precision } => Some(precision),
+            Self::LearnedGaussian(id) => Some(p[id].item().f64().exp()),
+        }
+    }
+}

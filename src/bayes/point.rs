@@ -1,0 +1,35 @@
+//! One value of `θ`, trained like any parameter: maximum likelihood.
+use super::{Draw, Posterior};
+use crate::nn::{Bound, Init, ParamId, Params};
+use crate::scalar::Scalar;
+use crate::tape::Tape;
+use rand::Rng;
+
+/// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
+#[derive(Clone, Debug)]
+pub struct Point(ParamId);
+
+impl Point {
+    /// `θ` of length `d`, starting at 1: plain weight normalisation.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        rng: &mut impl Rng,
+    ) -> Self {
+        Self(params.add(format!("{name}.theta"), Init::Constant(1.).sample(&[d], rng)))
+    }
+}
+
+impl<T: Scalar> Posterior<T> for Point {
+    fn draw<'t>(
+        &self,
+        p: &Bound<'t, T>,
+        _: &'t Tape<T>,
+        samples: usize,
+        _: &mut dyn Rng,
+    ) -> Draw<'t, T> {
+        let theta = p[self.0];
+        Draw { theta: theta.broadcast_to(&[samples, theta.shape()[0]]), log_q: None }
+    }
+}

@@ -1,0 +1,55 @@
+//! Priors over `θ`, independent over its entries.
+use crate::scalar::Scalar;
+use crate::tape::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+/// `p(θ) = Π p(θⱼ)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Prior {
+    /// `N(0, 1/λ)`.
+    Gaussian {
+        /// `λ`, a precision.
+        precision: f64,
+    },
+    /// `exp(−|θ|/b) / 2b`.
+    Laplace {
+        /// `b`.
+        scale: f64,
+    },
+    /// `π N(0, σ₁²) + (1 − π) N(0, σ₂²)` (Blundell et al. 2015).
+    ScaleMixture {
+        /// `π`, between 0 and 1.
+        weight: f64,
+        /// `[σ₁, σ₂]`.
+        stds: [f64; 2],
+    },
+}
+
+impl Default for Prior {
+    /// `N(0, 1)`.
+    fn default() -> Self {
+        Self::Gaussian { precision: 1. }
+    }
+}
+
+impl Prior {
+    /// `ln p(θ)` for `θ [S, D]`, giving `[S]`, constants included.
+    pub fn log_prob<'t, T: Scalar>(self, theta: Var<'t, T>) -> Var<'t, T> {
+        let normal = |std: f64| {
+            let number = |x: f64| theta.tape().constant(Tensor::from_elem(vec![1], T::of(x)));
+            theta.normal_log_prob(number(0.), number(-2. * std.ln()))
+        };
+        let each = match self {
+            Self::Gaussian { precision } => normal(precision.powf(-0.5)),
+            Self::Laplace { scale } => {
+                theta.abs().scale_shift(T::of(-1. / scale), T::of(-(2. * scale).ln()))
+            }
+            Self::ScaleMixture { weight, stds: [a, b] } => {
+                let (a, b) = (normal(a) + T::of(weight.ln()), normal(b) + T::of((-weight).ln_1p()));
+                Var::stack(&[a, b], 0).log_sum_exp(0)
+            }
+        };
+        each.sum_axis(1)
+    }
+}

@@ -1,0 +1,37 @@
+//! `bhn eval DIR`: test a trained network.
+use super::{Context, show};
+use crate::config::Method;
+use crate::evaluate::{BoundScores, TestScores, evaluate};
+use crate::run::Trained;
+use anyhow::Result;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What was typed.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The run folder
+    dir: PathBuf,
+    /// Posterior samples
+    #[arg(long, default_value_t = 100, value_name = "S")]
+    samples: usize,
+}
+
+#[derive(Serialize)]
+struct Scores {
+    test: TestScores,
+    elbo: BoundScores,
+}
+
+/// Load, test, print.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
+    let trained = Trained::load(&args.dir)?;
+    let data = trained.data(context.data_dir.as_deref())?;
+    let config = &trained.header.config;
+    let point = config.method == Method::Mle;
+    let samples = if point { 1 } else { args.samples };
+    let found = evaluate(&trained.model, &data, samples, config.seed);
+    let text = show::table(&show::results(&found.test, &found.elbo, point));
+    show::print(context, &Scores { test: found.test, elbo: found.elbo }, &text)
+}

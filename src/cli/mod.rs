@@ -1,0 +1,129 @@
+//! The command line: what was typed ([`Cli`]) and, in one file a command, what it means.
+//!
+//! Results go to standard output, everything else to standard error.
+mod data;
+mod eval;
+mod predict;
+mod sample;
+mod show;
+mod train;
+
+use anyhow::Result;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io;
+use std::panic;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Bayesian Hypernetworks (Krueger et al. 2017): networks that know what they do not know.
+///
+/// `bhn train` trains one on MNIST, which is inside this program, and prints where its report is.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Threads to use; results do not depend on it [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Say nothing on standard error but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Print results as JSON on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Where data sets are kept; MNIST needs none
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What every command needs to know.
+struct Context {
+    quiet: bool,
+    json: bool,
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network, test it and write its report
+    Train(Box<train::Args>),
+    /// Test a trained network: accuracy, NLL, Brier, ECE, the bound and its terms
+    Eval(eval::Args),
+    /// Predict your own images or table rows: probabilities, entropy, BALD
+    Predict(predict::Args),
+    /// Draw posterior samples of the scales, as safetensors
+    Sample(sample::Args),
+    /// List data sets, or check their files
+    Data(data::Args),
+    /// Print a completion script for your shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Run the command line of this process.
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("no message");
+        let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
+        eprintln!("internal error: {message}{}", place.unwrap_or_default());
+        eprintln!("This is a bug in bhn: please report it with the command that you typed.");
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    anyhow::ensure!(cli.threads != Some(0), "--threads: found 0, expected 1 or more.");
+    let threads = cli.threads.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let context = Context { quiet: cli.quiet, json: cli.json, data_dir: cli.data_dir };
+    pool.install(|| match cli.command {
+        Command::Train(args) => train::run(*args, &context),
+        Command::Eval(args) => eval::run(args, &context),
+        Command::Predict(args) => predict::run(args, &context),
+        Command::Sample(args) => sample::run(args, &context),
+        Command::Data(args) => data::run(args, &context),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
+    })
+}
+
+/// Print what clap says, and after an unknown flag also which there are.
+fn refuse(error: clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    error.print().ok();
+    if error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::InvalidArg).is_some() {
+        let mut command = Cli::command();
+        command.build();
+        let typed: Vec<_> = std::env::args().collect();
+        let sub = command.get_subcommands().find(|c| typed.iter().any(|t| t == c.get_name()));
+        let flags = sub.unwrap_or(&command).get_arguments().filter_map(|a| a.get_long());
+        let flags: Vec<_> = flags.map(|flag| format!("--{flag}")).collect();
+        eprintln!("\nvalid flags: {}", flags.join(" "));
+    }
+    code
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
+    io.into_iter().any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,56 @@
+//! `bhn sample DIR`: posterior samples, for other programs.
+use super::{Context, show};
+use crate::checkpoint;
+use crate::predict::draw;
+use crate::random::{Purpose, stream};
+use crate::run::Trained;
+use crate::tape::Tensor;
+use anyhow::Result;
+use safetensors::tensor::{Dtype, TensorView};
+use std::path::PathBuf;
+
+/// What was typed.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The run folder
+    dir: PathBuf,
+    /// How many
+    #[arg(long, default_value_t = 100, value_name = "S")]
+    samples: usize,
+    /// Decides which
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// The file to write [default: DIR/samples.safetensors]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
+    let Trained { model, .. } = Trained::load(&args.dir)?;
+    let (theta, log_q) = draw(&model, args.samples, &mut stream(args.seed, Purpose::Sample, 0));
+    let mut tensors = vec![("theta".to_string(), theta.clone())];
+    tensors.extend(log_q.map(|q| ("log_q".to_string(), q)));
+    let mut start = 0;
+    for (name, length) in model.primary.parts() {
+        let part = theta.slice_axis(ndarray::Axis(1), (start..start + length).into());
+        tensors.push((name, part.as_standard_layout().into_owned().into_shared()));
+        start += length;
+    }
+    let view = |(name, x): &'_ (String, Tensor<f32>)| {
+        let data: Vec<u8> = bytemuck::cast_slice(x.as_slice().expect("row-major")).to_vec();
+        (name.clone(), x.shape().to_vec(), data)
+    };
+    let tensors: Vec<_> = tensors.iter().map(view).collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)));
+    let file = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)?;
+    let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
+    checkpoint::write(&out, &file)?;
+    let shapes: Vec<_> =
+        tensors.iter().map(|(name, shape, _)| format!("{name} {shape:?}")).collect();
+    show::say(context, format!("{}: {}", out.display(), shapes.join(", ")));
+    Ok(())
+}

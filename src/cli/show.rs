@@ -1,0 +1,77 @@
+//! Results as tables, and the report's lines from the same numbers.
+use super::Context;
+use crate::evaluate::{BoundScores, TestScores};
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Print a result: `value` as JSON if asked for, else `text`.
+pub fn print(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
+    let json = || serde_json::to_string_pretty(value);
+    let text = if context.json { json()? } else { text.to_string() };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// A message for the user, unless `--quiet`.
+pub fn say(context: &Context, message: impl AsRef<str>) {
+    if !context.quiet {
+        eprintln!("{}", message.as_ref());
+    }
+}
+
+/// Two columns.
+pub fn table(rows: &[(String, String)]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (name, value) in rows {
+        table.add_row([name, value]);
+    }
+    table.trim_fmt()
+}
+
+/// The rows that tell of a test and of the bound.
+pub fn results(test: &TestScores, elbo: &BoundScores, point: bool) -> Vec<(String, String)> {
+    let mut rows = vec![];
+    let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
+    if let (Some(accuracy), Some(error)) = (test.accuracy, test.accuracy_error) {
+        row("test accuracy", format!("{:.2} ± {:.2} %", 100. * accuracy, 100. * error));
+    }
+    if let Some(rmse) = test.rmse {
+        row("test RMSE", format!("{rmse:.4}"));
+    }
+    row("test NLL", format!("{:.4} ± {:.4} nats an example", test.nll, test.nll_error));
+    if let Some(brier) = test.brier {
+        row("test Brier score", format!("{brier:.4}"));
+    }
+    if let Some(ece) = test.ece {
+        row("test ECE (15 bins)", format!("{ece:.4}"));
+    }
+    let terms = elbo.terms;
+    if point {
+        row("log-likelihood of the training set", format!("{:.1} nats", terms.log_likelihood));
+    } else {
+        row("ELBO of the training set", format!("{:.1} ± {:.1} nats", terms.total, elbo.error));
+        row("  E_q[ln p(D|θ)]", format!("{:.1} nats", terms.log_likelihood));
+        row("  KL(q‖p)", format!("{:.1} nats", terms.kl));
+        row("    E_q[ln q(θ)]", format!("{:.1} nats", terms.log_q));
+        row("    E_q[ln p(θ)]", format!("{:.1} nats", terms.log_prior));
+    }
+    let samples = if point { "one network".into() } else { format!("{} samples", test.samples) };
+    row(
+        "predicted with",
+        format!("{samples}, {} examples in {:.1} s", test.examples, test.seconds),
+    );
+    rows
+}
+
+/// Seconds in words: `1 min 40 s`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}

@@ -1,0 +1,301 @@
+//! `bhn train`: the main job.
+use super::{Context, show};
+use crate::bayes::Targets;
+use crate::checkpoint;
+use crate::config::{Config, FlowKind, Method};
+use crate::data::{Dataset, Task, TaskKind};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::predict::Predictive;
+use crate::primary::Layer;
+use crate::report::{self, Classification, Regression};
+use crate::run::{Progress, Run, Trained, load_data};
+use crate::summary::Summary;
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
+use std::path::{Path, PathBuf};
+
+/// What was typed. A flag overrides `--config`, which overrides the defaults.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in about two minutes on two cores."
+)]
+pub struct Args {
+    /// mnist, FILE.csv or FILE.npz [default: mnist]
+    data: Option<String>,
+    /// bhn: a Bayesian hypernetwork over the scales; mle: maximum likelihood [default: bhn]
+    #[arg(long, value_parser = word::<Method>)]
+    method: Option<Method>,
+    /// The kind of flow: realnvp [default: realnvp]
+    #[arg(long, value_parser = word::<FlowKind>)]
+    flow: Option<FlowKind>,
+    /// Coupling layers; 0 is Bayes by Backprop on the scales [default: 4]
+    #[arg(long, value_name = "T")]
+    couplings: Option<usize>,
+    /// Hidden ReLU layers of the network, by units [default: 800,800; 50,50 for tables]
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    hidden: Option<Vec<usize>>,
+    /// Passes over the training examples [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Examples a step [default: 128]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// The learning rate at the start [default: 0.001]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Train on the first N examples only
+    #[arg(long, value_name = "N")]
+    subset: Option<usize>,
+    /// The CSV column to predict [default: the last]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// classification or regression [default: guessed from the target]
+    #[arg(long, value_parser = word::<TaskKind>)]
+    task: Option<TaskKind>,
+    /// Decides everything random [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Posterior samples for the test
+    #[arg(long, default_value_t = 100, value_name = "S")]
+    samples: usize,
+    /// A TOML file with any of the settings that a run folder's config.toml shows
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The run folder to make [default: runs/DATA-METHOD-SEED]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue a run that was interrupted, with its own settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
+        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "seed", "config", "out"])]
+    resume: Option<PathBuf>,
+}
+
+/// One of the words that `config.toml` uses for a `T`.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
+    T::deserialize(text.into_deserializer())
+}
+
+impl Args {
+    /// Settings from the file and the flags, before the data are known.
+    fn config(&self) -> Result<Config> {
+        let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+        fn set<T: Clone>(into: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                *into = value.clone();
+            }
+        }
+        set(&mut config.data, &self.data);
+        set(&mut config.method, &self.method);
+        set(&mut config.flow.kind, &self.flow);
+        set(&mut config.flow.couplings, &self.couplings);
+        set(&mut config.train.epochs, &self.epochs);
+        set(&mut config.train.batch, &self.batch);
+        set(&mut config.train.learning_rate, &self.learning_rate);
+        set(&mut config.seed, &self.seed);
+        config.subset = self.subset.or(config.subset);
+        config.target = self.target.clone().or(config.target);
+        config.task = self.task.or(config.task);
+        Ok(config)
+    }
+
+    fn start(&self, context: &Context) -> Result<Run> {
+        let mut config = self.config()?;
+        let data = load_data(&config, context.data_dir.as_deref())?;
+        if let Some(hidden) = &self.hidden {
+            anyhow::ensure!(
+                !hidden.contains(&0),
+                "--hidden: found a layer of 0 units, expected 1 or more."
+            );
+            config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
+        }
+        let config = config.resolve(&data)?;
+        let method = String::from(match config.method {
+            Method::Bhn => "bhn",
+            Method::Mle => "mle",
+        });
+        let name = format!("{}-{method}-{}", data.name, config.seed);
+        let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        Ok(Run::create(&dir, config, data)?)
+    }
+}
+
+/// Train, test, report.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
+    let mut run = match &args.resume {
+        Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
+        None => args.start(context)?,
+    };
+    introduce(&run, context)?;
+    let bar = bar(&run, context);
+    let total = run.config.train.epochs;
+    run.train(|progress| match progress {
+        Progress::Step(step) => {
+            bar.inc(1);
+            if bar.position().is_multiple_of(16) {
+                bar.set_message(format!("loss {:.3}", step.loss));
+            }
+        }
+        Progress::Epoch(epoch, is_best) => {
+            let v = epoch.validation.as_ref().expect("validated");
+            let accuracy = |a: f64| format!("{:.2} %", 100. * a);
+            let train = epoch.train_accuracy.map(|a| format!(" train {}", accuracy(a)));
+            let score = v.accuracy.map(accuracy).or(v.rmse.map(|r| format!("RMSE {r:.4}")));
+            bar.suspend(|| {
+                show::say(context, format!(
+                    "epoch {:>3}/{total}  loss {:.4}  KL {:.0} nats {} validation {} NLL {:.4}{}",
+                    epoch.epoch, epoch.loss, epoch.kl, train.unwrap_or_default(),
+                    score.unwrap_or_default(), v.nll, if is_best { "  *" } else { "" },
+                ));
+            });
+        }
+    })?;
+    bar.finish_and_clear();
+    conclude(&run, args.samples, context)
+}
+
+fn introduce(run: &Run, context: &Context) -> Result<()> {
+    let (data, config) = (&run.data, &run.config);
+    let task = match &data.task {
+        Task::Classification { classes } => format!("classification, {} classes", classes.len()),
+        Task::Regression => "regression".into(),
+    };
+    let [train, validation, test] =
+        [&data.train, &data.validation, &data.test].map(|split| split.len());
+    show::say(
+        context,
+        format!(
+            "{}: {task}; {train} training, {validation} validation and {test} test examples\n\
+         {}, {} parameters; seed {}; {} threads",
+            data.name,
+            about(config),
+            run.trainer.model.params.count(),
+            config.seed,
+            rayon::current_num_threads(),
+        ),
+    );
+    show::say(
+        context,
+        format!("run folder: {0} (interrupted? bhn train --resume {0})", run.dir.display()),
+    );
+    if !context.quiet {
+        let expected = show::duration(run.estimate()?);
+        show::say(
+            context,
+            format!(
+                "expected to take about {expected} for {} epochs",
+                config.train.epochs - run.epoch()
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// What is trained, in a phrase.
+fn about(config: &Config) -> String {
+    let layers: Vec<_> = config.primary.layers.iter().flatten().map(Layer::to_string).collect();
+    let network = layers.join(", ");
+    match (config.method, config.flow.couplings) {
+        (Method::Mle, _) => format!("maximum likelihood of a network ({network})"),
+        (Method::Bhn, 0) => format!("Bayes by Backprop on the scales of a network ({network})"),
+        (Method::Bhn, t) => format!(
+            "Bayesian hypernetwork (RealNVP, {t} couplings) over the scales of a network ({network})"
+        ),
+    }
+}
+
+fn bar(run: &Run, context: &Context) -> ProgressBar {
+    let steps = run.config.train.epochs as u64 * run.trainer.steps_per_epoch();
+    let target =
+        if context.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(steps), target);
+    let style = "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+    bar.set_position(run.trainer.steps());
+    bar.reset_eta();
+    bar
+}
+
+/// Test the best epoch's model, and write `summary.json` and `report.html`.
+fn conclude(run: &Run, samples: usize, context: &Context) -> Result<()> {
+    let trained = Trained::load(&run.dir)?;
+    let point = run.config.method == Method::Mle;
+    let samples = if point { 1 } else { samples };
+    let found = evaluate(&trained.model, &run.data, samples, run.config.seed);
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let summary = Summary::new(run, found.test.clone(), found.elbo, command);
+    let json = serde_json::to_string_pretty(&summary)? + "\n";
+    checkpoint::write(&run.dir.join("summary.json"), json.as_bytes())?;
+    let mut rows = show::results(&found.test, &found.elbo, point);
+    let best = format!("{} of {}", summary.best_epoch, summary.epochs);
+    rows.push(("best epoch (by validation)".into(), best));
+    rows.push(("training time".into(), show::duration(summary.seconds)));
+    let report = run.dir.join("report.html");
+    checkpoint::write(&report, page(run, &found, &rows, &summary)?.as_bytes())?;
+    rows.push(("run folder".into(), run.dir.display().to_string()));
+    rows.push(("report".into(), report.display().to_string()));
+    show::print(context, &summary, &show::table(&rows))
+}
+
+fn page(
+    run: &Run,
+    found: &Evaluation,
+    rows: &[(String, String)],
+    summary: &Summary,
+) -> Result<String> {
+    let Dataset { test, task, image, .. } = &run.data;
+    let targets: Vec<f32>;
+    let test = match (&found.predictive, &test.y, task) {
+        (
+            Predictive::Classes { p, entropy, bald, .. },
+            Targets::Classes(labels),
+            Task::Classification { classes },
+        ) => {
+            let images = image.map(|shape| (test.x.view(), shape));
+            report::Test::Classification(Classification {
+                p: p.view(),
+                labels,
+                classes,
+                entropy,
+                bald,
+                images,
+            })
+        }
+        (Predictive::Values { mean, std, .. }, Targets::Values(y), _) => {
+            let unit = |&y: &f32| run.data.preprocess.in_units(y.into()) as f32;
+            targets = y.iter().map(unit).collect();
+            report::Test::Regression(Regression { mean, std, y: &targets })
+        }
+        _ => unreachable!("a model predicts the kind of target it was built for"),
+    };
+    let toml = run.config.to_toml();
+    let mut section = String::new();
+    let mut settings = vec![];
+    for line in toml.lines() {
+        if let Some((key, value)) = line.split_once(" = ") {
+            settings.push((format!("{section}{key}"), value.to_string()));
+        } else if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_string() + ".";
+        }
+    }
+    let machine = [
+        ("threads", summary.threads.to_string()),
+        ("processor", summary.cpu.clone()),
+        ("version", format!("{} ({})", summary.version, summary.commit)),
+    ];
+    settings.extend(machine.map(|(name, value)| (name.to_string(), value)));
+    Ok(report::render(&report::Run {
+        title: format!(
+            "{} on {}",
+            run.dir.file_name().unwrap_or_default().to_string_lossy(),
+            run.data.name
+        ),
+        about: format!("A {}.", about(&run.config)),
+        settings,
+        results: rows.to_vec(),
+        history: &run.history,
+        test,
+        command: summary.command.clone(),
+    })?)
+}

@@ -1,0 +1,308 @@
+//! What a run is made of: `config.toml`, and the [`Model`] it describes.
+use crate::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Point, Posterior, Prior};
+use crate::data::{Dataset, Task, TaskKind};
+use crate::error::{Error, Result};
+use crate::flows::Stabiliser;
+use crate::nn::{Init, Params};
+use crate::optim::{Clip, Rule, Schedule};
+use crate::primary::{Layer, PrimaryNet, WeightNormed};
+use crate::random::{Purpose, stream};
+use crate::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How the posterior over `θ` is represented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// A Bayesian hypernetwork over the weight-normalisation scales.
+    #[default]
+    Bhn,
+    /// Maximum likelihood: the scales are parameters like any other.
+    Mle,
+}
+
+/// The kind of the hypernet's flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowKind {
+    /// An elementwise layer and affine couplings.
+    #[default]
+    Realnvp,
+}
+
+/// A run, whole. Serialised it is `config.toml`; keys left out there take these defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `mnist`, or a `.csv` or `.npz` file.
+    pub data: String,
+    /// The CSV column to predict; the last if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Classification or regression; guessed from the target if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskKind>,
+    /// How many of the training examples to use, from the first; all if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<usize>,
+    /// How the posterior is represented.
+    pub method: Method,
+    /// Decides everything random.
+    pub seed: u64,
+    /// The network that predicts.
+    pub primary: Primary,
+    /// The hypernet.
+    pub flow: Flow,
+    /// `p(θ)`.
+    pub prior: Prior,
+    /// `p(y | x, θ)`.
+    pub likelihood: LikelihoodConfig,
+    /// How it is trained.
+    pub train: Train,
+}
+
+/// `[primary]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Primary {
+    /// Layers in words; by default 800 and 800 ReLUs for images, 50 and 50 for tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
+}
+
+/// `[flow]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flow {
+    /// The kind of flow.
+    pub kind: FlowKind,
+    /// `T`, the number of couplings.
+    pub couplings: usize,
+    /// Units of each coupling's hidden layer.
+    pub hidden: usize,
+    /// How a coupling keeps its scale positive.
+    pub stabiliser: Stabiliser,
+    /// Where the elementwise layer's log-scale starts.
+    pub log_scale: f64,
+    /// Where its shift starts.
+    pub shift: f64,
+}
+
+/// `[likelihood]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LikelihoodConfig {
+    /// Classification: hold probabilities within `[clip, 1 − clip]` in the loss, as the paper does
+    /// with 0.001; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Regression: the noise's precision in standardised units; learned by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+}
+
+/// `[train]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch: usize,
+    /// `S`, the noise samples a step, each on all of its examples.
+    pub samples: usize,
+    /// Posterior samples for each epoch's validation.
+    pub validation_samples: usize,
+    /// The learning rate at the start.
+    pub learning_rate: f64,
+    /// What becomes of it.
+    pub schedule: Schedule,
+    /// Epochs over which the KL's weight rises from 0.001 to 1; 0 for none.
+    pub kl_anneal_epochs: f64,
+    /// The largest global norm of the gradient.
+    pub clip_norm: f64,
+    /// The largest element of it after that.
+    pub clip_element: f64,
+    /// How a gradient becomes a step.
+    pub optimiser: Rule,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "mnist".into(),
+            target: None,
+            task: None,
+            subset: None,
+            method: Method::default(),
+            seed: 0,
+            primary: Primary::default(),
+            flow: Flow::default(),
+            prior: Prior::default(),
+            likelihood: LikelihoodConfig::default(),
+            train: Train::default(),
+        }
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        let HypernetConfig { couplings, hidden, stabiliser, log_scale, shift } =
+            HypernetConfig::default();
+        Self { kind: FlowKind::Realnvp, couplings, hidden, stabiliser, log_scale, shift }
+    }
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        let clip = Clip::default();
+        Self {
+            epochs: 10,
+            batch: 128,
+            samples: 1,
+            validation_samples: 20,
+            learning_rate: 1e-3,
+            schedule: Schedule::Paper,
+            kl_anneal_epochs: 0.,
+            clip_norm: clip.norm,
+            clip_element: clip.element,
+            optimiser: Rule::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Read `config.toml`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a key or value in it is not one of ours.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        toml::from_str(&text).map_err(|error| {
+            let expected = "the keys that `config.toml` in any run folder shows";
+            Error::invalid(
+                path.display(),
+                error.to_string().trim_end(),
+                expected,
+                "Mend that line.",
+            )
+        })
+    }
+
+    /// As TOML, every value written out.
+    #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is valid TOML")
+    }
+
+    /// Fill in what depends on the data, and check that all of it makes sense together.
+    ///
+    /// # Errors
+    /// If a size is zero, a number out of its range, or the network does not fit the data.
+    pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+        let outputs = data.task.outputs();
+        let hidden: &[usize] = if data.image.is_some() { &[800, 800] } else { &[50, 50] };
+        let layers = self.primary.layers.get_or_insert_with(|| Layer::mlp(hidden, outputs));
+        if layers.last() != Some(&Layer::Dense(outputs)) {
+            let found = layers.last().map_or("nothing".into(), |l| format!("`{l}`"));
+            let expected = format!("`dense {outputs}`, one unit for each output of {}", data.name);
+            return Err(Error::invalid(
+                "last layer of primary.layers",
+                found,
+                expected,
+                "Mend it.",
+            ));
+        }
+        let t = &self.train;
+        let whole = "a whole number above 0";
+        let sizes = [
+            ("train.epochs", t.epochs),
+            ("train.batch", t.batch),
+            ("train.samples", t.samples),
+            ("train.validation_samples", t.validation_samples),
+            ("flow.hidden", self.flow.hidden),
+        ];
+        let units: usize =
+            layers.iter().map(|l| if let Layer::Dense(n) = l { *n } else { 0 }).sum();
+        let positive = |x: f64| x > 0. && x.is_finite();
+        let [pi, s1, s2] = match self.prior {
+            Prior::Gaussian { precision } => [0.5, precision, 1.],
+            Prior::Laplace { scale } => [0.5, scale, 1.],
+            Prior::ScaleMixture { weight, stds } => [weight, stds[0], stds[1]],
+        };
+        let numbers = [
+            ("train.learning_rate", t.learning_rate, positive(t.learning_rate), "a number above 0"),
+            ("train.kl_anneal_epochs", t.kl_anneal_epochs, t.kl_anneal_epochs >= 0., "0 or more"),
+            (
+                "train.clip_norm",
+                t.clip_norm,
+                positive(t.clip_norm),
+                "a number above 0 (a large one for none)",
+            ),
+            (
+                "train.clip_element",
+                t.clip_element,
+                positive(t.clip_element),
+                "a number above 0 (a large one for none)",
+            ),
+            ("prior: weight", pi, pi > 0. && pi < 1., "a number between 0 and 1"),
+            ("prior: precision or scale", s1, positive(s1), "a number above 0"),
+            ("prior: second scale", s2, positive(s2), "a number above 0"),
+        ];
+        let clip = self.likelihood.clip;
+        let precision = self.likelihood.precision;
+        let optional = [
+            ("likelihood.clip", clip, clip.is_none_or(|x| x > 0. && x < 0.5), "between 0 and 0.5"),
+            ("likelihood.precision", precision, precision.is_none_or(positive), "a number above 0"),
+        ];
+        let size = sizes.into_iter().filter(|s| s.1 == 0).map(|s| (s.0, 0., whole));
+        let number = numbers.into_iter().filter(|n| !n.2).map(|n| (n.0, n.1, n.3));
+        let option = optional.into_iter().filter(|n| !n.2);
+        let option = option.map(|n| (n.0, n.1.unwrap_or(f64::NAN), n.3));
+        if let Some((what, found, expected)) = size.chain(number).chain(option).next() {
+            return Err(Error::invalid(what, found, expected, "Change it and start again."));
+        }
+        if self.flow.couplings > 0 && units < 2 {
+            let advice = "Use --couplings 0 or a larger network.";
+            return Err(Error::invalid(
+                "the network",
+                "1 unit",
+                "2 or more for a coupling",
+                advice,
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The model it describes, at its starting point, for data with this many inputs.
+    ///
+    /// # Panics
+    /// If it was not resolved.
+    pub fn build<T: Scalar + 'static>(&self, inputs: usize, task: &Task) -> Model<T> {
+        let rng = &mut stream(self.seed, Purpose::Init, 0);
+        let mut params = Params::default();
+        let layers = self.primary.layers.as_ref().expect("a resolved configuration");
+        let primary = WeightNormed::new(&mut params, "primary", inputs, layers, rng);
+        let d = PrimaryNet::<T>::dim(&primary);
+        let posterior: Box<dyn Posterior<T>> = match self.method {
+            Method::Mle => Box::new(Point::new(&mut params, "posterior", d, rng)),
+            Method::Bhn => {
+                let Flow { couplings, hidden, stabiliser, log_scale, shift, .. } = self.flow;
+                let flow = HypernetConfig { couplings, hidden, stabiliser, log_scale, shift };
+                Box::new(Hypernet::realnvp(&mut params, "posterior", d, &flow, rng))
+            }
+        };
+        let likelihood = match (task, self.likelihood.precision) {
+            (Task::Classification { .. }, _) => {
+                Likelihood::Categorical { clip: self.likelihood.clip }
+            }
+            (Task::Regression, Some(precision)) => Likelihood::Gaussian { precision },
+            (Task::Regression, None) => {
+                let start = Init::Constant(0.).sample(&[1], rng);
+                Likelihood::LearnedGaussian(params.add("likelihood.log_precision", start))
+            }
+        };
+        Model { params, primary: Box::new(primary), posterior, prior: self.prior, likelihood }
+    }
+}

@@ -1,0 +1,150 @@
+//! Data: MNIST, which is inside the program, the user's CSV and NPZ files, and what `predict` reads.
+//!
+//! [`load`] turns a source into a [`Dataset`] of three [`Split`]s, and [`inputs`] turns the user's
+//! new files into the same kind of rows, by the [`Preprocess`] that is saved with the model.
+//! Files come from outside: every size in a header is compared with the real one before anything
+//! is allocated, and whatever is wrong is an [`Error`] that names the file and the way out.
+mod catalogue;
+mod files;
+mod fingerprint;
+mod idx;
+mod inputs;
+mod mnist;
+mod npy;
+mod npz;
+mod preprocess;
+mod split;
+mod table;
+
+pub use crate::bayes::Targets;
+pub use catalogue::{Checked, Listing, check, list};
+pub use inputs::{Inputs, inputs};
+pub use preprocess::{Preprocess, Standardise};
+pub use split::Split;
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What a model of the data has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Name one of `K` classes.
+    Classification {
+        /// The names of classes `0..K`.
+        classes: Vec<String>,
+    },
+    /// Predict one real number.
+    Regression,
+}
+
+impl Task {
+    /// How many outputs a network for it has: `K` classes, or one value.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classification { classes } => classes.len(),
+            Self::Regression => 1,
+        }
+    }
+}
+
+/// [`Task`] as the user asks for it, before the classes are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Targets are names of classes.
+    Classification,
+    /// Targets are real numbers.
+    Regression,
+}
+
+/// How [`load`] reads a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The column of a CSV file to predict; the last if `None`.
+    pub target: Option<String>,
+    /// What to do with the target; guessed if `None`.
+    pub task: Option<TaskKind>,
+    /// Keep only the first so many training rows.
+    pub train_subset: Option<usize>,
+    /// Seeds the shuffle of a CSV or NPZ file's rows.
+    pub seed: u64,
+}
+
+impl Options {
+    /// How many of `available` training rows to keep.
+    fn keep(&self, available: usize) -> Result<usize> {
+        match self.train_subset {
+            None => Ok(available),
+            Some(n) if (1..=available).contains(&n) => Ok(n),
+            Some(n) => Err(Error::invalid(
+                "training subset",
+                n,
+                format!("1 to {available} rows"),
+                "Ask for fewer rows, or leave the subset out to use all of them.",
+            )),
+        }
+    }
+}
+
+/// A task and its examples, ready for a network.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// `mnist`, or the file's name without its extension.
+    pub name: String,
+    /// Classification or regression; the reader's guess, unless [`Options::task`] forced it.
+    pub task: Task,
+    /// `[C, H, W]` if each row of `x` is an image.
+    pub image: Option<[usize; 3]>,
+    /// What was done to the raw values.
+    pub preprocess: Preprocess,
+    /// The rows to learn from.
+    pub train: Split,
+    /// The rows to choose with.
+    pub validation: Split,
+    /// The rows to report on.
+    pub test: Split,
+}
+
+/// Reads `source`: `mnist`, `FILE.csv` or `FILE.npz`.
+///
+/// * `mnist` comes from the folder `data_dir/mnist` if there is one, and otherwise from inside the
+///   program; the bytes are the same, since their SHA-256 is checked. Pixels are `byte / 255`;
+///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
+/// * A CSV file has a header. The target is a class if it is text or has at most 20 distinct whole
+///   values, and has fewer distinct values than half the rows. Classes are sorted. Features, and
+///   the target of a regression, are standardised by the training rows.
+/// * An NPZ file has `x [N, …]` and `y [N]`, and may have `x_test`, `y_test`. Bytes in `x` are
+///   divided by 255; floats are left as they are. `[N, H, W]` and `[N, C, H, W]` are images.
+///   Whole `y` are classes `0..K`, others real values, which are standardised.
+///
+/// Rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set, only
+/// 90/10 into train and validation.
+///
+/// # Errors
+/// If the source is unknown, or a file is missing, damaged, larger than 2 GiB, not finite, smaller
+/// than 10 rows, or does not fit the options.
+pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
+    let path = Path::new(source);
+    let kind = files::extension(path);
+    if options.target.is_some() && kind != "csv" {
+        return Err(Error::invalid(
+            "target column",
+            format!("one for {source:?}"),
+            "one only for a CSV file",
+            "Leave it out.",
+        ));
+    }
+    match kind.as_str() {
+        _ if source == "mnist" => mnist::load(options, data_dir),
+        "csv" => table::load(path, options),
+        "npz" => npz::load(path, options),
+        _ => Err(Error::invalid(
+            "data set",
+            format!("{source:?}"),
+            "mnist, FILE.csv or FILE.npz",
+            "Name one of these.",
+        )),
+    }
+}

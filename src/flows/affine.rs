@@ -1,0 +1,41 @@
+//! The elementwise layer ("linear flow"). Alone it is Bayes by Backprop.
+use super::{Bijector, Stabiliser};
+use crate::nn::{Bound, Init, ParamId, Params};
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use rand::Rng;
+
+/// `y = s ⊙ x + b`, `s = exp(w) + 0.001`; `ln|det| = Σ ln s`.
+#[derive(Clone, Debug)]
+pub struct Elementwise {
+    w: ParamId,
+    b: ParamId,
+}
+
+impl Elementwise {
+    /// A new layer over `d` entries, `w` from `log_scale` and `b` from `shift`.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        log_scale: Init,
+        shift: Init,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let w = params.add(format!("{name}.w"), log_scale.sample(&[d], rng));
+        let b = params.add(format!("{name}.b"), shift.sample(&[d], rng));
+        Self { w, b }
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Elementwise {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let (s, log_s) = Stabiliser::default().scale(p[self.w]);
+        (x * s + p[self.b], log_s.sum().broadcast_to(&x.shape()[..1]))
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let (s, log_s) = Stabiliser::default().scale(p[self.w]);
+        ((y - p[self.b]) / s, -log_s.sum().broadcast_to(&y.shape()[..1]))
+    }
+}

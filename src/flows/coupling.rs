@@ -1,0 +1,97 @@
+//! RealNVP's affine coupling (Dinh et al. 2017), the paper's hypernet layer.
+use super::Bijector;
+use crate::nn::{Bound, Params, WnLinear};
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// How a network's output `a` becomes a positive scale `s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stabiliser {
+    /// `s = eᵃ + 0.001`, the paper's: bounded below, so that the inverse never blows up.
+    #[default]
+    Exp,
+    /// `s = exp(2 tanh(a / 2))`: within `e^±2` whatever `a` is, and `eᵃ` near 0.
+    Tanh,
+    /// `s = sigmoid(a + 2) + 0.001`: never above 1.001 (Kingma & Dhariwal 2018).
+    Sigmoid,
+}
+
+impl Stabiliser {
+    /// `(s, ln s)` for `a`, entry by entry.
+    pub fn scale<'t, T: Scalar>(self, a: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let (two, floor) = (T::of(2.), T::of(0.001));
+        let of = |s: Var<'t, T>| (s, s.ln());
+        match self {
+            Self::Exp => of(a.exp() + floor),
+            Self::Tanh => {
+                let log_s = (a / two).tanh() * two;
+                (log_s.exp(), log_s)
+            }
+            Self::Sigmoid => of((a + two).sigmoid() + floor),
+        }
+    }
+}
+
+/// Split `x = (x₁, x₂)` at `⌊D/2⌋`; `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`; `ln|det| = Σ ln s`.
+///
+/// One ReLU layer of `x₁`, weight-normalised as are both heads, gives `s` and `m`. The scales of the
+/// weights start at std 10⁻⁴, so the layer starts near the identity. Half the entries pass through
+/// unchanged: put a [`Permutation`](super::Permutation) between couplings.
+#[derive(Clone, Debug)]
+pub struct Coupling {
+    d: usize,
+    trunk: WnLinear,
+    scale: WnLinear,
+    shift: WnLinear,
+    stabiliser: Stabiliser,
+}
+
+impl Coupling {
+    /// A new layer over `d` entries with `hidden` units.
+    ///
+    /// # Panics
+    /// If `d < 2`: there would be nothing to condition on.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        hidden: usize,
+        stabiliser: Stabiliser,
+        rng: &mut impl Rng,
+    ) -> Self {
+        assert!(d >= 2, "Coupling: D = {d}: a coupling needs two entries at least");
+        let (half, gain) = (d / 2, 1e-4);
+        let mut layer =
+            |part: &str, size| WnLinear::new(params, &format!("{name}.{part}"), size, gain, rng);
+        let trunk = layer("trunk", [half, hidden]);
+        let scale = layer("scale", [hidden, d - half]);
+        let shift = layer("shift", [hidden, d - half]);
+        Self { d, trunk, scale, shift, stabiliser }
+    }
+
+    /// `x₁`, `x₂`, and of `x₁`: `s`, `ln s` and `m`.
+    fn parts<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> [Var<'t, T>; 5] {
+        let shape = x.shape();
+        assert!(shape.last() == Some(&self.d), "Coupling: {shape:?} is not [S, {}]", self.d);
+        let half = self.d / 2;
+        let x1 = x.slice(1, 0..half);
+        let hidden = self.trunk.forward(p, x1).relu();
+        let (s, log_s) = self.stabiliser.scale(self.scale.forward(p, hidden));
+        [x1, x.slice(1, half..self.d), s, log_s, self.shift.forward(p, hidden)]
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Coupling {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let [x1, x2, s, log_s, m] = self.parts(p, x);
+        (Var::concat(&[x1, s * x2 + m], 1), log_s.sum_axis(1))
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let [y1, y2, s, log_s, m] = self.parts(p, y);
+        (Var::concat(&[y1, (y2 - m) / s], 1), -log_s.sum_axis(1))
+    }
+}

@@ -1,0 +1,67 @@
+//! Invertible maps with known log-determinants (sections 2 and 3 of the paper).
+//!
+//! `h: ε ↦ θ` gives `log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|`; a [`Chain`] of these is `h`.
+mod affine;
+mod coupling;
+mod permutation;
+
+pub use affine::Elementwise;
+pub use coupling::{Coupling, Stabiliser};
+pub use permutation::Permutation;
+
+use crate::nn::Bound;
+use crate::scalar::Scalar;
+use crate::tape::{Tensor, Var};
+
+/// An invertible map of `[S, D]` to itself.
+pub trait Bijector<T: Scalar>: Send + Sync {
+    /// `x [S, D]` to `y [S, D]` and `ln|det ∂y/∂x| [S]`.
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
+
+    /// `y [S, D]` to `x [S, D]` and `ln|det ∂x/∂y| [S]`.
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
+}
+
+/// Bijectors one after another: `y = fₙ(… f₁(x))`; log-determinants add.
+#[derive(Default)]
+pub struct Chain<T>(pub Vec<Box<dyn Bijector<T>>>);
+
+impl<T: Scalar> Bijector<T> for Chain<T> {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        through(x, self.0.iter(), |f, x| f.forward(p, x))
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        through(y, self.0.iter().rev(), |f, y| f.inverse(p, y))
+    }
+}
+
+fn through<'a, 't, T: Scalar>(
+    x: Var<'t, T>,
+    mut maps: impl Iterator<Item = &'a Box<dyn Bijector<T>>>,
+    map: impl Fn(&'a dyn Bijector<T>, Var<'t, T>) -> (Var<'t, T>, Var<'t, T>),
+) -> (Var<'t, T>, Var<'t, T>) {
+    let Some(first) = maps.next() else { return (x, no_change(x)) };
+    maps.fold(map(&**first, x), |(x, sum), f| {
+        let (y, log_det) = map(&**f, x);
+        (y, sum + log_det)
+    })
+}
+
+/// A bijector read backwards.
+pub struct Inverse<B>(pub B);
+
+impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        self.0.inverse(p, x)
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        self.0.forward(p, y)
+    }
+}
+
+/// The log-determinant of a map that moves entries about: zero for each of `S` samples.
+fn no_change<'t, T: Scalar>(x: Var<'t, T>) -> Var<'t, T> {
+    x.tape().constant(Tensor::zeros(&x.shape()[..1]))
+}

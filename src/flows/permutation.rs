@@ -1,0 +1,51 @@
+//! Fixed permutations between couplings: `ln|det| = 0`.
+use super::{Bijector, no_change};
+use crate::nn::Bound;
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use rand::{Rng, seq::SliceRandom};
+use std::sync::Arc;
+
+/// `y[i] = x[order[i]]`.
+#[derive(Clone, Debug)]
+pub struct Permutation {
+    order: Arc<[usize]>,
+    back: Arc<[usize]>,
+}
+
+impl Permutation {
+    /// The permutation `order`.
+    ///
+    /// # Panics
+    /// Unless every index below its length occurs once.
+    pub fn new(order: Vec<usize>) -> Self {
+        let mut back = vec![usize::MAX; order.len()];
+        for (i, &from) in order.iter().enumerate() {
+            assert!(from < back.len() && back[from] == usize::MAX, "not a permutation: {order:?}");
+            back[from] = i;
+        }
+        Self { order: order.into(), back: back.into() }
+    }
+
+    /// A uniformly random one.
+    pub fn random(d: usize, rng: &mut impl Rng) -> Self {
+        let mut order: Vec<_> = (0..d).collect();
+        order.shuffle(rng);
+        Self::new(order)
+    }
+
+    /// The reversal, as in the paper's toy and anomaly runs.
+    pub fn reversal(d: usize) -> Self {
+        Self::new((0..d).rev().collect())
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Permutation {
+    fn forward<'t>(&self, _: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        (x.gather(1, self.order.clone()), no_change(x))
+    }
+
+    fn inverse<'t>(&self, _: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        (y.gather(1, self.back.clone()), no_change(y))
+    }
+}

@@ -1,0 +1,99 @@
+//! NumPy's broadcasting over row-major tensors: shapes are aligned at the right, and an axis of
+//! length one (or a missing one) is repeated.
+use crate::kernels::vector::{self, CHUNK};
+use crate::scalar::Scalar;
+use rayon::prelude::*;
+
+/// The shape that `a` and `b` broadcast to, if there is one.
+pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (m, n) if m == n => Some(m),
+            (1, n) => Some(n),
+            (m, 1) => Some(m),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Row-major strides of `of` as seen from the shape `to`: 0 where it is repeated.
+fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
+    let mut strides = vec![0; to.len()];
+    let mut step = 1;
+    for (stride, &n) in strides.iter_mut().rev().zip(of.iter().rev()) {
+        *stride = if n == 1 { 0 } else { step };
+        step *= n;
+    }
+    strides
+}
+
+/// Where row `row` (an index over all axes but the last) begins under `strides`.
+fn start(mut row: usize, to: &[usize], strides: &[usize]) -> usize {
+    let mut offset = 0;
+    for (&n, &stride) in to.iter().zip(strides).rev().skip(1) {
+        offset += row % n * stride;
+        row /= n;
+    }
+    offset
+}
+
+/// `z ← f(x, y)` with `x` of shape `xs` and `y` of shape `ys` broadcast to `zs`.
+///
+/// # Panics
+/// Unless the lengths fit the shapes.
+pub fn zip<T: Scalar>(
+    (x, xs): (&[T], &[usize]),
+    (y, ys): (&[T], &[usize]),
+    (z, zs): (&mut [T], &[usize]),
+    f: impl Fn(T, T) -> T + Sync,
+) {
+    if xs == ys {
+        return vector::zip(x, y, z, f);
+    }
+    let width = zs.last().copied().unwrap_or(1);
+    if z.is_empty() {
+        return;
+    }
+    let (sx, sy) = (strides(xs, zs), strides(ys, zs));
+    let unit = |s: &[usize]| s.last().is_some_and(|&s| s == 1);
+    let run = |row: usize, z: &mut [T]| {
+        let (x, y) = (&x[start(row, zs, &sx)..], &y[start(row, zs, &sy)..]);
+        match (unit(&sx), unit(&sy)) {
+            (true, true) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = f(x, y)),
+            (true, false) => z.iter_mut().zip(x).for_each(|(z, &x)| *z = f(x, y[0])),
+            (false, true) => z.iter_mut().zip(y).for_each(|(z, &y)| *z = f(x[0], y)),
+            (false, false) => z.fill(f(x[0], y[0])),
+        }
+    };
+    let rows = (CHUNK / width).max(1);
+    if z.len() <= CHUNK {
+        z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(row, z));
+    } else {
+        z.par_chunks_mut(rows * width).enumerate().for_each(|(i, z)| {
+            z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(i * rows + row, z));
+        });
+    }
+}
+
+/// `to ← to + Σ g` over the axes along which a tensor of shape `ts` was broadcast to `gs`.
+///
+/// # Panics
+/// Unless the lengths fit the shapes.
+pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize])) {
+    let width = gs.last().copied().unwrap_or(1);
+    if g.is_empty() {
+        return;
+    }
+    let st = strides(ts, gs);
+    let unit = st.last().is_some_and(|&s| s == 1);
+    for (row, g) in g.chunks_exact(width).enumerate() {
+        let to = &mut to[start(row, gs, &st)..];
+        if unit {
+            to.iter_mut().zip(g).for_each(|(to, &g)| *to += g);
+        } else {
+            to[0] += g.iter().copied().sum();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Plain loops over plain memory, parallel over fixed blocks. Knows nothing of gradients.
+//!
+//! Two rules give the same bits for any number of threads: work is split by shape and never by
+//! thread count, and no sum crosses a block. Every kernel has a naive twin in its tests.
+pub mod broadcast;
+pub mod gemm;
+pub mod vector;

@@ -1,0 +1,27 @@
+//! Bayesian Hypernetworks (Krueger et al. 2017) on an autodiff engine written from scratch.
+pub mod bayes;
+pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod flows;
+pub mod gradcheck;
+pub mod kernels;
+pub mod metrics;
+pub mod nn;
+pub mod ops;
+pub mod optim;
+pub mod predict;
+pub mod primary;
+pub mod random;
+pub mod record;
+#[cfg(feature = "cli")]
+pub mod report;
+pub mod run;
+pub mod scalar;
+pub mod summary;
+pub mod tape;
+pub mod train;

@@ -1,0 +1,9 @@
+//! Parameters, and the layers made of them. A layer is architecture alone: its numbers live in
+//! [`Params`], so the same layer runs in `f32` to train and in `f64` to be checked.
+mod init;
+mod layers;
+mod params;
+
+pub use init::Init;
+pub use layers::{Linear, Mlp, WnLinear};
+pub use params::{Bound, ParamId, Params};

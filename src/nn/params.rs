@@ -1,0 +1,89 @@
+//! An ordered store of named tensors, outside any tape.
+use crate::scalar::Scalar;
+use crate::tape::{Grads, Owned, Tape, Tensor, Var};
+use std::ops::Index;
+
+/// Names and values, in the order they were added. The order is part of what "same bits" means.
+#[derive(Clone, Debug, Default)]
+pub struct Params<T = f32>(Vec<(String, Tensor<T>)>);
+
+/// Where a parameter is in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamId(usize);
+
+/// The parameters on one tape: `p[id]` is a [`Var`].
+pub struct Bound<'t, T = f32>(Vec<Var<'t, T>>);
+
+impl<T: Scalar> Params<T> {
+    /// Add a parameter.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    pub fn add(&mut self, name: impl Into<String>, value: Owned<T>) -> ParamId {
+        let name = name.into();
+        assert!(self.0.iter().all(|(n, _)| *n != name), "two parameters named {name}");
+        self.0.push((name, value.into_shared()));
+        ParamId(self.0.len() - 1)
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor<T>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Names and values in order, to be changed.
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Tensor<T>)> {
+        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The value of `id`.
+    pub fn get(&self, id: ParamId) -> &Tensor<T> {
+        &self.0[id.0].1
+    }
+
+    /// The value of `id`, to be changed.
+    pub fn get_mut(&mut self, id: ParamId) -> &mut Tensor<T> {
+        &mut self.0[id.0].1
+    }
+
+    /// The number of parameters, counting every entry.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|(_, value)| value.len()).sum()
+    }
+
+    /// Put them on a tape to be differentiated.
+    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
+        Bound(self.0.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect())
+    }
+
+    /// Put them on a tape as constants: nothing records a rule.
+    pub fn freeze<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
+        Bound(self.0.iter().map(|(_, v)| tape.constant(v.clone())).collect())
+    }
+
+    /// The same parameters in another precision.
+    pub fn cast<U: Scalar>(&self) -> Params<U> {
+        let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into_shared();
+        Params(self.0.iter().map(|(n, v)| (n.clone(), cast(v))).collect())
+    }
+}
+
+impl<'t, T: Scalar> Bound<'t, T> {
+    /// Variables standing for the parameters of a store, in its order: what a gradient check of a
+    /// whole model perturbs.
+    pub fn from_vars(vars: Vec<Var<'t, T>>) -> Self {
+        Self(vars)
+    }
+
+    /// The gradient of every parameter, in order; `None` where the loss does not depend on it.
+    pub fn gradients(&self, mut grads: Grads<T>) -> Vec<Option<Owned<T>>> {
+        self.0.iter().map(|&var| grads.take(var)).collect()
+    }
+}
+
+impl<'t, T> Index<ParamId> for Bound<'t, T> {
+    type Output = Var<'t, T>;
+    fn index(&self, id: ParamId) -> &Var<'t, T> {
+        &self.0[id.0]
+    }
+}

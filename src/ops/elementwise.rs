@@ -1,0 +1,121 @@
+//! Functions of one number, entry by entry.
+use super::{filled, flat, zip};
+use crate::kernels::vector;
+use crate::scalar::Scalar;
+use crate::tape::Var;
+
+/// What the derivative is a function of.
+enum Of {
+    Input,
+    Output,
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    fn unary(
+        self,
+        name: &'static str,
+        f: impl Fn(T) -> T + Sync,
+        of: Of,
+        derivative: impl Fn(T) -> T + Sync + 'static,
+    ) -> Self {
+        let x = self.value();
+        let mut y = filled(x.shape(), T::zero());
+        vector::map(flat(&x), y.as_slice_mut().expect("new"), f);
+        Self::record(name, &[self], y, move |c, sink| {
+            let at = match of {
+                Of::Input => c.x(0),
+                Of::Output => c.y,
+            };
+            sink.add(0, || zip(c.g, at, |g, v| g * derivative(v)));
+        })
+    }
+
+    /// `eˣ`; `dx = y dy`.
+    pub fn exp(self) -> Self {
+        self.unary("exp", T::exp, Of::Output, |y| y)
+    }
+
+    /// `ln x`; `dx = dy / x`.
+    pub fn ln(self) -> Self {
+        self.unary("ln", T::ln, Of::Input, T::recip)
+    }
+
+    /// `√x`; `dx = dy / 2y`.
+    pub fn sqrt(self) -> Self {
+        self.unary("sqrt", T::sqrt, Of::Output, |y| (y + y).recip())
+    }
+
+    /// `xⁿ`; `dx = n xⁿ⁻¹ dy`.
+    pub fn powi(self, n: i32) -> Self {
+        let factor = T::of(n.into());
+        self.unary("powi", move |x| x.powi(n), Of::Input, move |x| factor * x.powi(n - 1))
+    }
+
+    /// `xᵃ` for `x > 0`; `dx = a xᵃ⁻¹ dy`.
+    pub fn powf(self, a: T) -> Self {
+        self.unary("powf", move |x| x.powf(a), Of::Input, move |x| a * x.powf(a - T::one()))
+    }
+
+    /// `|x|`; `dx = sign(x) dy`, with 0 at 0.
+    pub fn abs(self) -> Self {
+        let sign = |x: T| if x == T::zero() { x } else { x.signum() };
+        self.unary("abs", T::abs, Of::Input, sign)
+    }
+
+    /// `max(x, 0)`; `dx = dy` where `x > 0`. A NaN stays one.
+    pub fn relu(self) -> Self {
+        let positive = |x: T| if x < T::zero() { T::zero() } else { x };
+        let step = |y: T| if y > T::zero() { T::one() } else { T::zero() };
+        self.unary("relu", positive, Of::Output, step)
+    }
+
+    /// `tanh x`; `dx = (1 − y²) dy`.
+    pub fn tanh(self) -> Self {
+        self.unary("tanh", T::tanh, Of::Output, |y| T::one() - y * y)
+    }
+
+    /// `1 / (1 + e⁻ˣ)`; `dx = y (1 − y) dy`.
+    pub fn sigmoid(self) -> Self {
+        self.unary("sigmoid", sigmoid, Of::Output, |y| y * (T::one() - y))
+    }
+
+    /// `ln(1 + eˣ)`, without overflow; `dx = sigmoid(x) dy`.
+    pub fn softplus(self) -> Self {
+        let softplus = |x: T| x.max(T::zero()) + (-x.abs()).exp().ln_1p();
+        self.unary("softplus", softplus, Of::Input, sigmoid)
+    }
+
+    /// `x` held within `[low, high]`; `dx = dy` strictly inside, 0 outside.
+    pub fn clamp(self, low: T, high: T) -> Self {
+        let inside = move |x: T| if x > low && x < high { T::one() } else { T::zero() };
+        let hold = move |x: T| {
+            if x < low {
+                low
+            } else if x > high {
+                high
+            } else {
+                x
+            }
+        };
+        self.unary("clamp", hold, Of::Input, inside)
+    }
+}
+
+fn sigmoid<T: Scalar>(x: T) -> T {
+    let e = (-x.abs()).exp();
+    if x < T::zero() { e / (T::one() + e) } else { (T::one() + e).recip() }
+}
+
+crate::gradchecks! {
+    exp: [[3, 4]] => |[x]| x.exp();
+    ln: [[3, 4]] => |[x]| (x * x + 0.5).ln();
+    sqrt: [[3, 4]] => |[x]| (x * x + 0.5).sqrt();
+    powi: [[3, 4]] => |[x]| x.powi(3) + (x * x + 0.5).powi(-2);
+    powf: [[3, 4]] => |[x]| (x * x + 0.5).powf(1.7);
+    abs: [[3, 4]] => |[x]| x.abs();
+    relu: [[3, 4]] => |[x]| x.relu();
+    tanh: [[3, 4]] => |[x]| x.tanh();
+    sigmoid: [[3, 4]] => |[x]| (x * 3.).sigmoid();
+    softplus: [[3, 4]] => |[x]| (x * 3.).softplus();
+    clamp: [[3, 4]] => |[x]| x.clamp(-0.5, 0.7);
+}

@@ -1,0 +1,32 @@
+//! Differentiable operations on [`Var`](crate::tape::Var): value, rule and check, side by side.
+//!
+//! Every doc comment is a formula and its backward rule, with `dy` for `dL/dy`; every file ends
+//! with one gradient check an operation. A composite has no rule of its own.
+mod arithmetic;
+mod elementwise;
+mod linear;
+mod loss;
+mod reduce;
+mod shape;
+
+use crate::kernels::vector;
+use crate::scalar::Scalar;
+use crate::tape::{Owned, Tensor};
+use ndarray::IxDyn;
+
+/// The entries of a tape value, which is row-major.
+fn flat<T: Scalar>(x: &Tensor<T>) -> &[T] {
+    x.as_slice().expect("a tape value is row-major")
+}
+
+/// `f(g, x)`, entry by entry.
+fn zip<T: Scalar>(g: &Owned<T>, x: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Owned<T> {
+    let mut y = Owned::zeros(x.raw_dim());
+    let g = g.as_slice().expect("a gradient is row-major");
+    vector::zip(g, flat(x), y.as_slice_mut().expect("new"), f);
+    y
+}
+
+fn filled<T: Scalar>(shape: &[usize], value: T) -> Owned<T> {
+    Owned::from_elem(IxDyn(shape), value)
+}

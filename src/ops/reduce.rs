@@ -1,0 +1,163 @@
+//! Sums, means, maxima and log-sum-exps, of all entries or over one axis.
+use super::{filled, flat};
+use crate::scalar::Scalar;
+use crate::tape::{Owned, Tensor, Var};
+use ndarray::{Axis, IxDyn};
+
+/// `f` of every line of `x` along `axis`, an axis that goes.
+fn fold<T: Scalar>(
+    name: &str,
+    x: &Tensor<T>,
+    axis: usize,
+    f: impl Fn(ndarray::ArrayView1<'_, T>) -> T,
+) -> Owned<T> {
+    assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
+    let mut y = Owned::zeros(ndarray::RemoveAxis::remove_axis(&x.raw_dim(), Axis(axis)));
+    ndarray::Zip::from(&mut y).and(x.lanes(Axis(axis))).for_each(|y, lane| *y = f(lane));
+    y
+}
+
+/// `g` repeated along `axis` to the shape of `x`.
+fn repeat<'a, T: Scalar>(
+    g: &'a Owned<T>,
+    axis: usize,
+    x: &Tensor<T>,
+) -> ndarray::CowArray<'a, T, IxDyn> {
+    let g = g.view().insert_axis(Axis(axis));
+    let view = g.broadcast(x.raw_dim()).expect("one line an entry");
+    view.to_owned().into()
+}
+
+fn log_sum_exp<T: Scalar>(lane: ndarray::ArrayView1<'_, T>) -> T {
+    let max = lane.iter().copied().fold(T::neg_infinity(), T::max);
+    if max.is_infinite() {
+        return max;
+    }
+    max + lane.iter().map(|&x| (x - max).exp()).sum::<T>().ln()
+}
+
+impl<T: Scalar> Var<'_, T> {
+    /// Sum of all entries; `dx = dy`, repeated.
+    pub fn sum(self) -> Self {
+        let y = filled(&[], flat(&self.value()).iter().copied().sum());
+        Self::record("sum", &[self], y, |c, sink| {
+            sink.add(0, || filled(c.x(0).shape(), c.g[[]]));
+        })
+    }
+
+    /// Mean of all entries; `dx = dy / n`, repeated.
+    pub fn mean(self) -> Self {
+        self.sum() / T::of(self.value().len() as f64)
+    }
+
+    /// Sum over `axis`, which goes; `dx = dy`, repeated.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn sum_axis(self, axis: usize) -> Self {
+        let x = self.value();
+        assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
+        let y = x.sum_axis(Axis(axis));
+        Self::record("sum_axis", &[self], y, move |c, sink| {
+            sink.add(0, || repeat(c.g, axis, c.x(0)).into_owned());
+        })
+    }
+
+    /// Mean over `axis`, which goes; `dx = dy / n`, repeated.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn mean_axis(self, axis: usize) -> Self {
+        self.sum_axis(axis) / T::of(self.shape()[axis] as f64)
+    }
+
+    /// Maximum over `axis`, which goes; `dx = dy` at the first maximum of each line.
+    ///
+    /// # Panics
+    /// If there is no such axis, or it is empty.
+    pub fn max_axis(self, axis: usize) -> Self {
+        let x = self.value();
+        assert!(
+            x.shape().get(axis) != Some(&0),
+            "max_axis: axis {axis} of {:?} is empty",
+            x.shape()
+        );
+        let y = fold("max_axis", &x, axis, |lane| lane.iter().copied().fold(lane[0], T::max));
+        Self::record("max_axis", &[self], y, move |c, sink| {
+            sink.add_with(0, |dx| {
+                let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
+                for ((mut dx, x), (&g, &y)) in lines.zip(c.g.iter().zip(c.y)) {
+                    if let Some(first) = x.iter().position(|&x| x == y) {
+                        dx[first] += g;
+                    }
+                }
+            });
+        })
+    }
+
+    /// `ln Σ eˣ` over `axis`, which goes, without overflow; `dx = eˣ⁻ʸ dy`.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn log_sum_exp(self, axis: usize) -> Self {
+        let y = fold("log_sum_exp", &self.value(), axis, log_sum_exp);
+        Self::record("log_sum_exp", &[self], y, move |c, sink| {
+            sink.add(0, || {
+                let shared = repeat(&c.y.to_owned(), axis, c.x(0)).into_owned();
+                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g, axis, c.x(0))
+            });
+        })
+    }
+
+    /// `x − ln Σ eˣ` over the last axis: logarithms of the softmax; `dx = dy − eʸ Σ dy`.
+    ///
+    /// # Panics
+    /// If `x` has no axis.
+    pub fn log_softmax(self) -> Self {
+        let mut y = self.value().to_owned();
+        assert!(y.ndim() > 0, "log_softmax: {:?} has no axis", y.shape());
+        for mut row in y.rows_mut() {
+            let shared = log_sum_exp(row.view());
+            row.mapv_inplace(|x| x - shared);
+        }
+        Self::record("log_softmax", &[self], y, |c, sink| {
+            sink.add(0, || {
+                let mut dx = c.g.clone();
+                for (mut dx, y) in dx.rows_mut().into_iter().zip(c.y.rows()) {
+                    let sum = dx.sum();
+                    dx.zip_mut_with(&y, |dx, y| *dx -= y.exp() * sum);
+                }
+                dx
+            });
+        })
+    }
+}
+
+crate::gradchecks! {
+    sum: [[3, 4]] => |[x]| x.sum();
+    mean: [[3, 4]] => |[x]| x.mean();
+    sum_axis: [[3, 4, 2]] => |[x]| x.sum_axis(1);
+    mean_axis: [[3, 4, 2]] => |[x]| x.mean_axis(0);
+    max_axis: [[3, 4, 2]] => |[x]| x.max_axis(1);
+    log_sum_exp: [[3, 4, 2]] => |[x]| x.log_sum_exp(1);
+    log_softmax: [[2, 3, 4]] => |[x]| x.log_softmax();
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::{Tape, Tensor};
+
+    /// A maximum reached twice has one gradient, not two, and infinite inputs make no NaN.
+    #[test]
+    fn extremes() {
+        let tape = Tape::<f64>::default();
+        let x = tape.leaf(Tensor::from_shape_vec(vec![3], vec![2., 2., 1.]).unwrap());
+        let g = x.max_axis(0).backward();
+        assert_eq!(g.wrt(x).unwrap().as_slice().unwrap(), [1., 0., 0.]);
+        let inf = f64::INFINITY;
+        let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![-inf, 0., 1e4, -1e4]).unwrap());
+        assert_eq!(x.log_sum_exp(1).value().as_slice().unwrap(), [0., 1e4]);
+        let none = tape.leaf(Tensor::from_elem(vec![2], -inf));
+        assert_eq!(none.log_sum_exp(0).item(), -inf);
+    }
+}

@@ -1,0 +1,168 @@
+//! Moving entries about: nothing here computes.
+use super::flat;
+use crate::scalar::Scalar;
+use crate::tape::{Owned, Tensor, Var};
+use ndarray::{ArrayView, Axis, IxDyn, Slice};
+use std::ops::Range;
+use std::sync::Arc;
+
+fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
+    assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
+}
+
+/// `[outer, n, inner]` around `axis`.
+fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// The same entries in row-major order under another shape; `dx = dy`, reshaped. Copies nothing.
+    ///
+    /// # Panics
+    /// Unless the number of entries stays the same.
+    pub fn reshape(self, shape: &[usize]) -> Self {
+        let (x, n) = (self.value(), shape.iter().product::<usize>());
+        assert!(x.len() == n, "reshape: {:?} to {shape:?}", x.shape());
+        let y = x.into_shape_with_order(IxDyn(shape)).expect("row-major");
+        Self::record("reshape", &[self], y, |c, sink| {
+            let to = c.x(0).raw_dim();
+            sink.add(0, || c.g.clone().into_shape_with_order(to).expect("row-major"));
+        })
+    }
+
+    /// `xᵀ` for a matrix; `dx = dyᵀ`.
+    ///
+    /// # Panics
+    /// Unless `x` is a matrix.
+    pub fn transpose(self) -> Self {
+        assert!(self.shape().len() == 2, "transpose: {:?} is not a matrix", self.shape());
+        self.permute_axes(&[1, 0])
+    }
+
+    /// Axis `i` of the output is axis `axes[i]` of the input; `dx` is `dy` permuted back.
+    ///
+    /// # Panics
+    /// Unless `axes` is a permutation of the axes.
+    pub fn permute_axes(self, axes: &[usize]) -> Self {
+        let x = self.value();
+        let mut back = vec![usize::MAX; axes.len()];
+        axes.iter().enumerate().for_each(|(i, &a)| {
+            *back
+                .get_mut(a)
+                .unwrap_or_else(|| panic!("permute_axes: {axes:?} of {:?}", x.shape())) = i;
+        });
+        let fits = axes.len() == x.ndim() && !back.contains(&usize::MAX);
+        assert!(fits, "permute_axes: {axes:?} of {:?}", x.shape());
+        let y = x.view().permuted_axes(IxDyn(axes)).as_standard_layout().into_owned();
+        Self::record("permute_axes", &[self], y, move |c, sink| {
+            sink.add(0, || {
+                c.g.view().permuted_axes(IxDyn(&back)).as_standard_layout().into_owned()
+            });
+        })
+    }
+
+    /// Entries `range` of `axis`; `dx = dy` there, 0 elsewhere.
+    ///
+    /// # Panics
+    /// If the range is not within the axis.
+    pub fn slice(self, axis: usize, range: Range<usize>) -> Self {
+        let x = self.value();
+        check_axis("slice", &x, axis);
+        let fits = range.start <= range.end && range.end <= x.shape()[axis];
+        assert!(fits, "slice: {range:?} of axis {axis} of {:?}", x.shape());
+        let y = x.slice_axis(Axis(axis), Slice::from(range.clone()));
+        Self::record("slice", &[self], y.as_standard_layout().into_owned(), move |c, sink| {
+            sink.add_with(0, |dx| {
+                let mut part = dx.slice_axis_mut(Axis(axis), Slice::from(range.clone()));
+                part += c.g;
+            });
+        })
+    }
+
+    /// Inputs one after another along an existing `axis`; each `dx` is its part of `dy`.
+    ///
+    /// # Panics
+    /// If there is no input, or shapes differ along another axis.
+    pub fn concat(parts: &[Self], axis: usize) -> Self {
+        let values: Vec<_> = parts.iter().map(|x| x.value()).collect();
+        let views: Vec<_> = values.iter().map(ArrayView::from).collect();
+        let y = ndarray::concatenate(Axis(axis), &views).unwrap_or_else(|_| {
+            panic!("concat: {:?} along {axis}", views.iter().map(|v| v.shape()).collect::<Vec<_>>())
+        });
+        Self::record("concat", parts, y, move |c, sink| {
+            let mut start = 0;
+            for (k, x) in (0..).zip(&values) {
+                let part = Slice::from(start..start + x.shape()[axis]);
+                sink.add(k, || c.g.slice_axis(Axis(axis), part).as_standard_layout().into_owned());
+                start += x.shape()[axis];
+            }
+        })
+    }
+
+    /// Inputs of one shape along a new `axis`; each `dx` is its part of `dy`.
+    ///
+    /// # Panics
+    /// If there is no input, or shapes differ.
+    pub fn stack(parts: &[Self], axis: usize) -> Self {
+        let one = |x: &Self| {
+            let mut shape = x.shape();
+            assert!(axis <= shape.len(), "stack: no axis {axis} beside {shape:?}");
+            shape.insert(axis, 1);
+            x.reshape(&shape)
+        };
+        Self::concat(&parts.iter().map(one).collect::<Vec<_>>(), axis)
+    }
+
+    /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx` sums `dy` over all uses of an entry.
+    ///
+    /// # Panics
+    /// If an index is beyond the axis.
+    pub fn gather(self, axis: usize, index: impl Into<Arc<[usize]>>) -> Self {
+        let (x, index) = (self.value(), index.into());
+        check_axis("gather", &x, axis);
+        let [outer, n, inner] = around(x.shape(), axis);
+        let worst = index.iter().max();
+        assert!(worst.is_none_or(|&i| i < n), "gather: index {worst:?} of {:?}", x.shape());
+        let mut shape = x.shape().to_vec();
+        shape[axis] = index.len();
+        let line = move |o: usize, i: usize| (o * n + i) * inner..(o * n + i + 1) * inner;
+        let mut y = Vec::with_capacity(outer * index.len() * inner);
+        for o in 0..outer {
+            index.iter().for_each(|&i| y.extend_from_slice(&flat(&x)[line(o, i)]));
+        }
+        let y = Owned::from_shape_vec(shape, y).expect("counted");
+        Self::record("gather", &[self], y, move |c, sink| {
+            sink.add_with(0, |dx| {
+                let dx = dx.as_slice_mut().expect("row-major");
+                let mut g = c.g.iter();
+                for o in 0..outer {
+                    for &i in &*index {
+                        dx[line(o, i)].iter_mut().zip(&mut g).for_each(|(dx, &g)| *dx += g);
+                    }
+                }
+            });
+        })
+    }
+
+    /// `x` repeated to `shape` as broadcasting would; `dx` is the sum of `dy` over the repeats.
+    ///
+    /// # Panics
+    /// If `x` does not broadcast to `shape`.
+    pub fn broadcast_to(self, shape: &[usize]) -> Self {
+        let x = self.value();
+        let y = x.broadcast(IxDyn(shape));
+        let y = y.unwrap_or_else(|| panic!("broadcast_to: {:?} to {shape:?}", x.shape()));
+        Self::record("broadcast_to", &[self], y.to_owned(), |c, sink| sink.add(0, || c.g.clone()))
+    }
+}
+
+crate::gradchecks! {
+    reshape: [[3, 4]] => |[x]| x.reshape(&[2, 6]);
+    transpose: [[3, 4]] => |[x]| x.transpose();
+    permute_axes: [[3, 4, 2]] => |[x]| x.permute_axes(&[2, 0, 1]);
+    slice: [[3, 4, 2]] => |[x]| x.slice(1, 1..3);
+    concat: [[3, 4], [3, 2], [3, 1]] => |[a, b, c]| Var::concat(&[a, b, c, a], 1);
+    stack: [[3, 4], [3, 4]] => |[a, b]| Var::stack(&[a, b, a], 1);
+    gather: [[3, 4, 2]] => |[x]| x.gather(1, [2, 0, 2, 3]);
+    broadcast_to: [[3, 1]] => |[x]| x.broadcast_to(&[2, 3, 4]);
+}

@@ -1,0 +1,191 @@
+//! Prediction: the mean over posterior samples, and what their disagreement says.
+use crate::bayes::{Likelihood, Model, Terms};
+use crate::data::{Preprocess, Split};
+use crate::nn::Bound;
+use crate::tape::{Tape, Tensor, Var};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
+use rand::Rng;
+use rayon::prelude::*;
+
+/// Rows `S·B` of a chunk: its activations stay in the cache.
+const ROWS: usize = 2048;
+
+/// Predictions for `N` inputs. Entropies are in nats (section 4, definitions).
+#[derive(Clone, Debug)]
+pub enum Predictive {
+    /// Of classes.
+    Classes {
+        /// `p̄ = mean_s p_s` `[N, K]`, with `p_s` the softmax under posterior sample `s`.
+        p: Array2<f32>,
+        /// `H[p̄]` `[N]`: total uncertainty.
+        entropy: Vec<f32>,
+        /// `H[p̄] − mean_s H[p_s]` `[N]`: what knowing `θ` would tell about `y`.
+        bald: Vec<f32>,
+        /// `mean_c std_s p_{s,c}` `[N]`.
+        mean_std: Vec<f32>,
+    },
+    /// Of one number, in the units the network was trained in.
+    Values {
+        /// The mean over samples `[N]`.
+        mean: Vec<f32>,
+        /// `√(1/τ + var_s f_s)` `[N]`: noise and disagreement.
+        std: Vec<f32>,
+        /// `√(var_s f_s)` `[N]`: disagreement alone.
+        spread: Vec<f32>,
+    },
+}
+
+/// Posterior samples `θ [S, D]` and, unless the posterior is a point, `ln q(θ) [S]`.
+pub fn draw(
+    model: &Model,
+    samples: usize,
+    rng: &mut dyn Rng,
+) -> (Tensor<f32>, Option<Tensor<f32>>) {
+    let tape = Tape::default();
+    let draw = model.posterior.draw(&model.params.freeze(&tape), &tape, samples, rng);
+    (draw.theta.value(), draw.log_q.map(|q| q.value()))
+}
+
+/// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;
+/// results in order. What a chunk holds does not depend on the number of threads.
+fn chunks<R: Send>(
+    model: &Model,
+    theta: &Tensor<f32>,
+    x: ArrayView2<'_, f32>,
+    each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
+) -> Vec<R> {
+    let rows = (ROWS / theta.shape()[0]).max(1);
+    let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
+    let run = |(i, x): (usize, ArrayView2<'_, f32>)| {
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let x = tape.constant(x.to_owned().into_dyn());
+        let outputs = model.primary.forward(&p, tape.constant(theta.clone()), x);
+        each(&p, i * rows, outputs)
+    };
+    chunks.into_par_iter().map(run).collect()
+}
+
+/// Predict `x [N, inputs]`, at least one row, with the samples `theta [S, D]`.
+///
+/// # Panics
+/// If there is no row, or the shapes do not fit the model.
+pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Predictive {
+    let parts = chunks(model, theta, x, |p, _, outputs| match model.likelihood.precision(p) {
+        None => classes(cube(&outputs.log_softmax().value()).mapv(f32::exp).view()),
+        Some(precision) => values(cube(&outputs.value()), precision),
+    });
+    parts.into_iter().reduce(Predictive::and).expect("predict: no input")
+}
+
+/// `ln p(yₙ | xₙ, θₛ)`, unclipped, as `[S, N]`.
+///
+/// # Panics
+/// If there is no example, or it does not fit the model.
+pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32> {
+    let likelihood = match model.likelihood {
+        Likelihood::Categorical { .. } => Likelihood::Categorical { clip: None },
+        other => other,
+    };
+    let parts = chunks(model, theta, data.x.view(), |p, start, outputs| {
+        let rows: Vec<_> = (start..start + outputs.shape()[1]).collect();
+        likelihood.log_prob(p, outputs, &data.y.select(&rows)).value()
+    });
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let all = ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows");
+    all.into_dimensionality().expect("[S, N]")
+}
+
+/// The bound on `data`, an estimate from the samples `theta [S, D]` with densities `log_q [S]`
+/// (`None` for a point), and its standard error over the samples.
+///
+/// # Panics
+/// As [`log_prob`].
+pub fn bound(
+    model: &Model,
+    theta: &Tensor<f32>,
+    log_q: Option<&Tensor<f32>>,
+    data: &Split,
+) -> (Terms, f64) {
+    let likelihoods = log_prob(model, theta, data).mapv(f64::from).sum_axis(Axis(1));
+    let tape = Tape::default();
+    let priors = model.prior.log_prob(tape.constant(theta.mapv(f64::from)));
+    let of = |s: usize| match log_q {
+        None => Terms::new(likelihoods[s], 0., 0.),
+        Some(q) => Terms::new(likelihoods[s], priors.value()[s], q[s].into()),
+    };
+    let terms: Vec<_> = (0..likelihoods.len()).map(of).collect();
+    let n = terms.len() as f64;
+    let mean = |f: fn(&Terms) -> f64| terms.iter().map(f).sum::<f64>() / n;
+    let mean = Terms::new(mean(|t| t.log_likelihood), mean(|t| t.log_prior), mean(|t| t.log_q));
+    let squares: f64 = terms.iter().map(|t| (t.total - mean.total).powi(2)).sum();
+    (mean, (squares / (n - 1.).max(1.) / n).sqrt())
+}
+
+impl Predictive {
+    /// Numbers in the target's own units instead of standardised ones.
+    pub fn in_units(self, preprocess: &Preprocess) -> Self {
+        let Self::Values { mean, std, spread } = self else { return self };
+        let (shift, unit) = preprocess.y.unwrap_or((0., 1.));
+        let map = |v: Vec<f32>, shift: f64| -> Vec<f32> {
+            v.into_iter().map(|x| (shift + unit * f64::from(x)) as f32).collect()
+        };
+        Self::Values { mean: map(mean, shift), std: map(std, 0.), spread: map(spread, 0.) }
+    }
+
+    /// The predictions of this and then of the other.
+    fn and(mut self, other: Self) -> Self {
+        use Predictive::{Classes, Values};
+        match (&mut self, other) {
+            (
+                Classes { p, entropy, bald, mean_std },
+                Classes { p: q, entropy: e, bald: b, mean_std: m },
+            ) => {
+                p.append(Axis(0), q.view()).expect("the same classes");
+                entropy.extend(e);
+                bald.extend(b);
+                mean_std.extend(m);
+            }
+            (Values { mean, std, spread }, Values { mean: m, std: s, spread: d }) => {
+                mean.extend(m);
+                std.extend(s);
+                spread.extend(d);
+            }
+            _ => unreachable!("one model predicts one kind"),
+        }
+        self
+    }
+}
+
+/// From `p_s [S, B, K]`.
+fn classes(p: ArrayView3<'_, f32>) -> Predictive {
+    let mean = p.mean_axis(Axis(0)).expect("a sample");
+    let entropy: Vec<_> = mean.rows().into_iter().map(nats).collect();
+    let mut bald = entropy.clone();
+    for sample in p.outer_iter() {
+        let rows = bald.iter_mut().zip(sample.rows());
+        rows.for_each(|(bald, row)| *bald -= nats(row) / p.len_of(Axis(0)) as f32);
+    }
+    let std = p.std_axis(Axis(0), 0.);
+    let mean_std = std.mean_axis(Axis(1)).expect("a class").to_vec();
+    Predictive::Classes { p: mean, entropy, bald, mean_std }
+}
+
+/// From means `f_s [S, B, 1]` and the noise's precision `τ`.
+fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
+    let f = f.index_axis(Axis(2), 0);
+    let mean = f.mean_axis(Axis(0)).expect("a sample").to_vec();
+    let spread = f.std_axis(Axis(0), 0.).to_vec();
+    let noise = (1. / precision) as f32;
+    let std = spread.iter().map(|s| (noise + s * s).sqrt()).collect();
+    Predictive::Values { mean, std, spread }
+}
+
+/// `H[p] = −Σ p ln p`.
+fn nats(p: ArrayView1<'_, f32>) -> f32 {
+    -p.iter().map(|&p| if p > 0. { p * p.ln() } else { 0. }).sum::<f32>()
+}
+
+fn cube(x: &Tensor<f32>) -> ArrayView3<'_, f32> {
+    x.view().into_dimensionality().expect("[S, B, K]")
+}

@@ -1,0 +1,325 @@
+//! A run folder: what is in it, in which order it is written, and how it is picked up again.
+//!
+//! `config.toml` comes first and never changes. Each epoch writes its line of `metrics.jsonl`, then
+//! `best.safetensors` if it is one, then `last.safetensors`; a run that was killed anywhere goes on
+//! from `last`, forgetting lines beyond it. `summary.json` and `report.html` come at the end.
+use crate::bayes::Model;
+use crate::checkpoint::{self, Checkpoint, Header};
+use crate::config::Config;
+use crate::data::{self, Dataset, Options};
+use crate::error::{Error, Result};
+use crate::evaluate::validate;
+use crate::record::{Epoch, Scores};
+use crate::train::{Step, Trainer};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A run in training.
+pub struct Run {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its configuration, resolved.
+    pub config: Config,
+    /// Its data.
+    pub data: Dataset,
+    /// What is trained.
+    pub trainer: Trainer,
+    /// One record for each epoch finished.
+    pub history: Vec<Epoch>,
+    best: Option<(usize, Scores)>,
+    fingerprint: String,
+}
+
+/// What a run tells while it goes on.
+pub enum Progress<'a> {
+    /// A step was taken.
+    Step(&'a Step),
+    /// An epoch was finished and saved; whether it is the best so far.
+    Epoch(&'a Epoch, bool),
+}
+
+/// Load the data that a configuration names.
+///
+/// # Errors
+/// As [`data::load`].
+pub fn load_data(config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
+    let options = Options {
+        target: config.target.clone(),
+        task: config.task,
+        train_subset: config.subset,
+        seed: config.seed,
+    };
+    data::load(&config.data, &options, data_dir)
+}
+
+impl Run {
+    /// Start a run in a new folder. `config` must be resolved.
+    ///
+    /// # Errors
+    /// If the folder exists or cannot be made.
+    pub fn create(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
+        if dir.exists() {
+            let advice = format!(
+                "Continue it with `bhn train --resume {0}`, choose another with --out, or remove it.",
+                dir.display()
+            );
+            return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
+        }
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        checkpoint::write(&dir.join("config.toml"), config.to_toml().as_bytes())?;
+        Ok(Self::at_start(dir, config, data))
+    }
+
+    fn at_start(dir: &Path, config: Config, data: Dataset) -> Self {
+        let inputs = data.preprocess.inputs;
+        let trainer = Trainer::new(&config, inputs, &data.task, data.train.len());
+        let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
+        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint }
+    }
+
+    /// Pick a run up where it stopped.
+    ///
+    /// # Errors
+    /// If the folder is not a run's, its checkpoint is damaged, or its data have changed.
+    pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
+        let config = dir.join("config.toml");
+        if !config.exists() {
+            let advice = "Give the folder that `bhn train` printed.";
+            let expected = "a run folder with a config.toml";
+            return Err(Error::invalid(dir.display(), "none", expected, advice));
+        }
+        let config = Config::read(&config)?;
+        let data = load_data(&config, data_dir)?;
+        let config = config.resolve(&data)?;
+        let mut run = Self::at_start(dir, config, data);
+        let last = dir.join("last.safetensors");
+        if last.exists() {
+            let saved = Checkpoint::load(&last)?;
+            run.check(&saved.header)?;
+            let trainer = &mut run.trainer;
+            saved.restore(&mut trainer.model.params)?;
+            saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
+            run.best = saved.header.best;
+            run.history = read_metrics(dir)?;
+            run.history.retain(|e| e.epoch <= saved.header.epoch);
+        }
+        let lines: String = run.history.iter().map(line).collect();
+        checkpoint::write(&dir.join("metrics.jsonl"), lines.as_bytes())?;
+        Ok(run)
+    }
+
+    fn check(&self, header: &Header) -> Result<()> {
+        if header.config != self.config {
+            let advice = "Undo the change to config.toml, or start a new run with --config.";
+            let (found, expected) = ("a config.toml that was changed", "the one it began with");
+            return Err(Error::invalid(self.dir.display(), found, expected, advice));
+        }
+        same_data(header, &self.fingerprint, &self.config.data)
+    }
+
+    /// The epoch with the best validation so far, and that.
+    pub fn best(&self) -> Option<&(usize, Scores)> {
+        self.best.as_ref()
+    }
+
+    /// Epochs finished.
+    pub fn epoch(&self) -> usize {
+        (self.trainer.steps() / self.trainer.steps_per_epoch()) as usize
+    }
+
+    /// Seconds that the whole of it will take, from a few steps and a small validation on a copy.
+    ///
+    /// # Errors
+    /// If even these diverge.
+    pub fn estimate(&self) -> Result<f64> {
+        let (data, settings) = (&self.data, &self.config.train);
+        let inputs = data.preprocess.inputs;
+        let mut copy = Trainer::new(&self.config, inputs, &data.task, data.train.len());
+        let rows: Vec<_> = (0..data.train.len().min(settings.batch)).collect();
+        let mut step = || {
+            let (x, y) = data.train.batch(&rows);
+            copy.step(x, &y)
+        };
+        (0..3).try_for_each(|_| step().map(drop))?;
+        let start = Instant::now();
+        (0..5).try_for_each(|_| step().map(drop))?;
+        let step = start.elapsed().as_secs_f64() / 5.;
+        let n = data.validation.len().min(500);
+        let part = data.validation.subset(n);
+        let start = Instant::now();
+        validate(&copy.model, &part, &data.preprocess, settings.validation_samples, (0, 0));
+        let validation = start.elapsed().as_secs_f64() * data.validation.len() as f64 / n as f64;
+        let epochs = (settings.epochs - self.epoch()) as f64;
+        Ok(epochs * (self.trainer.steps_per_epoch() as f64 * step + validation))
+    }
+
+    /// Train to the end, saving after each epoch.
+    ///
+    /// # Errors
+    /// If training diverges or a file cannot be written; the last checkpoint stays.
+    pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<()> {
+        while self.epoch() < self.config.train.epochs {
+            let start = Instant::now();
+            let mut sums = Sums::default();
+            self.trainer.epoch(&self.data.train, |n, step| {
+                sums.add(n, &step);
+                progress(Progress::Step(&step));
+            })?;
+            let epoch = self.epoch();
+            let samples = self.config.train.validation_samples;
+            let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
+            let scores =
+                validate(model, validation, preprocess, samples, (self.config.seed, epoch));
+            let is_best = self.best.as_ref().is_none_or(|(_, best)| better(&scores, best));
+            if is_best {
+                self.best = Some((epoch, scores.clone()));
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            let classes = matches!(self.data.task, data::Task::Classification { .. });
+            let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
+            self.save(&record, is_best)?;
+            progress(Progress::Epoch(&record, is_best));
+            self.history.push(record);
+        }
+        Ok(())
+    }
+
+    fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
+        let metrics = self.dir.join("metrics.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&metrics);
+        file.and_then(|mut f| f.write_all(line(record).as_bytes())).map_err(Error::io(&metrics))?;
+        let header = Header {
+            config: self.config.clone(),
+            task: self.data.task.clone(),
+            image: self.data.image,
+            preprocess: self.data.preprocess.clone(),
+            examples: self.data.train.len(),
+            data_sha256: self.fingerprint.clone(),
+            steps: self.trainer.steps(),
+            epoch: record.epoch,
+            best: self.best.clone(),
+        };
+        let Trainer { model, optimiser, .. } = &self.trainer;
+        if is_best {
+            checkpoint::save(&self.dir.join("best.safetensors"), &header, &model.params, None)?;
+        }
+        let last = self.dir.join("last.safetensors");
+        checkpoint::save(&last, &header, &model.params, Some(optimiser))
+    }
+}
+
+/// A trained model as its run folder keeps it.
+pub struct Trained {
+    /// The model of the best epoch.
+    pub model: Model,
+    /// What its checkpoint says.
+    pub header: Header,
+}
+
+impl Trained {
+    /// Read `best.safetensors` of a run folder.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let path = dir.join("best.safetensors");
+        if !path.exists() {
+            let advice = "Give the folder that `bhn train` printed, after its first epoch.";
+            let expected = "a run folder with a best.safetensors";
+            return Err(Error::invalid(dir.display(), "none", expected, advice));
+        }
+        let saved = Checkpoint::load(&path)?;
+        let header = &saved.header;
+        let mut model = header.config.build(header.preprocess.inputs, &header.task);
+        saved.restore(&mut model.params)?;
+        Ok(Self { model, header: saved.header })
+    }
+
+    /// Load the data it was trained on.
+    ///
+    /// # Errors
+    /// If they are not there or have changed.
+    pub fn data(&self, data_dir: Option<&Path>) -> Result<Dataset> {
+        let data = load_data(&self.header.config, data_dir)?;
+        same_data(&self.header, &data.fingerprint(), &data.name)?;
+        Ok(data)
+    }
+}
+
+fn same_data(header: &Header, fingerprint: &str, name: &str) -> Result<()> {
+    if header.data_sha256 == fingerprint {
+        return Ok(());
+    }
+    let advice = "Restore the file it was trained on, or train again.";
+    Err(Error::invalid(name, "data that have changed", "those of the run", advice))
+}
+
+/// Higher accuracy; at a tie, or in regression, lower NLL.
+fn better(a: &Scores, b: &Scores) -> bool {
+    (a.accuracy, -a.nll) > (b.accuracy, -b.nll)
+}
+
+fn line(record: &Epoch) -> String {
+    serde_json::to_string(record).expect("finite numbers") + "\n"
+}
+
+/// The records of `metrics.jsonl`, up to a line that a crash cut short.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_metrics(dir: &Path) -> Result<Vec<Epoch>> {
+    let path = dir.join("metrics.jsonl");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Means over an epoch, weighted by examples: `(N/|B|) Σ_B` weighted by `|B|/N` is the full sum.
+#[derive(Default)]
+struct Sums {
+    examples: usize,
+    correct: usize,
+    /// `loss, elbo, log_likelihood, kl`.
+    terms: [f64; 4],
+    last: Option<(f64, f64)>,
+}
+
+impl Sums {
+    fn add(&mut self, n: usize, step: &Step) {
+        self.examples += n;
+        self.correct += step.correct;
+        let t = &step.terms;
+        let terms = [step.loss, t.total, t.log_likelihood, t.kl];
+        self.terms.iter_mut().zip(terms).for_each(|(sum, x)| *sum += n as f64 * x);
+        self.last = Some((step.learning_rate, step.beta));
+    }
+
+    fn epoch(
+        &self,
+        epoch: usize,
+        steps: u64,
+        classes: bool,
+        scores: Scores,
+        seconds: f64,
+    ) -> Epoch {
+        let n = self.examples as f64;
+        let (learning_rate, beta) = self.last.expect("an epoch has a step");
+        let [loss, elbo, log_likelihood, kl] = self.terms.map(|sum| sum / n);
+        let train_accuracy = classes.then_some(self.correct as f64 / n);
+        let validation = Some(scores);
+        Epoch {
+            epoch,
+            steps,
+            learning_rate,
+            beta,
+            loss,
+            elbo,
+            log_likelihood,
+            kl,
+            train_accuracy,
+            validation,
+            seconds,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Defends: the bound is in nats over the data set with all its terms, however the data are cut
+//! into minibatches; densities are normalised; sharing work between samples changes nothing.
+use bhn::bayes::{
+    Draw, Hypernet, HypernetConfig, Likelihood, Model, Point, Posterior, Prior, Scale, Targets,
+    elbo,
+};
+use bhn::gradcheck::{Verdict, gradcheck, randn};
+use bhn::nn::{Bound, Init, ParamId, Params};
+use bhn::primary::{Layer, PrimaryNet, WeightNormed};
+use bhn::tape::{Tape, Tensor, Var};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rstest::rstest;
+
+const LAYERS: [Layer; 5] =
+    [Layer::Dense(6), Layer::Relu, Layer::Dense(5), Layer::Tanh, Layer::Dense(3)];
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// A network on 4 inputs with a hypernet of `couplings`, every parameter of order one.
+fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
+    let mut params = Params::default();
+    let primary = WeightNormed::new(&mut params, "primary", 4, &LAYERS, &mut rng(1));
+    let config = HypernetConfig { couplings, hidden: 5, ..HypernetConfig::default() };
+    let posterior = Hypernet::realnvp(&mut params, "posterior", 14, &config, &mut rng(2));
+    for ((_, w), seed) in params.iter_mut().zip(50..) {
+        *w = (randn(w.shape(), seed) * 0.5).into_shared();
+    }
+    let (primary, posterior) = (Box::new(primary), Box::new(posterior));
+    Model { params, primary, posterior, prior: Prior::default(), likelihood }
+}
+
+const EXACT: Likelihood = Likelihood::Categorical { clip: None };
+
+fn labels(n: usize) -> Vec<usize> {
+    (0..n).map(|i| i * i % 3).collect()
+}
+
+/// The scale of the bound: over minibatches of one epoch, the last one ragged, with the same noise,
+/// the estimates weighted by |B|/N average to the full-batch value. Dividing the KL by the batch,
+/// or forgetting N/|B|, fails here.
+#[test]
+fn minibatches_average_to_the_full_batch() {
+    let (model, n) = (model(2, EXACT), 10);
+    let (x, y) = (randn(&[n, 4], 3), Targets::Classes(labels(n)));
+    let at = |rows: std::ops::Range<usize>| {
+        let tape = Tape::default();
+        let p = model.params.bind(&tape);
+        let part = x.slice_axis(ndarray::Axis(0), rows.clone().into()).to_owned();
+        let y = y.select(&rows.clone().collect::<Vec<_>>());
+        let scale = Scale { data: n, batch: rows.len(), beta: 1. };
+        let e = model.pass(&p, tape.constant(part), &y, 3, scale, &mut rng(7)).elbo;
+        (e.terms.total, e.loss.item())
+    };
+    let (full, full_loss) = at(0..n);
+    let parts = [0..4, 4..8, 8..10].map(|rows| (rows.len() as f64 / n as f64, at(rows)));
+    let mean: f64 = parts.iter().map(|(w, (total, _))| w * total).sum();
+    let mean_loss: f64 = parts.iter().map(|(w, (_, loss))| w * loss).sum();
+    assert!((mean - full).abs() < 1e-10 * full.abs(), "{mean} {full}");
+    assert!((mean_loss - full_loss).abs() < 1e-12 * full_loss.abs(), "{mean_loss} {full_loss}");
+    // With β = 1 the loss is minus the bound, an example.
+    assert!((full + n as f64 * full_loss).abs() < 1e-10 * full.abs());
+}
+
+/// A bound by hand: one weight, one example, no flow but the elementwise layer.
+///
+/// θ = s ε + b; y = 1 observed as N(θ x, 1/τ). ELBO = ln N(1; θx, 1/τ) + ln N(θ; 0, 1/λ) − ln q(θ).
+#[test]
+fn the_bound_by_hand() {
+    let tape = Tape::<f64>::default();
+    let (eps, s, b, x, tau, lambda) = (0.3_f64, 0.5_f64, 1.2_f64, 2.0_f64, 4.0_f64, 3.0_f64);
+    let number = |x: f64| tape.leaf(Tensor::from_elem(vec![1, 1], x));
+    let theta = number(s * eps + b);
+    let ln_normal = |x: f64, precision: f64| {
+        0.5 * (precision / std::f64::consts::TAU).ln() - 0.5 * precision * x * x
+    };
+    let log_q = number(ln_normal(eps, 1.) - s.ln()).reshape(&[1]);
+    let draw = Draw { theta, log_q: Some(log_q) };
+    let likelihood = Likelihood::Gaussian { precision: tau };
+    let outputs = (theta * x).reshape(&[1, 1, 1]);
+    let p = Params::default().bind(&tape);
+    let log_likelihood = likelihood.log_prob(&p, outputs, &Targets::Values(vec![1.]));
+    let prior = Prior::Gaussian { precision: lambda };
+    let scale = Scale { data: 50, batch: 1, beta: 0.5 };
+    let found = elbo(&draw, prior.log_prob(theta), log_likelihood, scale);
+    let t = s * eps + b;
+    let (lik, log_p) = (ln_normal(1. - t * x, tau), ln_normal(t, lambda));
+    let log_q = ln_normal(eps, 1.) - s.ln();
+    assert!((found.terms.total - (50. * lik + log_p - log_q)).abs() < 1e-12);
+    assert!((found.loss.item() - (-lik + 0.5 * (log_q - log_p) / 50.)).abs() < 1e-12);
+}
+
+/// With T = 0 the posterior is a Gaussian and its KL known: the Monte-Carlo mean must agree.
+#[test]
+fn the_kl_of_the_elementwise_layer_is_the_gaussians() {
+    let (d, samples, lambda) = (14, 20_000, 2.0_f64);
+    let model = model(0, EXACT);
+    let tape = Tape::default();
+    let p = model.params.freeze(&tape);
+    let draw = model.posterior.draw(&p, &tape, samples, &mut rng(5));
+    let prior = Prior::Gaussian { precision: lambda };
+    let kl = (draw.log_q.unwrap() - prior.log_prob(draw.theta)).value();
+    let find = |name: &str| model.params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1;
+    let (w, b) = (find("elementwise.w"), find("elementwise.b"));
+    let exact: f64 = w
+        .iter()
+        .zip(b)
+        .map(|(w, b)| {
+            let variance = (w.exp() + 0.001).powi(2);
+            0.5 * (lambda * (variance + b * b) - 1. - (lambda * variance).ln())
+        })
+        .sum();
+    let mean = kl.mean().unwrap();
+    let error = kl.std(1.) / (samples as f64).sqrt();
+    assert!((mean - exact).abs() < 4. * error, "{mean} ± {error}, exactly {exact}, D = {d}");
+}
+
+/// `∫ p(θ) dθ = 1` by the trapezium rule, which is exact far beyond 10⁻⁶ for these densities.
+#[rstest]
+#[case(Prior::Gaussian { precision: 4. })]
+#[case(Prior::Laplace { scale: 0.7 })]
+#[case(Prior::ScaleMixture { weight: 0.3, stds: [1.5, 0.2] })]
+fn priors_integrate_to_one(#[case] prior: Prior) {
+    let (n, width) = (200_001, 20.);
+    let grid: Vec<f64> = (0..n).map(|i| width * (2. * i as f64 / (n - 1) as f64 - 1.)).collect();
+    let tape = Tape::default();
+    let theta = tape.constant(Tensor::from_shape_vec(vec![n, 1], grid).unwrap());
+    let mass = prior.log_prob(theta).exp().sum().item() * 2. * width / (n - 1) as f64;
+    assert!((mass - 1.).abs() < 1e-6, "{prior:?}: {mass}");
+    // Independent over entries.
+    let pair = tape.leaf(randn(&[1, 2], 1));
+    let single = |i| prior.log_prob(pair.slice(1, i..i + 1)).item();
+    assert!((prior.log_prob(pair).item() - single(0) - single(1)).abs() < 1e-12);
+}
+
+#[rstest]
+#[case(Prior::Gaussian { precision: 4. })]
+#[case(Prior::Laplace { scale: 0.7 })]
+#[case(Prior::ScaleMixture { weight: 0.3, stds: [1.5, 0.2] })]
+fn prior_gradients(#[case] prior: Prior) {
+    gradcheck(&[randn(&[3, 4], 1)], |x| prior.log_prob(x[0])).assert();
+}
+
+/// In two dimensions `q` of a whole hypernet integrates to one, by inverting it over a grid.
+#[test]
+fn the_hypernets_density_integrates_to_one() {
+    let mut params = Params::<f64>::default();
+    let config = HypernetConfig { couplings: 3, hidden: 6, log_scale: -0.5, ..Default::default() };
+    let hypernet = Hypernet::realnvp(&mut params, "h", 2, &config, &mut rng(3));
+    for ((_, w), seed) in params.iter_mut().zip(20..) {
+        *w = (randn(w.shape(), seed) * 0.4).into_shared();
+    }
+    let (n, width) = (801, 12.);
+    let at = |i: usize| width * (2. * i as f64 / (n - 1) as f64 - 1.);
+    let grid: Vec<f64> = (0..n * n).flat_map(|i| [at(i / n), at(i % n)]).collect();
+    let tape = Tape::default();
+    let p = params.freeze(&tape);
+    let theta = tape.constant(Tensor::from_shape_vec(vec![n * n, 2], grid).unwrap());
+    let (eps, log_det) = bhn::flows::Bijector::inverse(hypernet.flow(), &p, theta);
+    let density = (eps.standard_normal_log_prob() + log_det).exp();
+    let mass = density.sum().item() * (2. * width / (n - 1) as f64).powi(2);
+    // The flow is piecewise smooth (ReLU), so the rule's error falls with the square of the step.
+    assert!((mass - 1.).abs() < 1e-3, "{mass}");
+}
+
+/// The samples of a draw and their `log_q` belong together: `q` evaluated at them by the inverse.
+#[test]
+fn log_q_is_the_density_at_the_samples() {
+    let mut params = Params::<f64>::default();
+    let config = HypernetConfig { couplings: 2, hidden: 6, log_scale: -0.5, ..Default::default() };
+    let hypernet = Hypernet::realnvp(&mut params, "h", 5, &config, &mut rng(3));
+    for ((_, w), seed) in params.iter_mut().zip(20..) {
+        *w = (randn(w.shape(), seed) * 0.4).into_shared();
+    }
+    let tape = Tape::default();
+    let p = params.freeze(&tape);
+    let draw = hypernet.draw(&p, &tape, 50, &mut rng(4));
+    let (eps, log_det) = bhn::flows::Bijector::inverse(hypernet.flow(), &p, draw.theta);
+    let density = (eps.standard_normal_log_prob() + log_det).value();
+    for (a, b) in density.iter().zip(&draw.log_q.unwrap().value()) {
+        assert!((a - b).abs() < 1e-9, "{a} {b}");
+    }
+}
+
+/// The whole loss, all parameters at once.
+#[rstest]
+#[case(EXACT, Targets::Classes(labels(7)))]
+#[case(Likelihood::Categorical { clip: Some(0.2) }, Targets::Classes(labels(7)))]
+fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targets<f64>) {
+    let model = model(2, likelihood);
+    let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
+    let check = |seed| {
+        gradcheck(&inputs, |vars| {
+            let p = Bound::from_vars(vars.to_vec());
+            let x = vars[0].tape().constant(randn(&[7, 4], seed));
+            let scale = Scale { data: 21, batch: 7, beta: 0.7 };
+            model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
+        })
+    };
+    let smooth =
+        |r: &bhn::gradcheck::Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
+    (3..20).map(check).find(smooth).expect("a smooth point").assert();
+}
+
+#[test]
+fn gradients_of_a_learned_precision() {
+    let mut params = Params::<f64>::default();
+    let id: ParamId = params.add("log_precision", randn(&[1], 1));
+    let y = Targets::Values(vec![0.3, -0.2, 1.]);
+    gradcheck(&[randn(&[1], 1), randn(&[2, 3, 1], 2)], |v| {
+        let p = Bound::from_vars(vec![v[0]]);
+        assert!(
+            (Likelihood::LearnedGaussian(id).precision(&p).unwrap().ln() - v[0].item()).abs()
+                < 1e-12
+        );
+        Likelihood::LearnedGaussian(id).log_prob(&p, v[1], &y)
+    })
+    .assert();
+}
+
+/// `S` samples as one product, scales after the product and the first layer's product shared: the
+/// same outputs as `S` networks whose weights are formed.
+#[test]
+fn batched_samples_equal_networks_with_formed_weights() {
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", 4, &LAYERS, &mut rng(1));
+    for ((_, w), seed) in params.iter_mut().zip(30..) {
+        *w = randn(w.shape(), seed).into_shared();
+    }
+    let tape = Tape::default();
+    let p = params.bind(&tape);
+    let (theta, x) = (tape.constant(randn(&[3, 14], 2)), tape.constant(randn(&[7, 4], 3)));
+    let found = net.forward(&p, theta, x);
+    assert_eq!(found.shape(), [3, 7, 3]);
+    let leaves: Vec<Var<f64>> = params.iter().map(|(_, w)| tape.leaf(w.clone())).collect();
+    for s in 0..3 {
+        let g = |a: usize, b: usize| theta.slice(0, s..s + 1).slice(1, a..b).reshape(&[b - a]);
+        let dense = |h, k: usize, g| Var::linear(h, leaves[k].weight_norm(g), leaves[k + 1]);
+        let h = dense(x, 0, g(0, 6)).relu();
+        let h = dense(h, 2, g(6, 11)).tanh();
+        let expected = dense(h, 4, g(11, 14)).value();
+        let found = found.slice(0, s..s + 1).reshape(&[7, 3]).value();
+        assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
+    }
+}
+
+/// Maximum likelihood is the same code with no KL: its loss is the mean NLL.
+#[test]
+fn a_point_has_no_kl() {
+    let mut params = Params::<f64>::default();
+    let point = Point::new(&mut params, "q", 4, &mut rng(1));
+    let tape = Tape::default();
+    let draw = point.draw(&params.bind(&tape), &tape, 2, &mut rng(1));
+    assert_eq!((draw.theta.shape(), draw.log_q.is_none()), (vec![2, 4], true));
+    let log_likelihood = tape.leaf(randn(&[2, 5], 1));
+    let log_prior = Prior::default().log_prob(draw.theta);
+    let found = elbo(&draw, log_prior, log_likelihood, Scale { data: 10, batch: 5, beta: 1. });
+    assert_eq!(found.terms.kl, 0.);
+    assert!((found.loss.item() + log_likelihood.value().mean().unwrap()).abs() < 1e-15);
+    assert!((found.terms.total + 10. * found.loss.item()).abs() < 1e-12);
+}
+
+/// The paper's initialisation, and every shape of starting value.
+#[test]
+fn parameters_start_where_they_should() {
+    let moments = |init: Init| {
+        let x = init.sample::<f64>(&[300, 200], &mut rng(1));
+        (x.mean().unwrap(), x.std(0.))
+    };
+    let near = |(mean, std): (f64, f64), m: f64, s: f64| {
+        // 60,000 draws: four standard errors of the mean and of the standard deviation.
+        (mean - m).abs() <= 4. * s / 245. && (std - s).abs() <= 4. * s / 346.
+    };
+    assert!(near(moments(Init::Normal { mean: -7., std: 0.01 }), -7., 0.01));
+    assert!(near(moments(Init::He), 0., 0.1));
+    assert!(near(moments(Init::Glorot), 0., (2. / 500_f64).sqrt()));
+    assert_eq!(moments(Init::Constant(2.)), (2., 0.));
+}

@@ -1,0 +1,181 @@
+//! The page stands alone, says what it was given, and is the same bytes every time.
+#![cfg(feature = "cli")]
+use bhn::record::{Epoch, Scores};
+use bhn::report::{Classification, Regression, Run, Test, render};
+use ndarray::{Array2, ArrayView2, array};
+
+fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {
+    Run {
+        title: "<b>Digits</b> & co".into(),
+        about: "A network learned.".into(),
+        settings: vec![("primary.layers".into(), "dense 10 \"<i>\"".into())],
+        results: vec![("accuracy".into(), "98.31 ± 0.13 %".into())],
+        history,
+        test,
+        command: "bhn train mnist --seed 7 && true".into(),
+    }
+}
+
+fn history(epochs: usize) -> Vec<Epoch> {
+    let scores = Scores { accuracy: Some(0.9), nll: 0.4, ece: Some(0.01), rmse: None };
+    let epoch = |epoch| Epoch {
+        epoch,
+        steps: 469 * epoch as u64,
+        learning_rate: 1e-3,
+        beta: 1.0,
+        loss: 0.5,
+        elbo: -18_000.0,
+        log_likelihood: -12_000.0,
+        kl: 6_000.0,
+        train_accuracy: Some(0.95),
+        validation: Some(scores.clone()),
+        seconds: 40.0,
+    };
+    (1..=epochs).map(epoch).collect()
+}
+
+/// Two of three right; the images are 1 × 2, black and white.
+fn classified<'a>(
+    p: &'a Array2<f32>,
+    classes: &'a [String],
+    x: &'a Array2<f32>,
+    shape: [usize; 3],
+) -> Test<'a> {
+    Test::Classification(Classification {
+        p: p.view(),
+        labels: &[1, 0, 0],
+        classes,
+        entropy: &[0.25, 0.6875, 0.5],
+        bald: &[0.125, 0.0625, 0.25],
+        images: Some((x.view(), shape)),
+    })
+}
+
+fn page(epochs: usize) -> String {
+    let p = array![[0.0, 1.0], [0.375, 0.625], [0.75, 0.25]];
+    let x = array![[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]];
+    let classes = ["cat <tabby>", "$dog$"].map(String::from);
+    render(&run(&history(epochs), classified(&p, &classes, &x, [1, 1, 2]))).unwrap()
+}
+
+#[test]
+fn stands_alone() {
+    let page = page(3).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for outside in ["http:", "https:", "<script", "<link", "@import", "@font-face"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    for (before, after) in [("src=", "\"data:image/png;base64,"), ("url(", "#clip-"), ("href", "")]
+    {
+        for (_, rest) in page.match_indices(before).map(|(i, b)| page.split_at(i + b.len())) {
+            assert!(!after.is_empty() && rest.starts_with(after), "{before}{}", &rest[..40]);
+        }
+    }
+}
+
+#[test]
+fn clip_paths_are_not_shared() {
+    let page = page(3);
+    let ids: Vec<_> = page.split("<clipPath id=\"").skip(1).map(|s| s.split('"').next()).collect();
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!((ids.len(), distinct.len()), (6, 6));
+}
+
+#[test]
+fn says_what_it_was_given() {
+    let page = page(3);
+    let told = [
+        "3 epochs (1,407 steps) in 2 min 0 s",
+        "stood at −18,000 nats",
+        "a log-likelihood of −12,000 less a KL of 6,000",
+        "Of the 3 test examples 66.67 ± 27.22 %",
+        "98.31 ± 0.13 %",
+        "entropy 0.688 nats",
+        "BALD 0.062 nats",
+        ">$dog$</text>",
+        "cat &lt;tabby&gt; taken for $dog$ (1)",
+        "bhn train mnist --seed 7 &amp;&amp; true",
+    ];
+    for text in told {
+        assert!(page.contains(text), "{text}");
+    }
+    // The least certain example comes first.
+    assert!(page.find("no. 1,") < page.find("no. 2,") && page.find("no. 2,") < page.find("no. 0,"));
+}
+
+#[test]
+fn escapes_text() {
+    let page = page(1);
+    assert!(page.contains("<h1>&lt;b&gt;Digits&lt;/b&gt; &amp; co</h1>"));
+    for tag in ["<b>Digits", "<i>", "<tabby>"] {
+        assert!(!page.contains(tag), "{tag}");
+    }
+}
+
+#[test]
+fn is_the_same_every_time() {
+    assert_eq!(page(2), page(2));
+}
+
+#[test]
+fn few_epochs_and_many_classes() {
+    let none = page(0);
+    assert!(none.contains("It was not trained") && !none.contains("Learning"));
+    for k in [3, 10, 100] {
+        let p = Array2::from_shape_fn([k, k], |(n, c)| if n == c { 1.0 } else { 0.0 });
+        let classes: Vec<String> = (0..k).map(|c| format!("class {c}")).collect();
+        let (labels, zeros): (Vec<_>, _) = ((0..k).collect(), vec![0.0; k]);
+        let test = Test::Classification(Classification {
+            p: p.view(),
+            labels: &labels,
+            classes: &classes,
+            entropy: &zeros,
+            bald: &zeros,
+            images: None,
+        });
+        let page = render(&run(&history(1), test)).unwrap();
+        assert!(
+            page.contains("1 epoch (") && !page.contains("NaN") && !page.contains("inf"),
+            "{k}"
+        );
+    }
+}
+
+#[test]
+fn no_kl_no_bound() {
+    let history: Vec<_> = history(2).into_iter().map(|e| Epoch { kl: 0.0, ..e }).collect();
+    let test = Test::Regression(Regression { mean: &[0.0], std: &[1.0], y: &[1.0] });
+    let page = render(&run(&history, test)).unwrap();
+    assert!(page.contains("the log-likelihood of the training set stood at −12,000 nats"));
+    assert!(!page.contains("ELBO"));
+}
+
+#[test]
+fn regression_has_its_coverage() {
+    // |y − m| / σ = 0, 0.5, 1, 3: inside 50 % two, inside 80 % three, inside 95 % three.
+    let (mean, std, y) = ([0.0, 1.0, 2.0, 3.0], [1.0; 4], [0.0, 1.5, 3.0, 6.0]);
+    let test = Test::Regression(Regression { mean: &mean, std: &std, y: &y });
+    let page = render(&run(&history(2), test)).unwrap();
+    for text in ["50.0 ± 25.0 %", "75.0 ± 21.7 %", "75.0 % of the targets", "1.6008"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("NaN"));
+}
+
+#[test]
+fn images_have_one_channel_or_three() {
+    let p = array![[0.0, 1.0], [0.375, 0.625], [0.75, 0.25]];
+    let x = Array2::zeros([3, 2]);
+    let classes = ["cat", "dog"].map(String::from);
+    let error = render(&run(&[], classified(&p, &classes, &x, [2, 1, 1]))).unwrap_err();
+    assert!(error.to_string().contains("found 2, expected 1 or 3"), "{error}");
+}
+
+#[test]
+#[should_panic(expected = "report: p [1, 2], entropy, bald, classes [2, 1, 2], images None")]
+fn lengths_differ() {
+    let classes = ["cat", "dog"].map(String::from);
+    let p = ArrayView2::from_shape([1, 2], &[0.5, 0.5]).unwrap();
+    let (labels, entropy, bald) = (&[0][..], &[0.0, 0.0][..], &[0.0][..]);
+    let test = Classification { p, labels, classes: &classes, entropy, bald, images: None };
+    let _ = render(&run(&[], Test::Classification(test)));
+}
