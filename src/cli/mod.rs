@@ -1,4 +1,4 @@
-//! The command line: what was typed ([`Cli`]) and, in one file a command, what it means.
+//! The command line: what was typed (`Cli`) and, in one file a command, what it means.
 //!
 //! Results go to standard output, everything else to standard error.
 mod data;

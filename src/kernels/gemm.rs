@@ -1,8 +1,8 @@
 //! Matrix products: `C ← α A B + β C`.
 //!
 //! Large products are cut into fixed blocks of `C`, each one call of matrixmultiply on one thread.
-//! A product with at most [`THIN`] rows (a hypernet fed with a few noise samples) is bound by the
-//! traffic of its one large matrix: packing would double that, so [`thin`] streams it once.
+//! A product with at most `THIN` rows (a hypernet fed with a few noise samples) is bound by the
+//! traffic of its one large matrix: packing would double that, so `thin` streams it once.
 #![allow(unsafe_code)]
 use crate::scalar::Scalar;
 use multiversion::multiversion;
