@@ -56,6 +56,21 @@ impl Clip {
 }
 
 /// An optimiser: a rule, the steps it has taken, and its moments (one tensor a parameter each).
+///
+/// ```
+/// use bhn::optim::{Clip, Optimiser, Rule};
+/// use bhn::{nn::Params, tape::{Owned, Tape}};
+/// let mut params = Params::<f64>::default();
+/// let w = params.add("w", Owned::ones(&[3][..]));
+/// let mut adam = Optimiser::new(Rule::default(), &params);
+/// for _ in 0..500 {
+///     let tape = Tape::default();
+///     let p = params.bind(&tape);
+///     let loss = (p[w] - 5.).powi(2).sum();
+///     adam.step(&mut params, &p.gradients(loss.backward()), 0.05, Clip::default());
+/// }
+/// assert!(params.get(w).iter().all(|w| (w - 5.).abs() < 1e-2));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Optimiser<T = f32> {
     rule: Rule,

@@ -57,6 +57,18 @@ impl Terms {
 ///
 /// A draw without a density (a point estimate) has no KL.
 ///
+/// ```
+/// use bhn::{bayes::{Draw, Scale, elbo}, tape::{Tape, Tensor}};
+/// let tape = Tape::<f64>::default();
+/// let of = |shape: &[usize], x: f64| tape.leaf(Tensor::from_elem(shape, x));
+/// // One sample: ln q = −100, ln p = −3100, and 128 of 50,000 examples at −½ nat each.
+/// let draw = Draw { theta: of(&[1, 10], 0.), log_q: Some(of(&[1], -100.)) };
+/// let scale = Scale { data: 50_000, batch: 128, beta: 1. };
+/// let bound = elbo(&draw, of(&[1], -3100.), of(&[1, 128], -0.5), scale);
+/// assert_eq!((bound.terms.kl, bound.terms.total), (3000., -28_000.));
+/// assert!((bound.loss.item() - 0.56).abs() < 1e-12);
+/// ```
+///
 /// # Panics
 /// Unless the shapes agree with each other and with `scale.batch`.
 pub fn elbo<'t, T: Scalar>(

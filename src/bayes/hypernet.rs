@@ -8,6 +8,22 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 /// An invertible `h`, so that `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|` is known exactly.
+///
+/// ```
+/// use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
+/// use bhn::{flows::Bijector, nn::Params, tape::Tape};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let q = Hypernet::realnvp(&mut params, "q", 6, &HypernetConfig::default(), rng);
+/// let p = params.bind(&tape);
+/// let draw = q.draw(&p, &tape, 3, rng);
+/// assert_eq!(draw.theta.shape(), [3, 6]);
+/// // The same density, from θ back to ε.
+/// let (eps, log_det) = q.flow().inverse(&p, draw.theta);
+/// let again = eps.standard_normal_log_prob() + log_det;
+/// assert!((again - draw.log_q.unwrap()).abs().sum().item() < 1e-9);
+/// ```
 pub struct Hypernet<T> {
     d: usize,
     flow: Chain<T>,

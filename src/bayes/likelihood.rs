@@ -43,6 +43,17 @@ impl<T> Targets<T> {
 }
 
 /// `p(y | x, θ)` given the network's outputs.
+///
+/// ```
+/// use bhn::{bayes::{Likelihood, Targets}, nn::Params, tape::{Tape, Tensor}};
+/// let (params, tape) = (Params::<f64>::default(), Tape::default());
+/// let p = params.freeze(&tape);
+/// let logits = tape.constant(Tensor::zeros(&[1, 2, 4][..])); // S = 1, B = 2, K = 4
+/// let exact = Likelihood::Categorical { clip: None };
+/// let log_p = exact.log_prob(&p, logits, &Targets::Classes(vec![0, 3]));
+/// assert_eq!(log_p.shape(), [1, 2]);
+/// assert!((log_p.value()[[0, 1]] - 0.25_f64.ln()).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Likelihood {
     /// A softmax over logits. With `clip = ε`, the paper's: its probabilities are held within

@@ -6,6 +6,16 @@ use crate::tape::Tape;
 use rand::Rng;
 
 /// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
+///
+/// ```
+/// use bhn::{bayes::{Point, Posterior}, nn::Params, tape::Tape};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
+/// let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let point = Point::new(&mut params, "point", 3, rng);
+/// let draw = point.draw(&params.bind(&tape), &tape, 2, rng);
+/// assert!(draw.log_q.is_none() && draw.theta.value().iter().all(|&theta| theta == 1.));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Point(ParamId);
 

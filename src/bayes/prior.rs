@@ -4,6 +4,16 @@ use crate::tape::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 /// `p(θ) = Π p(θⱼ)`.
+///
+/// ```
+/// use bhn::{bayes::Prior, tape::{Tape, Tensor}};
+/// let tape = Tape::<f64>::default();
+/// let theta = tape.constant(Tensor::from_elem(&[1, 2][..], 3.)); // one sample, D = 2
+/// let normal = Prior::Gaussian { precision: 1. }.log_prob(theta).item();
+/// assert!((normal - (-9. - std::f64::consts::TAU.ln())).abs() < 1e-12);
+/// let laplace = Prior::Laplace { scale: 1. }.log_prob(theta).item();
+/// assert!((laplace - (-6. - 4_f64.ln())).abs() < 1e-12);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Prior {

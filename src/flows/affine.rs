@@ -6,6 +6,22 @@ use crate::tape::Var;
 use rand::Rng;
 
 /// `y = s ⊙ x + b`, `s = exp(w) + 0.001`; `ln|det| = Σ ln s`.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let (w, b) = (Init::Constant(0.7), Init::Constant(1.));
+/// let h = Elementwise::new(&mut params, "h", 4, w, b, rng);
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert!((log_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Elementwise {
     w: ParamId,

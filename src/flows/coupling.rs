@@ -7,6 +7,13 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 /// How a network's output `a` becomes a positive scale `s`.
+///
+/// ```
+/// use bhn::{flows::Stabiliser, tape::{Tape, Tensor}};
+/// let tape = Tape::<f64>::default();
+/// let (s, log_s) = Stabiliser::Tanh.scale(tape.constant(Tensor::from_elem(&[1][..], 1e9)));
+/// assert_eq!((s.item(), log_s.item()), (2_f64.exp(), 2.));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stabiliser {
@@ -40,6 +47,21 @@ impl Stabiliser {
 /// One ReLU layer of `x₁`, weight-normalised as are both heads, gives `s` and `m`. The scales of the
 /// weights start at std 10⁻⁴, so the layer starts near the identity. Half the entries pass through
 /// unchanged: put a [`Permutation`](super::Permutation) between couplings.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let h = Coupling::new(&mut params, "h", 4, 10, Stabiliser::Exp, rng);
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert_eq!(y.slice(1, 0..2).value(), x.slice(1, 0..2).value());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Coupling {
     d: usize,

@@ -23,6 +23,23 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 }
 
 /// Bijectors one after another: `y = fₙ(… f₁(x))`; log-determinants add.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let mut h = Chain::default();
+/// h.0.push(Box::new(Coupling::new(&mut params, "first", 4, 10, Stabiliser::Exp, rng)) as Box<_>);
+/// h.0.push(Box::new(Permutation::reversal(4)));
+/// h.0.push(Box::new(Coupling::new(&mut params, "second", 4, 10, Stabiliser::Exp, rng)));
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// ```
 #[derive(Default)]
 pub struct Chain<T>(pub Vec<Box<dyn Bijector<T>>>);
 
@@ -49,6 +66,15 @@ fn through<'a, 't, T: Scalar>(
 }
 
 /// A bijector read backwards.
+///
+/// ```
+/// use bhn::{flows::{Bijector, Inverse, Permutation}, gradcheck::randn, nn::Params, tape::Tape};
+/// let (params, tape) = (Params::<f64>::default(), Tape::default());
+/// let (p, x) = (params.freeze(&tape), tape.constant(randn(&[1, 3], 0)));
+/// let there = Permutation::new(vec![2, 0, 1]).forward(&p, x).0;
+/// let back = Inverse(Permutation::new(vec![2, 0, 1])).forward(&p, there).0;
+/// assert_eq!(back.value(), x.value());
+/// ```
 pub struct Inverse<B>(pub B);
 
 impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {

@@ -7,6 +7,21 @@ use rand::{Rng, seq::SliceRandom};
 use std::sync::Arc;
 
 /// `y[i] = x[order[i]]`.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let h = Permutation::new(vec![2, 0, 3, 1]);
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert_eq!(y.value()[[0, 0]], x.value()[[0, 2]]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Permutation {
     order: Arc<[usize]>,

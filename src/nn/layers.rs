@@ -5,6 +5,16 @@ use crate::tape::Var;
 use rand::Rng;
 
 /// `y = W x + b` for `x […, inputs]`, `W [outputs, inputs]`.
+///
+/// ```
+/// use bhn::{nn::{Init, Linear, Params}, tape::{Tape, Tensor}};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
+/// let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let layer = Linear::new(&mut params, "layer", [3, 2], Init::Constant(2.), rng);
+/// let y = layer.forward(&params.bind(&tape), tape.constant(Tensor::ones(&[5, 3][..])));
+/// assert_eq!(y.value(), Tensor::from_elem(&[5, 2][..], 6.));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
     w: ParamId,
@@ -33,6 +43,20 @@ impl Linear {
 
 /// `y = r ⊙ (V x) / ‖V‖ + b`: weight normalisation with its scales `r` as parameters, applied after
 /// the product, so that the weights are never formed. `‖V‖` is taken row by row.
+///
+/// ```
+/// use bhn::{nn::{Params, WnLinear}, tape::{Tape, Tensor}};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::default(), Tape::<f64>::default());
+/// let layer = WnLinear::new(&mut params, "layer", [3, 2], 0.1, &mut ChaCha8Rng::seed_from_u64(0));
+/// let x = tape.constant(Tensor::ones(&[1, 3][..]));
+/// let y = layer.forward(&params.freeze(&tape), x).value();
+/// // The length of a direction is of no account.
+/// let (_, v) = params.iter_mut().next().unwrap();
+/// *v = v.mapv(|v| 10. * v).into_shared();
+/// let longer = layer.forward(&params.freeze(&tape), x).value();
+/// assert!((&y - &longer).iter().all(|d| d.abs() < 1e-12));
+/// ```
 #[derive(Clone, Debug)]
 pub struct WnLinear {
     v: ParamId,
@@ -67,6 +91,15 @@ impl WnLinear {
 }
 
 /// [`Linear`] layers with a ReLU between them.
+///
+/// ```
+/// use bhn::{nn::{Mlp, Params}, tape::{Tape, Tensor}};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
+/// let net = Mlp::new(&mut params, "net", &[4, 50, 3], &mut ChaCha8Rng::seed_from_u64(0));
+/// let y = net.forward(&params.bind(&tape), tape.constant(Tensor::ones(&[7, 4][..])));
+/// assert_eq!((y.shape(), params.count()), (vec![7, 3], 4 * 50 + 50 + 50 * 3 + 3));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mlp(Vec<Linear>);
 

@@ -4,6 +4,16 @@ use crate::tape::{Grads, Owned, Tape, Tensor, Var};
 use std::ops::Index;
 
 /// Names and values, in the order they were added. The order is part of what "same bits" means.
+///
+/// ```
+/// use bhn::nn::{Init, Params};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, mut rng) = (Params::<f64>::default(), ChaCha8Rng::seed_from_u64(0));
+/// let w = params.add("w", Init::Glorot.sample(&[3, 4], &mut rng));
+/// let b = params.add("b", Init::Constant(0.5).sample(&[3], &mut rng));
+/// assert_eq!((params.count(), params.get(b)[2]), (15, 0.5));
+/// assert_eq!(params.cast::<f32>().get(w)[[0, 0]], params.get(w)[[0, 0]] as f32);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Params<T = f32>(Vec<(String, Tensor<T>)>);
 
@@ -12,6 +22,17 @@ pub struct Params<T = f32>(Vec<(String, Tensor<T>)>);
 pub struct ParamId(usize);
 
 /// The parameters on one tape: `p[id]` is a [`Var`].
+///
+/// ```
+/// use bhn::{nn::Params, tape::{Owned, Tape}};
+/// let mut params = Params::<f64>::default();
+/// let [w, unused] = ["w", "unused"].map(|name| params.add(name, Owned::ones(&[2][..])));
+/// let tape = Tape::default();
+/// let p = params.bind(&tape);
+/// let grads = p.gradients((p[w] * 3.).sum().backward());
+/// assert_eq!(grads[0].as_ref().unwrap()[1], 3.);
+/// assert!(grads[1].is_none(), "the loss does not depend on it");
+/// ```
 pub struct Bound<'t, T = f32>(Vec<Var<'t, T>>);
 
 impl<T: Scalar> Params<T> {

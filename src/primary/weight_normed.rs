@@ -12,6 +12,20 @@ use rand::Rng;
 /// same loss. Since `g` multiplies *after* the product, `S` samples are one product over `[S·B, h]`
 /// rows with the same `V`, and the first layer's product, which no sample has touched yet, is
 /// computed once for all of them. This is why a Bayesian hypernetwork predicts cheaply.
+///
+/// ```
+/// use bhn::primary::{Layer, PrimaryNet, WeightNormed};
+/// use bhn::{nn::Params, tape::{Tape, Tensor}};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
+/// let (layers, rng) = (Layer::mlp(&[800, 800], 10), &mut ChaCha8Rng::seed_from_u64(0));
+/// let net = WeightNormed::new(&mut params, "net", 784, &layers, rng);
+/// assert_eq!(PrimaryNet::<f32>::dim(&net), 1610);
+/// // Two samples of θ on a batch of three images.
+/// let theta = tape.constant(Tensor::ones(&[2, 1610][..]));
+/// let y = net.forward(&params.freeze(&tape), theta, tape.constant(Tensor::ones(&[3, 784][..])));
+/// assert_eq!(y.shape(), [2, 3, 10]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct WeightNormed {
     layers: Vec<(Layer, Option<[ParamId; 2]>)>,
