@@ -1,0 +1,59 @@
+//! Defends: every file of `examples/` runs, its assertions hold, and it says what it is there to
+//! say; and there is none that this test does not know.
+//!
+//! A plain `cargo test` builds the examples beside the tests. `cargo test --test examples` does not:
+//! run `cargo build --examples` first, with the same profile and features.
+use rstest::rstest;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// Each example, and words of its output that carry its point.
+const EXAMPLES: [(&str, &[&str]); 6] = [
+    ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300"]),
+    ("02_custom_op", &["composed: [0.6931, inf]", "da = [0.5, 1], db = [0.5]", "input 1: pass"]),
+    ("03_gradcheck", &["pass, relative error", "MISMATCH along direction", "not checkable"]),
+    ("04_flow", &["bound by T = 0", "log|det ∂h/∂ε|"]),
+    ("05_hypernet_by_hand", &["step 4000: ELBO", "f( 0.25)", "f( 1.50)"]),
+    ("06_mnist", &["test accuracy 0.9", "answer is wrong: entropy", "uniform noise"]),
+];
+
+#[rstest]
+fn runs_and_says(#[values(0, 1, 2, 3, 4, 5)] number: usize) {
+    let (name, expected) = EXAMPLES[number];
+    // target/<profile>/deps/examples-<hash>, and target/<profile>/examples/<name>.
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(Path::parent).unwrap().join("examples");
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
+    let time = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    let fresh = time(&program) >= time(&source);
+    assert!(fresh, "{} is missing or old: `cargo build --examples`", program.display());
+    let output = Command::new(&program).output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{name}: {}\n{out}{err}", output.status);
+    for words in expected {
+        assert!(out.contains(words), "{name} does not say {words:?}:\n{out}");
+    }
+}
+
+#[test]
+fn every_example_is_known() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let found: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
+    let known: BTreeSet<_> = EXAMPLES.iter().map(|(name, _)| format!("{name}.rs")).collect();
+    assert_eq!(found, known);
+}
+
+/// An example is one idea: 20 to 110 lines, beginning with what it shows and how to run it.
+#[test]
+fn every_example_is_short_and_introduces_itself() {
+    for (name, _) in EXAMPLES {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let text = std::fs::read_to_string(path.with_extension("rs")).unwrap();
+        let command = format!("//! `cargo run --release --example {name}`\n");
+        assert!(text.starts_with("//!") && text.contains(&command), "{name} lacks {command:?}");
+        assert!((20..=110).contains(&text.lines().count()), "{name}: {}", text.lines().count());
+    }
+}
