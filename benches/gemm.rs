@@ -34,7 +34,11 @@ fn products(c: &mut Criterion) {
         for ([m, k, n], [ta, tb]) in SHAPES {
             let matrix = |r: usize, c: usize, t: bool| {
                 let fill = |(i, j): (usize, usize)| ((i * 7 + j * 3) % 11) as f32 - 5.;
-                if t { Array2::from_shape_fn((c, r), fill) } else { Array2::from_shape_fn((r, c), fill) }
+                if t {
+                    Array2::from_shape_fn((c, r), fill)
+                } else {
+                    Array2::from_shape_fn((r, c), fill)
+                }
             };
             let (a, b) = (matrix(m, k, ta), matrix(k, n, tb));
             let (a, b) = (if ta { a.t() } else { a.view() }, if tb { b.t() } else { b.view() });

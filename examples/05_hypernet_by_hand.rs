@@ -52,11 +52,11 @@ fn main() {
     let log_tau = add("log_tau", &[1], 0.);
     // ... while the scales are random: g = h(ε), an elementwise layer and two couplings.
     let (log_scale, shift) = (Init::Constant(-3.), Init::Constant(1.));
-    let mut h = Chain::default();
-    h.0.push(Box::new(Elementwise::new(&mut params, "h0", D, log_scale, shift, rng)) as Box<_>);
-    h.0.push(Box::new(Coupling::new(&mut params, "h1", D, 50, Stabiliser::Exp, rng)));
-    h.0.push(Box::new(Permutation::random(D, rng)));
-    h.0.push(Box::new(Coupling::new(&mut params, "h2", D, 50, Stabiliser::Exp, rng)));
+    let h = Chain::default()
+        .then(Elementwise::new(&mut params, "h0", D, log_scale, shift, rng))
+        .then(Coupling::new(&mut params, "h1", D, 50, Stabiliser::Exp, rng))
+        .then(Permutation::random(D, rng))
+        .then(Coupling::new(&mut params, "h2", D, 50, Stabiliser::Exp, rng));
 
     let mut adam = Optimiser::new(Rule::default(), &params);
     let steps = 4000;

@@ -97,3 +97,8 @@ pub mod scalar;
 pub mod summary;
 pub mod tape;
 pub mod train;
+
+/// The README's code runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -25,14 +25,13 @@ fn coupling(p: &mut Params<f64>, d: usize, s: Stabiliser, rng: &mut ChaCha8Rng) 
 }
 
 fn chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Chain<f64> {
-    Chain(vec![
-        elementwise(p, d, rng),
-        coupling(p, d, Stabiliser::Exp, rng),
-        Box::new(Permutation::random(d, rng)),
-        coupling(p, d, Stabiliser::Tanh, rng),
-        Box::new(Permutation::reversal(d)),
-        coupling(p, d, Stabiliser::Sigmoid, rng),
-    ])
+    Chain::default()
+        .then(elementwise(p, d, rng))
+        .then(coupling(p, d, Stabiliser::Exp, rng))
+        .then(Permutation::random(d, rng))
+        .then(coupling(p, d, Stabiliser::Tanh, rng))
+        .then(Permutation::reversal(d))
+        .then(coupling(p, d, Stabiliser::Sigmoid, rng))
 }
 
 fn coupling_exp(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Flow {
@@ -56,7 +55,7 @@ fn reversal(_: &mut Params<f64>, d: usize, _: &mut ChaCha8Rng) -> Flow {
 }
 
 fn empty_chain(_: &mut Params<f64>, _: usize, _: &mut ChaCha8Rng) -> Flow {
-    Box::new(Chain(vec![]))
+    Box::new(Chain::default())
 }
 
 fn whole_chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Flow {

@@ -73,14 +73,14 @@ impl<T: Scalar + 'static> Hypernet<T> {
         let around = |mean| Init::Normal { mean, std: 0.01 };
         let (w, b) = (around(config.log_scale), around(config.shift));
         let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
-        let mut flow = Chain(vec![Box::new(first) as Box<dyn Bijector<T>>]);
+        let mut flow = Chain::default().then(first);
         for t in 0..config.couplings {
             if t > 0 {
-                flow.0.push(Box::new(Permutation::random(d, rng)));
+                flow = flow.then(Permutation::random(d, rng));
             }
             let name = format!("{name}.coupling.{t}");
             let (hidden, stabiliser) = (config.hidden, config.stabiliser);
-            flow.0.push(Box::new(Coupling::new(params, &name, d, hidden, stabiliser, rng)));
+            flow = flow.then(Coupling::new(params, &name, d, hidden, stabiliser, rng));
         }
         Self::new(d, flow)
     }

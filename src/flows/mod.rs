@@ -29,10 +29,10 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 /// # use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
-/// let mut h = Chain::default();
-/// h.0.push(Box::new(Coupling::new(&mut params, "first", 4, 10, Stabiliser::Exp, rng)) as Box<_>);
-/// h.0.push(Box::new(Permutation::reversal(4)));
-/// h.0.push(Box::new(Coupling::new(&mut params, "second", 4, 10, Stabiliser::Exp, rng)));
+/// let h = Chain::default()
+///     .then(Coupling::new(&mut params, "first", 4, 10, Stabiliser::Exp, rng))
+///     .then(Permutation::reversal(4))
+///     .then(Coupling::new(&mut params, "second", 4, 10, Stabiliser::Exp, rng));
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
 /// let (y, log_det) = h.forward(&p, x);
@@ -41,7 +41,18 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 /// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
 /// ```
 #[derive(Default)]
-pub struct Chain<T>(pub Vec<Box<dyn Bijector<T>>>);
+pub struct Chain<T>(Vec<Box<dyn Bijector<T>>>);
+
+impl<T> Chain<T> {
+    /// This chain, and then `map`.
+    pub fn then(mut self, map: impl Bijector<T> + 'static) -> Self
+    where
+        T: Scalar,
+    {
+        self.0.push(Box::new(map));
+        self
+    }
+}
 
 impl<T: Scalar> Bijector<T> for Chain<T> {
     fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
@@ -63,6 +74,16 @@ fn through<'a, 't, T: Scalar>(
         let (y, log_det) = map(&**f, x);
         (y, sum + log_det)
     })
+}
+
+impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        (**self).forward(p, x)
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        (**self).inverse(p, y)
+    }
 }
 
 /// A bijector read backwards.

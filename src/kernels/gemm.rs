@@ -9,9 +9,13 @@ use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-/// Rows and columns of a block of `C`: large enough to amortise packing, small enough that a
-/// `128 × 800` product is several blocks.
-const BLOCK: [usize; 2] = [256, 256];
+/// Rows and columns of a block of `C`. Each block packs its rows of `A` and its columns of `B`
+/// anew, so they are as large as still leaves several for the threads: tall products are cut into
+/// rows alone, a minibatch's into columns.
+fn block_size(m: usize, n: usize) -> [usize; 2] {
+    let columns = if m > 512 { 1024 } else { 416 };
+    [part(m, 512, 8), part(n, columns, 16)]
+}
 /// Products with fewer multiplications than this stay on the caller's thread.
 const SERIAL: usize = 1 << 17;
 /// Up to this many rows (or inner products) are streamed instead of packed.
@@ -44,7 +48,7 @@ pub fn gemm<T: Scalar>(
     } else if m * k * n < SERIAL {
         block(alpha, a, b, beta, c);
     } else {
-        let [rows, cols] = [part(m, BLOCK[0], 8), part(n, BLOCK[1], 16)];
+        let [rows, cols] = block_size(m, n);
         let mut blocks = vec![];
         for (i, strip) in c.axis_chunks_iter_mut(Axis(0), rows).enumerate() {
             let width = strip.ncols();
