@@ -21,6 +21,9 @@ use std::path::Path;
 /// The version of the format.
 const FORMAT: u32 = 1;
 
+/// How the names of files begin that are not complete yet.
+const PARTIAL: &str = ".partial-";
+
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -175,13 +178,27 @@ impl Checkpoint {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(PARTIAL)
         .permissions(permissions())
         .tempfile_in(folder)
         .map_err(Error::io(folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
     file.persist(path).map_err(|e| Error::io(path)(e.error))?;
     File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))
+}
+
+/// Remove what a killed process left half written.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn sweep(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PARTIAL)) {
+            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

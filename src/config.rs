@@ -11,6 +11,9 @@ use crate::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// The most numbers in all weights, and in one array of a step: 1 GiB.
+const LIMIT: usize = 1 << 28;
+
 /// How the posterior over `θ` is represented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -223,8 +226,6 @@ impl Config {
             ("train.validation_samples", t.validation_samples),
             ("flow.hidden", self.flow.hidden),
         ];
-        let units: usize =
-            layers.iter().map(|l| if let Layer::Dense(n) = l { *n } else { 0 }).sum();
         let positive = |x: f64| x > 0. && x.is_finite();
         let [pi, s1, s2] = match self.prior {
             Prior::Gaussian { precision } => [0.5, precision, 1.],
@@ -246,6 +247,8 @@ impl Config {
                 positive(t.clip_element),
                 "a number above 0 (a large one for none)",
             ),
+            ("flow.log_scale", self.flow.log_scale, self.flow.log_scale.is_finite(), "a number"),
+            ("flow.shift", self.flow.shift, self.flow.shift.is_finite(), "a number"),
             ("prior: weight", pi, pi > 0. && pi < 1., "a number between 0 and 1"),
             ("prior: precision or scale", s1, positive(s1), "a number above 0"),
             ("prior: second scale", s2, positive(s2), "a number above 0"),
@@ -263,7 +266,8 @@ impl Config {
         if let Some((what, found, expected)) = size.chain(number).chain(option).next() {
             return Err(Error::invalid(what, found, expected, "Change it and start again."));
         }
-        if self.flow.couplings > 0 && units < 2 {
+        let units = self.check_sizes(data)?;
+        if self.method == Method::Bhn && self.flow.couplings > 0 && units < 2 {
             let advice = "Use --couplings 0 or a larger network.";
             return Err(Error::invalid(
                 "the network",
@@ -273,6 +277,45 @@ impl Config {
             ));
         }
         Ok(self)
+    }
+
+    /// That memory has a chance to hold it; `D`, the number of units.
+    fn check_sizes(&self, data: &Dataset) -> Result<usize> {
+        let inputs = data.preprocess.inputs;
+        let widths = self.primary.layers.iter().flatten().filter_map(|layer| match layer {
+            Layer::Dense(units) => Some(*units),
+            _ => None,
+        });
+        let product = |sizes: [usize; 3]| sizes.into_iter().fold(1, usize::saturating_mul);
+        let (mut fan_in, mut units, mut weights, mut widest) = (inputs, 0_usize, 0_usize, inputs);
+        for width in widths {
+            units = units.saturating_add(width);
+            weights = weights.saturating_add(product([fan_in, width, 1]));
+            (fan_in, widest) = (width, widest.max(width));
+        }
+        if self.method == Method::Bhn {
+            let Flow { couplings, hidden, .. } = self.flow;
+            weights = weights.saturating_add(product([couplings, hidden, units]));
+            widest = widest.max(hidden).max(units);
+        }
+        let Train { samples, batch, validation_samples, .. } = self.train;
+        let step = product([samples, batch.min(data.train.len()), widest]);
+        let smaller = "Make primary.layers (--hidden), flow.hidden or flow.couplings smaller.";
+        let sizes = [
+            ("weights of the networks", weights, smaller),
+            ("train.samples × train.batch × units", step, "Make one of them smaller."),
+            (
+                "train.validation_samples × units",
+                product([validation_samples, widest, 1]),
+                "Make one of them smaller.",
+            ),
+        ];
+        match sizes.into_iter().find(|(_, size, _)| *size > LIMIT) {
+            None => Ok(units),
+            Some((what, size, advice)) => {
+                Err(Error::invalid(what, size, format!("at most {LIMIT}"), advice))
+            }
+        }
     }
 
     /// The model it describes, at its starting point, for data with this many inputs.

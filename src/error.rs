@@ -1,16 +1,17 @@
 //! What the outside world can do wrong. A bug in a program panics instead.
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// An error of the outside world: files, flags, formats, numbers that diverge.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused a file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}. {}", path.display(), advice(cause))]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: io::Error,
     },
     /// Something is not as it must be.
     #[error("{what}: found {found}, expected {expected}. {advice}")]
@@ -26,8 +27,8 @@ pub enum Error {
     },
     /// Training produced a value that is not finite.
     #[error(
-        "training diverged at step {step} (epoch {epoch}): {node}. {terms}. \
-         Lower the learning rate or clip harder; the last good checkpoint is kept."
+        "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning rate \
+         or clip harder. {}", kept(*epoch)
     )]
     Diverged {
         /// The step, counted from 0.
@@ -46,9 +47,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// For `map_err`: wraps what the system said about `path`.
-    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { path, source }
+        move |cause| Self::Io { path, cause }
     }
 
     /// `what: found …, expected …. advice`.
@@ -64,5 +65,21 @@ impl Error {
             expected: expected.to_string(),
             advice: advice.to_string(),
         }
+    }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "Check the name and the folder.",
+        io::ErrorKind::PermissionDenied => "Choose a place that you may use, or change its rights.",
+        io::ErrorKind::StorageFull => "Free some space and go on: finished epochs are kept.",
+        _ => "Check the file and its disk.",
+    }
+}
+
+fn kept(epoch: u64) -> String {
+    match epoch - 1 {
+        0 => "There is no checkpoint yet.".into(),
+        last => format!("The checkpoint of epoch {last} is kept."),
     }
 }

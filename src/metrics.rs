@@ -67,13 +67,15 @@ pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
 /// `−(1/N) Σ log pₙ,yₙ`, nats an example, for `p [N, K]`, labels `y [N]`.
 ///
 /// A probability counts for no less than `f32::MIN_POSITIVE`, so that one certain mistake costs
-/// 87.3 nats rather than infinitely many.
+/// 87.3 nats rather than infinitely many. One that is not a number makes the mean none either.
 ///
 /// # Panics
 /// If there is no example, or not one label below `K` a row.
 pub fn nll(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     check("nll", p, labels);
-    let cost = |(n, &y): (usize, &usize)| -f64::from(p[[n, y]].max(f32::MIN_POSITIVE)).ln();
+    let cost = |(n, &y): (usize, &usize)| {
+        -f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
+    };
     Estimate::of(&labels.iter().enumerate().map(cost).collect::<Vec<_>>())
 }
 

@@ -68,7 +68,8 @@ impl Run {
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
         }
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        checkpoint::write(&dir.join("config.toml"), config.to_toml().as_bytes())?;
+        checkpoint::write(&dir.join("config.toml"), config.to_toml().as_bytes())
+            .inspect_err(|_| drop(fs::remove_dir(dir)))?;
         Ok(Self::at_start(dir, config, data))
     }
 
@@ -82,41 +83,35 @@ impl Run {
     /// Pick a run up where it stopped.
     ///
     /// # Errors
-    /// If the folder is not a run's, its checkpoint is damaged, or its data have changed.
+    /// If the folder is not a run's, its files are damaged, or its data have changed.
     pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
-        let config = dir.join("config.toml");
-        if !config.exists() {
-            let advice = "Give the folder that `bhn train` printed.";
-            let expected = "a run folder with a config.toml";
-            return Err(Error::invalid(dir.display(), "none", expected, advice));
-        }
-        let config = Config::read(&config)?;
-        let data = load_data(&config, data_dir)?;
+        let config = read_config(dir)?;
+        let data = find_data(dir, &config, data_dir)?;
         let config = config.resolve(&data)?;
+        checkpoint::sweep(dir)?;
         let mut run = Self::at_start(dir, config, data);
         let last = dir.join("last.safetensors");
         if last.exists() {
             let saved = Checkpoint::load(&last)?;
-            run.check(&saved.header)?;
+            same_config(dir, &saved.header, &run.config)?;
+            same_data(&saved.header, &run.fingerprint, &run.config.data)?;
             let trainer = &mut run.trainer;
             saved.restore(&mut trainer.model.params)?;
             saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
             run.best = saved.header.best;
             run.history = read_metrics(dir)?;
-            run.history.retain(|e| e.epoch <= saved.header.epoch);
+            run.history.truncate(saved.header.epoch);
+            let found = run.history.iter().zip(1..).take_while(|(e, n)| e.epoch == *n).count();
+            if found < saved.header.epoch {
+                let (found, expected) = (format!("{found} lines"), saved.header.epoch);
+                let advice = "Restore it, or start a new run with --config.";
+                let path = dir.join("metrics.jsonl");
+                return Err(Error::invalid(path.display(), found, expected, advice));
+            }
         }
         let lines: String = run.history.iter().map(line).collect();
         checkpoint::write(&dir.join("metrics.jsonl"), lines.as_bytes())?;
         Ok(run)
-    }
-
-    fn check(&self, header: &Header) -> Result<()> {
-        if header.config != self.config {
-            let advice = "Undo the change to config.toml, or start a new run with --config.";
-            let (found, expected) = ("a config.toml that was changed", "the one it began with");
-            return Err(Error::invalid(self.dir.display(), found, expected, advice));
-        }
-        same_data(header, &self.fingerprint, &self.config.data)
     }
 
     /// The epoch with the best validation so far, and that.
@@ -172,6 +167,7 @@ impl Run {
             let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
             let scores =
                 validate(model, validation, preprocess, samples, (self.config.seed, epoch));
+            self.check_finite(&scores)?;
             let is_best = self.best.as_ref().is_none_or(|(_, best)| better(&scores, best));
             if is_best {
                 self.best = Some((epoch, scores.clone()));
@@ -186,10 +182,26 @@ impl Run {
         Ok(())
     }
 
+    /// A last step may overflow what no later step looks at.
+    fn check_finite(&self, scores: &Scores) -> Result<()> {
+        let mut params = self.trainer.model.params.iter();
+        let bad = params.find_map(|(name, w)| {
+            let value = w.iter().find(|w| !w.is_finite())?;
+            Some(format!("parameter `{name}` holds {value}"))
+        });
+        let finite = scores.nll.is_finite() && scores.rmse.is_none_or(f64::is_finite);
+        let unscored = (!finite).then(|| "the network's outputs overflow".to_string());
+        let Some(node) = bad.or(unscored) else { return Ok(()) };
+        let terms = format!("Found in validation: NLL {} nats an example", scores.nll);
+        let (step, epoch) = (self.trainer.steps() - 1, self.epoch() as u64);
+        Err(Error::Diverged { step, epoch, node, terms })
+    }
+
     fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
         let metrics = self.dir.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
-        file.and_then(|mut f| f.write_all(line(record).as_bytes())).map_err(Error::io(&metrics))?;
+        file.and_then(|mut f| f.write_all(line(record).as_bytes()).and_then(|()| f.sync_all()))
+            .map_err(Error::io(&metrics))?;
         let header = Header {
             config: self.config.clone(),
             task: self.data.task.clone(),
@@ -216,25 +228,29 @@ pub struct Trained {
     pub model: Model,
     /// What its checkpoint says.
     pub header: Header,
+    dir: PathBuf,
 }
 
 impl Trained {
     /// Read `best.safetensors` of a run folder.
     ///
     /// # Errors
-    /// If there is none, or it is damaged.
+    /// If there is none, or it is damaged or another run's.
     pub fn load(dir: &Path) -> Result<Self> {
+        let config = read_config(dir)?;
         let path = dir.join("best.safetensors");
         if !path.exists() {
-            let advice = "Give the folder that `bhn train` printed, after its first epoch.";
-            let expected = "a run folder with a best.safetensors";
-            return Err(Error::invalid(dir.display(), "none", expected, advice));
+            let found = "a run without a best.safetensors";
+            let advice = format!("Finish it with `bhn train --resume {}`.", dir.display());
+            let expected = "one that has finished an epoch";
+            return Err(Error::invalid(dir.display(), found, expected, advice));
         }
         let saved = Checkpoint::load(&path)?;
-        let header = &saved.header;
+        same_config(dir, &saved.header, &config)?;
+        let header = Header { config, ..saved.header.clone() };
         let mut model = header.config.build(header.preprocess.inputs, &header.task);
         saved.restore(&mut model.params)?;
-        Ok(Self { model, header: saved.header })
+        Ok(Self { model, header, dir: dir.to_path_buf() })
     }
 
     /// Load the data it was trained on.
@@ -242,10 +258,45 @@ impl Trained {
     /// # Errors
     /// If they are not there or have changed.
     pub fn data(&self, data_dir: Option<&Path>) -> Result<Dataset> {
-        let data = load_data(&self.header.config, data_dir)?;
+        let data = find_data(&self.dir, &self.header.config, data_dir)?;
         same_data(&self.header, &data.fingerprint(), &data.name)?;
         Ok(data)
     }
+}
+
+fn read_config(dir: &Path) -> Result<Config> {
+    let config = dir.join("config.toml");
+    if !config.exists() {
+        let found = if dir.exists() { "no config.toml" } else { "no such folder" };
+        let advice = "Give the folder that `bhn train` printed.";
+        return Err(Error::invalid(dir.display(), found, "a run folder", advice));
+    }
+    Config::read(&config)
+}
+
+/// As [`load_data`], with advice for a file that is not where it was.
+fn find_data(dir: &Path, config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
+    load_data(config, data_dir).map_err(|error| {
+        if config.data == "mnist" || Path::new(&config.data).exists() {
+            return error;
+        }
+        let config_toml = dir.join("config.toml");
+        let advice = format!("If it was moved, mend `data` in {}.", config_toml.display());
+        Error::invalid(&config.data, "no such file", "the data of the run", advice)
+    })
+}
+
+/// Whether a checkpoint is of this run. `data` may differ: a file may move, and
+/// [`same_data`] knows it again.
+fn same_config(dir: &Path, header: &Header, config: &Config) -> Result<()> {
+    let began = Config { data: config.data.clone(), ..header.config.clone() };
+    if began == *config {
+        return Ok(());
+    }
+    let advice = "Undo the change to config.toml, put the run's own checkpoint back, or start a new \
+                  run with --config.";
+    let found = "a config.toml and a checkpoint of different runs";
+    Err(Error::invalid(dir.display(), found, "those of one run", advice))
 }
 
 fn same_data(header: &Header, fingerprint: &str, name: &str) -> Result<()> {

@@ -1,5 +1,5 @@
 //! `bhn eval DIR`: test a trained network.
-use super::{Context, show};
+use super::{Context, samples, show};
 use crate::config::Method;
 use crate::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
@@ -13,7 +13,7 @@ pub struct Args {
     /// The run folder
     dir: PathBuf,
     /// Posterior samples
-    #[arg(long, default_value_t = 100, value_name = "S")]
+    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
 }
 
@@ -25,7 +25,6 @@ struct Scores {
 
 /// Load, test, print.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
     let trained = Trained::load(&args.dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
     let config = &trained.header.config;

@@ -25,7 +25,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Threads to use; results do not depend on it [default: all cores]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = number::<1, 1024>)]
     threads: Option<usize>,
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
@@ -36,6 +36,25 @@ struct Cli {
     /// Where data sets are kept; MNIST needs none
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+/// A whole number within bounds.
+fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| (LEAST..=MOST).contains(n));
+    number.ok_or_else(|| match MOST {
+        usize::MAX => format!("expected a whole number, {LEAST} or more"),
+        _ => format!("expected a whole number from {LEAST} to {MOST}"),
+    })
+}
+
+/// A number of posterior samples for a test, all in memory at once.
+fn samples(text: &str) -> Result<usize, String> {
+    number::<1, 10_000>(text)
+}
+
+/// A seed.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// What every command needs to know.
@@ -89,7 +108,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    anyhow::ensure!(cli.threads != Some(0), "--threads: found 0, expected 1 or more.");
     let threads = cli.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let context = Context { quiet: cli.quiet, json: cli.json, data_dir: cli.data_dir };

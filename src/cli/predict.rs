@@ -1,5 +1,5 @@
 //! `bhn predict DIR FILE…`: one row for each of the user's images or table rows.
-use super::{Context, show};
+use super::{Context, samples, show};
 use crate::data::{self, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
@@ -7,7 +7,8 @@ use crate::predict::{Predictive, draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use serde::Serializer;
+use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
 
@@ -20,17 +21,19 @@ pub struct Args {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Posterior samples
-    #[arg(long, default_value_t = 100, value_name = "S")]
+    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
     /// Write here instead of to standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
+/// Columns in their order.
+type Row = Vec<(String, Value)>;
+
 /// CSV, or JSON lines with `--json`.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
-    let Trained { model, header } = Trained::load(&args.dir)?;
+    let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let read = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image);
     let inputs = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
@@ -54,14 +57,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn records(found: &Predictive, names: &[String], task: &Task, rows: &mut Vec<Map<String, Value>>) {
+fn records(found: &Predictive, names: &[String], task: &Task, rows: &mut Vec<Row>) {
     let labels = match found {
         Predictive::Classes { p, .. } => predictions(p.view()),
         Predictive::Values { .. } => vec![],
     };
     for (i, name) in names.iter().enumerate() {
-        let mut row = Map::new();
-        let mut add = |key: &str, value: Value| row.insert(key.to_string(), value);
+        let mut row = vec![];
+        let mut add = |key: &str, value: Value| row.push((key.to_string(), value));
         add("index", json!(rows.len()));
         add("input", json!(name));
         match (found, task) {
@@ -88,19 +91,20 @@ fn records(found: &Predictive, names: &[String], task: &Task, rows: &mut Vec<Map
     }
 }
 
-fn write(rows: &[Map<String, Value>], json: bool, text: &mut Vec<u8>) -> Result<()> {
+fn write(rows: &[Row], json: bool, text: &mut Vec<u8>) -> Result<()> {
     if json {
         rows.iter().try_for_each(|row| {
-            serde_json::to_writer(&mut *text, row)?;
+            let mut line = serde_json::Serializer::new(&mut *text);
+            line.collect_map(row.iter().map(|(key, value)| (key, value)))?;
             text.push(b'\n');
             Ok(())
         })
     } else {
         let mut csv = csv::Writer::from_writer(text);
-        csv.write_record(rows[0].keys())?;
+        csv.write_record(rows[0].iter().map(|(key, _)| key))?;
         for row in rows {
             csv.write_record(
-                row.values().map(|v| v.as_str().map_or(v.to_string(), str::to_string)),
+                row.iter().map(|(_, v)| v.as_str().map_or(v.to_string(), str::to_string)),
             )?;
         }
         csv.flush().map_err(|e| Error::io("standard output")(e).into())

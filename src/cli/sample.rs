@@ -1,5 +1,5 @@
 //! `bhn sample DIR`: posterior samples, for other programs.
-use super::{Context, show};
+use super::{Context, samples, seed, show};
 use crate::checkpoint;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
@@ -11,14 +11,15 @@ use std::path::PathBuf;
 
 /// What was typed.
 #[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Args {
     /// The run folder
     dir: PathBuf,
     /// How many
-    #[arg(long, default_value_t = 100, value_name = "S")]
+    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
     /// Decides which
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = seed)]
     seed: u64,
     /// The file to write [default: DIR/samples.safetensors]
     #[arg(long, value_name = "FILE")]
@@ -27,7 +28,6 @@ pub struct Args {
 
 /// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
     let Trained { model, .. } = Trained::load(&args.dir)?;
     let (theta, log_q) = draw(&model, args.samples, &mut stream(args.seed, Purpose::Sample, 0));
     let mut tensors = vec![("theta".to_string(), theta.clone())];

@@ -1,5 +1,5 @@
 //! `bhn train`: the main job.
-use super::{Context, show};
+use super::{Context, number, samples, seed, show};
 use crate::bayes::Targets;
 use crate::checkpoint;
 use crate::config::{Config, FlowKind, Method};
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 /// What was typed. A flag overrides `--config`, which overrides the defaults.
 #[derive(clap::Args)]
 #[command(
+    allow_negative_numbers = true,
     after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in about two minutes on two cores."
 )]
 pub struct Args {
@@ -30,22 +31,22 @@ pub struct Args {
     #[arg(long, value_parser = word::<FlowKind>)]
     flow: Option<FlowKind>,
     /// Coupling layers; 0 is Bayes by Backprop on the scales [default: 4]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = number::<0, { usize::MAX }>)]
     couplings: Option<usize>,
     /// Hidden ReLU layers of the network, by units [default: 800,800; 50,50 for tables]
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    #[arg(long, value_delimiter = ',', value_name = "N,N", value_parser = number::<1, { usize::MAX }>)]
     hidden: Option<Vec<usize>>,
     /// Passes over the training examples [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<1, { usize::MAX }>)]
     epochs: Option<usize>,
     /// Examples a step [default: 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<1, { usize::MAX }>)]
     batch: Option<usize>,
     /// The learning rate at the start [default: 0.001]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     learning_rate: Option<f64>,
     /// Train on the first N examples only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<1, { usize::MAX }>)]
     subset: Option<usize>,
     /// The CSV column to predict [default: the last]
     #[arg(long, value_name = "COLUMN")]
@@ -54,10 +55,10 @@ pub struct Args {
     #[arg(long, value_parser = word::<TaskKind>)]
     task: Option<TaskKind>,
     /// Decides everything random [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Posterior samples for the test
-    #[arg(long, default_value_t = 100, value_name = "S")]
+    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
     /// A TOML file with any of the settings that a run folder's config.toml shows
     #[arg(long, value_name = "FILE")]
@@ -74,6 +75,17 @@ pub struct Args {
 /// One of the words that `config.toml` uses for a `T`.
 fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
+}
+
+/// A learning rate.
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.);
+    rate.ok_or("expected a number above 0")
+}
+
+/// The same file whatever folder a later command is given in.
+fn absolute(path: &str) -> Option<String> {
+    std::path::absolute(path).ok()?.into_os_string().into_string().ok()
 }
 
 impl Args {
@@ -103,11 +115,10 @@ impl Args {
         let mut config = self.config()?;
         let data = load_data(&config, context.data_dir.as_deref())?;
         if let Some(hidden) = &self.hidden {
-            anyhow::ensure!(
-                !hidden.contains(&0),
-                "--hidden: found a layer of 0 units, expected 1 or more."
-            );
             config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
+        }
+        if config.data != "mnist" {
+            config.data = absolute(&config.data).unwrap_or(config.data);
         }
         let config = config.resolve(&data)?;
         let method = String::from(match config.method {
@@ -122,12 +133,11 @@ impl Args {
 
 /// Train, test, report.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    anyhow::ensure!(args.samples > 0, "--samples: found 0, expected 1 or more.");
     let mut run = match &args.resume {
         Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
         None => args.start(context)?,
     };
-    introduce(&run, context)?;
+    introduce(&run, context);
     let bar = bar(&run, context);
     let total = run.config.train.epochs;
     run.train(|progress| match progress {
@@ -155,7 +165,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     conclude(&run, args.samples, context)
 }
 
-fn introduce(run: &Run, context: &Context) -> Result<()> {
+fn introduce(run: &Run, context: &Context) {
     let (data, config) = (&run.data, &run.config);
     let task = match &data.task {
         Task::Classification { classes } => format!("classification, {} classes", classes.len()),
@@ -179,8 +189,11 @@ fn introduce(run: &Run, context: &Context) -> Result<()> {
         context,
         format!("run folder: {0} (interrupted? bhn train --resume {0})", run.dir.display()),
     );
-    if !context.quiet {
-        let expected = show::duration(run.estimate()?);
+    // An estimate that diverges says nothing: training will, with the right step.
+    if !context.quiet
+        && let Ok(seconds) = run.estimate()
+    {
+        let expected = show::duration(seconds);
         show::say(
             context,
             format!(
@@ -189,7 +202,6 @@ fn introduce(run: &Run, context: &Context) -> Result<()> {
             ),
         );
     }
-    Ok(())
 }
 
 /// What is trained, in a phrase.
