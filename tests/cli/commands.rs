@@ -1,0 +1,59 @@
+//! The commands that need no run.
+use crate::common::{Folder, bhn};
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use rstest::rstest;
+
+#[test]
+fn no_argument_prints_help() {
+    let mut bhn = Command::cargo_bin("bhn").unwrap();
+    bhn.assert().failure().stderr(contains("Usage: bhn").and(contains("train")));
+}
+
+#[rstest]
+#[case("train")]
+#[case("eval")]
+#[case("predict")]
+#[case("sample")]
+#[case("data")]
+fn each_command_has_help(#[case] command: &str) {
+    let text = contains(format!("Usage: bhn {command}"));
+    bhn().args([command, "--help"]).assert().success().stdout(text).stderr("");
+}
+
+#[rstest]
+#[case("bash", "_bhn()")]
+#[case("zsh", "#compdef bhn")]
+#[case("fish", "complete -c bhn")]
+fn completions(#[case] shell: &str, #[case] part: &str) {
+    bhn().args(["completions", shell]).assert().success().stdout(contains(part)).stderr("");
+}
+
+#[test]
+fn the_manual_page() {
+    bhn().arg("man").assert().success().stdout(contains(".TH bhn").and(contains("train")));
+}
+
+#[test]
+fn the_version() {
+    bhn().arg("--version").assert().success().stdout(starts_with("bhn 0."));
+}
+
+#[test]
+fn data_sets_are_listed_and_checked() {
+    let json = |args: &[&str]| -> serde_json::Value {
+        let output = bhn().arg("data").args(args).arg("--json").assert().success();
+        assert!(output.get_output().stderr.is_empty());
+        serde_json::from_slice(&output.get_output().stdout).unwrap()
+    };
+    assert_eq!(json(&["list"])[0]["name"], "mnist");
+    let files = json(&["check"]);
+    assert_eq!(files.as_array().unwrap().len(), 4);
+    assert!(files.as_array().unwrap().iter().all(|file| file["problem"].is_null()));
+    bhn().args(["data", "list"]).assert().success().stdout(contains("CC BY-SA"));
+    bhn().args(["data", "check", "mnist"]).assert().success().stdout(contains("ok"));
+    let folder = Folder::new();
+    let place = contains("inside the program");
+    folder.bhn().args(["data", "list", "--data-dir", "."]).assert().success().stdout(place);
+}

@@ -1,0 +1,157 @@
+//! Data that are damaged, that changed, that moved.
+use crate::common::{Folder, animals};
+use crate::refused;
+use ndarray::{Array1, Array2, Array3};
+use ndarray_npy::{NpzWriter, write_npy};
+use predicates::str::contains;
+use rstest::rstest;
+use std::fs::{self, File};
+use std::path::Path;
+
+const LABELS: &str = "t10k-labels-idx1-ubyte.gz";
+
+/// MNIST's own files, but one.
+fn mnist(folder: &Folder, damage: impl FnOnce(&mut Vec<u8>)) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist");
+    fs::create_dir_all(folder.path("data/mnist")).unwrap();
+    let mut damage = Some(damage);
+    for (name, mut bytes) in crate::common::contents(&own) {
+        if name == LABELS {
+            damage.take().expect("one such file")(&mut bytes);
+        }
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+#[rstest]
+#[case::truncated(|file: &mut Vec<u8>| file.truncate(2000), "cannot be read")]
+#[case::empty(|file: &mut Vec<u8>| file.clear(), "")]
+#[case::flipped(|file: &mut Vec<u8>| file[2000] ^= 4, "")]
+#[case::short(|file: &mut Vec<u8>| *file = gzip(&[0; 1000]), "1000 bytes unpacked")]
+#[case::oversized(|file: &mut Vec<u8>| *file = gzip(&[0; 1 << 20]), "more than 10008 bytes")]
+#[case::other(|file: &mut Vec<u8>| *file = gzip(&[0; 10_008]), "SHA-256")]
+fn damaged_mnist(#[case] damage: fn(&mut Vec<u8>), #[case] found: &str) {
+    let folder = Folder::new();
+    mnist(&folder, damage);
+    let command = ["train", "mnist", "--data-dir", "data"];
+    refused(folder.bhn().args(command), &[LABELS, found, "expected"]);
+    let mut check = folder.bhn();
+    check.args(["data", "check", "--data-dir", "data", "--json"]);
+    let output = check.assert().code(1).get_output().clone();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bad =
+        found.as_array().unwrap().iter().find(|f| f["file"].as_str().unwrap().contains(LABELS));
+    assert!(bad.unwrap()["problem"].is_string());
+}
+
+#[rstest]
+#[case::cut("a,b,kind\n1,2,x\n3,4,y\n5", &["line 4", "cells"])]
+#[case::nan("a,kind\n1,x\n2,y\nNaN,x\n4,y\n5,x\n", &["line 4", "NaN", "finite"])]
+#[case::inf("a,kind\n1,x\ninf,y\n3,x\n4,y\n5,x\n", &["line 3", "inf", "finite"])]
+#[case::text("a,kind\n1,x\ntwo,y\n3,x\n4,y\n5,x\n", &["line 3", "two", "finite"])]
+#[case::empty("", &["table.csv"])]
+#[case::header("a,kind\n", &["no rows"])]
+#[case::few("a,kind\n1,x\n2,y\n3,x\n4,y\n5,x\n", &["5 rows", "at least 10"])]
+fn a_bad_table(#[case] text: &str, #[case] parts: &[&str]) {
+    let folder = Folder::new();
+    folder.write("table.csv", text);
+    refused(folder.bhn().args(["train", "table.csv"]), parts);
+}
+
+#[test]
+fn a_bad_npz() {
+    let folder = Folder::new();
+    let train = |parts: &[&str]| refused(folder.bhn().args(["train", "a.npz"]), parts);
+    let write = |x: Array2<f32>, y: Array1<u8>| {
+        let mut npz = NpzWriter::new(File::create(folder.path("a.npz")).unwrap());
+        npz.add_array("x", &x).unwrap();
+        npz.add_array("y", &y).unwrap();
+        npz.finish().unwrap();
+    };
+    let y = Array1::from_shape_fn(40, |n| (n % 2) as u8);
+    let mut x = Array2::from_shape_fn((40, 3), |(n, i)| (n * i) as f32);
+    write(x.clone(), y.clone());
+    let bytes = fs::read(folder.path("a.npz")).unwrap();
+    folder.write("a.npz", &bytes[..bytes.len() / 2]);
+    train(&["a.npz", "expected"]);
+    let mut flipped = bytes;
+    flipped[200] ^= 1;
+    folder.write("a.npz", flipped);
+    train(&["a.npz", "expected"]);
+    x[[7, 1]] = f32::NAN;
+    write(x.clone(), y);
+    train(&["a.npz", "NaN", "finite"]);
+    x[[7, 1]] = 0.;
+    write(x, Array1::zeros(39));
+    train(&["a.npz", "39", "40"]);
+}
+
+#[test]
+fn data_that_changed_since_are_not_mistaken_for_the_same() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    let before = crate::common::contents(&run);
+    folder.write("animals.csv", animals().replacen("cat", "dog", 1));
+    let parts = ["animals", "have changed", "Restore"];
+    refused(folder.bhn().args(["train", "--resume", "run"]), &parts);
+    refused(folder.bhn().args(["eval", "run"]), &parts);
+    folder.write("animals.csv", "a,b\n");
+    refused(folder.bhn().args(["eval", "run"]), &["animals.csv", "no rows"]);
+    fs::remove_file(folder.path("animals.csv")).unwrap();
+    let parts = ["animals.csv", "no such file", "`data` in", "config.toml"];
+    refused(folder.bhn().args(["eval", "run"]), &parts);
+    refused(folder.bhn().args(["train", "--resume", "run"]), &parts);
+    assert_eq!(crate::common::contents(&run), before);
+}
+
+#[test]
+fn a_relative_path_holds_from_any_folder_and_may_be_mended() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    let elsewhere = Folder::new();
+    elsewhere.bhn().args(["train", "--resume"]).arg(&run).assert().success();
+    elsewhere.bhn().arg("eval").arg(&run).assert().success();
+    fs::rename(folder.path("animals.csv"), folder.path("pets.csv")).unwrap();
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    folder.write("run/config.toml", config.replace("animals.csv", "pets.csv"));
+    elsewhere.bhn().arg("eval").arg(&run).assert().success();
+    elsewhere.bhn().args(["train", "--resume"]).arg(&run).assert().success();
+}
+
+#[test]
+fn inputs_that_cannot_be_predicted() {
+    let folder = Folder::new();
+    folder.trained();
+    let predict = |file: &str, parts: &[&str]| {
+        refused(folder.bhn().args(["predict", "run", file]), parts);
+    };
+    folder.write("text.png", "not a picture");
+    predict("text.png", &["text.png", "first bytes", "PNG", "Convert"]);
+    folder.write("empty.png", "");
+    predict("empty.png", &["empty.png", "first bytes"]);
+    predict("none.png", &["none.png", "no such file"]);
+    write_npy(folder.path("empty.npy"), &Array2::<f32>::zeros((0, 2))).unwrap();
+    predict("empty.npy", &["empty.npy", "0 bytes", "at least one"]);
+    write_npy(folder.path("wide.npy"), &Array2::<f32>::zeros((3, 5))).unwrap();
+    predict("wide.npy", &["wide.npy", "[5]", "2 inputs"]);
+    write_npy(folder.path("images.npy"), &Array3::<f32>::zeros((3, 5, 5))).unwrap();
+    predict("images.npy", &["images.npy", "[5, 5]", "2 inputs"]);
+    let mut bad = Array2::<f32>::zeros((3, 2));
+    bad[[1, 1]] = f32::NAN;
+    write_npy(folder.path("nan.npy"), &bad).unwrap();
+    predict("nan.npy", &["nan.npy", "NaN"]);
+    folder.write("other.csv", "height\n1\n");
+    predict("other.csv", &["other.csv", "length"]);
+    folder
+        .bhn()
+        .args(["predict", "run", "animals.csv"])
+        .assert()
+        .success()
+        .stdout(contains("p_cat"));
+}

@@ -1,0 +1,52 @@
+//! A learning rate that is too high: what is said, and what is kept.
+use crate::common::{Folder, TINY, animals, contents};
+use crate::{heights, refused};
+use std::fs;
+
+#[test]
+fn at_once() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let train =
+        ["train", "animals.csv", "--batch", "16", "--learning-rate", "1e30", "--out", "run"];
+    let parts = ["diverged at step 1 (epoch 1)", "node", "inf", "Lower the learning rate"];
+    refused(folder.bhn().args(train).args(TINY), &parts);
+    refused(folder.bhn().args(["eval", "run"]), &["best.safetensors", "--resume"]);
+}
+
+/// The step that overflows is the epoch's only one: no later loss tells, the validation must.
+#[test]
+fn in_the_last_step_of_an_epoch() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let train = ["train", "animals.csv", "--learning-rate", "1e30", "--out", "run"];
+    refused(folder.bhn().args(train).args(TINY), &["diverged at step 0 (epoch 1)", "validation"]);
+    let names: Vec<_> = contents(&folder.path("run")).into_iter().map(|f| f.0).collect();
+    assert_eq!(names, ["config.toml"]);
+}
+
+/// Gradient descent on a quadratic, beyond the largest stable rate: it grows by a factor an epoch.
+#[test]
+fn after_good_epochs() {
+    let folder = Folder::new();
+    folder.write("heights.csv", heights());
+    folder.write(
+        "run.toml",
+        "method = 'mle'\n[primary]\nlayers = ['dense 1']\n[likelihood]\nprecision = 1.0\n\
+         [train]\nepochs = 1000\nlearning_rate = 4.0\nclip_norm = 1e30\nclip_element = 1e30\n\
+         schedule = 'constant'\noptimiser = { sgd = { momentum = 0.0 } }\n",
+    );
+    let train = ["train", "heights.csv", "--config", "run.toml", "--out", "run"];
+    let output = folder.bhn().args(train).arg("--quiet").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let metrics = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
+    let last = metrics.lines().count();
+    assert!(last > 1, "{text}");
+    assert!(text.contains(&format!("(epoch {})", last + 1)), "{text}");
+    assert!(text.contains(&format!("The checkpoint of epoch {last} is kept.")), "{text}");
+    folder.bhn().args(["eval", "run"]).assert().success();
+    let before = contents(&folder.path("run"));
+    refused(folder.bhn().args(["train", "--resume", "run"]), &[&format!("(epoch {})", last + 1)]);
+    assert_eq!(contents(&folder.path("run")), before);
+}

@@ -1,0 +1,107 @@
+//! What is typed wrongly, on the command line and in `config.toml`.
+use crate::common::{Folder, animals};
+use crate::refused;
+use rstest::rstest;
+
+#[rstest]
+#[case("--epochs 0", &["--epochs", "'0'", "1 or more"])]
+#[case("--batch 0", &["--batch", "'0'", "1 or more"])]
+#[case("--hidden 0", &["--hidden", "'0'", "1 or more"])]
+#[case("--hidden 16,0", &["--hidden", "'0'", "1 or more"])]
+#[case("--hidden wide", &["--hidden", "'wide'", "a whole number"])]
+#[case("--samples 0", &["--samples", "'0'", "1 to 10000"])]
+#[case("--samples 99999999999999", &["--samples", "1 to 10000"])]
+#[case("--threads 0", &["--threads", "'0'", "1 to 1024"])]
+#[case("--threads 1000000", &["--threads", "1 to 1024"])]
+#[case("--subset 0", &["--subset", "'0'", "1 or more"])]
+#[case("--subset 81", &["subset", "81", "1 to 80"])]
+#[case("--seed -1", &["--seed", "'-1'", "a whole number from 0"])]
+#[case("--couplings -1", &["--couplings", "'-1'", "0 or more"])]
+#[case("--learning-rate nan", &["--learning-rate", "'nan'", "a number above 0"])]
+#[case("--learning-rate inf", &["--learning-rate", "'inf'", "a number above 0"])]
+#[case("--learning-rate -1", &["--learning-rate", "'-1'", "a number above 0"])]
+#[case("--learning-rate 0", &["--learning-rate", "'0'", "a number above 0"])]
+#[case("--hidden 100000000,100000000", &["weights", "at most", "--hidden"])]
+#[case("--hidden 18446744073709551615,18446744073709551615", &["weights", "at most"])]
+#[case("--couplings 99999999999", &["weights", "at most", "flow.couplings"])]
+#[case("--hidden 200000000", &["weights", "at most"])]
+#[case("--method bayes", &["--method", "bayes", "`bhn` or `mle`"])]
+#[case("--flow planar", &["--flow", "planar", "`realnvp`"])]
+#[case("--task clustering", &["--task", "clustering", "`classification` or `regression`"])]
+#[case("--task regression", &["line 2", "kind", "a finite number"])]
+#[case("--target species", &["species", "length"])]
+#[case("--layers 3", &["--layers", "valid flags:", "--hidden", "--learning-rate", "--resume"])]
+#[case("--resume run --epochs 5", &["--resume", "--epochs", "cannot be used with"])]
+fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let data = if flags.contains("--resume") { None } else { Some("animals.csv") };
+    refused(folder.bhn().arg("train").args(data).args(flags.split(' ')), parts);
+    assert!(!folder.path("runs").exists());
+}
+
+#[rstest]
+#[case("epoch = 3", &["line 1", "unknown field `epoch`", "`train`"])]
+#[case("seed = 0\n[train]\nepoch = 3", &["line 3", "unknown field `epoch`", "`epochs`"])]
+#[case("seed = 0\nmethod = 'bayes'", &["line 2", "bayes", "`bhn` or `mle`"])]
+#[case("[flow]\nstabiliser = 'none'", &["line 2", "none", "`exp`, `tanh`"])]
+#[case("seed = -1", &["line 1", "-1"])]
+#[case("[primary]\nlayers = ['dense 0']", &["dense 0", "N above 0"])]
+#[case("[primary]\nlayers = ['conv 3']", &["line 2", "conv 3", "`relu` or `tanh`"])]
+#[case("[primary]\nlayers = ['dense 3']", &["primary.layers", "`dense 3`", "`dense 2`"])]
+#[case("[primary]\nlayers = []", &["primary.layers", "nothing", "`dense 2`"])]
+#[case("[train]\nepochs = 0", &["train.epochs", "found 0", "above 0"])]
+#[case("[train]\nbatch = 0", &["train.batch", "found 0", "above 0"])]
+#[case("[train]\nsamples = 0", &["train.samples", "found 0", "above 0"])]
+#[case("[train]\nsamples = 1000000000000", &["train.samples", "at most"])]
+#[case("[train]\nvalidation_samples = 0", &["train.validation_samples", "found 0"])]
+#[case("[train]\nvalidation_samples = 1000000000000", &["train.validation_samples", "at most"])]
+#[case("[train]\nlearning_rate = nan", &["train.learning_rate", "NaN", "above 0"])]
+#[case("[train]\nlearning_rate = -1.0", &["train.learning_rate", "-1", "above 0"])]
+#[case("[train]\nclip_norm = 0.0", &["train.clip_norm", "found 0", "above 0"])]
+#[case("[train]\nkl_anneal_epochs = -1.0", &["train.kl_anneal_epochs", "-1", "0 or more"])]
+#[case("[flow]\nhidden = 0", &["flow.hidden", "found 0"])]
+#[case("[flow]\nhidden = 1000000000000", &["weights", "flow.hidden"])]
+#[case("[flow]\nlog_scale = nan", &["flow.log_scale", "NaN"])]
+#[case("[flow]\nshift = inf", &["flow.shift", "inf"])]
+#[case("[prior.gaussian]\nprecision = 0.0", &["precision", "found 0", "above 0"])]
+#[case("[likelihood]\nclip = 0.7", &["likelihood.clip", "0.7", "between 0 and 0.5"])]
+#[case("subset = 0", &["subset", "found 0", "1 to 80"])]
+#[case("seed 3", &["line 1"])]
+fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    folder.write("run.toml", toml);
+    refused(folder.bhn().args(["train", "animals.csv", "--config", "run.toml"]), parts);
+    assert!(!folder.path("runs").exists());
+}
+
+#[rstest]
+#[case(&["train", "--config", "nowhere.toml"], &["nowhere.toml", "Check the name"])]
+#[case(&["train", "nowhere.csv"], &["nowhere.csv", "no such file"])]
+#[case(&["train", "nowhere.npz"], &["nowhere.npz", "no such file"])]
+#[case(&["train", "imagenet"], &["imagenet", "mnist, FILE.csv or FILE.npz"])]
+#[case(&["train", "--data-dir", "nowhere"], &["nowhere", "no such folder", "leave it out"])]
+#[case(&["train", "--resume", "nowhere"], &["nowhere", "no such folder", "`bhn train` printed"])]
+#[case(&["train", "--resume", "."], &["no config.toml", "`bhn train` printed"])]
+#[case(&["eval", "."], &["no config.toml", "`bhn train` printed"])]
+#[case(&["eval", "nowhere"], &["nowhere", "no such folder"])]
+#[case(&["predict", ".", "a.png"], &["no config.toml", "`bhn train` printed"])]
+#[case(&["sample", "."], &["no config.toml", "`bhn train` printed"])]
+#[case(&["data", "check", "imagenet"], &["imagenet", "mnist"])]
+#[case(&["trian"], &["trian", "train"])]
+fn what_is_not_there(#[case] args: &[&str], #[case] parts: &[&str]) {
+    refused(Folder::new().bhn().args(args), parts);
+}
+
+#[test]
+fn an_existing_folder_stays_as_it_is() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    std::fs::create_dir(folder.path("run")).unwrap();
+    folder.write("run/precious", "work of years");
+    let parts = ["run", "exists", "--resume", "--out"];
+    refused(folder.bhn().args(["train", "animals.csv", "--out", "run"]), &parts);
+    let left = crate::common::contents(&folder.path("run"));
+    assert_eq!(left, [("precious".to_string(), b"work of years".to_vec())]);
+}

@@ -1,0 +1,192 @@
+//! What a run leaves, and what `eval`, `predict` and `sample` make of it.
+use crate::common::{Folder, SMALL, TINY, animals, contents};
+use crate::heights;
+use ndarray::{Array1, Array2};
+use ndarray_npy::{NpzWriter, write_npy};
+use rstest::rstest;
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::fs::{self, File};
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+/// What a command writes to standard output.
+fn stdout(folder: &Folder, args: &[&str]) -> Vec<u8> {
+    folder.bhn().args(args).assert().success().get_output().stdout.clone()
+}
+
+/// Prints a summary alone, and `--samples 5` of `eval` finds the same but for the time.
+fn trains(folder: &Folder, args: &[&str]) -> Value {
+    let assert = folder.bhn().args(args).args(["--out", "run", "--json"]).assert().success();
+    let summary = json(&assert.get_output().stdout);
+    assert_eq!(summary, json(&fs::read(folder.path("run/summary.json")).unwrap()));
+    let mut found = json(&stdout(folder, &["eval", "run", "--samples", "5", "--json"]));
+    found["test"]["seconds"] = summary["test"]["seconds"].clone();
+    assert_eq!(found["test"], summary["test"]);
+    assert_eq!(found["elbo"], summary["elbo"]);
+    summary
+}
+
+#[test]
+fn digits() {
+    let folder = Folder::new();
+    let summary = trains(&folder, &SMALL);
+    for key in ["/test/accuracy", "/test/nll", "/test/ece", "/test/brier", "/elbo/total"] {
+        assert!(summary.pointer(key).is_some_and(Value::is_number), "{key} in {summary}");
+    }
+    for key in ["/elbo/log_likelihood", "/elbo/kl", "/seconds", "/seed", "/threads", "/epochs"] {
+        assert!(summary.pointer(key).is_some_and(Value::is_number), "{key} in {summary}");
+    }
+    for key in ["/command", "/version", "/commit", "/cpu"] {
+        assert!(summary.pointer(key).is_some_and(Value::is_string), "{key} in {summary}");
+    }
+    let files = contents(&folder.path("run"));
+    let names: Vec<_> = files.iter().map(|f| f.0.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "best.safetensors",
+            "config.toml",
+            "last.safetensors",
+            "metrics.jsonl",
+            "report.html",
+            "summary.json"
+        ]
+    );
+    let report = String::from_utf8(files[4].1.clone()).unwrap();
+    assert!(report.contains("<svg") && report.contains("data:image/png;base64,"));
+    for outside in ["<script src", "<link", "src=\"http", "@import", "url(http"] {
+        assert!(!report.contains(outside), "{outside} in the report");
+    }
+    let image = image::RgbaImage::from_pixel(40, 50, image::Rgba([200, 10, 10, 255]));
+    image.save(folder.path("digit.png")).unwrap();
+    write_npy(folder.path("digits.npy"), &ndarray::Array3::<u8>::zeros((3, 28, 28))).unwrap();
+    let files = ["digit.png", "digits.npy"];
+    let rows = stdout(&folder, &["predict", "run", files[0], files[1], "--json"]);
+    let rows: Vec<_> = rows.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(json).collect();
+    let names: Vec<_> = rows.iter().map(|row| row["input"].as_str().unwrap()).collect();
+    assert_eq!(names, ["digit.png", "digits.npy#0", "digits.npy#1", "digits.npy#2"]);
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(row["index"], i);
+        let p: f64 = (0..10).map(|k| row[format!("p_{k}")].as_f64().unwrap()).sum();
+        // Ten numbers, each rounded to f32.
+        assert!((p - 1.).abs() < 1e-6, "{row}");
+        let bald = row["bald"].as_f64().unwrap();
+        let entropy = row["entropy"].as_f64().unwrap();
+        // A hundred differences of numbers near ln 10, each rounded to f32.
+        let rounding = 100. * 10_f64.ln() * f64::from(f32::EPSILON);
+        assert!(bald > -rounding && bald <= entropy, "{row}");
+        assert!(entropy <= 10_f64.ln() + rounding, "{row}");
+    }
+    let wrong = ["predict", "run", "wrong.npy"];
+    write_npy(folder.path("wrong.npy"), &ndarray::Array3::<u8>::zeros((3, 28, 27))).unwrap();
+    crate::refused(folder.bhn().args(wrong), &["wrong.npy", "[28, 27]", "784", "[1, 28, 28]"]);
+}
+
+#[test]
+fn a_table_of_classes() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let args: Vec<_> = ["train", "animals.csv"].into_iter().chain(TINY).collect();
+    let summary = trains(&folder, &args);
+    assert!(summary["test"]["accuracy"].is_number() && summary["test"]["rmse"].is_null());
+    let table = stdout(&folder, &["predict", "run", "animals.csv"]);
+    let mut reader = csv::Reader::from_reader(&*table);
+    let columns = "index,input,label,p_cat,p_dog,entropy,bald,mean_std";
+    assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().join(","), columns);
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 100);
+    for row in &rows {
+        let p: Vec<f64> = [3, 4].map(|i| row[i].parse().unwrap()).into();
+        assert_eq!(&row[2], if p[0] >= p[1] { "cat" } else { "dog" });
+    }
+    let out = ["predict", "run", "animals.csv", "--out", "predicted.csv"];
+    assert!(stdout(&folder, &out).is_empty());
+    assert_eq!(fs::read(folder.path("predicted.csv")).unwrap(), table);
+}
+
+#[test]
+fn a_table_of_numbers() {
+    let folder = Folder::new();
+    folder.write("heights.csv", heights());
+    let args: Vec<_> = ["train", "heights.csv"].into_iter().chain(TINY).collect();
+    let summary = trains(&folder, &args);
+    assert!(summary["test"]["rmse"].is_number() && summary["test"]["accuracy"].is_null());
+    let table = stdout(&folder, &["predict", "run", "heights.csv"]);
+    assert!(table.starts_with(b"index,input,mean,std,model_std\n"));
+    assert_eq!(table.iter().filter(|&&byte| byte == b'\n').count(), 101);
+}
+
+#[test]
+fn arrays() {
+    let folder = Folder::new();
+    let mut npz = NpzWriter::new(File::create(folder.path("a.npz")).unwrap());
+    npz.add_array("x", &Array2::from_shape_fn((60, 3), |(n, i)| ((n + i) % 3) as f32)).unwrap();
+    npz.add_array("y", &Array1::from_shape_fn(60, |n| (n % 3) as u8)).unwrap();
+    npz.finish().unwrap();
+    let args: Vec<_> = ["train", "a.npz"].into_iter().chain(TINY).collect();
+    assert!(trains(&folder, &args)["test"]["accuracy"].is_number());
+}
+
+#[rstest]
+#[case(&["--method", "mle"], "maximum likelihood", false)]
+#[case(&["--couplings", "0"], "Bayes by Backprop", true)]
+fn the_simpler_methods(#[case] method: &[&str], #[case] about: &str, #[case] density: bool) {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let train = ["train", "animals.csv", "--hidden", "8", "--epochs", "2", "--out", "run"];
+    let told = predicates::str::contains(about);
+    folder.bhn().args(train).args(method).assert().success().stderr(told);
+    stdout(&folder, &["eval", "run"]);
+    stdout(&folder, &["sample", "run"]);
+    let bytes = fs::read(folder.path("run/samples.safetensors")).unwrap();
+    assert_eq!(SafeTensors::deserialize(&bytes).unwrap().tensor("log_q").is_ok(), density);
+}
+
+#[test]
+fn samples_are_theta_its_density_and_its_layers() {
+    let folder = Folder::new();
+    folder.trained();
+    assert!(stdout(&folder, &["sample", "run", "--samples", "7", "--out", "s"]).is_empty());
+    let bytes = fs::read(folder.path("s")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let theta = file.tensor("theta").unwrap();
+    assert_eq!(theta.shape(), [7, 10]);
+    assert_eq!(file.tensor("log_q").unwrap().shape(), [7]);
+    let mut layers: Vec<_> =
+        file.tensors().into_iter().filter(|(n, _)| !["theta", "log_q"].contains(&&**n)).collect();
+    layers.sort_by(|a, b| a.0.cmp(&b.0));
+    let widths: Vec<_> = layers.iter().map(|(_, layer)| layer.shape()[1]).collect();
+    assert_eq!(widths, [8, 2]);
+    let row = |s: usize| {
+        let parts = layers.iter().map(|(_, layer)| {
+            let bytes = 4 * layer.shape()[1];
+            &layer.data()[s * bytes..(s + 1) * bytes]
+        });
+        parts.collect::<Vec<_>>().concat()
+    };
+    assert_eq!((0..7).flat_map(row).collect::<Vec<_>>(), theta.data());
+    stdout(&folder, &["sample", "run", "--samples", "7", "--out", "t"]);
+    assert_eq!(fs::read(folder.path("t")).unwrap(), bytes);
+    stdout(&folder, &["sample", "run", "--samples", "7", "--seed", "1", "--out", "t"]);
+    assert_ne!(fs::read(folder.path("t")).unwrap(), bytes);
+}
+
+#[test]
+fn quiet_is_quiet_and_the_config_is_the_run() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let train = ["train", "animals.csv", "--seed", "5", "--learning-rate", "0.00123", "--out", "a"];
+    folder.bhn().args(train).args(TINY).arg("--quiet").assert().success().stderr("");
+    let again = ["train", "--config", "a/config.toml", "--out", "b", "--samples", "5"];
+    folder.bhn().args(again).arg("-q").assert().success().stderr("");
+    for name in ["config.toml", "last.safetensors", "best.safetensors"] {
+        let [a, b] = ["a", "b"].map(|run| fs::read(folder.path(run).join(name)).unwrap());
+        assert_eq!(a, b, "{name}");
+    }
+    for command in [&["eval", "a"][..], &["predict", "a", "animals.csv"], &["sample", "a"]] {
+        folder.bhn().args(command).arg("-q").assert().success().stderr("");
+    }
+}

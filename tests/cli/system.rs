@@ -1,0 +1,111 @@
+//! A system that refuses: no permission, no space.
+#![cfg(target_os = "linux")]
+use crate::common::{Folder, TINY, animals};
+use crate::refused;
+use assert_cmd::Command;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+fn mode(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// `bhn` as somebody who may not write everywhere.
+fn ordinary(folder: &Folder) -> Command {
+    let program = folder.path("bhn");
+    if !program.exists() {
+        fs::copy(assert_cmd::cargo::cargo_bin("bhn"), &program).unwrap();
+        mode(&program, 0o755);
+    }
+    let mut command = std::process::Command::new(program);
+    if root() {
+        command.uid(65534).gid(65534);
+    }
+    command.current_dir(folder.path("")).args(["--threads", "2"]);
+    Command::from_std(command)
+}
+
+#[test]
+fn without_permission() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    mode(folder.path(""), 0o555);
+    mode(&run, 0o555);
+    let before = crate::common::contents(&run);
+    mode(folder.path("animals.csv"), 0o644);
+    mode(folder.path(""), 0o755);
+    ordinary(&folder);
+    mode(folder.path(""), 0o555);
+    let parts = ["Permission denied", "Choose a place"];
+    let train = ["train", "animals.csv", "--out", "run/new"];
+    refused(ordinary(&folder).args(train).args(TINY), &parts);
+    refused(ordinary(&folder).args(["train", "animals.csv"]).args(TINY), &parts);
+    refused(ordinary(&folder).args(["sample", "run"]), &parts);
+    let out = ["predict", "run", "animals.csv", "--out", "run/p.csv"];
+    refused(ordinary(&folder).args(out), &parts);
+    refused(ordinary(&folder).args(["train", "--resume", "run"]), &parts);
+    ordinary(&folder).args(["eval", "run"]).assert().success();
+    mode(folder.path("animals.csv"), 0);
+    refused(ordinary(&folder).args(["eval", "run"]), &["animals.csv", "Permission denied"]);
+    assert_eq!(crate::common::contents(&run), before);
+    mode(folder.path(""), 0o755);
+    mode(&run, 0o755);
+}
+
+/// A disk of `kilobytes`, unmounted when dropped; `None` where mounting is not allowed.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path, kilobytes: usize) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let size = format!("size={kilobytes}k");
+        let mut mount = std::process::Command::new("mount");
+        let status = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status();
+        let mounted = status.is_ok_and(|status| status.success());
+        if !mounted {
+            eprintln!("skipped: this test may not mount a tmpfs");
+        }
+        mounted.then_some(Self(at))
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg("-l").arg(self.0).status().ok();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start() {
+    let folder = Folder::new();
+    let at = folder.path("disk");
+    let Some(_disk) = Disk::mount(&at, 4) else { return };
+    fs::write(at.join("ballast"), [0; 4096]).ok();
+    folder.write("animals.csv", animals());
+    let train = ["train", "animals.csv", "--out", "disk/run"];
+    refused(folder.bhn().args(train).args(TINY), &["No space left", "Free some space"]);
+    assert!(!at.join("run").exists(), "an empty folder is in the way of a second attempt");
+}
+
+/// The disk holds the files of an epoch, but not the next checkpoint beside them.
+#[test]
+fn a_disk_that_fills_up_on_the_way() {
+    let folder = Folder::new();
+    let at = folder.path("disk");
+    let run = folder.trained();
+    let size = |name: &str| fs::metadata(run.join(name)).unwrap().len() as usize;
+    let room = size("best.safetensors") + size("last.safetensors");
+    let Some(_disk) = Disk::mount(&at, room / 1024 + 40) else { return };
+    let train = ["train", "animals.csv", "--out", "disk/run"];
+    refused(folder.bhn().args(train).args(TINY), &["No space left", "finished epochs are kept"]);
+    folder.bhn().args(["eval", "disk/run"]).assert().success();
+    drop(Disk(&at));
+    let left: Vec<_> = fs::read_dir(&at).unwrap().collect();
+    assert!(left.is_empty(), "still mounted");
+}
