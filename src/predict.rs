@@ -164,10 +164,13 @@ fn classes(p: ArrayView3<'_, f32>) -> Predictive {
     let mut bald = entropy.clone();
     for sample in p.outer_iter() {
         let rows = bald.iter_mut().zip(sample.rows());
-        rows.for_each(|(bald, row)| *bald -= nats(row) / p.len_of(Axis(0)) as f32);
+        rows.for_each(|(bald, row)| *bald -= nats(row) / p.len_of(Axis(0)) as f64);
     }
     let std = p.std_axis(Axis(0), 0.);
     let mean_std = std.mean_axis(Axis(1)).expect("a class").to_vec();
+    // BALD is never below 0 (Jensen); the rounding of `p̄` can be.
+    let bald = bald.into_iter().map(|bald| bald.max(0.) as f32).collect();
+    let entropy = entropy.into_iter().map(|entropy| entropy as f32).collect();
     Predictive::Classes { p: mean, entropy, bald, mean_std }
 }
 
@@ -182,8 +185,9 @@ fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
 }
 
 /// `H[p] = −Σ p ln p`.
-fn nats(p: ArrayView1<'_, f32>) -> f32 {
-    -p.iter().map(|&p| if p > 0. { p * p.ln() } else { 0. }).sum::<f32>()
+fn nats(p: ArrayView1<'_, f32>) -> f64 {
+    let term = |&p: &f32| if p > 0. { f64::from(p) * f64::from(p).ln() } else { 0. };
+    -p.iter().map(term).sum::<f64>()
 }
 
 fn cube(x: &Tensor<f32>) -> ArrayView3<'_, f32> {

@@ -1,0 +1,139 @@
+//! Defends: predictions are means over samples and their uncertainties what section 4 defines,
+//! whatever the size of the chunks; the bound on a data set is the mean of one sample's bounds.
+use bhn::bayes::{Likelihood, Targets, Terms};
+use bhn::config::Config;
+use bhn::data::{Split, Task};
+use bhn::gradcheck::randn;
+use bhn::nn::Params;
+use bhn::predict::{Predictive, bound, draw, log_prob, predict};
+use bhn::primary::Layer;
+use bhn::random::{Purpose, stream};
+use bhn::tape::{Tape, Tensor};
+use ndarray::{Array2, Axis};
+
+const N: usize = 700; // several chunks
+
+fn model(task: &Task) -> bhn::bayes::Model {
+    let mut config = Config::default();
+    config.primary.layers = Some(Layer::mlp(&[6], task.outputs()));
+    config.flow.log_scale = -1.;
+    let mut model: bhn::bayes::Model = config.build(4, task);
+    scale_up(&mut model.params);
+    model
+}
+
+/// Parameters of order one, so that samples disagree.
+fn scale_up(params: &mut Params) {
+    for ((_, w), seed) in params.iter_mut().zip(70..) {
+        let noise = randn(w.shape(), seed).mapv(|x| 0.3 * x as f32);
+        *w = (&*w + &noise).into_shared();
+    }
+}
+
+fn classification() -> Task {
+    Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() }
+}
+
+fn inputs() -> Array2<f32> {
+    randn(&[N, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap()
+}
+
+/// `f(xₙ, θ_s)` one sample and one input at a time.
+fn outputs(model: &bhn::bayes::Model, theta: &Tensor<f32>, s: usize, n: usize) -> Vec<f64> {
+    let tape = Tape::default();
+    let row = theta.slice_axis(Axis(0), (s..s + 1).into()).to_owned();
+    let x = inputs().slice_axis(Axis(0), (n..n + 1).into()).to_owned().into_dyn();
+    let p = model.params.freeze(&tape);
+    let y = model.primary.forward(&p, tape.constant(row), tape.constant(x)).value();
+    y.iter().map(|&y| y.into()).collect()
+}
+
+fn softmax(x: &[f64]) -> Vec<f64> {
+    let sum: f64 = x.iter().map(|x| x.exp()).sum();
+    x.iter().map(|x| x.exp() / sum).collect()
+}
+
+fn entropy(p: &[f64]) -> f64 {
+    -p.iter().map(|p| p * p.ln()).sum::<f64>()
+}
+
+#[test]
+fn classes_are_as_defined() {
+    let model = model(&classification());
+    let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
+    let found = predict(&model, &theta, inputs().view());
+    let Predictive::Classes { p, entropy: h, bald, mean_std } = found else { panic!("classes") };
+    assert_eq!(p.dim(), (N, 3));
+    for n in [0, 255, 256, 511, 699] {
+        let each: Vec<_> = (0..8).map(|s| softmax(&outputs(&model, &theta, s, n))).collect();
+        let mean: Vec<f64> = (0..3).map(|c| each.iter().map(|p| p[c]).sum::<f64>() / 8.).collect();
+        let std =
+            |c: usize| (each.iter().map(|p| (p[c] - mean[c]).powi(2)).sum::<f64>() / 8.).sqrt();
+        let disagreement = entropy(&mean) - each.iter().map(|p| entropy(p)).sum::<f64>() / 8.;
+        let close = |found: f32, expected: f64| {
+            // Sums of a dozen f32 numbers of order one.
+            assert!((f64::from(found) - expected).abs() < 3e-6, "{found} {expected} at {n}");
+        };
+        (0..3).for_each(|c| close(p[[n, c]], mean[c]));
+        close(h[n], entropy(&mean));
+        close(bald[n], disagreement);
+        close(mean_std[n], (std(0) + std(1) + std(2)) / 3.);
+        assert!(bald[n] > 1e-4, "samples disagree, so a wrong sign would show");
+    }
+    assert!(bald.iter().all(|&b| b >= 0.));
+}
+
+#[test]
+fn values_are_as_defined() {
+    let mut model = model(&Task::Regression);
+    model.likelihood = Likelihood::Gaussian { precision: 4. };
+    let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
+    let found = predict(&model, &theta, inputs().view());
+    let Predictive::Values { mean, std, spread } = found else { panic!("values") };
+    for n in [0, 300, 699] {
+        let each: Vec<_> = (0..8).map(|s| outputs(&model, &theta, s, n)[0]).collect();
+        let m = each.iter().sum::<f64>() / 8.;
+        let variance = each.iter().map(|f| (f - m).powi(2)).sum::<f64>() / 8.;
+        assert!((f64::from(mean[n]) - m).abs() < 3e-6);
+        assert!((f64::from(spread[n]) - variance.sqrt()).abs() < 3e-6);
+        assert!((f64::from(std[n]) - (variance + 0.25).sqrt()).abs() < 3e-6);
+    }
+}
+
+/// The clip of the paper's loss has no place in a test score or a bound.
+#[test]
+fn log_probabilities_are_exact_whatever_the_loss_clips() {
+    let mut model = model(&classification());
+    let (theta, _) = draw(&model, 3, &mut stream(0, Purpose::Sample, 0));
+    let labels: Vec<_> = (0..N).map(|n| n % 3).collect();
+    let data = Split { x: inputs(), y: Targets::Classes(labels.clone()) };
+    let exact = log_prob(&model, &theta, &data);
+    assert_eq!(exact.dim(), (3, N));
+    for (s, n) in [(0, 0), (1, 640), (2, 699)] {
+        let expected = softmax(&outputs(&model, &theta, s, n))[labels[n]].ln();
+        assert!((f64::from(exact[[s, n]]) - expected).abs() < 1e-5 * expected.abs().max(1.));
+    }
+    model.likelihood = Likelihood::Categorical { clip: Some(0.3) };
+    assert_eq!(log_prob(&model, &theta, &data), exact);
+}
+
+#[test]
+fn the_bound_is_the_mean_over_samples() {
+    let model = model(&classification());
+    let (theta, log_q) = draw(&model, 5, &mut stream(0, Purpose::Sample, 0));
+    let labels: Vec<_> = (0..N).map(|n| n % 3).collect();
+    let data = Split { x: inputs(), y: Targets::Classes(labels) };
+    let one = |s: usize| -> Terms {
+        let part = |x: &Tensor<f32>| x.slice_axis(Axis(0), (s..s + 1).into()).to_shared();
+        bound(&model, &part(&theta), log_q.as_ref().map(part).as_ref(), &data).0
+    };
+    let each: Vec<_> = (0..5).map(one).collect();
+    let (found, error) = bound(&model, &theta, log_q.as_ref(), &data);
+    let mean = each.iter().map(|t| t.total).sum::<f64>() / 5.;
+    let variance = each.iter().map(|t| (t.total - mean).powi(2)).sum::<f64>() / 4.;
+    assert!((found.total - mean).abs() < 1e-9 * mean.abs());
+    assert!((error - (variance / 5.).sqrt()).abs() < 1e-9 * error);
+    assert!((found.total - (found.log_likelihood + found.log_prior - found.log_q)).abs() < 1e-9);
+    // A point has a log-likelihood and no KL.
+    assert_eq!(bound(&model, &theta, None, &data).0.kl, 0.);
+}
