@@ -25,6 +25,16 @@ pub enum Method {
     Mle,
 }
 
+impl Method {
+    /// Whether `θ` has one value and no density: no KL, and nothing to average over.
+    pub fn is_point(self) -> bool {
+        match self {
+            Self::Mle => true,
+            Self::Bhn => false,
+        }
+    }
+}
+
 /// The kind of the hypernet's flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -331,9 +341,13 @@ impl Config {
         let posterior: Box<dyn Posterior<T>> = match self.method {
             Method::Mle => Box::new(Point::new(&mut params, "posterior", d, rng)),
             Method::Bhn => {
-                let Flow { couplings, hidden, stabiliser, log_scale, shift, .. } = self.flow;
+                let Flow { kind, couplings, hidden, stabiliser, log_scale, shift } = self.flow;
                 let flow = HypernetConfig { couplings, hidden, stabiliser, log_scale, shift };
-                Box::new(Hypernet::realnvp(&mut params, "posterior", d, &flow, rng))
+                match kind {
+                    FlowKind::Realnvp => {
+                        Box::new(Hypernet::realnvp(&mut params, "posterior", d, &flow, rng))
+                    }
+                }
             }
         };
         let likelihood = match (task, self.likelihood.precision) {

@@ -1,4 +1,5 @@
 //! The two number types: `f32` to train, `f64` to check.
+use crate::kernels::Native;
 use ndarray::NdFloat;
 use num_traits::{FromPrimitive, ToPrimitive};
 use std::iter::Sum;
@@ -10,7 +11,9 @@ mod sealed {
 }
 
 /// `f32` to train, `f64` to check gradients. Sealed: the kernels know these two.
-pub trait Scalar: NdFloat + FromPrimitive + ToPrimitive + Sum + Default + sealed::Sealed {
+pub trait Scalar:
+    Native + NdFloat + FromPrimitive + ToPrimitive + Sum + Default + sealed::Sealed
+{
     /// `C ← α A B + β C` on one thread, by matrixmultiply.
     ///
     /// # Safety

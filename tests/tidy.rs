@@ -54,6 +54,9 @@ fn layers_point_down() {
             continue;
         }
         let at = layer(&own).unwrap_or_else(|| panic!("{own} is in no layer"));
+        for hidden in ["crate::{", "super::super"] {
+            assert!(!code(&text).contains(hidden), "{}: write {hidden} out", path.display());
+        }
         for used in code(&text).split("crate::").skip(1) {
             let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
             // `gradchecks!` is a macro for tests alone.

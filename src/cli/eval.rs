@@ -1,6 +1,5 @@
 //! `bhn eval DIR`: test a trained network.
 use super::{Context, samples, show};
-use crate::config::Method;
 use crate::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
@@ -28,7 +27,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let trained = Trained::load(&args.dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
     let config = &trained.header.config;
-    let point = config.method == Method::Mle;
+    let point = config.method.is_point();
     let samples = if point { 1 } else { args.samples };
     let found = evaluate(&trained.model, &data, samples, config.seed);
     let text = show::table(&show::results(&found.test, &found.elbo, point));

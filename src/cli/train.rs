@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in about two minutes on two cores."
+    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in one to three minutes on two cores."
 )]
 pub struct Args {
     /// mnist, FILE.csv or FILE.npz [default: mnist]
@@ -232,7 +232,7 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 /// Test the best epoch's model, and write `summary.json` and `report.html`.
 fn conclude(run: &Run, samples: usize, context: &Context) -> Result<()> {
     let trained = Trained::load(&run.dir)?;
-    let point = run.config.method == Method::Mle;
+    let point = run.config.method.is_point();
     let samples = if point { 1 } else { samples };
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed);
     let command = std::env::args().collect::<Vec<_>>().join(" ");

@@ -1,21 +1,17 @@
 //! Matrix products: `C ← α A B + β C`.
 //!
-//! Large products are cut into fixed blocks of `C`, each one call of matrixmultiply on one thread.
+//! Large products are tiles of our own micro-kernels (`packed.rs`) on x86-64 with AVX2 or
+//! AVX-512, and elsewhere fixed blocks of `C`, each one call of matrixmultiply on one thread.
 //! A product with at most `THIN` rows (a hypernet fed with a few noise samples) is bound by the
 //! traffic of its one large matrix: packing would double that, so `thin` streams it once.
 #![allow(unsafe_code)]
+use super::micro::{Blend, Micro};
+use super::packed;
 use crate::scalar::Scalar;
 use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-/// Rows and columns of a block of `C`. Each block packs its rows of `A` and its columns of `B`
-/// anew, so they are as large as still leaves several for the threads: tall products are cut into
-/// rows alone, a minibatch's into columns.
-fn block_size(m: usize, n: usize) -> [usize; 2] {
-    let columns = if m > 512 { 1024 } else { 416 };
-    [part(m, 512, 8), part(n, columns, 16)]
-}
 /// Products with fewer multiplications than this stay on the caller's thread.
 const SERIAL: usize = 1 << 17;
 /// Up to this many rows (or inner products) are streamed instead of packed.
@@ -47,23 +43,43 @@ pub fn gemm<T: Scalar>(
     {
     } else if m * k * n < SERIAL {
         block(alpha, a, b, beta, c);
+    } else if let Some(micro) = T::avx512().or_else(T::avx2).filter(|_| c.strides().contains(&1)) {
+        tiles(micro, Blend { alpha, beta }, a, b, c);
     } else {
-        let [rows, cols] = block_size(m, n);
-        let mut blocks = vec![];
-        for (i, strip) in c.axis_chunks_iter_mut(Axis(0), rows).enumerate() {
-            let width = strip.ncols();
-            let mut rest = strip;
-            for j in (0..width).step_by(cols) {
-                let (head, tail) = rest.split_at(Axis(1), cols.min(width - j));
-                blocks.push((i * rows, j, head));
-                rest = tail;
-            }
-        }
-        blocks.into_par_iter().for_each(|(i, j, c)| {
-            let (r, w) = c.dim();
-            block(alpha, a.slice(s![i..i + r, ..]), b.slice(s![.., j..j + w]), beta, c);
-        });
+        blocks(alpha, a, b, beta, c);
     }
+}
+
+/// By our micro-kernels, which want the columns or the rows of `C` adjacent.
+fn tiles<T: Scalar>(
+    micro: Micro<T>,
+    blend: Blend<T>,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    c: ArrayViewMut2<'_, T>,
+) {
+    match c.strides()[1] {
+        1 => packed::gemm(micro, blend, a, b, c),
+        _ => packed::gemm(micro, blend, b.t(), a.t(), c.reversed_axes()),
+    }
+}
+
+/// By matrixmultiply, in fixed blocks of `C`: for other processors.
+fn blocks<T: Scalar>(
+    alpha: T,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    beta: T,
+    mut c: ArrayViewMut2<'_, T>,
+) {
+    let [rows, cols] = [part(c.nrows(), 512, 8), part(c.ncols(), 416, 16)];
+    let strips = c.axis_chunks_iter_mut(Axis(0), rows).into_par_iter();
+    strips.zip(a.axis_chunks_iter(Axis(0), rows)).for_each(|(mut c, a)| {
+        let blocks = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
+        blocks
+            .zip(b.axis_chunks_iter(Axis(1), cols))
+            .for_each(|(c, b)| block(alpha, a, b, beta, c));
+    });
 }
 
 /// `A B` as a new row-major matrix.
@@ -197,5 +213,61 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
 pub fn axpy<T: Scalar>(a: T, x: &[T], y: &mut [T]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y += a * x;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    fn matrix<T: Scalar>(n: usize, m: usize, seed: usize) -> Array2<T> {
+        Array2::from_shape_fn((n, m), |(i, j)| T::of(((i * 31 + j * 17 + seed) % 13) as f64 - 6.))
+    }
+
+    /// Every route on its own, with every remainder of a tile, in small whole numbers, which floats
+    /// add without rounding.
+    fn routes<T: Scalar>() {
+        type Route<'a, T> = Box<dyn Fn(T, ArrayView2<T>, ArrayView2<T>, T, ArrayViewMut2<T>) + 'a>;
+        let micros = [T::avx512(), T::avx2()].into_iter().flatten();
+        let by_tiles = |micro: Micro<T>| -> Route<'_, T> {
+            Box::new(move |alpha, a, b, beta, c| tiles(micro, Blend { alpha, beta }, a, b, c))
+        };
+        let routes = micros.map(by_tiles).chain([Box::new(blocks) as Route<'_, T>]);
+        for route in routes {
+            for (m, k, n) in (1..16).map(|m| (m, 3, 40)).chain((1..70).map(|n| (20, 5, n))).chain([
+                (130, 1100, 33),
+                (500, 7, 5),
+                (3, 600, 900),
+            ]) {
+                let (a, b, start) = (matrix(m, k, 1), matrix(k, n, 5), matrix(m, n, 2));
+                let bt = b.t().as_standard_layout().into_owned();
+                for beta in [0., 1., -2.].map(T::of) {
+                    let two = T::of(2.);
+                    let naive = Array2::from_shape_fn((m, n), |(i, j)| {
+                        let sum: T = (0..k).map(|p| a[[i, p]] * b[[p, j]]).sum();
+                        two * sum + beta * start[[i, j]]
+                    });
+                    for (b, down) in [(b.view(), false), (bt.t(), false), (b.view(), true)] {
+                        let mut c = start.clone();
+                        if down {
+                            c = c.t().as_standard_layout().into_owned().reversed_axes();
+                        }
+                        route(two, a.view(), b, beta, c.view_mut());
+                        assert!(c == naive, "[{m}, {k}] × [{k}, {n}], β = {beta}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_route_in_f32() {
+        routes::<f32>();
+    }
+
+    #[test]
+    fn every_route_in_f64() {
+        routes::<f64>();
     }
 }

@@ -4,4 +4,8 @@
 //! thread count, and no sum crosses a block. Every kernel has a naive twin in its tests.
 pub mod broadcast;
 pub mod gemm;
+mod micro;
+mod packed;
 pub mod vector;
+
+pub(crate) use micro::Native;
