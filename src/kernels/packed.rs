@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 use super::micro::{Blend, Micro};
 use crate::scalar::Scalar;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Steps of the inner dimension at a time: a panel of `B` as long as this stays near.
@@ -58,11 +58,15 @@ fn strip<T: Scalar>(
             let panel = &packed[j * k + p * micro.cols..];
             for i in (0..m).step_by(micro.rows) {
                 let size = [micro.rows.min(m - i), micro.cols.min(n - j)];
-                let (a, c) = (a.slice(s![i.., p..]), c.slice_mut(s![i.., j..]));
-                let (a, c) = ((a.as_ptr(), sa), ({ c }.as_mut_ptr(), stride));
-                // SAFETY: the instruction set was detected; `a` and `c` are this tile of live views,
-                // `c` exclusively; the panel holds `k` rows, of which those from `p` are used.
-                unsafe { (micro.tile)(DEPTH.min(k - p), a, panel.as_ptr(), c, size, blend) };
+                // SAFETY: the instruction set was detected; entries `(i, p)` of `a` and `(i, j)` of `c`
+                // and `size` from there on are within live views, `c` exclusively; the panel holds
+                // `k` rows, of which those from `p` are used.
+                unsafe {
+                    let a = a.as_ptr().offset(i as isize * sa[0] + p as isize * sa[1]);
+                    let c = c.as_mut_ptr().offset(i as isize * stride + j as isize);
+                    let depth = DEPTH.min(k - p);
+                    (micro.tile)(depth, (a, sa), panel.as_ptr(), (c, stride), size, blend);
+                }
             }
         }
     }
