@@ -48,7 +48,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// `xⁿ`; `dx = n xⁿ⁻¹ dy`.
     pub fn powi(self, n: i32) -> Self {
         let factor = T::of(n.into());
-        self.unary("powi", move |x| x.powi(n), Of::Input, move |x| factor * x.powi(n - 1))
+        let derivative = move |x: T| if n == 0 { T::zero() } else { factor * x.powi(n - 1) };
+        self.unary("powi", move |x| x.powi(n), Of::Input, derivative)
     }
 
     /// `xᵃ` for `x > 0`; `dx = a xᵃ⁻¹ dy`.
@@ -118,4 +119,37 @@ crate::gradchecks! {
     sigmoid: [[3, 4]] => |[x]| (x * 3.).sigmoid();
     softplus: [[3, 4]] => |[x]| (x * 3.).softplus();
     clamp: [[3, 4]] => |[x]| x.clamp(-0.5, 0.7);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::{Tape, Tensor, Var};
+
+    /// Values and derivatives where formulas overflow, tie or meet a NaN.
+    #[test]
+    fn extremes() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let of = |f: for<'t> fn(Var<'t, f64>) -> Var<'t, f64>, x: f64| {
+            let tape = Tape::default();
+            let x = tape.leaf(Tensor::from_elem(vec![1], x));
+            let y = f(x);
+            (y.item(), y.backward().wrt(x).unwrap()[0])
+        };
+        assert_eq!(of(|x| x.softplus(), 1e3), (1e3, 1.));
+        assert_eq!(of(|x| x.softplus(), -1e3), (0., 0.));
+        assert_eq!((of(|x| x.sigmoid(), 1e3), of(|x| x.sigmoid(), -1e3)), ((1., 0.), (0., 0.)));
+        assert_eq!((of(|x| x.abs(), 0.), of(|x| x.relu(), 0.)), ((0., 0.), (0., 0.)));
+        assert_eq!((of(|x| x.powi(0), 0.), of(|x| x.powi(1), 0.)), ((1., 0.), (0., 1.)));
+        assert_eq!(of(|x| x.clamp(-1., 1.), 1.), (1., 0.));
+        assert_eq!(of(|x| x.clamp(-1., 1.), -inf), (-1., 0.));
+        let all: [for<'t> fn(Var<'t, f64>) -> Var<'t, f64>; 6] = [
+            |x| x.relu(),
+            |x| x.abs(),
+            |x| x.tanh(),
+            |x| x.sigmoid(),
+            |x| x.softplus(),
+            |x| x.clamp(-1., 1.),
+        ];
+        assert!(all.into_iter().all(|f| of(f, nan).0.is_nan()), "a NaN is swallowed");
+    }
 }

@@ -13,9 +13,11 @@ fn rows<T: Scalar>(x: &Tensor<T>) -> ArrayView2<'_, T> {
     ArrayView2::from_shape((n, k), super::flat(x)).expect("row-major")
 }
 
-fn gradient_rows<T: Scalar>(g: &Owned<T>, k: usize) -> ArrayView2<'_, T> {
-    let g = g.as_slice().expect("a gradient is row-major");
-    ArrayView2::from_shape((g.len().checked_div(k).unwrap_or(0), k), g).expect("row-major")
+/// A gradient as a matrix, likewise.
+fn gradient_rows<T: Scalar>(g: &Owned<T>) -> ArrayView2<'_, T> {
+    let k = g.shape().last().copied().unwrap_or(1);
+    let n = g.shape().iter().rev().skip(1).product();
+    ArrayView2::from_shape((n, k), g.as_slice().expect("row-major")).expect("row-major")
 }
 
 fn rows_mut<T: Scalar>(x: &mut Owned<T>) -> ArrayViewMut2<'_, T> {
@@ -41,7 +43,7 @@ impl<T: Scalar> Var<'_, T> {
         let y = gemm::matmul(rows(&x), rows(&w)).into_dyn();
         Self::record("matmul", &[self, b], y, |c, sink| {
             let (a, b) = (rows(c.x(0)), rows(c.x(1)));
-            let g = gradient_rows(c.g, b.ncols());
+            let g = gradient_rows(c.g);
             sink.add_with(0, |da| accumulate(g, b.t(), da));
             sink.add_with(1, |db| accumulate(a.t(), g, db));
         })
@@ -81,7 +83,7 @@ impl<T: Scalar> Var<'_, T> {
         let biased = inputs.len() == 3;
         Self::record(name, inputs, y, move |c, sink| {
             let (x, w) = (rows(c.x(0)), rows(c.x(1)));
-            let g = gradient_rows(c.g, n);
+            let g = gradient_rows(c.g);
             sink.add_with(0, |dx| accumulate(g, w, dx));
             sink.add_with(1, |dw| accumulate(g.reversed_axes(), x, dw));
             if biased {
@@ -138,9 +140,25 @@ impl<T: Scalar> Var<'_, T> {
 }
 
 crate::gradchecks! {
+    matmul_to_nothing: [[3, 4], [4, 0]] => |[a, b]| a.matmul(b);
+    linear_to_nothing: [[2, 3, 4], [0, 4], [0]] => |[x, w, b]| x.linear(w, b);
     matmul: [[3, 4], [4, 5]] => |[a, b]| a.matmul(b);
     matmul_t: [[2, 3, 4], [5, 4]] => |[x, w]| x.matmul_t(w);
     linear: [[2, 3, 4], [5, 4], [5]] => |[x, w, b]| x.linear(w, b);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
     weight_norm: [[3, 4], [3]] => |[v, g]| v.weight_norm(g);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::{Tape, Tensor};
+
+    #[test]
+    fn the_norm_of_nothing_has_no_gradient() {
+        let tape = Tape::<f64>::default();
+        let v = tape.leaf(Tensor::zeros(vec![2, 3]));
+        let y = v.row_norms();
+        assert_eq!(y.value().as_slice().unwrap(), [0.; 2]);
+        assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice().unwrap(), [0.; 6]);
+    }
 }

@@ -28,8 +28,13 @@ fn repeat<'a, T: Scalar>(
     view.to_owned().into()
 }
 
+/// The largest entry, or NaN if there is one: `T::max` would drop it.
+fn max<T: Scalar>(lane: ndarray::ArrayView1<'_, T>) -> T {
+    lane.iter().fold(T::neg_infinity(), |m, &x| if x > m || x.is_nan() { x } else { m })
+}
+
 fn log_sum_exp<T: Scalar>(lane: ndarray::ArrayView1<'_, T>) -> T {
-    let max = lane.iter().copied().fold(T::neg_infinity(), T::max);
+    let max = max(lane);
     if max.is_infinite() {
         return max;
     }
@@ -82,7 +87,7 @@ impl<T: Scalar> Var<'_, T> {
             "max_axis: axis {axis} of {:?} is empty",
             x.shape()
         );
-        let y = fold("max_axis", &x, axis, |lane| lane.iter().copied().fold(lane[0], T::max));
+        let y = fold("max_axis", &x, axis, max);
         Self::record("max_axis", &[self], y, move |c, sink| {
             sink.add_with(0, |dx| {
                 let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
@@ -157,6 +162,11 @@ mod tests {
         let inf = f64::INFINITY;
         let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![-inf, 0., 1e4, -1e4]).unwrap());
         assert_eq!(x.log_sum_exp(1).value().as_slice().unwrap(), [0., 1e4]);
+        for other in [-inf, 0., inf, f64::NAN] {
+            let x = Tensor::from_shape_vec(vec![2], vec![f64::NAN, other]).unwrap();
+            let x = tape.leaf(x.into_owned());
+            assert!(x.log_sum_exp(0).item().is_nan() && x.max_axis(0).item().is_nan());
+        }
         let none = tape.leaf(Tensor::from_elem(vec![2], -inf));
         assert_eq!(none.log_sum_exp(0).item(), -inf);
     }
