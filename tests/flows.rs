@@ -205,3 +205,55 @@ fn flows_start_near_the_identity() {
 fn a_repeated_index_is_no_permutation() {
     Permutation::new(vec![0, 2, 2]);
 }
+
+/// Broadcasting and gathering would take them, and the log-determinant be another map's.
+#[rstest]
+#[case(permutation)]
+#[case(elementwise)]
+#[case(coupling_exp)]
+fn another_width_is_refused(#[case] build: Build, #[values(1, 3, 5)] width: usize) {
+    let (params, flow) = at_random(build, 4);
+    let wrong = std::panic::AssertUnwindSafe(|| {
+        let tape = Tape::default();
+        flow.forward(&params.freeze(&tape), tape.constant(randn(&[2, width], 1))).0.shape()
+    });
+    let panic = std::panic::catch_unwind(wrong).expect_err("refused");
+    let said = panic.downcast_ref::<String>().expect("a message");
+    assert!(said.contains("is not [S, 4]"), "{said}");
+}
+
+#[test]
+fn the_named_permutations() {
+    let mut params = Params::default();
+    let x = Owned::from_shape_vec(vec![1, 4], vec![0., 1., 2., 3.]).unwrap();
+    let of = |flow: &Permutation| {
+        let tape = Tape::<f64>::default();
+        flow.forward(&Params::default().freeze(&tape), tape.constant(x.clone())).0.value()
+    };
+    assert_eq!(of(&Permutation::reversal(4)).as_slice().unwrap(), [3., 2., 1., 0.]);
+    assert_eq!(of(&Permutation::new(vec![2, 0, 3, 1])).as_slice().unwrap(), [2., 0., 3., 1.]);
+
+    // ⌊5/2⌋ = 2 entries condition the other three.
+    let flow = coupling(&mut params, 5, Stabiliser::Exp, &mut ChaCha8Rng::seed_from_u64(1));
+    for ((_, w), seed) in params.iter_mut().zip(10..) {
+        *w = randn(w.shape(), seed).into_shared();
+    }
+    let (tape, x) = (Tape::default(), randn(&[1, 5], 2));
+    let y = flow.forward(&params.freeze(&tape), tape.constant(x.clone())).0.value();
+    let same: Vec<_> = x.iter().zip(&y).map(|(x, y)| x == y).collect();
+    assert_eq!(same, [true, true, false, false, false]);
+}
+
+/// Consistent in both directions they would be with any constants.
+#[rstest]
+#[case(Stabiliser::Exp, |a: f64| a.exp() + 0.001)]
+#[case(Stabiliser::Tanh, |a: f64| (2. * (a / 2.).tanh()).exp())]
+#[case(Stabiliser::Sigmoid, |a: f64| 1. / (1. + (-a - 2.).exp()) + 0.001)]
+fn stabilisers_are_their_formulas(#[case] stabiliser: Stabiliser, #[case] s: fn(f64) -> f64) {
+    let tape = Tape::<f64>::default();
+    for a in [-3., 0., 1., 5.] {
+        let found = stabiliser.scale(tape.constant(Owned::from_elem(vec![1], a)));
+        assert!((found.0.item() - s(a)).abs() <= 1e-12 * s(a), "{stabiliser:?} at {a}");
+        assert!((found.1.item() - s(a).ln()).abs() <= 1e-12, "{stabiliser:?} at {a}");
+    }
+}

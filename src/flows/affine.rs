@@ -1,5 +1,5 @@
 //! The elementwise layer ("linear flow"). Alone it is Bayes by Backprop.
-use super::{Bijector, Stabiliser};
+use super::{Bijector, Stabiliser, check_shape};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
 use crate::tape::Var;
@@ -42,16 +42,22 @@ impl Elementwise {
         let b = params.add(format!("{name}.b"), shift.sample(&[d], rng));
         Self { w, b }
     }
+
+    /// `s` and `ln s`.
+    fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        check_shape("Elementwise", x, p[self.w].shape()[0]);
+        Stabiliser::default().scale(p[self.w])
+    }
 }
 
 impl<T: Scalar> Bijector<T> for Elementwise {
     fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = Stabiliser::default().scale(p[self.w]);
+        let (s, log_s) = self.scale(p, x);
         (x * s + p[self.b], log_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
     fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = Stabiliser::default().scale(p[self.w]);
+        let (s, log_s) = self.scale(p, y);
         ((y - p[self.b]) / s, -log_s.sum().broadcast_to(&y.shape()[..1]))
     }
 }

@@ -1,5 +1,5 @@
 //! RealNVP's affine coupling (Dinh et al. 2017), the paper's hypernet layer.
-use super::Bijector;
+use super::{Bijector, check_shape};
 use crate::nn::{Bound, Params, WnLinear};
 use crate::scalar::Scalar;
 use crate::tape::Var;
@@ -96,8 +96,7 @@ impl Coupling {
 
     /// `x₁`, `x₂`, and of `x₁`: `s`, `ln s` and `m`.
     fn parts<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> [Var<'t, T>; 5] {
-        let shape = x.shape();
-        assert!(shape.last() == Some(&self.d), "Coupling: {shape:?} is not [S, {}]", self.d);
+        check_shape("Coupling", x, self.d);
         let half = self.d / 2;
         let x1 = x.slice(1, 0..half);
         let hidden = self.trunk.forward(p, x1).relu();

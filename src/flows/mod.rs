@@ -108,6 +108,12 @@ impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {
     }
 }
 
+/// `x` is `[S, D]`: NumPy's broadcasting, or an index within range, would hide that it is not.
+fn check_shape<T: Scalar>(name: &str, x: Var<'_, T>, d: usize) {
+    let shape = x.shape();
+    assert!(shape.len() == 2 && shape[1] == d, "{name}: {shape:?} is not [S, {d}]");
+}
+
 /// The log-determinant of a map that moves entries about: zero for each of `S` samples.
 fn no_change<'t, T: Scalar>(x: Var<'t, T>) -> Var<'t, T> {
     x.tape().constant(Tensor::zeros(&x.shape()[..1]))

@@ -1,5 +1,5 @@
 //! Fixed permutations between couplings: `ln|det| = 0`.
-use super::{Bijector, no_change};
+use super::{Bijector, check_shape, no_change};
 use crate::nn::Bound;
 use crate::scalar::Scalar;
 use crate::tape::Var;
@@ -57,10 +57,12 @@ impl Permutation {
 
 impl<T: Scalar> Bijector<T> for Permutation {
     fn forward<'t>(&self, _: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        check_shape("Permutation", x, self.order.len());
         (x.gather(1, self.order.clone()), no_change(x))
     }
 
     fn inverse<'t>(&self, _: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        check_shape("Permutation", y, self.back.len());
         (y.gather(1, self.back.clone()), no_change(y))
     }
 }
