@@ -146,8 +146,12 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
 
     let tape = Tape::default();
     let x: Vec<_> = xs.iter().map(|x| tape.leaf(x.clone())).collect();
-    let second: Vec<_> = (0..).map(|k| 200 + k).zip(xs).map(|(k, x)| randn(x.shape(), k)).collect();
     let mut loss = (f(&x) * tape.constant(u.clone())).sum();
+    // As large as the gradient itself, so that neither is lost in the rounding of their sum.
+    let alone = loss.backward();
+    let norm = |x| alone.wrt(x).map_or(0., |g| g.iter().map(|g| g * g).sum::<f64>().sqrt());
+    let size_of = |x| Some(norm(x)).filter(|n| n.is_normal()).unwrap_or(1.);
+    let second: Vec<_> = (200..).zip(&x).map(|(k, &x)| randn(&x.shape(), k) * size_of(x)).collect();
     for (&x, w) in x.iter().zip(&second) {
         loss = loss + (x * tape.constant(w.clone())).sum();
     }

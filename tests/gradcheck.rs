@@ -83,6 +83,12 @@ fn a_gradient_lost_in_rounding_is_not_checkable() {
     assert!(matches!(report.0[..], [Verdict::NotCheckable { .. }]), "{report}");
 }
 
+/// Nor must a right rule fail there.
+#[test]
+fn tiny_gradients_pass() {
+    gradcheck(&[randn(&[3, 4], 0)], |x| x[0] * x[0] * 1e-20).assert();
+}
+
 #[test]
 fn an_input_without_influence_has_no_gradient() {
     gradcheck(&[randn(&[2], 1), randn(&[2], 2)], |x| x[0] * x[0]).assert();
