@@ -237,6 +237,7 @@ impl Config {
             ("flow.hidden", self.flow.hidden),
         ];
         let positive = |x: f64| x > 0. && x.is_finite();
+        let share = |x: f64, below: f64| (0. ..below).contains(&x);
         let [pi, s1, s2] = match self.prior {
             Prior::Gaussian { precision } => [0.5, precision, 1.],
             Prior::Laplace { scale } => [0.5, scale, 1.],
@@ -244,7 +245,12 @@ impl Config {
         };
         let numbers = [
             ("train.learning_rate", t.learning_rate, positive(t.learning_rate), "a number above 0"),
-            ("train.kl_anneal_epochs", t.kl_anneal_epochs, t.kl_anneal_epochs >= 0., "0 or more"),
+            (
+                "train.kl_anneal_epochs",
+                t.kl_anneal_epochs,
+                share(t.kl_anneal_epochs, f64::MAX),
+                "0 or more",
+            ),
             (
                 "train.clip_norm",
                 t.clip_norm,
@@ -263,6 +269,16 @@ impl Config {
             ("prior: precision or scale", s1, positive(s1), "a number above 0"),
             ("prior: second scale", s2, positive(s2), "a number above 0"),
         ];
+        let numbers = numbers.into_iter().chain(match t.optimiser {
+            Rule::Sgd { momentum } => {
+                vec![("sgd: momentum", momentum, share(momentum, 1.), "from 0 to below 1")]
+            }
+            Rule::Adam { beta1, beta2, epsilon } => vec![
+                ("adam: beta1", beta1, share(beta1, 1.), "from 0 to below 1"),
+                ("adam: beta2", beta2, share(beta2, 1.), "from 0 to below 1"),
+                ("adam: epsilon", epsilon, positive(epsilon), "a number above 0"),
+            ],
+        });
         let clip = self.likelihood.clip;
         let precision = self.likelihood.precision;
         let optional = [
@@ -270,7 +286,7 @@ impl Config {
             ("likelihood.precision", precision, precision.is_none_or(positive), "a number above 0"),
         ];
         let size = sizes.into_iter().filter(|s| s.1 == 0).map(|s| (s.0, 0., whole));
-        let number = numbers.into_iter().filter(|n| !n.2).map(|n| (n.0, n.1, n.3));
+        let number = numbers.filter(|n| !n.2).map(|n| (n.0, n.1, n.3));
         let option = optional.into_iter().filter(|n| !n.2);
         let option = option.map(|n| (n.0, n.1.unwrap_or(f64::NAN), n.3));
         if let Some((what, found, expected)) = size.chain(number).chain(option).next() {
