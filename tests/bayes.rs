@@ -277,3 +277,54 @@ fn parameters_start_where_they_should() {
     assert!(near(moments(Init::Glorot), 0., (2. / 500_f64).sqrt()));
     assert_eq!(moments(Init::Constant(2.)), (2., 0.));
 }
+
+/// Over samples the bound is a mean, in its loss as in its terms.
+#[test]
+fn the_bound_of_two_samples_by_hand() {
+    let tape = Tape::<f64>::default();
+    let of = |shape: &[usize], x: &[f64]| {
+        tape.leaf(Tensor::from_shape_vec(shape.to_vec(), x.to_vec()).unwrap())
+    };
+    let draw = Draw { theta: of(&[2, 1], &[0., 0.]), log_q: Some(of(&[2], &[1., 3.])) };
+    let log_likelihood = of(&[2, 2], &[-1., -2., -3., -4.]);
+    let scale = Scale { data: 10, batch: 2, beta: 0.5 };
+    let found = elbo(&draw, of(&[2], &[-1., -5.]), log_likelihood, scale);
+    let t = found.terms;
+    assert_eq!([t.log_likelihood, t.log_prior, t.log_q, t.kl, t.total], [-25., -3., 2., 5., -30.]);
+    assert_eq!(found.loss.item(), 2.5 + 0.5 * 5. / 10.);
+}
+
+/// `π` is the weight of `σ₁`.
+#[test]
+fn a_mixture_by_hand() {
+    let tape = Tape::<f64>::default();
+    let theta = tape.constant(Tensor::zeros(vec![1, 1]));
+    let prior = Prior::ScaleMixture { weight: 0.25, stds: [1., 0.5] };
+    let expected = (0.25 + 0.75 / 0.5_f64).ln() - 0.5 * std::f64::consts::TAU.ln();
+    assert!((prior.log_prob(theta).item() - expected).abs() < 1e-12);
+}
+
+/// Scales and shifts start where they are told, and a permutation brings the entries that one
+/// coupling leaves alone under the next.
+#[test]
+fn the_hypernet_is_put_together_as_described() {
+    let (d, mut params) = (64, Params::<f64>::default());
+    let config = HypernetConfig { couplings: 2, hidden: 6, ..Default::default() };
+    let hypernet = Hypernet::realnvp(&mut params, "h", d, &config, &mut rng(3));
+    let find = |params: &Params<f64>, name: &str| {
+        params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1.clone()
+    };
+    let near = |name, mean: f64| find(&params, name).iter().all(|x| (x - mean).abs() < 0.05);
+    assert!(near("elementwise.w", -2.5) && near("elementwise.b", 1.));
+    for ((_, w), seed) in params.iter_mut().zip(20..) {
+        *w = randn(w.shape(), seed).into_shared();
+    }
+    let (tape, eps) = (Tape::default(), randn(&[1, d], 1));
+    let flow = hypernet.flow();
+    let theta =
+        bhn::flows::Bijector::forward(flow, &params.freeze(&tape), tape.constant(eps.clone()));
+    let first = eps * find(&params, "elementwise.w").mapv(|w| w.exp() + 0.001)
+        + find(&params, "elementwise.b");
+    let alone = theta.0.value().iter().filter(|x| first.iter().any(|y| y == *x)).count();
+    assert!((1..26).contains(&alone), "{alone} of {d} untouched: 16 expected, 32 if not permuted");
+}

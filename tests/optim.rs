@@ -104,3 +104,39 @@ fn kl_annealing() {
     assert!((kl_weight(2., 5.) - 0.401).abs() < 1e-12);
     assert_eq!(kl_weight(9., 5.), 1.);
 }
+
+/// Three steps by the book, clipping included: Adam forgets a constant factor, so only gradients
+/// of changing size can show that it is clipped.
+#[test]
+fn adams_first_steps_by_the_book() {
+    let mut params = Params::<f64>::default();
+    params.add("w", Owned::zeros(vec![2]));
+    let mut adam = Optimiser::new(Rule::default(), &params);
+    let (mut w, mut m, mut v) = ([0.; 2], [0.; 2], [0.; 2]);
+    for (t, g) in (1..).zip([[3., 40.], [0.3, -0.4], [-3., 4.]]) {
+        let grads = [Some(Owned::from_shape_vec(vec![2], g.to_vec()).unwrap())];
+        adam.step(&mut params, &grads, 0.1, Clip::default());
+        let norm = g[0].hypot(g[1]);
+        for i in 0..2 {
+            let g = (g[i] * (10. / norm).min(1.)).clamp(-5., 5.);
+            m[i] = 0.9 * m[i] + 0.1 * g;
+            v[i] = 0.999 * v[i] + 0.001 * g * g;
+            let (m, v) = (m[i] / (1. - 0.9_f64.powi(t)), v[i] / (1. - 0.999_f64.powi(t)));
+            w[i] -= 0.1 * m / (v.sqrt() + 1e-8);
+        }
+        let found = params.iter().next().unwrap().1;
+        assert!(found.iter().zip(&w).all(|(a, b)| (a - b).abs() < 1e-12), "{found} {w:?} at {t}");
+    }
+}
+
+/// `u = 1`, then `u = 0.9 + 1`: the gradient counts in full.
+#[test]
+fn momentum_by_hand() {
+    let mut params = Params::<f64>::default();
+    params.add("w", Owned::zeros(vec![1]));
+    let mut sgd = Optimiser::new(Rule::Sgd { momentum: 0.9 }, &params);
+    for expected in [-0.5, -1.45] {
+        sgd.step(&mut params, &[Some(Owned::ones(vec![1]))], 0.5, Clip::default());
+        assert!((params.iter().next().unwrap().1[0] - expected).abs() < 1e-12);
+    }
+}

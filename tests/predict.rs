@@ -2,7 +2,8 @@
 //! whatever the size of the chunks; the bound on a data set is the mean of one sample's bounds.
 use bhn::bayes::{Likelihood, Targets, Terms};
 use bhn::config::Config;
-use bhn::data::{Split, Task};
+use bhn::data::{Preprocess, Split, Task};
+use bhn::evaluate::validate;
 use bhn::gradcheck::randn;
 use bhn::nn::Params;
 use bhn::predict::{Predictive, bound, draw, log_prob, predict};
@@ -12,6 +13,11 @@ use bhn::tape::{Tape, Tensor};
 use ndarray::{Array2, Axis};
 
 const N: usize = 700; // several chunks
+
+/// Targets that were standardised with this mean and unit.
+fn units(mean: f64, unit: f64) -> Preprocess {
+    Preprocess { inputs: 4, x: None, y: Some((mean, unit)), columns: None, target: None }
+}
 
 fn model(task: &Task) -> bhn::bayes::Model {
     let mut config = Config::default();
@@ -134,6 +140,29 @@ fn the_bound_is_the_mean_over_samples() {
     assert!((found.total - mean).abs() < 1e-9 * mean.abs());
     assert!((error - (variance / 5.).sqrt()).abs() < 1e-9 * error);
     assert!((found.total - (found.log_likelihood + found.log_prior - found.log_q)).abs() < 1e-9);
+    let log_q = log_q.unwrap().iter().map(|&q| f64::from(q)).sum::<f64>() / 5.;
+    assert!((found.log_q - log_q).abs() < 1e-9 * log_q.abs());
     // A point has a log-likelihood and no KL.
     assert_eq!(bound(&model, &theta, None, &data).0.kl, 0.);
+}
+
+#[test]
+fn units_shift_the_mean_alone() {
+    let found = Predictive::Values { mean: vec![1.], std: vec![2.], spread: vec![0.5] };
+    let Predictive::Values { mean, std, spread } = found.in_units(&units(5., 2.)) else {
+        panic!("values")
+    };
+    assert_eq!((mean, std, spread), (vec![7.], vec![4.], vec![1.]));
+}
+
+/// `ln p(y) = ln p((y − m)/u) − ln u`.
+#[test]
+fn scores_are_in_the_targets_units() {
+    let model = model(&Task::Regression);
+    let y = randn(&[N], 2).iter().map(|&y| y as f32).collect();
+    let data = Split { x: inputs(), y: Targets::Values(y) };
+    let of = |preprocess| validate(&model, &data, &preprocess, 3, (0, 1));
+    let (own, other) = (of(units(0., 1.)), of(units(5., 2.)));
+    assert!((other.nll - own.nll - 2_f64.ln()).abs() < 1e-12);
+    assert!((other.rmse.unwrap() - 2. * own.rmse.unwrap()).abs() < 1e-12);
 }
