@@ -14,7 +14,6 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -177,14 +176,18 @@ impl Checkpoint {
 /// If the file system refuses.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(PARTIAL)
-        .permissions(permissions())
-        .tempfile_in(folder)
-        .map_err(Error::io(folder))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
+    // A temporary file is private by default; a checkpoint should be as readable as any file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
     file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))
+    // The rename itself reaches the disk with the folder; elsewhere than on unix it needs no help.
+    #[cfg(unix)]
+    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))?;
+    Ok(())
 }
 
 /// Remove what a killed process left half written.
@@ -199,12 +202,6 @@ pub fn sweep(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn permissions() -> std::fs::Permissions {
-    // A temporary file is private by default; a checkpoint should be as readable as any file.
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }
 
 fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>, header: &Header) -> String {

@@ -190,6 +190,9 @@ pub fn log_predictive(log_prob: ArrayView2<'_, f64>) -> Estimate {
     assert!(!log_prob.is_empty(), "log_predictive: {:?}", log_prob.shape());
     let log_mean_exp = |terms: ArrayView1<'_, f64>| {
         let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if most.is_infinite() {
+            return most;
+        }
         most + (terms.iter().map(|t| (t - most).exp()).sum::<f64>() / terms.len() as f64).ln()
     };
     let each: Vec<_> = log_prob.columns().into_iter().map(log_mean_exp).collect();

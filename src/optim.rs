@@ -124,8 +124,8 @@ impl<T: Scalar> Optimiser<T> {
         clip: Clip,
     ) -> f64 {
         assert_eq!(grads.len(), params.iter().len(), "a gradient a parameter");
-        let slice = |g: &'_ Owned<T>| g.as_slice().map(vector::sum_of_squares);
-        let norm: f64 = grads.iter().flatten().filter_map(slice).sum::<f64>().sqrt();
+        let squares = |g: &Owned<T>| vector::sum_of_squares(g.as_slice().expect("row-major"));
+        let norm = grads.iter().flatten().map(squares).sum::<f64>().sqrt();
         if !norm.is_finite() {
             return norm;
         }

@@ -54,6 +54,7 @@ fn chunks<R: Send>(
     x: ArrayView2<'_, f32>,
     each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
 ) -> Vec<R> {
+    assert!(theta.shape()[0] > 0, "predict: theta {:?} holds no sample", theta.shape());
     let rows = (ROWS / theta.shape()[0]).max(1);
     let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
     let run = |(i, x): (usize, ArrayView2<'_, f32>)| {

@@ -374,3 +374,18 @@ impl Sums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accuracy_decides_and_then_the_lower_nll() {
+        let scores = |accuracy, nll| Scores { accuracy, nll, ece: None, rmse: None };
+        assert!(better(&scores(Some(0.9), 2.), &scores(Some(0.8), 1.)));
+        assert!(better(&scores(Some(0.9), 1.), &scores(Some(0.9), 2.)));
+        assert!(!better(&scores(Some(0.9), 2.), &scores(Some(0.9), 1.)));
+        assert!(better(&scores(None, 1.), &scores(None, 2.)));
+        assert!(!better(&scores(None, 1.), &scores(None, 1.)));
+    }
+}

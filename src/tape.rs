@@ -229,14 +229,14 @@ impl<'t, T: Scalar> Var<'t, T> {
         let shape = nodes[self.id].value.shape();
         assert!(nodes[self.id].value.len() == 1, "backward: {shape:?} is not a scalar");
         let mut grads: Vec<Option<Owned<T>>> = (0..=self.id).map(|_| None).collect();
-        grads[self.id] = Some(Owned::ones(shape));
+        grads[self.id] = nodes[self.id].needs_grad.then(|| Owned::ones(shape));
         for (id, node) in nodes[..=self.id].iter().enumerate().rev() {
             let Some(rule) = &node.rule else { continue };
             let Some(g) = grads[id].take() else { continue };
             let c = Cotangent { g: &g, y: &node.value, nodes: &nodes, parents: &node.parents };
             rule(&c, &mut Sink { grads: &mut grads[..id], nodes: &nodes, parents: &node.parents });
         }
-        Grads(grads)
+        Grads { grads, tape: std::ptr::from_ref(self.tape).addr() }
     }
 }
 
@@ -295,26 +295,54 @@ impl<T: Scalar> Sink<'_, T> {
     }
 
     /// Let `f` add into the gradient of input `k` in place: a gemm with `β = 1`, say.
+    ///
+    /// # Panics
+    /// If `f` puts something of another shape or layout in its place.
     pub fn add_with(&mut self, k: usize, f: impl FnOnce(&mut Owned<T>)) {
         let id = self.parents[k];
         let node = &self.nodes[id];
         if node.needs_grad {
-            f(self.grads[id].get_or_insert_with(|| Owned::zeros(node.value.raw_dim())));
+            let grad = self.grads[id].get_or_insert_with(|| Owned::zeros(node.value.raw_dim()));
+            f(grad);
+            let fits = grad.shape() == node.value.shape() && grad.is_standard_layout();
+            assert!(
+                fits,
+                "gradient {:?} for `{}` {:?}",
+                grad.shape(),
+                node.name,
+                node.value.shape()
+            );
         }
     }
 }
 
 /// Gradients by leaf.
-pub struct Grads<T>(Vec<Option<Owned<T>>>);
+pub struct Grads<T> {
+    grads: Vec<Option<Owned<T>>>,
+    /// Where the tape lies, to tell its variables from another's.
+    tape: usize,
+}
 
 impl<T: Scalar> Grads<T> {
     /// The gradient with respect to the leaf `x`, if the loss depends on it.
+    ///
+    /// # Panics
+    /// If `x` is on another tape.
     pub fn wrt(&self, x: Var<'_, T>) -> Option<&Owned<T>> {
-        self.0.get(x.id)?.as_ref()
+        self.check(x);
+        self.grads.get(x.id)?.as_ref()
     }
 
     /// The same, handed over.
+    ///
+    /// # Panics
+    /// If `x` is on another tape.
     pub fn take(&mut self, x: Var<'_, T>) -> Option<Owned<T>> {
-        self.0.get_mut(x.id)?.take()
+        self.check(x);
+        self.grads.get_mut(x.id)?.take()
+    }
+
+    fn check(&self, x: Var<'_, T>) {
+        assert!(std::ptr::from_ref(x.tape).addr() == self.tape, "gradients of another tape");
     }
 }

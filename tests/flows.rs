@@ -185,8 +185,7 @@ fn every_parameter_receives_a_gradient(build: Build, d: usize) {
     }
 }
 
-/// At their start, couplings are near the identity, and the elementwise layer as narrow as the
-/// paper says.
+/// At their start, couplings are near the identity.
 #[test]
 fn flows_start_near_the_identity() {
     let mut params = Params::default();

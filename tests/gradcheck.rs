@@ -109,7 +109,8 @@ fn constants_get_no_gradient_and_record_no_rule() {
     let tape = Tape::<f64>::default();
     let (x, c) = (tape.leaf(randn(&[3], 1)), tape.constant(randn(&[3], 2)));
     let grads = (x * c + (x * 2.).detach()).sum().backward();
-    assert!(grads.wrt(c).is_none());
+    assert!(grads.wrt(c).is_none() && c.sum().backward().wrt(c).is_none());
+    assert!(tape.constant(randn(&[1], 3)).backward().wrt(c).is_none());
     assert_eq!(grads.wrt(x).unwrap(), &randn(&[3], 2));
 }
 
@@ -129,4 +130,21 @@ fn the_first_bad_value_is_named() {
 fn two_tapes_do_not_mix() {
     let (a, b) = (Tape::<f64>::default(), Tape::default());
     let _ = a.leaf(randn(&[1], 1)) + b.leaf(randn(&[1], 1));
+}
+
+#[test]
+#[should_panic(expected = "gradients of another tape")]
+fn gradients_belong_to_their_tape() {
+    let (a, b) = (Tape::<f64>::default(), Tape::default());
+    let grads = a.leaf(randn(&[1], 1)).sum().backward();
+    grads.wrt(b.leaf(randn(&[1], 1)));
+}
+
+#[test]
+#[should_panic(expected = "gradient [4, 3] for `leaf` [3, 4]")]
+fn a_rule_cannot_leave_another_shape() {
+    let tape = Tape::<f64>::default();
+    let x = tape.leaf(randn(&[3, 4], 1));
+    let rule = |c: &C, s: &mut S| s.add_with(0, |dx| *dx = c.g.t().to_owned());
+    Var::record("transposed", &[x], x.value(), rule).sum().backward();
 }

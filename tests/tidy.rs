@@ -109,8 +109,9 @@ fn is_operator(line: &str) -> bool {
 /// Each bijector is in the one list of `tests/flows.rs`.
 #[test]
 fn every_bijector_is_in_the_list() {
-    let list =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows.rs")).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows.rs");
+    let text = fs::read_to_string(file).unwrap();
+    let list = text.split("type Build").nth(1).unwrap().split("fn bijectors(").next().unwrap();
     let mut count = 0;
     for (path, text) in sources("src/flows") {
         for line in text.lines().filter(|l| l.starts_with("impl") && l.contains("Bijector<T> for "))

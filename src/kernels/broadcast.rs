@@ -52,6 +52,9 @@ pub fn zip<T: Scalar>(
     if xs == ys {
         return vector::zip(x, y, z, f);
     }
+    let len = |shape: &[usize]| shape.iter().product::<usize>();
+    let fits = [x.len(), y.len(), z.len()] == [len(xs), len(ys), len(zs)];
+    assert!(fits, "zip: lengths do not fit {xs:?}, {ys:?} and {zs:?}");
     let width = zs.last().copied().unwrap_or(1);
     if z.is_empty() {
         return;

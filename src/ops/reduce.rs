@@ -2,7 +2,7 @@
 use super::{filled, flat};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tensor, Var};
-use ndarray::{Axis, IxDyn};
+use ndarray::{ArrayView, Axis, IxDyn};
 
 /// `f` of every line of `x` along `axis`, an axis that goes.
 fn fold<T: Scalar>(
@@ -18,14 +18,9 @@ fn fold<T: Scalar>(
 }
 
 /// `g` repeated along `axis` to the shape of `x`.
-fn repeat<'a, T: Scalar>(
-    g: &'a Owned<T>,
-    axis: usize,
-    x: &Tensor<T>,
-) -> ndarray::CowArray<'a, T, IxDyn> {
-    let g = g.view().insert_axis(Axis(axis));
-    let view = g.broadcast(x.raw_dim()).expect("one line an entry");
-    view.to_owned().into()
+fn repeat<T: Scalar>(g: ArrayView<'_, T, IxDyn>, axis: usize, x: &Tensor<T>) -> Owned<T> {
+    let g = g.insert_axis(Axis(axis));
+    g.broadcast(x.raw_dim()).expect("one line an entry").to_owned()
 }
 
 /// The largest entry, or NaN if there is one: `T::max` would drop it.
@@ -64,7 +59,7 @@ impl<T: Scalar> Var<'_, T> {
         assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
         let y = x.sum_axis(Axis(axis));
         Self::record("sum_axis", &[self], y, move |c, sink| {
-            sink.add(0, || repeat(c.g, axis, c.x(0)).into_owned());
+            sink.add(0, || repeat(c.g.view(), axis, c.x(0)));
         })
     }
 
@@ -108,8 +103,8 @@ impl<T: Scalar> Var<'_, T> {
         let y = fold("log_sum_exp", &self.value(), axis, log_sum_exp);
         Self::record("log_sum_exp", &[self], y, move |c, sink| {
             sink.add(0, || {
-                let shared = repeat(&c.y.to_owned(), axis, c.x(0)).into_owned();
-                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g, axis, c.x(0))
+                let shared = repeat(c.y.view(), axis, c.x(0));
+                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g.view(), axis, c.x(0))
             });
         })
     }

@@ -89,12 +89,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         let y = ndarray::concatenate(Axis(axis), &views).unwrap_or_else(|_| {
             panic!("concat: {:?} along {axis}", views.iter().map(|v| v.shape()).collect::<Vec<_>>())
         });
+        let count = parts.len();
         Self::record("concat", parts, y, move |c, sink| {
             let mut start = 0;
-            for (k, x) in (0..).zip(&values) {
-                let part = Slice::from(start..start + x.shape()[axis]);
+            for k in 0..count {
+                let part = Slice::from(start..start + c.x(k).shape()[axis]);
                 sink.add(k, || c.g.slice_axis(Axis(axis), part).as_standard_layout().into_owned());
-                start += x.shape()[axis];
+                start += c.x(k).shape()[axis];
             }
         })
     }
