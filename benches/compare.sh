@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Ours beside PyTorch on the same work, alternating, medians of the runs' medians:
-#   benches/compare.sh path/to/torch_bhn.py [rounds]
-# The Python script times the cases mlp, bhn, bhn8 and predict and prints JSON lines with
-# step_ms_median (or seconds_median); benches/step.rs prints ms_median for the same cases.
+#   python3 -m venv venv && . venv/bin/activate && pip install torch numpy && benches/compare.sh [rounds]
+# CASES, THREADS and SECS (a case and round) may be set. Leave the machine alone meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-torch=$1 rounds=${2:-5} secs=${SECS:-4}
+torch=benches/torch_bhn.py rounds=${1:-5} secs=${SECS:-2}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo build --release --benches 2> /dev/null
