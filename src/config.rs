@@ -227,71 +227,7 @@ impl Config {
                 "Mend it.",
             ));
         }
-        let t = &self.train;
-        let whole = "a whole number above 0";
-        let sizes = [
-            ("train.epochs", t.epochs),
-            ("train.batch", t.batch),
-            ("train.samples", t.samples),
-            ("train.validation_samples", t.validation_samples),
-            ("flow.hidden", self.flow.hidden),
-        ];
-        let positive = |x: f64| x > 0. && x.is_finite();
-        let share = |x: f64, below: f64| (0. ..below).contains(&x);
-        let [pi, s1, s2] = match self.prior {
-            Prior::Gaussian { precision } => [0.5, precision, 1.],
-            Prior::Laplace { scale } => [0.5, scale, 1.],
-            Prior::ScaleMixture { weight, stds } => [weight, stds[0], stds[1]],
-        };
-        let numbers = [
-            ("train.learning_rate", t.learning_rate, positive(t.learning_rate), "a number above 0"),
-            (
-                "train.kl_anneal_epochs",
-                t.kl_anneal_epochs,
-                share(t.kl_anneal_epochs, f64::MAX),
-                "0 or more",
-            ),
-            (
-                "train.clip_norm",
-                t.clip_norm,
-                positive(t.clip_norm),
-                "a number above 0 (a large one for none)",
-            ),
-            (
-                "train.clip_element",
-                t.clip_element,
-                positive(t.clip_element),
-                "a number above 0 (a large one for none)",
-            ),
-            ("flow.log_scale", self.flow.log_scale, self.flow.log_scale.is_finite(), "a number"),
-            ("flow.shift", self.flow.shift, self.flow.shift.is_finite(), "a number"),
-            ("prior: weight", pi, pi > 0. && pi < 1., "a number between 0 and 1"),
-            ("prior: precision or scale", s1, positive(s1), "a number above 0"),
-            ("prior: second scale", s2, positive(s2), "a number above 0"),
-        ];
-        let numbers = numbers.into_iter().chain(match t.optimiser {
-            Rule::Sgd { momentum } => {
-                vec![("sgd: momentum", momentum, share(momentum, 1.), "from 0 to below 1")]
-            }
-            Rule::Adam { beta1, beta2, epsilon } => vec![
-                ("adam: beta1", beta1, share(beta1, 1.), "from 0 to below 1"),
-                ("adam: beta2", beta2, share(beta2, 1.), "from 0 to below 1"),
-                ("adam: epsilon", epsilon, positive(epsilon), "a number above 0"),
-            ],
-        });
-        let clip = self.likelihood.clip;
-        let precision = self.likelihood.precision;
-        let optional = [
-            ("likelihood.clip", clip, clip.is_none_or(|x| x > 0. && x < 0.5), "between 0 and 0.5"),
-            ("likelihood.precision", precision, precision.is_none_or(positive), "a number above 0"),
-        ];
-        let size = sizes.into_iter().filter(|s| s.1 == 0).map(|s| (s.0, 0., whole));
-        let number = numbers.filter(|n| !n.2).map(|n| (n.0, n.1, n.3));
-        let option = optional.into_iter().filter(|n| !n.2);
-        let option = option.map(|n| (n.0, n.1.unwrap_or(f64::NAN), n.3));
-        if let Some((what, found, expected)) = size.chain(number).chain(option).next() {
-            return Err(Error::invalid(what, found, expected, "Change it and start again."));
-        }
+        self.check_numbers()?;
         let units = self.check_sizes(data)?;
         if self.method == Method::Bhn && self.flow.couplings > 0 && units < 2 {
             let advice = "Use --couplings 0 or a larger network.";
@@ -303,6 +239,53 @@ impl Config {
             ));
         }
         Ok(self)
+    }
+
+    /// That every number is within its range.
+    fn check_numbers(&self) -> Result<()> {
+        let need = |what: &str, found: f64, fits: bool, expected: &str| match fits {
+            true => Ok(()),
+            false => Err(Error::invalid(what, found, expected, "Change it and start again.")),
+        };
+        let count = |what, n: usize| need(what, n as f64, n > 0, "a whole number above 0");
+        let positive = |what, x: f64| need(what, x, x > 0. && x.is_finite(), "a number above 0");
+        let share = |what, x| need(what, x, (0. ..1.).contains(&x), "from 0 to below 1");
+        let finite = |what, x: f64| need(what, x, x.is_finite(), "a number");
+
+        let t = &self.train;
+        count("train.epochs", t.epochs)?;
+        count("train.batch", t.batch)?;
+        count("train.samples", t.samples)?;
+        count("train.validation_samples", t.validation_samples)?;
+        positive("train.learning_rate", t.learning_rate)?;
+        let anneal = t.kl_anneal_epochs;
+        need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;
+        positive("train.clip_norm", t.clip_norm)?;
+        positive("train.clip_element", t.clip_element)?;
+        match t.optimiser {
+            Rule::Sgd { momentum } => share("sgd: momentum", momentum)?,
+            Rule::Adam { beta1, beta2, epsilon } => {
+                share("adam: beta1", beta1)?;
+                share("adam: beta2", beta2)?;
+                positive("adam: epsilon", epsilon)?;
+            }
+        }
+        count("flow.hidden", self.flow.hidden)?;
+        finite("flow.log_scale", self.flow.log_scale)?;
+        finite("flow.shift", self.flow.shift)?;
+        match self.prior {
+            Prior::Gaussian { precision } => positive("prior: precision", precision)?,
+            Prior::Laplace { scale } => positive("prior: scale", scale)?,
+            Prior::ScaleMixture { weight, stds: [a, b] } => {
+                need("prior: weight", weight, weight > 0. && weight < 1., "between 0 and 1")?;
+                positive("prior: first std", a)?;
+                positive("prior: second std", b)?;
+            }
+        }
+        if let Some(clip) = self.likelihood.clip {
+            need("likelihood.clip", clip, clip > 0. && clip < 0.5, "between 0 and 0.5")?;
+        }
+        self.likelihood.precision.map_or(Ok(()), |x| positive("likelihood.precision", x))
     }
 
     /// That memory has a chance to hold it; `D`, the number of units.

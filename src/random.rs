@@ -17,6 +17,8 @@ pub enum Purpose {
     Evaluation,
     /// Posterior samples that a user asks for.
     Sample,
+    /// Which rows of a file are for training, validation and test.
+    Split,
 }
 
 /// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are

@@ -2,13 +2,9 @@
 use super::Options;
 use crate::bayes::Targets;
 use crate::error::{Error, Result};
+use crate::random::{Purpose, stream};
 use ndarray::{Array2, Axis, s};
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
-
-/// The shuffle's stream of the seed, apart from those of initialisation, batches and noise.
-const STREAM: u64 = u64::from_le_bytes(*b"split   ");
 
 /// Rows and their targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,10 +78,8 @@ pub(super) fn divide<const PARTS: usize>(
             "Add rows.",
         ));
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    rng.set_stream(STREAM);
     let mut order: Vec<usize> = (0..rows).collect();
-    order.shuffle(&mut rng);
+    order.shuffle(&mut stream(options.seed, Purpose::Split, 0));
     let parts = std::array::from_fn(|_| order.split_off(order.len() - rows / 10));
     order.truncate(options.keep(order.len())?);
     Ok((order, parts))
