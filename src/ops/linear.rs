@@ -2,22 +2,15 @@
 use super::filled;
 use crate::kernels::{broadcast, gemm};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor, Var};
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use crate::tape::{Owned, Var};
+use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Data, IxDyn};
 use rayon::prelude::*;
 
-/// A tape value as a matrix: all axes but the last are rows.
-fn rows<T: Scalar>(x: &Tensor<T>) -> ArrayView2<'_, T> {
+/// A tape value or a gradient as a matrix: all axes but the last are rows.
+fn rows<T: Scalar>(x: &ArrayBase<impl Data<Elem = T>, IxDyn>) -> ArrayView2<'_, T> {
     let k = x.shape().last().copied().unwrap_or(1);
     let n = x.shape().iter().rev().skip(1).product();
-    ArrayView2::from_shape((n, k), super::flat(x)).expect("row-major")
-}
-
-/// A gradient as a matrix, likewise.
-fn gradient_rows<T: Scalar>(g: &Owned<T>) -> ArrayView2<'_, T> {
-    let k = g.shape().last().copied().unwrap_or(1);
-    let n = g.shape().iter().rev().skip(1).product();
-    ArrayView2::from_shape((n, k), g.as_slice().expect("row-major")).expect("row-major")
+    ArrayView2::from_shape((n, k), x.as_slice().expect("row-major")).expect("row-major")
 }
 
 fn rows_mut<T: Scalar>(x: &mut Owned<T>) -> ArrayViewMut2<'_, T> {
@@ -43,7 +36,7 @@ impl<T: Scalar> Var<'_, T> {
         let y = gemm::matmul(rows(&x), rows(&w)).into_dyn();
         Self::record("matmul", &[self, b], y, |c, sink| {
             let (a, b) = (rows(c.x(0)), rows(c.x(1)));
-            let g = gradient_rows(c.g);
+            let g = rows(c.g);
             sink.add_with(0, |da| accumulate(g, b.t(), da));
             sink.add_with(1, |db| accumulate(a.t(), g, db));
         })
@@ -83,7 +76,7 @@ impl<T: Scalar> Var<'_, T> {
         let biased = inputs.len() == 3;
         Self::record(name, inputs, y, move |c, sink| {
             let (x, w) = (rows(c.x(0)), rows(c.x(1)));
-            let g = gradient_rows(c.g);
+            let g = rows(c.g);
             sink.add_with(0, |dx| accumulate(g, w, dx));
             sink.add_with(1, |dw| accumulate(g.reversed_axes(), x, dw));
             if biased {
