@@ -43,14 +43,18 @@ pub fn gemm<T: Scalar>(
     {
     } else if m * k * n < SERIAL {
         block(alpha, a, b, beta, c);
-    } else if let Some(micro) = T::avx512().or_else(T::avx2).filter(|_| c.strides().contains(&1)) {
+    } else if let Some(micro) = T::avx512().or_else(T::avx2) {
         tiles(micro, Blend { alpha, beta }, a, b, c);
     } else {
         blocks(alpha, a, b, beta, c);
     }
 }
 
-/// By our micro-kernels, which want the columns or the rows of `C` adjacent.
+/// By our micro-kernels, as `C` or as `Cᵀ`.
+///
+/// The second operand of a product is packed. If `B` lies transposed and `A` is far smaller (a
+/// minibatch against a layer's weights), packing `A` instead and setting tiles of `C` aside to turn
+/// them costs less than turning all of `B`.
 fn tiles<T: Scalar>(
     micro: Micro<T>,
     blend: Blend<T>,
@@ -58,9 +62,11 @@ fn tiles<T: Scalar>(
     b: ArrayView2<'_, T>,
     c: ArrayViewMut2<'_, T>,
 ) {
-    match c.strides()[1] {
-        1 => packed::gemm(micro, blend, a, b, c),
-        _ => packed::gemm(micro, blend, b.t(), a.t(), c.reversed_axes()),
+    let turned = b.strides()[1] != 1 && 4 * a.nrows() < b.ncols();
+    if turned || c.strides()[1] != 1 {
+        packed::gemm(micro, blend, b.t(), a.t(), c.reversed_axes());
+    } else {
+        packed::gemm(micro, blend, a, b, c);
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 use super::micro::{Blend, Micro};
 use crate::scalar::Scalar;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 /// Steps of the inner dimension at a time: a panel of `B` as long as this stays near.
@@ -10,7 +10,7 @@ const DEPTH: usize = 512;
 /// Rows that a thread takes at a time, in tiles.
 const TILES: usize = 8;
 
-/// `C ← α A B + β C` for `C` with adjacent columns and no empty side.
+/// `C ← α A B + β C` for any strides and no empty side.
 ///
 /// Wide products are cut into panels of `B`, each packed by the task that uses it; tall ones into
 /// strips of rows, which share a packed `B`.
@@ -51,7 +51,8 @@ fn strip<T: Scalar>(
     mut c: ArrayViewMut2<'_, T>,
 ) {
     let ((m, k), n) = (a.dim(), c.ncols());
-    let (sa, stride) = ([a.strides()[0], a.strides()[1]], c.strides()[0]);
+    let (sa, sc) = ([a.strides()[0], a.strides()[1]], [c.strides()[0], c.strides()[1]]);
+    let mut aside = vec![T::zero(); if sc[1] == 1 { 0 } else { micro.rows * micro.cols }];
     for p in (0..k).step_by(DEPTH) {
         let blend = Blend { alpha, beta: if p == 0 { beta } else { T::one() } };
         for j in (0..n).step_by(micro.cols) {
@@ -63,11 +64,35 @@ fn strip<T: Scalar>(
                 // `k` rows, of which those from `p` are used.
                 unsafe {
                     let a = a.as_ptr().offset(i as isize * sa[0] + p as isize * sa[1]);
-                    let c = c.as_mut_ptr().offset(i as isize * stride + j as isize);
+                    let at = c.as_mut_ptr().offset(i as isize * sc[0] + j as isize * sc[1]);
                     let depth = DEPTH.min(k - p);
-                    (micro.tile)(depth, (a, sa), panel.as_ptr(), (c, stride), size, blend);
+                    let run = |c, blend| {
+                        (micro.tile)(depth, (a, sa), panel.as_ptr(), c, size, blend);
+                    };
+                    if sc[1] == 1 {
+                        run((at, sc[0]), blend);
+                    } else {
+                        run(
+                            (aside.as_mut_ptr(), micro.cols as isize),
+                            Blend { beta: T::zero(), ..blend },
+                        );
+                        let c = c.slice_mut(s![i..i + size[0], j..j + size[1]]);
+                        scatter(&aside, micro.cols, blend.beta, c);
+                    }
                 }
             }
+        }
+    }
+}
+
+/// A tile that was made aside, its rows `cols` apart, onto `β C`.
+fn scatter<T: Scalar>(tile: &[T], cols: usize, beta: T, mut c: ArrayViewMut2<'_, T>) {
+    for (j, mut column) in c.columns_mut().into_iter().enumerate() {
+        let tile = tile[j..].iter().step_by(cols);
+        if beta == T::zero() {
+            column.iter_mut().zip(tile).for_each(|(c, &x)| *c = x);
+        } else {
+            column.iter_mut().zip(tile).for_each(|(c, &x)| *c = beta * *c + x);
         }
     }
 }
