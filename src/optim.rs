@@ -27,7 +27,7 @@ pub enum Rule {
 }
 
 impl Default for Rule {
-    /// Adam with 0.9, 0.999 and 10⁻⁸ (section 3).
+    /// Adam with 0.9, 0.999 and 10⁻⁸, as the authors' code has it.
     fn default() -> Self {
         Self::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 /// Rows `S·B` of a chunk: its activations stay in the cache.
 const ROWS: usize = 2048;
 
-/// Predictions for `N` inputs. Entropies are in nats (section 4, definitions).
+/// Predictions for `N` inputs. Entropies are in nats.
 #[derive(Clone, Debug)]
 pub enum Predictive {
     /// Of classes.

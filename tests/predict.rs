@@ -1,4 +1,4 @@
-//! Defends: predictions are means over samples and their uncertainties what section 4 defines,
+//! Defends: predictions are means over samples and their uncertainties what their definitions say,
 //! whatever the size of the chunks; the bound on a data set is the mean of one sample's bounds.
 use bhn::bayes::{Likelihood, Targets, Terms};
 use bhn::config::Config;

@@ -1,4 +1,4 @@
-//! The evidence lower bound (section 3), with its scale in one place.
+//! The evidence lower bound (Krueger et al. 2017), with its scale in one place.
 use super::Draw;
 use crate::scalar::Scalar;
 use crate::tape::Var;

@@ -1,4 +1,4 @@
-//! `θ = h(ε)`, `ε ~ N(0, I)`: the Bayesian hypernetwork (section 3).
+//! `θ = h(ε)`, `ε ~ N(0, I)`: the Bayesian hypernetwork (Krueger et al. 2017).
 use super::{Draw, Posterior};
 use crate::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
 use crate::nn::{Bound, Init, Params};
@@ -29,7 +29,8 @@ pub struct Hypernet<T> {
     flow: Chain<T>,
 }
 
-/// The paper's RealNVP hypernet in numbers (section 2 of its appendix; authors' code).
+/// The paper's RealNVP hypernet in numbers, which are the authors' code's but for `log_scale` and
+/// `shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct HypernetConfig {
     /// `T`, the number of couplings. 0 leaves the elementwise layer: Bayes by Backprop.

@@ -30,7 +30,7 @@ pub struct Pass<'t, T = f32> {
 
 impl<T: Scalar> Model<T> {
     /// The bound for inputs `x [B, …]`, from `samples` draws of `θ` shared by the whole batch: one
-    /// noise sample for all of a minibatch is the paper's way (section 3).
+    /// noise sample for all of a minibatch is the paper's way.
     ///
     /// # Panics
     /// If inputs or targets do not fit the network, the likelihood or `scale`.

@@ -104,7 +104,7 @@ fn pack<T: Scalar>(b: ArrayView2<'_, T>, cols: usize, panel: &mut [T]) {
             row[..b.len()].copy_from_slice(b.to_slice().expect("adjacent"));
         }
     } else if b.strides()[0] == 1 {
-        // Eight by eight entries at a time: reads stay in their cache lines, and so do writes.
+        // Eight columns at a time: each row of the panel is then written in a few runs, not entry by entry.
         let columns: Vec<_> =
             b.columns().into_iter().map(|c| c.to_slice().expect("adjacent")).collect();
         for (j, columns) in columns.chunks(8).enumerate() {

@@ -51,8 +51,8 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// The same with probabilities held within `[ε, 1 − ε]`, as the paper does with `ε = 0.001`
-    /// (section 3): `ln clip(softmax(x)_y)`. Where the clip binds, the gradient is 0: an example the
+    /// The same with probabilities held within `[ε, 1 − ε]`, as the paper does with `ε = 0.001`:
+    /// `ln clip(softmax(x)_y)`. Where the clip binds, the gradient is 0: an example the
     /// network has wrong by more than `ε` no longer teaches it anything.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use crate::scalar::Scalar;
 use crate::tape::Var;
 use rand::Rng;
 
-/// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer (section 3), with `g` its slice of `θ`.
+/// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer, with `g` its slice of `θ`.
 ///
 /// One scale a unit, output units included, so `D` is the number of units: 1610 for
 /// 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
