@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// The version of the format.
@@ -175,14 +175,28 @@ impl Checkpoint {
 /// # Errors
 /// If the file system refuses.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    stream(path, |file| file.write_all(bytes).map_err(Error::io(path)))
+}
+
+/// As [`write()`], for what is made piece by piece and may fail on the way.
+///
+/// # Errors
+/// If the file system refuses, or `fill` does; then nothing is left behind.
+pub fn stream<E: From<Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&std::fs::File>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
     // A temporary file is private by default; a checkpoint should be as readable as any file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+    let file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
+    let mut writer = BufWriter::new(file.as_file());
+    fill(&mut writer)?;
+    writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+    drop(writer);
     file.persist(path).map_err(|e| Error::io(path)(e.error))?;
     // The rename itself reaches the disk with the folder; elsewhere than on unix it needs no help.
     #[cfg(unix)]
