@@ -46,6 +46,17 @@ pub fn draw(
     (draw.theta.value(), draw.log_q.map(|q| q.value()))
 }
 
+/// How many rows are computed together for so many samples. What is predicted in blocks has the
+/// same bits as the whole if all blocks but the last are multiples of it: products of other shapes
+/// may take other routes, which round differently.
+///
+/// # Panics
+/// If there is no sample.
+pub fn chunk(samples: usize) -> usize {
+    assert!(samples > 0, "chunk: no sample");
+    (ROWS / samples).max(1)
+}
+
 /// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;
 /// results in order. What a chunk holds does not depend on the number of threads.
 fn chunks<R: Send>(
@@ -55,7 +66,7 @@ fn chunks<R: Send>(
     each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
 ) -> Vec<R> {
     assert!(theta.shape()[0] > 0, "predict: theta {:?} holds no sample", theta.shape());
-    let rows = (ROWS / theta.shape()[0]).max(1);
+    let rows = chunk(theta.shape()[0]);
     let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
     let run = |(i, x): (usize, ArrayView2<'_, f32>)| {
         let tape = Tape::default();

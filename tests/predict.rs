@@ -6,11 +6,11 @@ use bhn::data::{Preprocess, Split, Task};
 use bhn::evaluate::validate;
 use bhn::gradcheck::randn;
 use bhn::nn::Params;
-use bhn::predict::{Predictive, bound, draw, log_prob, predict};
+use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
 use bhn::tape::{Tape, Tensor};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 const N: usize = 700; // several chunks
 
@@ -103,6 +103,29 @@ fn values_are_as_defined() {
         assert!((f64::from(mean[n]) - m).abs() < 3e-6);
         assert!((f64::from(spread[n]) - variance.sqrt()).abs() < 3e-6);
         assert!((f64::from(std[n]) - (variance + 0.25).sqrt()).abs() < 3e-6);
+    }
+}
+
+/// Blocks of whole chunks have the bits of the whole. Others need not: a product with few rows takes
+/// another route.
+#[test]
+fn blocks_have_the_bits_of_the_whole() {
+    let model = model(&classification());
+    for samples in [5, 8, 100, 3000] {
+        let (theta, _) = draw(&model, samples, &mut stream(0, Purpose::Sample, 0));
+        let bits = |x: ArrayView2<f32>| -> Vec<Vec<u32>> {
+            let Predictive::Classes { p, entropy, bald, mean_std } = predict(&model, &theta, x)
+            else {
+                panic!("classes")
+            };
+            let row = |i: usize| p.row(i).into_iter().chain([&entropy[i], &bald[i], &mean_std[i]]);
+            (0..p.nrows()).map(|i| row(i).map(|x: &f32| x.to_bits()).collect()).collect()
+        };
+        let x = inputs().slice_move(s![..N.min(40_000 / samples), ..]);
+        for block in [1, 7].map(|n| n * chunk(samples)) {
+            let blocks = x.axis_chunks_iter(Axis(0), block);
+            assert_eq!(blocks.flat_map(bits).collect::<Vec<_>>(), bits(x.view()));
+        }
     }
 }
 
