@@ -1,7 +1,8 @@
 //! Defends: nothing from outside reaches a network unchecked. Good files give the same rows for
 //! the same seed, on any route; bad files give an error that names the fault, never a panic.
-use bhn::data::{Dataset, Options, Preprocess, Split, Targets, Task, TaskKind};
+use bhn::data::{Dataset, Inputs, Options, Preprocess, Split, Targets, Task, TaskKind};
 use bhn::data::{check, inputs, list, load};
+use bhn::error::{Error, Result as Outcome};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, ShapeBuilder, array, s};
 use ndarray_npy::{NpzWriter, WritableElement, write_npy};
@@ -432,7 +433,7 @@ fn model(inputs: usize) -> Preprocess {
 #[test]
 fn a_header_that_lies_is_an_error_and_not_an_allocation() {
     let folder = Folder::new();
-    let read = |bytes: Vec<u8>| inputs(&folder.write("a.npy", bytes), &model(2), None);
+    let read = |bytes: Vec<u8>| whole(&folder.write("a.npy", bytes), &model(2), None);
     let header =
         |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     assert_eq!(read(npy(&header("(1, 2)"), &[0; 8])).unwrap().x, array![[0.0, 0.0]]);
@@ -486,7 +487,7 @@ proptest! {
                         prop_assert_eq!(data.train, whole.train);
                     }
                 } else {
-                    let _ = inputs(&path, &model(2), None);
+                    let _ = whole(&path, &model(2), None);
                 }
             }
         }
@@ -495,6 +496,111 @@ proptest! {
 
 // What predict reads
 
+/// A file in one block.
+fn whole(path: &Path, preprocess: &Preprocess, image: Option<[usize; 3]>) -> Outcome<Inputs> {
+    let mut blocks = inputs(path, preprocess, image, usize::MAX)?;
+    let all = blocks.next().expect("a row")?;
+    assert!(blocks.next().is_none());
+    Ok(all)
+}
+
+#[test]
+fn blocks_of_any_size_are_the_whole_file() {
+    let folder = Folder::new();
+    let bytes: Vec<u8> = (0..23 * 12).map(|i| (i * 7 % 256) as u8).collect();
+    let idx = [&[0, 0, 8, 4, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2][..], &bytes].concat();
+    let x = ArrayD::from_shape_vec(vec![23, 2, 3, 2], bytes).unwrap();
+    let image = Some([2, 3, 2]);
+    let halves = x.mapv(|v| f64::from(v) / 2.0);
+    let mut fortran = ArrayD::<f64>::zeros(x.raw_dim().f());
+    fortran.assign(&halves);
+    let path = |name: &str| folder.0.path().join(name);
+    write_npy(path("bytes.npy"), &x).unwrap();
+    write_npy(path("rows.npy"), &halves).unwrap();
+    write_npy(path("columns.npy"), &fortran).unwrap();
+    folder.write("plain", &idx);
+    folder.write("packed", gzip(&idx));
+    let text = |i: usize| format!("{},\"a\n{i}\",{}\r\n\n", i * i, i);
+    let text: String = (0..23).map(text).collect();
+    folder.write("t.csv", format!("square,note,id\n{text}"));
+    image::GrayImage::new(3, 4).save(path("a.png")).unwrap();
+    let columns = Some(["id", "square"].map(String::from).to_vec());
+    let table = Preprocess { columns, ..model(2) };
+
+    let expected = x.mapv(|v| f32::from(v) / 255.0).into_shape_with_order((23, 12)).unwrap();
+    for name in ["bytes.npy", "plain", "packed"] {
+        assert_eq!(whole(&path(name), &model(12), image).unwrap().x, expected);
+    }
+    let expected = halves.mapv(|v| v as f32).into_shape_with_order((23, 12)).unwrap();
+    for name in ["rows.npy", "columns.npy"] {
+        assert_eq!(whole(&path(name), &model(12), image).unwrap().x, expected);
+    }
+    let files = ["bytes.npy", "rows.npy", "columns.npy", "plain", "packed"];
+    let cases = files.map(|name| (name, model(12), image)).into_iter();
+    let cases = cases.chain([("t.csv", table, None), ("a.png", model(12), Some([1, 4, 3]))]);
+    for (name, preprocess, image) in cases {
+        let all = whole(&path(name), &preprocess, image).unwrap();
+        for rows in [1, 7, 23] {
+            let blocks = inputs(&path(name), &preprocess, image, rows).unwrap();
+            let blocks: Vec<_> = blocks.map(Result::unwrap).collect();
+            assert!(blocks[..blocks.len() - 1].iter().all(|block| block.x.nrows() == rows));
+            let views: Vec<_> = blocks.iter().map(|block| block.x.view()).collect();
+            assert_eq!(ndarray::concatenate(Axis(0), &views).unwrap(), all.x, "{name} by {rows}");
+            let names: Vec<_> = blocks.into_iter().flat_map(|block| block.names).collect();
+            assert_eq!(names, all.names, "{name} by {rows}");
+        }
+    }
+}
+
+/// The first fault that comes up, in blocks of 5 rows, and how many rows came before it.
+fn fault(path: &Path, preprocess: &Preprocess) -> (usize, Error) {
+    let mut before = 0;
+    for block in inputs(path, preprocess, None, 5).unwrap() {
+        match block {
+            Ok(block) => before += block.x.nrows(),
+            Err(error) => return (before, error),
+        }
+    }
+    panic!("no fault in {}", path.display())
+}
+
+#[test]
+fn a_late_fault_is_named_with_its_row_in_the_file() {
+    let folder = Folder::new();
+    let mut x = rows(23);
+    x[[17, 1]] = f32::NAN;
+    let npy = folder.0.path().join("a.npy");
+    write_npy(&npy, &x).unwrap();
+    let late = |path: &Path, preprocess: &Preprocess, rows, parts: &[&str]| {
+        let (before, error) = fault(path, preprocess);
+        assert_eq!(before, rows, "{error}");
+        fails(Err::<(), _>(error), parts);
+    };
+    late(&npy, &model(2), 15, &["a.npy", "NaN at [17, 1]"]);
+    let columns = Some(["id", "square"].map(String::from).to_vec());
+    let scale = bhn::data::Standardise { mean: vec![0.0; 2], std: vec![1.0, 1e-36] };
+    let plain = Preprocess { columns, ..model(2) };
+    let scaled = Preprocess { x: Some(scale), ..plain.clone() };
+    let csv = folder.write("t.csv", table(23).replace("\n18,324,", "\n18,one,"));
+    late(&csv, &plain, 15, &["t.csv", "line 20", "\"square\"", "\"one\""]);
+    let csv = folder.write("t.csv", table(23).replace("\n18,324,", "\n18,"));
+    late(&csv, &plain, 15, &["2 cells in line 20"]);
+    let csv =
+        folder.write("t.csv", table(23).replace("18,324,", "18,1e9,").replace(",1\n", ",0\n"));
+    late(&csv, &scaled, 15, &["t.csv", "row 18, feature 1"]);
+    let broken = table(23).replace("\n18,", "\n18,324,\u{7}");
+    let broken: Vec<u8> = broken.bytes().map(|b| if b == 7 { 0xff } else { b }).collect();
+    late(&folder.write("t.csv", broken), &plain, 15, &["line 20", "UTF-8"]);
+    // What is packed does not say its size: its end tells.
+    let idx = [&[0, 0, 8, 3, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 2][..], &[9; 46]].concat();
+    late(&folder.write("i", gzip(&idx[..61])), &model(2), 20, &["the end after 5 of the next 6"]);
+    late(&folder.write("i", gzip(&[&idx[..], &[0]].concat())), &model(2), 20, &["more bytes"]);
+    let mut packed = gzip(&idx);
+    let checksum = packed.len() - 8;
+    packed[checksum] ^= 1;
+    late(&folder.write("i", packed), &model(2), 20, &["cannot be read"]);
+}
+
 #[test]
 fn the_same_digit_by_png_idx_and_npy() {
     let folder = Folder::new();
@@ -502,7 +608,7 @@ fn the_same_digit_by_png_idx_and_npy() {
     let digit = load("mnist", &few, None).unwrap().train;
     let pixels: Vec<u8> = digit.x.iter().map(|p| (p * 255.0).round() as u8).collect();
     let image = Some([1, 28, 28]);
-    let read = |path: &Path| inputs(path, &model(784), image).unwrap();
+    let read = |path: &Path| whole(path, &model(784), image).unwrap();
 
     let png = folder.0.path().join("five.png");
     image::GrayImage::from_raw(28, 28, pixels.clone()).unwrap().save(&png).unwrap();
@@ -526,7 +632,7 @@ fn the_same_digit_by_png_idx_and_npy() {
         write_npy(&npy, &ArrayD::from_shape_vec(shape, pixels.clone()).unwrap()).unwrap();
         assert_eq!(read(&npy).x, digit.x);
     }
-    let fail = |path: &Path, parts: &[&str]| fails(inputs(path, &model(784), image), parts);
+    let fail = |path: &Path, parts: &[&str]| fails(whole(path, &model(784), image), parts);
     write_npy(&npy, &Array3::<u8>::zeros((2, 14, 56))).unwrap();
     fail(&npy, &["[14, 56]", "784", "[1, 28, 28]"]);
     write_npy(&npy, &Array2::<f32>::from_elem((1, 784), f32::INFINITY)).unwrap();
@@ -539,8 +645,8 @@ fn the_same_digit_by_png_idx_and_npy() {
     fail(&folder.write("i.jpg", b"\xff\xd8\xff\xe0"), &["i.jpg", "PNG", "IDX", "NPY", "csv"]);
     fail(&folder.write("i.png", b"\x89PNG broken"), &["i.png", "PNG"]);
     fail(&folder.write("i.csv", "a,b\n1,2\n"), &["CSV"]);
-    fails(inputs(&png, &model(784), None), &["no image"]);
-    fails(inputs(&png, &model(783), image), &["784", "783"]);
+    fails(whole(&png, &model(784), None), &["no image"]);
+    fails(whole(&png, &model(783), image), &["784", "783"]);
 }
 
 #[test]
@@ -549,7 +655,7 @@ fn a_picture_is_resized_and_its_channels_come_first() {
     let path = folder.0.path().join("a.png");
     let colours = image::RgbImage::from_fn(8, 6, |_, _| image::Rgb([255, 51, 0]));
     colours.save(&path).unwrap();
-    let read = |[c, h, w]: [usize; 3]| inputs(&path, &model(c * h * w), Some([c, h, w])).unwrap().x;
+    let read = |[c, h, w]: [usize; 3]| whole(&path, &model(c * h * w), Some([c, h, w])).unwrap().x;
     for shape in [[3, 6, 8], [3, 3, 2]] {
         let x = read(shape);
         let plane = shape[1] * shape[2];
@@ -570,18 +676,18 @@ fn predict_treats_a_table_as_training_did() {
     let data = folder.load("t.csv", table(30), &Options::default()).unwrap();
     let saved = serde_json::to_string(&data.preprocess).unwrap();
     let preprocess: Preprocess = serde_json::from_str(&saved).unwrap();
-    let read = |text: &str| inputs(&folder.write("new.csv", text), &preprocess, None);
+    let read = |text: &str| whole(&folder.write("new.csv", text), &preprocess, None);
     let first = ids(&data, &data.test)[0];
     let found = read(&format!("note,square,id\nhello,{},{first}\n", first * first)).unwrap();
     assert_eq!(found.x, data.test.x.select(Axis(0), &[0]));
     assert_eq!(found.names, ["new.csv#0"]);
     let npy = folder.0.path().join("new.npy");
     write_npy(&npy, &array![[first as f32, (first * first) as f32]]).unwrap();
-    assert_eq!(inputs(&npy, &preprocess, None).unwrap().x, found.x);
+    assert_eq!(whole(&npy, &preprocess, None).unwrap().x, found.x);
     fails(read("id,cube\n1,2\n"), &["also [\"square\"]", "cube"]);
     fails(read("id,square\n1,2\n1,NaN\n"), &["line 3", "\"square\"", "NaN"]);
     fails(read("id,square\n"), &["no rows"]);
     let mut damaged = preprocess.clone();
     damaged.x.as_mut().unwrap().std.pop();
-    fails(inputs(&npy, &damaged, None), &["saved model", "1 inputs"]);
+    fails(whole(&npy, &damaged, None), &["saved model", "1 inputs"]);
 }

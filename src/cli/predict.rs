@@ -1,15 +1,20 @@
-//! `bhn predict DIR FILE…`: one row for each of the user's images or table rows.
+//! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
 use super::{Context, samples, show};
-use crate::data::{self, Task};
+use crate::bayes::Model;
+use crate::checkpoint::{self, Header};
+use crate::data::{self, Inputs, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
-use crate::predict::{Predictive, draw, predict};
+use crate::predict::{Predictive, chunk, draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
+use crate::tape::Tensor;
 use anyhow::Result;
+use ndarray::s;
+use rayon::prelude::*;
 use serde::Serializer;
 use serde_json::{Value, json};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 /// What was typed.
@@ -17,96 +22,127 @@ use std::path::PathBuf;
 pub struct Args {
     /// The run folder
     dir: PathBuf,
-    /// Images (PNG, IDX, NPY) or table rows (CSV, NPY)
+    /// Images (PNG, IDX, NPY) or table rows (CSV, NPY), of any size: a block is in memory at a time
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Posterior samples
     #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
-    /// Write here instead of to standard output
+    /// Write here instead of to standard output, all or nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// Columns in their order.
-type Row = Vec<(String, Value)>;
+/// About how many rows, and numbers in or out of them, are in memory at once.
+const ROWS: usize = 1 << 13;
+const NUMBERS: usize = 1 << 22;
 
-/// CSV, or JSON lines with `--json`.
+/// CSV, or JSON lines with `--json`, written as the files are read.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let read = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image);
-    let inputs = args.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let chunk = chunk(args.samples);
+    let widest = header.preprocess.inputs.max(header.task.outputs());
+    let rows = chunk * (ROWS.min(NUMBERS / widest) / chunk).max(1);
+    let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
+    // What a file's start can tell is told now and not after hours. A pipe opens only once.
+    let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());
+    args.files.iter().filter(|file| !pipe(file)).try_for_each(|file| open(file).map(drop))?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
     let (theta, _) = draw(&model, args.samples, rng);
-    let mut rows = vec![];
-    for input in inputs.iter().filter(|input| !input.names.is_empty()) {
-        let predictive = predict(&model, &theta, input.x.view()).in_units(&header.preprocess);
-        records(&predictive, &input.names, &header.task, &mut rows);
-    }
-    anyhow::ensure!(
-        !rows.is_empty(),
-        "the files hold no input: expected at least one image or row."
-    );
-    let mut text = vec![];
-    write(&rows, context.json, &mut text)?;
+    let json = context.json;
+    let mut records = Records { model: &model, theta, header: &header, json, count: 0 };
+    let refused = |error| match &args.out {
+        Some(path) => Error::io(path)(error).into(),
+        None => anyhow::Error::from(error),
+    };
+    let mut fill = |out: &mut dyn Write| {
+        let mut waiting: Vec<Inputs> = vec![];
+        for file in &args.files {
+            for block in open(file)? {
+                waiting.push(block?);
+                if waiting.iter().map(|block| block.names.len()).sum::<usize>() >= rows {
+                    records.write(&waiting, out).map_err(refused)?;
+                    waiting.clear();
+                }
+            }
+        }
+        records.write(&waiting, out).and_then(|()| out.flush()).map_err(refused)
+    };
     match &args.out {
-        Some(path) => crate::checkpoint::write(path, &text)?,
-        None => io::Write::write_all(&mut io::stdout(), &text)?,
+        Some(path) => checkpoint::stream(path, |out| fill(out))?,
+        None => fill(&mut BufWriter::new(io::stdout()))?,
     }
-    show::say(context, format!("{} predictions with {} samples", rows.len(), args.samples));
+    show::say(context, format!("{} predictions with {} samples", records.count, args.samples));
     Ok(())
 }
 
-fn records(found: &Predictive, names: &[String], task: &Task, rows: &mut Vec<Row>) {
-    let labels = match found {
-        Predictive::Classes { p, .. } => predictions(p.view()),
-        Predictive::Values { .. } => vec![],
-    };
-    for (i, name) in names.iter().enumerate() {
-        let mut row = vec![];
-        let mut add = |key: &str, value: Value| row.push((key.to_string(), value));
-        add("index", json!(rows.len()));
-        add("input", json!(name));
-        match (found, task) {
-            (
-                Predictive::Classes { p, entropy, bald, mean_std },
-                Task::Classification { classes },
-            ) => {
-                add("label", json!(classes[labels[i]]));
-                for (class, p) in classes.iter().zip(p.row(i)) {
-                    add(&format!("p_{class}"), json!(p));
+/// One record for each input, counted over all files.
+struct Records<'a> {
+    model: &'a Model,
+    theta: Tensor<f32>,
+    header: &'a Header,
+    json: bool,
+    count: usize,
+}
+
+impl Records<'_> {
+    /// Predicts some blocks and writes their records. Blocks are predicted side by side and not as
+    /// one, so that a file's rows are the same to the bit whatever files come with it.
+    fn write(&mut self, blocks: &[Inputs], out: &mut dyn Write) -> io::Result<()> {
+        let predict = |block: &Inputs| {
+            predict(self.model, &self.theta, block.x.view()).in_units(&self.header.preprocess)
+        };
+        let found: Vec<_> = blocks.par_iter().map(predict).collect();
+        let mut csv = csv::Writer::from_writer(vec![]);
+        for (found, block) in found.iter().zip(blocks) {
+            for (i, name) in block.names.iter().enumerate() {
+                let row = row(found, i, &self.header.task, self.count, name);
+                if self.json {
+                    serde_json::Serializer::new(&mut *out).collect_map(row)?;
+                    out.write_all(b"\n")?;
+                } else {
+                    if self.count == 0 {
+                        csv.write_record(row.iter().map(|(key, _)| key))?;
+                    }
+                    let text = |v: &Value| v.as_str().map_or(v.to_string(), str::to_string);
+                    csv.write_record(row.iter().map(|(_, value)| text(value)))?;
                 }
-                add("entropy", json!(entropy[i]));
-                add("bald", json!(bald[i]));
-                add("mean_std", json!(mean_std[i]));
+                self.count += 1;
             }
-            (Predictive::Values { mean, std, spread }, _) => {
-                add("mean", json!(mean[i]));
-                add("std", json!(std[i]));
-                add("model_std", json!(spread[i]));
-            }
-            _ => unreachable!("classes come with a classification"),
         }
-        rows.push(row);
+        out.write_all(&csv.into_inner().map_err(csv::IntoInnerError::into_error)?)
     }
 }
 
-fn write(rows: &[Row], json: bool, text: &mut Vec<u8>) -> Result<()> {
-    if json {
-        rows.iter().try_for_each(|row| {
-            let mut line = serde_json::Serializer::new(&mut *text);
-            line.collect_map(row.iter().map(|(key, value)| (key, value)))?;
-            text.push(b'\n');
-            Ok(())
-        })
-    } else {
-        let mut csv = csv::Writer::from_writer(text);
-        csv.write_record(rows[0].iter().map(|(key, _)| key))?;
-        for row in rows {
-            csv.write_record(
-                row.iter().map(|(_, v)| v.as_str().map_or(v.to_string(), str::to_string)),
-            )?;
+/// Columns in their order, of the input `name`, which is number `i` of its block and number `index`
+/// of all.
+fn row(
+    found: &Predictive,
+    i: usize,
+    task: &Task,
+    index: usize,
+    name: &str,
+) -> Vec<(String, Value)> {
+    let mut row = vec![];
+    let mut add = |key: &str, value: Value| row.push((key.to_string(), value));
+    add("index", json!(index));
+    add("input", json!(name));
+    match (found, task) {
+        (Predictive::Classes { p, entropy, bald, mean_std }, Task::Classification { classes }) => {
+            add("label", json!(classes[predictions(p.slice(s![i..=i, ..]))[0]]));
+            for (class, p) in classes.iter().zip(p.row(i)) {
+                add(&format!("p_{class}"), json!(p));
+            }
+            add("entropy", json!(entropy[i]));
+            add("bald", json!(bald[i]));
+            add("mean_std", json!(mean_std[i]));
         }
-        csv.flush().map_err(|e| Error::io("standard output")(e).into())
+        (Predictive::Values { mean, std, spread }, _) => {
+            add("mean", json!(mean[i]));
+            add("std", json!(std[i]));
+            add("model_std", json!(spread[i]));
+        }
+        _ => unreachable!("classes come with a classification"),
     }
+    row
 }

@@ -1,17 +1,20 @@
 //! What a trained model is asked about: the user's pictures, arrays and tables.
+use super::idx::{self, Idx};
+use super::npy::Array;
 use super::table::Table;
-use super::{Preprocess, files, idx, npy};
+use super::{Preprocess, files};
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Pixel};
 use ndarray::Array2;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor};
 use std::path::Path;
 
 /// The widest and highest picture that is read.
 const SIDE: u32 = 16_384;
 
-/// Rows for a network, and what to call them.
+/// Rows for a network, `N` at least 1, and what to call them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     /// `[N, inputs]`, row major.
@@ -20,7 +23,8 @@ pub struct Inputs {
     pub names: Vec<String>,
 }
 
-/// Reads one file as a model's input: PNG, IDX (plain or gzip), NPY, or CSV.
+/// Reads one file as a model's input, `rows` rows at a time: PNG, IDX (plain or gzip), NPY, or CSV.
+/// Only one such block is in memory, and there is at least one.
 ///
 /// The format is told by the file's first bytes, CSV by its name.
 /// * A PNG picture is made grey or coloured as the model wants it (transparency is ignored), and
@@ -32,67 +36,135 @@ pub struct Inputs {
 /// All are then standardised if the training rows were.
 ///
 /// # Errors
-/// If the file is missing, damaged, larger than 2 GiB, of another format or shape than the model
-/// takes, or has a value that is not finite.
-pub fn inputs(path: &Path, preprocess: &Preprocess, image: Option<[usize; 3]>) -> Result<Inputs> {
+/// If the file is missing, of another format or shape than the model takes, or of another size
+/// than its header says. An iteration fails if the block is damaged or has a value that is not
+/// finite, or if a picture is larger than 2 GiB.
+///
+/// # Panics
+/// If `rows` is 0.
+pub fn inputs<'a>(
+    path: &Path,
+    preprocess: &'a Preprocess,
+    image: Option<[usize; 3]>,
+    rows: usize,
+) -> Result<impl Iterator<Item = Result<Inputs>> + use<'a>> {
+    assert!(rows > 0, "inputs: blocks of 0 rows");
     preprocess.check(image)?;
     let (what, file) = (path.display().to_string(), files::name(path, true));
-    if files::extension(path) == "csv" {
-        return numbered(&file, preprocess.apply(&what, table(path, preprocess)?)?);
-    }
-    let bytes = files::read(path)?;
-    if bytes.starts_with(b"\x89PNG") {
-        return Ok(Inputs { x: picture(&what, &bytes, image)?, names: vec![file] });
-    }
-    let (example, x) = if bytes.starts_with(b"\x93NUMPY") {
-        npy::read(&what, &bytes)?.inputs(&what)?
-    } else if bytes.starts_with(&idx::GZIP) || bytes.starts_with(&[0, 0, 8]) {
-        idx::read(&what, bytes)?
-    } else {
-        return Err(Error::invalid(
-            what,
-            format!("the first bytes {:?}", &bytes[..bytes.len().min(8)]),
-            "a PNG picture, IDX images, an NPY array or FILE.csv",
-            "Convert the file to one of these.",
-        ));
-    };
-    let fits = match (image, &*example) {
-        (Some([1, h, w]), [..]) if example == [h, w] => true,
-        (Some(image), [_, _, ..]) => example == image,
-        _ => x.ncols() == preprocess.inputs,
-    };
-    if !fits {
-        let image = image.map_or(String::new(), |image| format!(", an image {image:?}"));
-        return Err(Error::invalid(
-            what,
-            format!("examples of shape {example:?}"),
-            format!("the model's {} inputs{image}", preprocess.inputs),
-            "Reshape the array, or use the model that it was made for.",
-        ));
-    }
-    let scaled = preprocess.x.is_some();
-    numbered(&file, if scaled { preprocess.apply(&what, x.mapv(f64::from))? } else { x })
+    let mut source = Source::open(path, &what, preprocess, image)?;
+    let mut first = 0;
+    Ok(std::iter::from_fn(move || {
+        let x = source.next(&what, preprocess, first, rows).transpose()?;
+        Some(x.map(|x| {
+            let name = |row| match source {
+                Source::Picture(..) => file.clone(),
+                _ => format!("{file}#{row}"),
+            };
+            let names = (first..first + x.nrows()).map(name).collect();
+            first += x.nrows();
+            Inputs { x, names }
+        }))
+    }))
 }
 
-fn numbered(file: &str, x: Array2<f32>) -> Result<Inputs> {
-    Ok(Inputs { names: (0..x.nrows()).map(|row| format!("{file}#{row}")).collect(), x })
+/// An open file that fits the model as far as its header tells.
+enum Source {
+    /// Until it is read, and the shape that the model wants.
+    Picture(Option<BufReader<File>>, Option<[usize; 3]>),
+    Idx(Idx),
+    Npy(Box<Array<BufReader<File>>>),
+    /// With the places of the features.
+    Table(Box<Table>, Vec<usize>),
 }
 
-fn table(path: &Path, preprocess: &Preprocess) -> Result<Array2<f64>> {
-    let columns = preprocess.columns.as_ref().ok_or_else(|| {
-        Error::invalid(
-            path.display(),
-            "a CSV file",
-            "images or an array, since the model was not trained on a CSV file",
-            "Convert it to an NPY array.",
-        )
-    })?;
-    let table = Table::read(path)?;
-    table.numbers(&table.find(columns)?, "Mend or remove the line.")
+impl Source {
+    fn open(
+        path: &Path,
+        what: &str,
+        preprocess: &Preprocess,
+        image: Option<[usize; 3]>,
+    ) -> Result<Self> {
+        if files::extension(path) == "csv" {
+            let columns = preprocess.columns.as_ref().ok_or_else(|| {
+                let expected = "images or an array, since the model was not trained on a CSV file";
+                Error::invalid(what, "a CSV file", expected, "Convert it to an NPY array.")
+            })?;
+            let table = Table::open(path)?;
+            let places = table.find(columns)?;
+            return Ok(Self::Table(Box::new(table), places));
+        }
+        let mut file = files::open(path)?;
+        let start = file.fill_buf().map_err(|error| files::unreadable(what, &error))?;
+        let start = start[..start.len().min(8)].to_vec();
+        let (source, example) = if start.starts_with(b"\x89PNG") {
+            return Ok(Self::Picture(Some(file), image));
+        } else if start.starts_with(b"\x93NUMPY") {
+            let array = Array::open(what, file)?;
+            let example = array.example().to_vec();
+            (Self::Npy(Box::new(array)), example)
+        } else if start.starts_with(&idx::GZIP) || start.starts_with(&[0, 0, 8]) {
+            let idx = Idx::open(what, file)?;
+            let example = idx.example().to_vec();
+            (Self::Idx(idx), example)
+        } else {
+            return Err(Error::invalid(
+                what,
+                format!("the first bytes {start:?}"),
+                "a PNG picture, IDX images, an NPY array or FILE.csv",
+                "Convert the file to one of these.",
+            ));
+        };
+        let fits = match (image, &*example) {
+            (Some([1, h, w]), [..]) if example == [h, w] => true,
+            (Some(image), [_, _, ..]) => example == image,
+            _ => example.iter().product::<usize>() == preprocess.inputs,
+        };
+        if !fits {
+            let image = image.map_or(String::new(), |image| format!(", an image {image:?}"));
+            return Err(Error::invalid(
+                what,
+                format!("examples of shape {example:?}"),
+                format!("the model's {} inputs{image}", preprocess.inputs),
+                "Reshape the array, or use the model that it was made for.",
+            ));
+        }
+        Ok(source)
+    }
+
+    /// The next rows, `rows` or as many as are left, of which the `first` came before; none at the
+    /// end.
+    fn next(
+        &mut self,
+        what: &str,
+        preprocess: &Preprocess,
+        first: usize,
+        rows: usize,
+    ) -> Result<Option<Array2<f32>>> {
+        let x = match self {
+            Self::Picture(file, image) => {
+                return file.take().map(|file| picture(what, file, *image)).transpose();
+            }
+            Self::Table(table, places) => {
+                if !table.next(rows)? {
+                    return Ok(None);
+                }
+                let x = table.numbers(places, "Mend or remove the line.")?;
+                return preprocess.apply(what, x, first).map(Some);
+            }
+            Self::Idx(idx) => idx.next(rows)?,
+            Self::Npy(npy) => npy.next(rows)?.map(|npy| npy.inputs(what, first)).transpose()?,
+        };
+        match x {
+            Some(x) if preprocess.x.is_some() => {
+                preprocess.apply(what, x.mapv(f64::from), first).map(Some)
+            }
+            x => Ok(x),
+        }
+    }
 }
 
 /// `[1, C·H·W]`.
-fn picture(what: &str, bytes: &[u8], image: Option<[usize; 3]>) -> Result<Array2<f32>> {
+fn picture(what: &str, file: BufReader<File>, image: Option<[usize; 3]>) -> Result<Array2<f32>> {
     let Some([channels @ (1 | 3), height, width]) = image else {
         return Err(Error::invalid(
             what,
@@ -106,6 +178,7 @@ fn picture(what: &str, bytes: &[u8], image: Option<[usize; 3]>) -> Result<Array2
     };
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(SIDE), Some(SIDE));
+    let bytes = files::bounded(what, file, files::LIMIT)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     reader.limits(limits);
     let decoded = reader.decode().map_err(|error| {

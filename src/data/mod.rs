@@ -1,7 +1,8 @@
 //! Data: MNIST, which is inside the program, the user's CSV and NPZ files, and what `predict` reads.
 //!
 //! [`load`] turns a source into a [`Dataset`] of three [`Split`]s, and [`inputs`] turns the user's
-//! new files into the same kind of rows, by the [`Preprocess`] that is saved with the model.
+//! new files into the same kind of rows, block by block, by the [`Preprocess`] that is saved with the
+//! model.
 //! Files come from outside: every size in a header is compared with the real one before anything
 //! is allocated, and whatever is wrong is an [`Error`] that names the file and the way out.
 mod catalogue;

@@ -1,12 +1,14 @@
 //! NPY: an array of NumPy's, its header compared with the bytes that are there.
+use super::files;
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayD, Dimension};
+use ndarray::{Array2, ArrayD, Axis, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement, npy::header::Header};
+use std::io::{Read, Seek, SeekFrom};
 
 /// No array that we read needs a longer header.
 const HEADER: usize = 4096;
 
-/// An array by the kind of its elements.
+/// Rows of an array by the kind of their elements.
 pub(super) enum Npy {
     /// `uint8`.
     Bytes(ArrayD<u8>),
@@ -18,57 +20,136 @@ pub(super) enum Npy {
     Double(ArrayD<f64>),
 }
 
-/// The array in the bytes of an NPY file.
-pub(super) fn read(what: &str, bytes: &[u8]) -> Result<Npy> {
-    let invalid = |found: String, expected: &str| {
-        Error::invalid(what, found, expected, "Save it again with numpy.save or numpy.savez.")
-    };
-    let start = match *bytes {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
-            10 + usize::from(u16::from_le_bytes([a, b]))
-        }
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => {
-            12 + u32::from_le_bytes([a, b, c, d]) as usize
-        }
-        _ => return Err(invalid("other bytes at the start".into(), "a NumPy array")),
-    };
-    let header = bytes.get(..start.min(HEADER)).unwrap_or(bytes);
-    // Each nested bracket doubles the parser's time: 22 take seconds, 40 take weeks.
-    let brackets = header.iter().filter(|byte| b"([{".contains(byte)).count();
-    if header.len() < start || brackets > 2 {
-        return Err(invalid("a header cut short, too long or nested".into(), "a plain array"));
-    }
-    let header = Header::from_reader(&mut &bytes[..start])
-        .map_err(|error| invalid(error.to_string(), "the header of a NumPy array"))?;
-    let kind = header.type_descriptor.as_string().map_or("", |kind| kind.get(1..).unwrap_or(""));
-    let width = kind.get(1..).and_then(|width| width.parse::<usize>().ok()).unwrap_or(0);
-    let claimed = header.shape.iter().try_fold(width, |n, &length| n.checked_mul(length));
-    let present = bytes.len() - start;
-    if claimed != Some(present) || present == 0 {
-        return Err(invalid(
-            format!("{present} bytes after a header of shape {:?}, {kind:?}", header.shape),
-            "as many as the shape says, and at least one element",
-        ));
-    }
-    macro_rules! array {
-        ($element:ty) => {
-            elements::<$element>(bytes).map_err(|error| invalid(error, "a NumPy array"))?
+/// An NPY file whose header was checked, read a block of rows at a time.
+pub(super) struct Array<R> {
+    what: String,
+    reader: R,
+    header: Header,
+    /// As in `"f4"`.
+    kind: String,
+    /// Bytes of one element.
+    width: usize,
+    /// Where the elements begin.
+    start: usize,
+    /// How many rows were read.
+    row: usize,
+}
+
+impl<R: Read + Seek> Array<R> {
+    /// The header alone, of a file from its start.
+    pub fn open(what: &str, mut reader: R) -> Result<Self> {
+        let invalid = |found: &str, expected| unlike(what, found, expected);
+        let mut bytes = files::bounded(what, reader.by_ref().take(12), 12)?;
+        let start = match *bytes {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
+                10 + usize::from(u16::from_le_bytes([a, b]))
+            }
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d] => {
+                12 + u32::from_le_bytes([a, b, c, d]) as usize
+            }
+            _ => return Err(invalid("other bytes at the start", "a NumPy array")),
         };
+        let rest = start.min(HEADER).saturating_sub(bytes.len()) as u64;
+        bytes.extend(files::bounded(what, reader.by_ref().take(rest), rest)?);
+        // Each nested bracket doubles the parser's time: 22 take seconds, 40 take weeks.
+        let brackets = bytes.iter().filter(|byte| b"([{".contains(byte)).count();
+        if bytes.len() != start || brackets > 2 {
+            return Err(invalid("a header cut short, too long or nested", "a plain array"));
+        }
+        let header = Header::from_reader(&mut &*bytes)
+            .map_err(|error| invalid(&error.to_string(), "the header of a NumPy array"))?;
+        let kind = header.type_descriptor.as_string().and_then(|kind| kind.get(1..)).unwrap_or("");
+        let kind = kind.to_owned();
+        let width = kind.get(1..).and_then(|width| width.parse::<usize>().ok()).unwrap_or(0);
+        let claimed = header.shape.iter().try_fold(width, |n, &length| n.checked_mul(length));
+        let present = files::left(&mut reader).map(|bytes| bytes as usize);
+        if matches!(claimed, None | Some(0)) || present.is_some_and(|n| claimed != Some(n)) {
+            let present = present.map_or("a pipe".into(), |bytes| format!("{bytes} bytes"));
+            return Err(invalid(
+                &format!("{present} after a header of shape {:?}, {kind:?}", header.shape),
+                "as many as the shape says, and at least one element",
+            ));
+        }
+        if header.shape.is_empty() {
+            let advice = "Save an array with one example a row.";
+            return Err(Error::invalid(what, "a single number", "an array [N, …]", advice));
+        }
+        Ok(Self { what: what.to_owned(), reader, header, kind, width, start, row: 0 })
     }
-    Ok(match kind {
-        "u1" => Npy::Bytes(array!(u8)),
-        "b1" => Npy::Whole(array!(bool).mapv(f64::from)),
-        "i1" => Npy::Whole(array!(i8).mapv(f64::from)),
-        "i2" => Npy::Whole(array!(i16).mapv(f64::from)),
-        "i4" => Npy::Whole(array!(i32).mapv(f64::from)),
-        "i8" => Npy::Whole(array!(i64).mapv(|value| value as f64)),
-        "u2" => Npy::Whole(array!(u16).mapv(f64::from)),
-        "u4" => Npy::Whole(array!(u32).mapv(f64::from)),
-        "u8" => Npy::Whole(array!(u64).mapv(|value| value as f64)),
-        "f4" => Npy::Single(array!(f32)),
-        "f8" => Npy::Double(array!(f64)),
-        _ => return Err(invalid(format!("elements {kind:?}"), "float32, float64 or integers")),
-    })
+
+    /// The shape of one example.
+    pub fn example(&self) -> &[usize] {
+        &self.header.shape[1..]
+    }
+
+    /// The shape of one example, and all of them.
+    pub fn whole(what: &str, reader: R) -> Result<(Vec<usize>, Npy)> {
+        let mut array = Self::open(what, reader)?;
+        let all = array.next(usize::MAX)?.expect("a row at least: see `open`");
+        Ok((array.example().to_vec(), all))
+    }
+
+    /// The next rows, `most` or as many as are left; none at the end.
+    pub fn next(&mut self, most: usize) -> Result<Option<Npy>> {
+        let (all, columns) = (self.header.shape[0], self.example().iter().product::<usize>());
+        let rows = most.min(all - self.row);
+        if rows == 0 {
+            return Ok(None);
+        }
+        // What is left of a header and the rows of a block are an NPY file again.
+        let mut header = self.header.clone();
+        header.shape[0] = rows;
+        let mut bytes = header
+            .to_bytes()
+            .map_err(|error| unlike(&self.what, &error.to_string(), "a plain header"))?;
+        let count = (rows * self.width) as u64;
+        if header.layout.is_fortran() && rows < all {
+            for column in 0..columns {
+                let at = self.start + (column * all + self.row) * self.width;
+                self.reader
+                    .seek(SeekFrom::Start(at as u64))
+                    .map_err(|error| files::unreadable(&self.what, &error))?;
+                bytes.extend(files::exactly(&self.what, &mut self.reader, count)?);
+            }
+        } else {
+            bytes.extend(files::exactly(&self.what, &mut self.reader, count * columns as u64)?);
+        }
+        self.row += rows;
+        if self.row == all {
+            files::end(&self.what, &mut self.reader)?;
+        }
+        self.elements(&bytes).map(Some)
+    }
+
+    fn elements(&self, bytes: &[u8]) -> Result<Npy> {
+        macro_rules! array {
+            ($element:ty) => {
+                elements::<$element>(bytes)
+                    .map_err(|error| unlike(&self.what, &error, "a NumPy array"))?
+            };
+        }
+        Ok(match &*self.kind {
+            "u1" => Npy::Bytes(array!(u8)),
+            "b1" => Npy::Whole(array!(bool).mapv(f64::from)),
+            "i1" => Npy::Whole(array!(i8).mapv(f64::from)),
+            "i2" => Npy::Whole(array!(i16).mapv(f64::from)),
+            "i4" => Npy::Whole(array!(i32).mapv(f64::from)),
+            "i8" => Npy::Whole(array!(i64).mapv(|value| value as f64)),
+            "u2" => Npy::Whole(array!(u16).mapv(f64::from)),
+            "u4" => Npy::Whole(array!(u32).mapv(f64::from)),
+            "u8" => Npy::Whole(array!(u64).mapv(|value| value as f64)),
+            "f4" => Npy::Single(array!(f32)),
+            "f8" => Npy::Double(array!(f64)),
+            kind => {
+                let found = format!("elements {kind:?}");
+                return Err(unlike(&self.what, &found, "float32, float64 or integers"));
+            }
+        })
+    }
+}
+
+fn unlike(what: &str, found: &str, expected: &str) -> Error {
+    Error::invalid(what, found, expected, "Save it again with numpy.save or numpy.savez.")
 }
 
 fn elements<T: ReadableElement>(bytes: &[u8]) -> std::result::Result<ArrayD<T>, String> {
@@ -76,8 +157,9 @@ fn elements<T: ReadableElement>(bytes: &[u8]) -> std::result::Result<ArrayD<T>, 
 }
 
 impl Npy {
-    /// The shape of one example, and `x [N, inputs]`: bytes divided by 255, floats as they are.
-    pub fn inputs(self, what: &str) -> Result<(Vec<usize>, Array2<f32>)> {
+    /// `x [N, inputs]`, the rows of the file from `first` on: bytes divided by 255, floats as they
+    /// are.
+    pub fn inputs(self, what: &str, first: usize) -> Result<Array2<f32>> {
         let x = match self {
             Self::Bytes(x) => x.mapv(|byte| f32::from(byte) / 255.0),
             Self::Single(x) => x,
@@ -87,13 +169,10 @@ impl Npy {
                 return Err(Error::invalid(what, "integers", "float32, float64 or uint8", advice));
             }
         };
-        finite(what, &x)?;
-        let Some((&rows, example)) = x.shape().split_first() else {
-            let advice = "Save an array with one example a row.";
-            return Err(Error::invalid(what, "a single number", "an array [N, …]", advice));
-        };
-        let (example, columns) = (example.to_vec(), example.iter().product::<usize>());
-        Ok((example, x.into_shape_clone((rows, columns)).expect("the same number of elements")))
+        finite(what, &x, first)?;
+        let rows = x.len_of(Axis(0));
+        let columns = x.len() / rows;
+        Ok(x.into_shape_clone((rows, columns)).expect("the same number of elements"))
     }
 
     /// Whether the elements are integers, and `y [N]`.
@@ -104,7 +183,7 @@ impl Npy {
             Self::Single(y) => (false, y.mapv(f64::from)),
             Self::Double(y) => (false, y),
         };
-        finite(what, &y.mapv(|value| value as f32))?;
+        finite(what, &y.mapv(|value| value as f32), 0)?;
         match y.shape() {
             [_] | [_, 1] => Ok((whole, y.into_iter().collect())),
             shape => Err(Error::invalid(
@@ -117,14 +196,16 @@ impl Npy {
     }
 }
 
-fn finite(what: &str, array: &ArrayD<f32>) -> Result<()> {
-    match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
-        None => Ok(()),
-        Some((index, value)) => Err(Error::invalid(
-            what,
-            format!("{value} at {}", index.as_array_view()),
-            "finite numbers that single precision can hold",
-            "Mend or remove that row.",
-        )),
-    }
+fn finite(what: &str, array: &ArrayD<f32>, first: usize) -> Result<()> {
+    let Some((mut index, value)) = array.indexed_iter().find(|(_, value)| !value.is_finite())
+    else {
+        return Ok(());
+    };
+    index[0] += first;
+    Err(Error::invalid(
+        what,
+        format!("{value} at {}", index.as_array_view()),
+        "finite numbers that single precision can hold",
+        "Mend or remove that row.",
+    ))
 }

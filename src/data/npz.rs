@@ -4,7 +4,7 @@ use super::split::{Rows, divide};
 use super::{Dataset, Options, Preprocess, Task, TaskKind, files, npy};
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 use zip::ZipArchive;
 
@@ -107,8 +107,9 @@ impl Archive {
 
     /// The shape of one example, its rows, and whether their targets are integers.
     fn rows(&mut self, x: &str, y: &str) -> Result<(Vec<usize>, Rows, bool)> {
-        let (example, inputs) = self.array(x)?.inputs(&self.key(x))?;
-        let (whole, targets) = self.array(y)?.targets(&self.key(y))?;
+        let (example, inputs) = self.array(x)?;
+        let inputs = inputs.inputs(&self.key(x), 0)?;
+        let (whole, targets) = self.array(y)?.1.targets(&self.key(y))?;
         if targets.len() != inputs.nrows() {
             return Err(Error::invalid(
                 self.key(y),
@@ -120,13 +121,14 @@ impl Archive {
         Ok((example, Rows { x: inputs, y: targets }, whole))
     }
 
-    fn array(&mut self, key: &str) -> Result<npy::Npy> {
+    /// The shape of one example, and all of them.
+    fn array(&mut self, key: &str) -> Result<(Vec<usize>, npy::Npy)> {
         let what = self.key(key);
         let entry = self.zip.by_name(&format!("{key}.npy")).map_err(|error| {
             let found = format!("the arrays {:?} ({error})", &self.keys[..self.keys.len().min(20)]);
             Error::invalid(&what, found, format!("an array {key:?}"), "Save it under that name.")
         })?;
         let size = entry.size().min(files::LIMIT);
-        npy::read(&what, &files::bounded(&what, entry, size)?)
+        npy::Array::whole(&what, Cursor::new(files::bounded(&what, entry, size)?))
     }
 }

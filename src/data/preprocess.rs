@@ -22,15 +22,15 @@ impl Standardise {
     }
 
     /// `x [N, inputs]` standardised, in double precision until the end: a feature such as a date
-    /// in seconds has no digits to spare.
-    pub(super) fn apply(&self, what: &str, x: &Array2<f64>) -> Result<Array2<f32>> {
+    /// in seconds has no digits to spare. For messages, `first` is the number of its first row.
+    pub(super) fn apply(&self, what: &str, x: &Array2<f64>, first: usize) -> Result<Array2<f32>> {
         let scaled = Array2::from_shape_fn(x.dim(), |(row, column)| {
             ((x[[row, column]] - self.mean[column]) / self.std[column]) as f32
         });
         match scaled.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(scaled),
             Some(((row, column), _)) => Err(Error::invalid(
-                format!("{what}, row {row}, feature {column} (from 0)"),
+                format!("{what}, row {}, feature {column} (from 0)", first + row),
                 x[[row, column]],
                 format!("a value nearer to the training mean {}", self.mean[column]),
                 "Mend or remove that row.",
@@ -74,10 +74,10 @@ impl Preprocess {
         mean + std * y
     }
 
-    /// A table or array as the training rows were treated.
-    pub(super) fn apply(&self, what: &str, x: Array2<f64>) -> Result<Array2<f32>> {
+    /// Rows from the number `first` on of a table or array, as the training rows were treated.
+    pub(super) fn apply(&self, what: &str, x: Array2<f64>, first: usize) -> Result<Array2<f32>> {
         match &self.x {
-            Some(scale) => scale.apply(what, &x),
+            Some(scale) => scale.apply(what, &x, first),
             None => Ok(x.mapv(|value| value as f32)),
         }
     }

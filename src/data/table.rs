@@ -3,23 +3,32 @@ use super::preprocess::moments;
 use super::split::{Rows, divide};
 use super::{Dataset, Options, Preprocess, Standardise, Task, TaskKind, files};
 use crate::error::{Error, Result};
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-/// A CSV file whose lines have as many cells as its header, not yet parsed.
+/// No line that we read is longer; a quote that is never closed makes one of all that follows.
+const LINE: usize = 1 << 26;
+
+/// A CSV file and some of its lines, which have as many cells as the header, not yet parsed.
 pub(super) struct Table {
     path: String,
-    text: String,
     /// The header.
     pub columns: Vec<String>,
+    lines: Reader<Lines>,
     rows: Vec<StringRecord>,
+    /// How many rows came before these.
+    first: usize,
 }
 
 /// Reads, guesses the task if it is not given, divides and standardises.
 pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
-    let table = Table::read(path)?;
+    let mut table = Table::open(path)?;
+    files::within(&table.path, path.metadata().map_err(Error::io(path))?.len(), files::LIMIT)?;
+    table.next(usize::MAX)?;
     let target = match &options.target {
         None => table.columns.len() - 1,
         Some(name) => table.find(std::slice::from_ref(name))?[0],
@@ -38,7 +47,7 @@ pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
     let (train, [validation, test]) = divide(&table.path, y.len(), options)?;
     let scale = Standardise::fit(&x, &train);
     let y_scale = (task == Task::Regression).then(|| moments(train.iter().map(|&row| y[row])));
-    let rows = Rows { x: scale.apply(&table.path, &x)?, y };
+    let rows = Rows { x: scale.apply(&table.path, &x, 0)?, y };
     Ok(Dataset {
         name: files::name(path, false),
         task,
@@ -57,49 +66,63 @@ pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
 }
 
 impl Table {
-    /// The whole file.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = files::read(path)?;
+    /// The header alone.
+    pub fn open(path: &Path) -> Result<Self> {
+        let lines = Lines { file: files::open(path)?, line: 0, ended: true, length: 0 };
+        let lines = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
         let path = path.display().to_string();
-        let mut text = String::from_utf8(bytes).map_err(|error| {
-            let line = line(error.as_bytes(), error.utf8_error().valid_up_to());
-            let advice = "Save the file as UTF-8.";
-            Error::invalid(format!("{path}, line {line}"), "other text", "UTF-8", advice)
-        })?;
-        if text.starts_with('\u{feff}') {
-            text.drain(..3);
-        }
-        let mut reader =
-            ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(text.as_bytes());
-        let broken =
-            |error: csv::Error| Error::invalid(&path, error, "a CSV file", "Write the file again.");
-        let header = reader.headers().map_err(broken)?.clone();
-        let rows = reader.records().collect::<csv::Result<Vec<_>>>().map_err(broken)?;
-        let columns: Vec<String> = header.iter().map(str::to_owned).collect();
-        let table = Self { path, text, columns, rows };
+        let mut table = Self { path, columns: vec![], lines, rows: vec![], first: 0 };
+        let header = table.lines.headers().cloned().map_err(|error| table.broken(error))?;
+        table.columns = header.iter().map(str::to_owned).collect();
         let mut seen = HashSet::new();
         let numbers: Vec<f64> = header.iter().filter_map(|name| name.parse().ok()).collect();
-        let found = if numbers.len() == header.len() || numbers.iter().any(|n| n.fract() != 0.0) {
-            "numbers in the first line".to_owned()
-        } else if let Some(twice) = table.columns.iter().find(|name| !seen.insert(*name)) {
-            format!("the column {twice:?} twice")
-        } else if table.rows.is_empty() {
-            "no rows below the header".to_owned()
-        } else if let Some(row) = table.rows.iter().find(|row| row.len() != header.len()) {
-            format!("{} cells in line {}", row.len(), table.line(row))
-        } else {
-            return Ok(table);
-        };
-        let expected = format!(
-            "a header of {} distinct names, and a cell under each in every row",
-            header.len()
-        );
-        Err(Error::invalid(
-            table.path,
-            found,
-            expected,
-            "Mend the file, or write it again with a header.",
-        ))
+        if numbers.len() == header.len() || numbers.iter().any(|n| n.fract() != 0.0) {
+            return Err(table.ragged("numbers in the first line"));
+        }
+        match table.columns.iter().find(|name| !seen.insert(*name)) {
+            Some(twice) => Err(table.ragged(format!("the column {twice:?} twice"))),
+            None => Ok(table),
+        }
+    }
+
+    /// Goes on to the next rows, `most` or as many as are left; `false` if there are none.
+    pub fn next(&mut self, most: usize) -> Result<bool> {
+        self.first += self.rows.len();
+        self.rows.clear();
+        while self.rows.len() < most {
+            let mut row = StringRecord::new();
+            self.lines.get_mut().length = 0;
+            if !self.lines.read_record(&mut row).map_err(|error| self.broken(error))? {
+                break;
+            }
+            let line = self.lines.get_ref().line;
+            if row.len() != self.columns.len() {
+                return Err(self.ragged(format!("{} cells in line {line}", row.len())));
+            }
+            // The parser's own count does not see the empty lines before a record.
+            row.set_position(Some(Position::new().set_line(line).clone()));
+            self.rows.push(row);
+        }
+        if self.first + self.rows.len() == 0 {
+            return Err(self.ragged("no rows below the header"));
+        }
+        Ok(!self.rows.is_empty())
+    }
+
+    fn ragged(&self, found: impl ToString) -> Error {
+        let names = self.columns.len();
+        let expected =
+            format!("a header of {names} distinct names, and a cell under each in every row");
+        let advice = "Mend the file, or write it again with a header.";
+        Error::invalid(&self.path, found, expected, advice)
+    }
+
+    fn broken(&self, error: csv::Error) -> Error {
+        let line = format!("{}, line {}", self.path, self.lines.get_ref().line);
+        match error.into_kind() {
+            ErrorKind::Io(error) => files::unreadable(&line, &error),
+            _ => Error::invalid(line, "other text", "UTF-8", "Save the file as UTF-8."),
+        }
     }
 
     /// Where these columns are.
@@ -170,20 +193,44 @@ impl Table {
     }
 
     fn cell(&self, row: &StringRecord, column: usize, expected: &str, advice: &str) -> Error {
-        let what =
-            format!("{}, line {}, column {:?}", self.path, self.line(row), self.columns[column]);
+        let what = format!("{}, line {}, column {:?}", self.path, line(row), self.columns[column]);
         Error::invalid(what, format!("{:?}", &row[column]), expected, advice)
-    }
-
-    /// Counted here, since the position of a record includes the line ends before it.
-    fn line(&self, row: &StringRecord) -> usize {
-        let text = self.text.as_bytes();
-        let start = row.position().map_or(0, |position| position.byte() as usize);
-        let ends = text[start..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        line(text, start + ends)
     }
 }
 
-fn line(text: &[u8], at: usize) -> usize {
-    1 + text[..at].iter().filter(|&&byte| byte == b'\n').count()
+/// The number of the line on which a record ends.
+fn line(row: &StringRecord) -> u64 {
+    row.position().map_or(0, Position::line)
+}
+
+/// A file, handed out a line at a time, so that the line which was handed out last is the one that
+/// the parser is at.
+struct Lines {
+    file: BufReader<File>,
+    /// The number of that line, from 1.
+    line: u64,
+    /// Whether all of it was handed out.
+    ended: bool,
+    /// The bytes handed out since this was set to 0.
+    length: usize,
+}
+
+impl Read for Lines {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let found = self.file.fill_buf()?;
+        let end = found.iter().position(|&byte| byte == b'\n').map_or(found.len(), |at| at + 1);
+        let part = &found[..end.min(into.len())];
+        into[..part.len()].copy_from_slice(part);
+        if self.ended && !part.is_empty() {
+            self.line += 1;
+        }
+        self.ended = part.ends_with(b"\n");
+        self.length += part.len();
+        if self.length > LINE {
+            return Err(io::Error::other("a line without end: is a quote not closed?"));
+        }
+        let count = part.len();
+        self.file.consume(count);
+        Ok(count)
+    }
 }

@@ -10,6 +10,7 @@ mod data;
 mod diverge;
 mod flags;
 mod outputs;
+mod streams;
 mod system;
 
 use assert_cmd::Command;
