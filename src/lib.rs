@@ -64,7 +64,7 @@
 //! From the bottom up, each resting on those before it:
 //!
 //! 1. [`tape`]: differentiation; [`ops`]: the operations; [`gradcheck`]: proof that they are right.
-//!    Below them [`kernels`] does the arithmetic, for both types of [`scalar`].
+//!    [`gradient`]; [`profile`]: where the time goes. Below them [`kernels`] does the arithmetic, for both types of [`scalar`].
 //! 2. [`nn`]: parameters and layers; [`optim`]: Adam.
 //! 3. [`flows`]: `h`; [`primary`]: the network that `θ` is for. Neither knows of the other.
 //! 4. [`bayes`]: posterior, prior, likelihood and the bound, where they meet.
@@ -81,6 +81,7 @@ pub mod error;
 pub mod evaluate;
 pub mod flows;
 pub mod gradcheck;
+pub mod gradient;
 pub mod kernels;
 pub mod metrics;
 pub mod nn;
@@ -88,6 +89,7 @@ pub mod ops;
 pub mod optim;
 pub mod predict;
 pub mod primary;
+pub mod profile;
 pub mod random;
 pub mod record;
 #[cfg(feature = "cli")]

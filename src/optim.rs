@@ -1,8 +1,10 @@
 //! Gradient descent, clipping, and the schedules of its learning rate and of the KL's weight.
+use crate::gradient::{Gradient, rows_at_a_time, width};
 use crate::kernels::vector::{self, AdamStep};
 use crate::nn::Params;
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor};
+use crate::tape::Tensor;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How a gradient becomes a step.
@@ -119,62 +121,92 @@ impl<T: Scalar> Optimiser<T> {
     pub fn step(
         &mut self,
         params: &mut Params<T>,
-        grads: &[Option<Owned<T>>],
+        grads: &[Option<Gradient<T>>],
         rate: f64,
         clip: Clip,
     ) -> f64 {
         assert_eq!(grads.len(), params.iter().len(), "a gradient a parameter");
-        let squares = |g: &Owned<T>| vector::sum_of_squares(g.as_slice().expect("row-major"));
-        let norm = grads.iter().flatten().map(squares).sum::<f64>().sqrt();
+        let squares = params.iter().zip(grads).map(|((name, w), g)| {
+            let g = g.as_ref()?;
+            let found = g.dense().map_or(w.shape(), |g| g.shape());
+            assert!(found == w.shape(), "{name}: gradient {found:?} for {:?}", w.shape());
+            Some(g.squares(w))
+        });
+        let norm = squares.flatten().sum::<f64>().sqrt();
         if !norm.is_finite() {
             return norm;
         }
         self.steps += 1;
         let shrink = T::of(if norm > clip.norm { clip.norm / norm } else { 1. });
         let limit = T::of(clip.element);
-        for (i, ((name, w), g)) in params.iter_mut().zip(grads).enumerate() {
-            let zero;
-            let g = match g {
-                Some(g) => g,
-                None => {
-                    zero = Owned::zeros(w.raw_dim());
-                    &zero
-                }
-            };
-            assert!(g.shape() == w.shape(), "{name}: gradient {:?} for {:?}", g.shape(), w.shape());
-            let g = g.as_slice().expect("a gradient is row-major");
-            let w = entries(w);
-            match (self.rule, &mut self.moments[..]) {
-                (Rule::Adam { beta1, beta2, epsilon }, [(_, m), (_, v)]) => {
-                    let t = self.steps as f64;
-                    let step = AdamStep {
-                        shrink,
-                        limit,
-                        beta1: T::of(beta1),
-                        beta2: T::of(beta2),
-                        rate: T::of(rate / (1. - beta1.powf(t))),
-                        unbias: T::of(1. / (1. - beta2.powf(t))),
-                        epsilon: T::of(epsilon),
-                    };
-                    vector::adam(step, g, entries(&mut m[i]), entries(&mut v[i]), w);
-                }
-                (Rule::Sgd { momentum }, moments) => {
-                    let (rate, momentum) = (T::of(rate), T::of(momentum));
-                    let mut u = moments.first_mut().map(|(_, u)| entries(&mut u[i]));
-                    for (j, (w, &g)) in w.iter_mut().zip(g).enumerate() {
-                        let mut step = (shrink * g).max(-limit).min(limit);
-                        if let Some(u) = &mut u {
-                            u[j] = momentum * u[j] + step;
-                            step = u[j];
-                        }
-                        *w -= rate * step;
-                    }
-                }
-                (Rule::Adam { .. }, _) => unreachable!("Adam has two moments"),
+        let rule = self.rule;
+        let t = self.steps as f64;
+        let each = |g: &[T], part: Part<'_, T>| match rule {
+            Rule::Adam { beta1, beta2, epsilon } => {
+                let step = AdamStep {
+                    shrink,
+                    limit,
+                    beta1: T::of(beta1),
+                    beta2: T::of(beta2),
+                    rate: T::of(rate / (1. - beta1.powf(t))),
+                    unbias: T::of(1. / (1. - beta2.powf(t))),
+                    epsilon: T::of(epsilon),
+                };
+                vector::adam(step, g, part.m, part.v, part.w);
             }
-        }
+            Rule::Sgd { momentum } => {
+                let (rate, momentum) = (T::of(rate), T::of(momentum));
+                for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
+                    let mut step = (shrink * g).max(-limit).min(limit);
+                    if let Some(u) = part.m.get_mut(j) {
+                        *u = momentum * *u + step;
+                        step = *u;
+                    }
+                    *w -= rate * step;
+                }
+            }
+        };
+        let zero = Gradient::default();
+        self.parts(params, grads, &zero).into_par_iter().for_each_init(Vec::new, |space, part| {
+            each(part.grad.form(part.first, part.w, part.width, space), part);
+        });
         norm
     }
+
+    /// All parameters and moments in parts of a few rows.
+    fn parts<'a>(
+        &'a mut self,
+        params: &'a mut Params<T>,
+        grads: &'a [Option<Gradient<T>>],
+        zero: &'a Gradient<T>,
+    ) -> Vec<Part<'a, T>> {
+        let mut parts = vec![];
+        let mut moments = self.moments.iter_mut().map(|(_, moments)| moments.iter_mut());
+        let [mut m, mut v] = [moments.next(), moments.next()];
+        for ((_, w), g) in params.iter_mut().zip(grads) {
+            let (rows, width) = (rows_at_a_time(w.shape()), width(w.shape()));
+            let [mut m, mut v] = [&mut m, &mut v].map(|moments| {
+                let moments = moments.as_mut().and_then(Iterator::next);
+                moments.map_or(&mut [][..], entries).chunks_mut(rows * width)
+            });
+            for (i, w) in entries(w).chunks_mut(rows * width).enumerate() {
+                let [m, v] = [&mut m, &mut v].map(|moments| moments.next().unwrap_or_default());
+                let grad = g.as_ref().unwrap_or(zero);
+                parts.push(Part { grad, first: i * rows, width, w, m, v });
+            }
+        }
+        parts
+    }
+}
+
+/// A few rows of a parameter, of its gradient, and of such moments as there are.
+struct Part<'a, T> {
+    grad: &'a Gradient<T>,
+    first: usize,
+    width: usize,
+    w: &'a mut [T],
+    m: &'a mut [T],
+    v: &'a mut [T],
 }
 
 fn entries<T: Scalar>(x: &mut Tensor<T>) -> &mut [T] {

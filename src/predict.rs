@@ -2,10 +2,12 @@
 use crate::bayes::{Likelihood, Model, Terms};
 use crate::data::{Preprocess, Split};
 use crate::nn::Bound;
-use crate::tape::{Tape, Tensor, Var};
+use crate::profile::Profile;
+use crate::tape::{Storage, Tape, Tensor, Var};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
 use rayon::prelude::*;
+use std::mem;
 
 /// Rows `S·B` of a chunk: its activations stay in the cache.
 const ROWS: usize = 2048;
@@ -63,19 +65,26 @@ fn chunks<R: Send>(
     model: &Model,
     theta: &Tensor<f32>,
     x: ArrayView2<'_, f32>,
+    profile: Option<&Profile>,
     each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
 ) -> Vec<R> {
     assert!(theta.shape()[0] > 0, "predict: theta {:?} holds no sample", theta.shape());
     let rows = chunk(theta.shape()[0]);
+    let params = model.params.frozen();
     let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
-    let run = |(i, x): (usize, ArrayView2<'_, f32>)| {
-        let tape = Tape::default();
-        let p = model.params.freeze(&tape);
+    let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
+        let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+        let p = params.bind(&tape);
+        let bytes = 2 * size_of::<f32>() * x.len();
         let x = tape.constant(x.to_owned().into_dyn());
+        tape.spent_on("minibatch", bytes);
         let outputs = model.primary.forward(&p, tape.constant(theta.clone()), x);
-        each(&p, i * rows, outputs)
+        let found = each(&p, i * rows, outputs);
+        tape.spent_on("mean and entropies", size_of::<f32>() * outputs.value().len());
+        *storage = tape.into_storage();
+        found
     };
-    chunks.into_par_iter().map(run).collect()
+    chunks.into_par_iter().map_init(Storage::default, run).collect()
 }
 
 /// Predict `x [N, inputs]`, at least one row, with the samples `theta [S, D]`.
@@ -83,10 +92,25 @@ fn chunks<R: Send>(
 /// # Panics
 /// If there is no row, or the shapes do not fit the model.
 pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Predictive {
-    let parts = chunks(model, theta, x, |p, _, outputs| match model.likelihood.precision(p) {
-        None => classes(cube(&outputs.log_softmax().value()).mapv(f32::exp).view()),
-        Some(precision) => values(cube(&outputs.value()), precision),
-    });
+    predict_profiled(model, theta, x, None)
+}
+
+/// The same, read by a stopwatch after each operation: of use in a pool of one thread, which does
+/// one thing at a time.
+///
+/// # Panics
+/// As [`predict`].
+pub fn predict_profiled(
+    model: &Model,
+    theta: &Tensor<f32>,
+    x: ArrayView2<'_, f32>,
+    profile: Option<&Profile>,
+) -> Predictive {
+    let parts =
+        chunks(model, theta, x, profile, |p, _, outputs| match model.likelihood.precision(p) {
+            None => classes(cube(&outputs.value())),
+            Some(precision) => values(cube(&outputs.value()), precision),
+        });
     parts.into_iter().reduce(Predictive::and).expect("predict: no input")
 }
 
@@ -99,7 +123,7 @@ pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32>
         Likelihood::Categorical { .. } => Likelihood::Categorical { clip: None },
         other => other,
     };
-    let parts = chunks(model, theta, data.x.view(), |p, start, outputs| {
+    let parts = chunks(model, theta, data.x.view(), None, |p, start, outputs| {
         let rows: Vec<_> = (start..start + outputs.shape()[1]).collect();
         likelihood.log_prob(p, outputs, &data.y.select(&rows)).value()
     });
@@ -169,19 +193,35 @@ impl Predictive {
     }
 }
 
-/// From `p_s [S, B, K]`.
-fn classes(p: ArrayView3<'_, f32>) -> Predictive {
+/// From logits `x_s [S, B, K]`: `p_s = eˣ⁻ᵐ / Z` and `H[p_s] = ln Z − Σ p_s (x_s − m)`, with `m` the largest.
+fn classes(x: ArrayView3<'_, f32>) -> Predictive {
+    let mut p = x.to_owned();
+    let mut conditional = vec![0.; x.len_of(Axis(1))];
+    for mut sample in p.outer_iter_mut() {
+        for (mut row, sum) in sample.rows_mut().into_iter().zip(&mut conditional) {
+            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let (mut z, mut along) = (0., 0.);
+            row.mapv_inplace(|x| {
+                let e = (x - max).exp();
+                z += e;
+                if e > 0. {
+                    along += f64::from(e) * f64::from(x - max);
+                }
+                e
+            });
+            row.mapv_inplace(|e| e / z);
+            let z = f64::from(z);
+            *sum += z.ln() - along / z;
+        }
+    }
     let mean = p.mean_axis(Axis(0)).expect("a sample");
     let entropy: Vec<_> = mean.rows().into_iter().map(nats).collect();
-    let mut bald = entropy.clone();
-    for sample in p.outer_iter() {
-        let rows = bald.iter_mut().zip(sample.rows());
-        rows.for_each(|(bald, row)| *bald -= nats(row) / p.len_of(Axis(0)) as f64);
-    }
+    let samples = p.len_of(Axis(0)) as f64;
+    // BALD is never below 0 (Jensen); the rounding of `p̄` can be.
+    let bald = entropy.iter().zip(conditional).map(|(h, sum)| (h - sum / samples).max(0.) as f32);
+    let bald = bald.collect();
     let std = p.std_axis(Axis(0), 0.);
     let mean_std = std.mean_axis(Axis(1)).expect("a class").to_vec();
-    // BALD is never below 0 (Jensen); the rounding of `p̄` can be.
-    let bald = bald.into_iter().map(|bald| bald.max(0.) as f32).collect();
     let entropy = entropy.into_iter().map(|entropy| entropy as f32).collect();
     Predictive::Classes { p: mean, entropy, bald, mean_std }
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::data::{self, Dataset, Options};
 use crate::error::{Error, Result};
 use crate::evaluate::validate;
+use crate::profile::Pass;
 use crate::record::{Epoch, Scores};
 use crate::train::{Step, Trainer};
 use std::fs::{self, OpenOptions};
@@ -168,6 +169,7 @@ impl Run {
             let scores =
                 validate(model, validation, preprocess, samples, (self.config.seed, epoch));
             self.check_finite(&scores)?;
+            self.trainer.spent("validation", Pass::Between, 0);
             let is_best = self.best.as_ref().is_none_or(|(_, best)| better(&scores, best));
             if is_best {
                 self.best = Some((epoch, scores.clone()));
@@ -176,6 +178,7 @@ impl Run {
             let classes = matches!(self.data.task, data::Task::Classification { .. });
             let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
             self.save(&record, is_best)?;
+            self.trainer.spent("saving", Pass::Between, 0);
             progress(Progress::Epoch(&record, is_best));
             self.history.push(record);
         }

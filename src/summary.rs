@@ -63,7 +63,7 @@ impl Summary {
             command,
             version: env!("CARGO_PKG_VERSION").into(),
             commit: env!("BHN_COMMIT").into(),
-            cpu: proc("/proc/cpuinfo", "model name").unwrap_or(std::env::consts::ARCH.into()),
+            cpu: cpu(),
             peak_memory_bytes: peak_memory(),
         }
     }
@@ -76,7 +76,13 @@ fn proc(file: &str, key: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-fn peak_memory() -> Option<u64> {
+/// The processor's name.
+pub fn cpu() -> String {
+    proc("/proc/cpuinfo", "model name").unwrap_or(std::env::consts::ARCH.into())
+}
+
+/// The most bytes this process has held at once, if the system tells.
+pub fn peak_memory() -> Option<u64> {
     let kilobytes = proc("/proc/self/status", "VmHWM")?;
     Some(kilobytes.trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }

@@ -2,17 +2,34 @@
 //!
 //! Operations append; [`Var::backward`] walks the vector backwards. The order of recording is a
 //! topological order, so there is nothing to sort and no graph to own. Every value is row-major.
-use crate::kernels::broadcast;
+use crate::gradient::Gradient;
+use crate::kernels::{broadcast, gemm};
+use crate::profile::{Input, Pass, Profile};
 use crate::scalar::Scalar;
-use ndarray::{ArcArray, Array, IxDyn};
+use ndarray::{ArcArray, Array, ArrayBase, ArrayView2, ArrayViewMut2, Data, IxDyn};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// A tensor shared by the tape and its users; cloning it copies a pointer.
 pub type Tensor<T> = ArcArray<T, IxDyn>;
 /// A tensor under construction.
 pub type Owned<T> = Array<T, IxDyn>;
+
+/// A tape value or a gradient as a matrix: all axes but the last are rows.
+pub(crate) fn rows<T: Scalar>(x: &ArrayBase<impl Data<Elem = T>, IxDyn>) -> ArrayView2<'_, T> {
+    let k = x.shape().last().copied().unwrap_or(1);
+    let n = x.shape().iter().rev().skip(1).product();
+    ArrayView2::from_shape((n, k), x.as_slice().expect("row-major")).expect("row-major")
+}
+
+pub(crate) fn rows_mut<T: Scalar>(x: &mut Owned<T>) -> ArrayViewMut2<'_, T> {
+    let k = x.shape().last().copied().unwrap_or(1);
+    let n = x.shape().iter().rev().skip(1).product();
+    ArrayViewMut2::from_shape((n, k), x.as_slice_mut().expect("row-major")).expect("row-major")
+}
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
 
@@ -22,6 +39,25 @@ struct Node<T> {
     parents: Vec<usize>,
     rule: Option<Rule<T>>,
     needs_grad: bool,
+    fixed: Option<Arc<Fixed<T>>>,
+}
+
+/// A matrix `V` that stays as it is, and what is worked out of it once, for all tapes it is put on
+/// by [`Tape::fixed`].
+#[derive(Debug)]
+pub struct Fixed<T> {
+    value: Tensor<T>,
+    /// `Vᵀ`.
+    pub(crate) turned: OnceLock<gemm::Packed<T>>,
+    /// `‖vᵢ‖`.
+    pub(crate) norms: OnceLock<Tensor<T>>,
+}
+
+impl<T> Fixed<T> {
+    /// Nothing is worked out yet.
+    pub fn new(value: Tensor<T>) -> Self {
+        Self { value, turned: OnceLock::new(), norms: OnceLock::new() }
+    }
 }
 
 /// A record of a computation, in the order it ran.
@@ -36,7 +72,21 @@ struct Node<T> {
 /// assert_eq!(y.backward().wrt(x).unwrap()[0], 6.);
 /// assert_eq!(tape.to_string(), "0 leaf [2]\n1 mul [2] of 0 0\n2 sum [] of 1\n");
 /// ```
-pub struct Tape<T = f32>(RefCell<Vec<Node<T>>>);
+pub struct Tape<T = f32> {
+    nodes: RefCell<Vec<Node<T>>>,
+    /// From the tape before, and of this one: what neither uses is let go.
+    before: RefCell<Storage<T>>,
+    storage: RefCell<Storage<T>>,
+    profile: Option<Profile>,
+}
+
+/// Memory of a finished tape for the next one, by the number of entries.
+///
+/// The tensors of a training step have the shapes of the last step's. Without this they would
+/// be new memory each time: pages that the system clears, and that are cleared again by whoever
+/// must not show old contents.
+#[derive(Clone, Debug)]
+pub struct Storage<T>(HashMap<usize, Vec<Vec<T>>>);
 
 /// Handle to one value on a tape. `Copy`, and unable to outlive the tape:
 ///
@@ -61,7 +111,72 @@ impl<T> Copy for Var<'_, T> {}
 
 impl<T> Default for Tape<T> {
     fn default() -> Self {
-        Self(RefCell::default())
+        Self::reusing(Storage::default())
+    }
+}
+
+impl<T> Tape<T> {
+    /// An empty tape that takes its memory from a finished one.
+    pub fn reusing(storage: Storage<T>) -> Self {
+        Self {
+            nodes: RefCell::default(),
+            before: RefCell::new(storage),
+            storage: RefCell::default(),
+            profile: None,
+        }
+    }
+
+    /// The same tape, telling this stopwatch after each operation.
+    pub fn profiled(self, profile: Option<Profile>) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// Time since the last operation, if it is measured, went into this, which had to read and
+    /// write so many bytes.
+    pub fn spent_on(&self, name: &str, bytes: usize) {
+        if let Some(profile) = &self.profile {
+            profile.spent(name, Pass::Around, bytes as f64, 0.);
+        }
+    }
+
+    /// The memory of all values that nothing else holds.
+    pub fn into_storage(self) -> Storage<T> {
+        let mut storage = self.storage.into_inner();
+        for node in self.nodes.into_inner() {
+            drop(node.rule);
+            if let Ok(value) = node.value.try_into_owned_nocopy() {
+                storage.keep(value);
+            }
+        }
+        storage
+    }
+}
+
+impl<T> Default for Storage<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Storage<T> {
+    /// Smaller tensors are left to the allocator.
+    const LEAST: usize = 1 << 10;
+
+    /// Keep the memory of a tensor.
+    pub fn keep(&mut self, tensor: Owned<T>) {
+        let entries = tensor.into_raw_vec_and_offset().0;
+        if entries.len() >= Self::LEAST {
+            self.0.entry(entries.len()).or_default().push(entries);
+        }
+    }
+
+    /// Keep the memory of a gradient.
+    pub fn keep_gradient(&mut self, gradient: Gradient<T>) {
+        gradient.into_part().into_iter().for_each(|g| self.keep(g));
+    }
+
+    fn take(&mut self, n: usize) -> Option<Vec<T>> {
+        self.0.get_mut(&n)?.pop()
     }
 }
 
@@ -85,9 +200,26 @@ impl<T: Scalar> Tape<T> {
         self.push("constant".into(), value.into(), vec![], None, false)
     }
 
+    /// A [`constant`](Tape::constant) that remembers what products and norms make of it.
+    pub fn fixed(&self, fixed: &Arc<Fixed<T>>) -> Var<'_, T> {
+        let y = self.constant(fixed.value.clone());
+        self.nodes.borrow_mut()[y.id].fixed = Some(fixed.clone());
+        y
+    }
+
+    /// A row-major tensor with any contents, to be written over: from [`Tape::reusing`] if one of this
+    /// size is left.
+    #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
+    pub fn space(&self, shape: &[usize]) -> Owned<T> {
+        let n = shape.iter().product();
+        let kept = self.storage.borrow_mut().take(n).or_else(|| self.before.borrow_mut().take(n));
+        let entries = kept.unwrap_or_else(|| vec![T::zero(); n]);
+        Owned::from_shape_vec(shape, entries).expect("as many entries")
+    }
+
     /// The number of nodes.
     pub fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.nodes.borrow().len()
     }
 
     /// Whether nothing was recorded.
@@ -99,7 +231,7 @@ impl<T: Scalar> Tape<T> {
     /// where a NaN was born, not where it was noticed.
     #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn first_non_finite(&self) -> Option<String> {
-        let nodes = self.0.borrow();
+        let nodes = self.nodes.borrow();
         let bad = |node: &Node<T>| node.value.iter().position(|x| !x.is_finite());
         let (id, at) = nodes.iter().enumerate().find_map(|(id, n)| Some((id, bad(n)?)))?;
         let (node, value) = (&nodes[id], nodes[id].value.iter().nth(at).expect("found there"));
@@ -111,11 +243,33 @@ impl<T: Scalar> Tape<T> {
     /// The tape as a graph in Graphviz's DOT language.
     pub fn dot(&self) -> String {
         let mut text = String::from("digraph tape {\n  node [shape=box];\n");
-        for (id, node) in self.0.borrow().iter().enumerate() {
+        for (id, node) in self.nodes.borrow().iter().enumerate() {
             text += &format!("  {id} [label=\"{} {:?}\"];\n", node.name, node.value.shape());
             text.extend(node.parents.iter().map(|p| format!("  {p} -> {id};\n")));
         }
         text + "}\n"
+    }
+
+    /// How large the gradients of these nodes are so far, if that is to be profiled.
+    fn sizes(&self, ids: &[usize], grads: &[Option<Gradient<T>>]) -> Vec<usize> {
+        let size = |&id: &usize| grads[id].as_ref().map_or(0, Gradient::entries);
+        if self.profile.is_some() { ids.iter().map(size).collect() } else { vec![] }
+    }
+
+    /// Tell the stopwatch, if there is one; of a backward rule also the sizes before and after it.
+    fn spent(&self, nodes: &[Node<T>], node: &Node<T>, rule: Option<[Vec<usize>; 2]>) {
+        let Some(profile) = &self.profile else { return };
+        let pass = if rule.is_some() { Pass::Backward } else { Pass::Forward };
+        let input = |(k, &id): (usize, &usize)| {
+            let value = &nodes[id].value;
+            let written = rule.as_ref().map_or(0, |[before, after]| match after[k] - before[k] {
+                0 if after[k] > 0 => value.len(),
+                more => more,
+            });
+            Input { shape: value.shape(), written }
+        };
+        let inputs: Vec<_> = node.parents.iter().enumerate().map(input).collect();
+        profile.operation(&node.name, pass, node.value.len(), &inputs, size_of::<T>());
     }
 
     fn push(
@@ -131,8 +285,8 @@ impl<T: Scalar> Tape<T> {
         } else {
             value.as_standard_layout().into_owned().into_shared()
         };
-        let mut nodes = self.0.borrow_mut();
-        nodes.push(Node { name, value, parents, rule, needs_grad });
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(Node { name, value, parents, rule, needs_grad, fixed: None });
         Var { tape: self, id: nodes.len() - 1 }
     }
 }
@@ -145,7 +299,7 @@ impl<T> Node<T> {
 
 impl<T: Scalar> fmt::Display for Tape<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (id, node) in self.0.borrow().iter().enumerate() {
+        for (id, node) in self.nodes.borrow().iter().enumerate() {
             write!(f, "{id} {} {:?}", node.name, node.value.shape())?;
             for (k, parent) in node.parents.iter().enumerate() {
                 write!(f, "{}{parent}", if k == 0 { " of " } else { " " })?;
@@ -159,12 +313,12 @@ impl<T: Scalar> fmt::Display for Tape<T> {
 impl<'t, T: Scalar> Var<'t, T> {
     /// The value; cheap to clone.
     pub fn value(self) -> Tensor<T> {
-        self.tape.0.borrow()[self.id].value.clone()
+        self.tape.nodes.borrow()[self.id].value.clone()
     }
 
     /// The shape of the value.
     pub fn shape(self) -> Vec<usize> {
-        self.tape.0.borrow()[self.id].value.shape().to_vec()
+        self.tape.nodes.borrow()[self.id].value.shape().to_vec()
     }
 
     /// The one entry of a scalar.
@@ -180,6 +334,11 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// The tape this is on.
     pub fn tape(self) -> &'t Tape<T> {
         self.tape
+    }
+
+    /// What is remembered of this value, if it is [`Tape::fixed`].
+    pub(crate) fn remembered(self) -> Option<Arc<Fixed<T>>> {
+        self.tape.nodes.borrow()[self.id].fixed.clone()
     }
 
     /// The same value with no gradient flowing back from it.
@@ -214,10 +373,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     ) -> Self {
         let tape = inputs.first().unwrap_or_else(|| panic!("{name}: no input")).tape;
         assert!(inputs.iter().all(|x| std::ptr::eq(x.tape, tape)), "{name}: two tapes");
-        let needs_grad = inputs.iter().any(|x| tape.0.borrow()[x.id].needs_grad);
+        let needs_grad = inputs.iter().any(|x| tape.nodes.borrow()[x.id].needs_grad);
         let rule = needs_grad.then(|| Box::new(rule) as Rule<T>);
         let parents = inputs.iter().map(|x| x.id).collect();
-        tape.push(name.into(), value.into(), parents, rule, needs_grad)
+        let y = tape.push(name.into(), value.into(), parents, rule, needs_grad);
+        let nodes = tape.nodes.borrow();
+        tape.spent(&nodes, &nodes[y.id], None);
+        y
     }
 
     /// Gradients of this scalar with respect to every leaf before it.
@@ -225,18 +387,24 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Panics
     /// If this is not a scalar.
     pub fn backward(self) -> Grads<T> {
-        let nodes = self.tape.0.borrow();
+        let nodes = self.tape.nodes.borrow();
         let shape = nodes[self.id].value.shape();
         assert!(nodes[self.id].value.len() == 1, "backward: {shape:?} is not a scalar");
-        let mut grads: Vec<Option<Owned<T>>> = (0..=self.id).map(|_| None).collect();
-        grads[self.id] = nodes[self.id].needs_grad.then(|| Owned::ones(shape));
+        let mut grads: Vec<_> = (0..=self.id).map(|_| None).collect();
+        grads[self.id] = nodes[self.id].needs_grad.then(|| Owned::ones(shape).into());
         for (id, node) in nodes[..=self.id].iter().enumerate().rev() {
             let Some(rule) = &node.rule else { continue };
-            let Some(g) = grads[id].take() else { continue };
-            let c = Cotangent { g: &g, y: &node.value, nodes: &nodes, parents: &node.parents };
-            rule(&c, &mut Sink { grads: &mut grads[..id], nodes: &nodes, parents: &node.parents });
+            let Some(g) = grads[id].take().and_then(Gradient::into_part) else { continue };
+            let (parents, grads) = (&node.parents[..], &mut grads[..id]);
+            let c = Cotangent { g: &g, y: &node.value, nodes: &nodes, parents };
+            let before = self.tape.sizes(parents, grads);
+            rule(&c, &mut Sink { grads, tape: self.tape, nodes: &nodes, parents });
+            let after = self.tape.sizes(parents, grads);
+            self.tape.spent(&nodes, node, Some([before, after]));
+            self.tape.storage.borrow_mut().keep(g);
         }
-        Grads { grads, tape: std::ptr::from_ref(self.tape).addr() }
+        let formed = grads.iter().map(|_| OnceCell::new()).collect();
+        Grads { grads, formed, tape: std::ptr::from_ref(self.tape).addr() }
     }
 }
 
@@ -262,63 +430,119 @@ impl<'a, T> Cotangent<'a, T> {
 /// Summing over consumers, undoing broadcasts and skipping constants all happen here, once,
 /// and never in a rule.
 pub struct Sink<'a, T> {
-    grads: &'a mut [Option<Owned<T>>],
+    grads: &'a mut [Option<Gradient<T>>],
+    tape: &'a Tape<T>,
     nodes: &'a [Node<T>],
     parents: &'a [usize],
 }
 
-impl<T: Scalar> Sink<'_, T> {
+impl<'a, T: Scalar> Sink<'a, T> {
     /// Add `g()` to the gradient of input `k`, summed over any broadcast axes.
     ///
     /// # Panics
     /// If the shape of `g()` is not one the input broadcasts to.
     pub fn add(&mut self, k: usize, g: impl FnOnce() -> Owned<T>) {
-        let (name, id) = (&self.nodes[self.parents[k]].name, self.parents[k]);
-        let to = self.nodes[id].value.shape();
-        if !self.nodes[id].needs_grad {
-            return;
-        }
+        let Some(to) = self.shape(k) else { return };
         let g = g();
+        let g = if g.is_standard_layout() { g } else { g.as_standard_layout().into_owned() };
         if g.shape() == to {
-            match &mut self.grads[id] {
+            match self.part(k) {
                 Some(sum) => *sum += &g,
-                slot => *slot = Some(g.as_standard_layout().into_owned()),
+                slot => *slot = Some(g),
             }
         } else {
             let fits = broadcast::shape(to, g.shape()).is_some_and(|s| s == g.shape());
-            assert!(fits, "gradient {:?} for `{name}` {to:?}", g.shape());
-            let g = g.as_standard_layout();
-            let sum = self.grads[id].get_or_insert_with(|| Owned::zeros(to));
-            let (g, gs) = (g.as_slice().expect("row-major"), g.shape());
-            broadcast::sum_to((g, gs), (sum.as_slice_mut().expect("row-major"), to));
+            assert!(fits, "gradient {:?} for `{}` {to:?}", g.shape(), self.name(k));
+            self.add_with(k, |sum| {
+                let (g, gs) = (g.as_slice().expect("row-major"), g.shape());
+                broadcast::sum_to((g, gs), (sum.as_slice_mut().expect("row-major"), to));
+            });
         }
     }
 
-    /// Let `f` add into the gradient of input `k` in place: a gemm with `β = 1`, say.
+    /// Let `f` add into the gradient of input `k` in place.
     ///
     /// # Panics
     /// If `f` puts something of another shape or layout in its place.
     pub fn add_with(&mut self, k: usize, f: impl FnOnce(&mut Owned<T>)) {
+        self.blend(k, |beta, grad| {
+            if beta == T::zero() {
+                grad.fill(beta);
+            }
+            f(grad);
+        });
+    }
+
+    /// Let `f(β, dx)` set the gradient of input `k` to `β dx + …` as [`gemm()`](gemm::gemm) would: the first
+    /// time `β` is 0 and `dx` holds anything, later it is 1.
+    ///
+    /// # Panics
+    /// If `f` puts something of another shape or layout in its place.
+    pub fn blend(&mut self, k: usize, f: impl FnOnce(T, &mut Owned<T>)) {
+        let Some(to) = self.shape(k) else { return };
+        let tape = self.tape;
+        let slot = self.part(k);
+        let beta = if slot.is_some() { T::one() } else { T::zero() };
+        let grad = slot.get_or_insert_with(|| tape.space(to));
+        f(beta, grad);
+        let (found, fits) = (grad.shape().to_vec(), grad.is_standard_layout());
+        assert!(fits && found == to, "gradient {found:?} for `{}` {to:?}", self.name(k));
+    }
+
+    /// Add `aᵀz` to the gradient of input `k`, a matrix `V`, given `y = z Vᵀ`: as its factors if `V`
+    /// is a leaf and they are small.
+    pub(crate) fn add_product(&mut self, k: usize, a: &Owned<T>, z: &Tensor<T>, y: &Tensor<T>) {
+        let (id, leaf) = (self.parents[k], self.nodes[self.parents[k]].rule.is_none());
+        let kept = self.nodes[id].needs_grad
+            && leaf
+            && self.grads[id].get_or_insert_default().add_product(a, z, y);
+        if !kept {
+            self.blend(k, |beta, g| {
+                gemm::gemm(T::one(), rows(a).reversed_axes(), rows(z), beta, rows_mut(g));
+            });
+        }
+    }
+
+    /// Add `diag(d) V` to the gradient of input `k`, a matrix `V`, given the norms of its rows: as
+    /// `d` if `V` is a leaf.
+    pub(crate) fn add_diagonal(&mut self, k: usize, d: Vec<T>, norms: &Tensor<T>) {
         let id = self.parents[k];
         let node = &self.nodes[id];
-        if node.needs_grad {
-            let grad = self.grads[id].get_or_insert_with(|| Owned::zeros(node.value.raw_dim()));
-            f(grad);
-            let fits = grad.shape() == node.value.shape() && grad.is_standard_layout();
-            assert!(
-                fits,
-                "gradient {:?} for `{}` {:?}",
-                grad.shape(),
-                node.name,
-                node.value.shape()
-            );
+        if !node.needs_grad {
+        } else if node.rule.is_none() {
+            let norms = norms.as_slice().expect("row-major");
+            self.grads[id].get_or_insert_default().add_diagonal(d, norms);
+        } else {
+            let d = Owned::from_shape_vec(vec![d.len(), 1], d).expect("one a row");
+            self.add(k, || d * &node.value);
         }
+    }
+
+    /// Whether input `k` takes a gradient.
+    pub fn wants(&self, k: usize) -> bool {
+        self.nodes[self.parents[k]].needs_grad
+    }
+
+    /// The shape of input `k`, if it takes a gradient.
+    fn shape(&self, k: usize) -> Option<&'a [usize]> {
+        let node = &self.nodes[self.parents[k]];
+        node.needs_grad.then(|| node.value.shape())
+    }
+
+    fn part(&mut self, k: usize) -> &mut Option<Owned<T>> {
+        self.grads[self.parents[k]].get_or_insert_default().part()
+    }
+
+    fn name(&self, k: usize) -> &'a str {
+        &self.nodes[self.parents[k]].name
     }
 }
 
 /// Gradients by leaf.
 pub struct Grads<T> {
-    grads: Vec<Option<Owned<T>>>,
+    grads: Vec<Option<Gradient<T>>>,
+    /// What [`Grads::wrt`] had to form.
+    formed: Vec<OnceCell<Owned<T>>>,
     /// Where the tape lies, to tell its variables from another's.
     tape: usize,
 }
@@ -330,14 +554,18 @@ impl<T: Scalar> Grads<T> {
     /// If `x` is on another tape.
     pub fn wrt(&self, x: Var<'_, T>) -> Option<&Owned<T>> {
         self.check(x);
-        self.grads.get(x.id)?.as_ref()
+        let grad = self.grads.get(x.id)?.as_ref()?;
+        Some(
+            grad.dense()
+                .unwrap_or_else(|| self.formed[x.id].get_or_init(|| grad.to_dense(&x.value()))),
+        )
     }
 
-    /// The same, handed over.
+    /// The same as it came, handed over.
     ///
     /// # Panics
     /// If `x` is on another tape.
-    pub fn take(&mut self, x: Var<'_, T>) -> Option<Owned<T>> {
+    pub fn take(&mut self, x: Var<'_, T>) -> Option<Gradient<T>> {
         self.check(x);
         self.grads.get_mut(x.id)?.take()
     }

@@ -3,12 +3,15 @@ use crate::bayes::{Model, Scale, Targets, Terms};
 use crate::config::{Config, Train};
 use crate::data::{Split, Task};
 use crate::error::{Error, Result};
+use crate::gradient::Gradient;
 use crate::metrics::predictions;
 use crate::optim::{Clip, Optimiser, kl_weight};
+use crate::profile::{Pass, Profile};
 use crate::random::{Purpose, stream};
-use crate::tape::{Owned, Tape, Tensor};
+use crate::tape::{Storage, Tape, Tensor};
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
+use std::mem;
 
 /// A model in training. Its state is `model.params`, the optimiser's and [`Trainer::steps`]: random
 /// numbers follow from the seed and the position alone.
@@ -21,6 +24,9 @@ pub struct Trainer {
     seed: u64,
     /// `N`.
     examples: usize,
+    storage: Storage<f32>,
+    /// The stopwatch of steps, if there is one; it changes nothing else.
+    pub profile: Option<Profile>,
 }
 
 /// What one step found, before it changed anything.
@@ -45,7 +51,16 @@ impl Trainer {
     pub fn new(config: &Config, inputs: usize, task: &Task, examples: usize) -> Self {
         let model = config.build(inputs, task);
         let optimiser = Optimiser::new(config.train.optimiser, &model.params);
-        Self { model, optimiser, settings: config.train, seed: config.seed, examples }
+        let storage = Storage::default();
+        Self {
+            model,
+            optimiser,
+            settings: config.train,
+            seed: config.seed,
+            examples,
+            storage,
+            profile: None,
+        }
     }
 
     /// Steps taken so far.
@@ -76,6 +91,7 @@ impl Trainer {
         for rows in order.chunks(self.settings.batch).skip(start as usize) {
             let (x, y) = data.batch(rows);
             each(rows.len(), self.step(x, &y)?);
+            self.spent("progress", Pass::Between, 0);
         }
         Ok(())
     }
@@ -93,9 +109,10 @@ impl Trainer {
         let scale = Scale { data: self.examples, batch: y.len(), beta };
         let mut noise = stream(self.seed, Purpose::Noise, self.steps());
 
-        let tape = Tape::default();
+        let tape = Tape::reusing(mem::take(&mut self.storage)).profiled(self.profile.clone());
         let p = self.model.params.bind(&tape);
         let x = tape.constant(x.into_dyn());
+        tape.spent_on("minibatch", 2 * size_of::<f32>() * x.value().len());
         let pass = self.model.pass(&p, x, y, settings.samples, scale, &mut noise);
         let (loss, terms) = (f64::from(pass.elbo.loss.item()), pass.elbo.terms);
         let step = self.steps();
@@ -115,21 +132,38 @@ impl Trainer {
             Targets::Classes(labels) => count_correct(&pass.outputs.value(), labels),
             Targets::Values(_) => 0,
         };
+        tape.spent_on("accuracy", size_of::<f32>() * pass.outputs.value().len());
         let grads = p.gradients(pass.elbo.loss.backward());
-        drop(tape);
+        self.storage = tape.into_storage();
+        self.spent("tape", Pass::Around, 0);
         let clip = Clip { norm: settings.clip_norm, element: settings.clip_element };
         let gradient_norm =
             self.optimiser.step(&mut self.model.params, &grads, learning_rate, clip);
         if !gradient_norm.is_finite() {
-            let bad = |g: &Option<Owned<f32>>| g.iter().flatten().any(|g| !g.is_finite());
-            let named = self.model.params.iter().zip(&grads).find(|(_, g)| bad(g));
+            let named = self
+                .model
+                .params
+                .iter()
+                .zip(&grads)
+                .find(|((_, w), g)| g.as_ref().is_some_and(|g| !g.squares(w).is_finite()));
             return Err(diverged(
                 named.map_or("the gradient's norm overflows".into(), |((name, _), _)| {
                     format!("the gradient of `{name}` is not finite")
                 }),
             ));
         }
+        let kept = 2 * self.model.params.count() * (1 + self.optimiser.moments().count());
+        let read = grads.iter().flatten().map(Gradient::entries).sum::<usize>();
+        self.spent("optimiser", Pass::Around, size_of::<f32>() * (kept + read));
+        grads.into_iter().flatten().for_each(|g| self.storage.keep_gradient(g));
         Ok(Step { loss, terms, correct, gradient_norm, learning_rate, beta })
+    }
+
+    /// Tell the stopwatch, if there is one, what time and `bytes` went into.
+    pub(crate) fn spent(&self, name: &str, pass: Pass, bytes: usize) {
+        if let Some(profile) = &self.profile {
+            profile.spent(name, pass, bytes as f64, 0.);
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn vectors_equal_their_loops() {
         vector::zip(&x, &y, &mut z, |x, y| x - y);
         assert!(z.iter().zip(x.iter().zip(&y)).all(|(z, (x, y))| *z == x - y));
         let squares: f64 = x.iter().map(|x| x * x).sum();
-        assert!((vector::sum_of_squares(&x) - squares).abs() <= 1e-12 * squares);
+        assert!((vector::dot_f64(&x, &x) - squares).abs() <= 1e-12 * squares);
         let product: f64 = x.iter().zip(&y).map(|(x, y)| x * y).sum();
         assert!((gemm::dot(&x, &y) - product).abs() <= 1e-12 * (n as f64 + 1.));
         let mut sum = y.clone();
@@ -163,7 +163,7 @@ fn same_bits_for_any_number_of_threads() {
             bits.extend(gemm::matmul(b.view(), a.t()).iter().map(|x| x.to_bits()));
         }
         let x = Array1::from(random(200_001, 3)).mapv(|x| x as f32);
-        let sum = vector::sum_of_squares(x.as_slice().unwrap()).to_bits();
+        let sum = vector::dot_f64(x.as_slice().unwrap(), x.as_slice().unwrap()).to_bits();
         bits.extend([sum as u32, (sum >> 32) as u32]);
         bits
     };

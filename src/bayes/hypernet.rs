@@ -102,6 +102,7 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
     ) -> Draw<'t, T> {
         let noise = || T::of(rng.sample(StandardNormal));
         let eps = tape.constant(Owned::from_shape_simple_fn(&[samples, self.d][..], noise));
+        tape.spent_on("noise", samples * self.d * size_of::<T>());
         let (theta, log_det) = self.flow.forward(p, eps);
         Draw { theta, log_q: Some(eps.standard_normal_log_prob() - log_det) }
     }

@@ -4,6 +4,7 @@
 mod data;
 mod eval;
 mod predict;
+mod profile;
 mod sample;
 mod show;
 mod train;

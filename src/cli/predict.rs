@@ -1,11 +1,13 @@
 //! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
+use super::profile::Profiler;
 use super::{Context, samples, show};
 use crate::bayes::Model;
 use crate::checkpoint::{self, Header};
 use crate::data::{self, Inputs, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
-use crate::predict::{Predictive, chunk, draw, predict};
+use crate::predict::{Predictive, chunk, draw, predict_profiled};
+use crate::profile::{Pass, Profile};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use crate::tape::Tensor;
@@ -31,6 +33,9 @@ pub struct Args {
     /// Write here instead of to standard output, all or nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print where the time of a prediction goes, operation by operation, on one thread
+    #[arg(long, requires = "out")]
+    profile: bool,
 }
 
 /// About how many rows, and numbers in or out of them, are in memory at once.
@@ -39,6 +44,25 @@ const NUMBERS: usize = 1 << 22;
 
 /// CSV, or JSON lines with `--json`, written as the files are read.
 pub fn run(args: Args, context: &Context) -> Result<()> {
+    if !args.profile {
+        return profiled(&args, context, None).map(drop);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    pool.install(|| {
+        let profiler = Profiler::start();
+        let count = profiled(&args, context, Some(&profiler.profile))?;
+        let report = profiler.finish("input", count as u64);
+        show::print(context, &report, &report.text())
+    })
+}
+
+/// Predict, and return how many.
+fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result<usize> {
+    let spent = |name| {
+        if let Some(profile) = profile {
+            profile.spent(name, Pass::Between, 0., 0.);
+        }
+    };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let chunk = chunk(args.samples);
     let widest = header.preprocess.inputs.max(header.task.outputs());
@@ -48,9 +72,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());
     args.files.iter().filter(|file| !pipe(file)).try_for_each(|file| open(file).map(drop))?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
+    spent("reading");
     let (theta, _) = draw(&model, args.samples, rng);
+    spent("posterior samples");
     let json = context.json;
-    let mut records = Records { model: &model, theta, header: &header, json, count: 0 };
+    let mut records = Records { model: &model, theta, header: &header, json, profile, count: 0 };
     let refused = |error| match &args.out {
         Some(path) => Error::io(path)(error).into(),
         None => anyhow::Error::from(error),
@@ -60,8 +86,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         for file in &args.files {
             for block in open(file)? {
                 waiting.push(block?);
+                spent("reading");
                 if waiting.iter().map(|block| block.names.len()).sum::<usize>() >= rows {
                     records.write(&waiting, out).map_err(refused)?;
+                    spent("writing");
                     waiting.clear();
                 }
             }
@@ -72,8 +100,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(path) => checkpoint::stream(path, |out| fill(out))?,
         None => fill(&mut BufWriter::new(io::stdout()))?,
     }
+    spent("writing");
     show::say(context, format!("{} predictions with {} samples", records.count, args.samples));
-    Ok(())
+    Ok(records.count)
 }
 
 /// One record for each input, counted over all files.
@@ -82,6 +111,7 @@ struct Records<'a> {
     theta: Tensor<f32>,
     header: &'a Header,
     json: bool,
+    profile: Option<&'a Profile>,
     count: usize,
 }
 
@@ -90,7 +120,8 @@ impl Records<'_> {
     /// one, so that a file's rows are the same to the bit whatever files come with it.
     fn write(&mut self, blocks: &[Inputs], out: &mut dyn Write) -> io::Result<()> {
         let predict = |block: &Inputs| {
-            predict(self.model, &self.theta, block.x.view()).in_units(&self.header.preprocess)
+            let found = predict_profiled(self.model, &self.theta, block.x.view(), self.profile);
+            found.in_units(&self.header.preprocess)
         };
         let found: Vec<_> = blocks.par_iter().map(predict).collect();
         let mut csv = csv::Writer::from_writer(vec![]);

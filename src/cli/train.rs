@@ -1,4 +1,5 @@
 //! `bhn train`: the main job.
+use super::profile::{self, Profiler};
 use super::{Context, number, samples, seed, show};
 use crate::bayes::Targets;
 use crate::checkpoint;
@@ -7,11 +8,13 @@ use crate::data::{Dataset, Task, TaskKind};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::predict::Predictive;
 use crate::primary::Layer;
+use crate::profile::Pass;
 use crate::report::{self, Classification, Regression};
 use crate::run::{Progress, Run, Trained, load_data};
 use crate::summary::Summary;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use std::path::{Path, PathBuf};
 
@@ -70,6 +73,18 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
         "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "seed", "config", "out"])]
     resume: Option<PathBuf>,
+    /// Print at the end where the time went, operation by operation
+    #[arg(long)]
+    profile: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed {
+    #[serde(flatten)]
+    summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<profile::Report>,
 }
 
 /// One of the words that `config.toml` uses for a `T`.
@@ -137,8 +152,31 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
         None => args.start(context)?,
     };
-    introduce(&run, context);
-    let bar = bar(&run, context);
+    let profiler = args.profile.then(Profiler::start);
+    run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
+    let before = run.trainer.steps();
+    let found = train(&mut run, args.samples, context);
+    let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
+    let text = profile.as_ref().map(profile::Report::text);
+    match found {
+        Ok((summary, table)) => {
+            let text = text.map_or(table.clone(), |text| format!("{table}\n\n{text}"));
+            show::print(context, &Printed { summary: Some(summary), profile }, &text)
+        }
+        Err(error) => {
+            if let Some(text) = text {
+                show::print(context, &Printed { summary: None, profile }, &text)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The run's summary, and the same as a table.
+fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
+    introduce(run, context);
+    run.trainer.spent("estimate", Pass::Between, 0);
+    let bar = bar(run, context);
     let total = run.config.train.epochs;
     run.train(|progress| match progress {
         Progress::Step(step) => {
@@ -162,7 +200,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         }
     })?;
     bar.finish_and_clear();
-    conclude(&run, args.samples, context)
+    let found = conclude(run, samples);
+    run.trainer.spent("test and report", Pass::Between, 0);
+    found
 }
 
 fn introduce(run: &Run, context: &Context) {
@@ -230,7 +270,7 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 }
 
 /// Test the best epoch's model, and write `summary.json` and `report.html`.
-fn conclude(run: &Run, samples: usize, context: &Context) -> Result<()> {
+fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     let trained = Trained::load(&run.dir)?;
     let point = run.config.method.is_point();
     let samples = if point { 1 } else { samples };
@@ -247,7 +287,7 @@ fn conclude(run: &Run, samples: usize, context: &Context) -> Result<()> {
     checkpoint::write(&report, page(run, &found, &rows, &summary)?.as_bytes())?;
     rows.push(("run folder".into(), run.dir.display().to_string()));
     rows.push(("report".into(), report.display().to_string()));
-    show::print(context, &summary, &show::table(&rows))
+    Ok((summary, show::table(&rows)))
 }
 
 fn page(

@@ -99,7 +99,7 @@ impl Coupling {
         check_shape("Coupling", x, self.d);
         let half = self.d / 2;
         let x1 = x.slice(1, 0..half);
-        let hidden = self.trunk.forward(p, x1).relu();
+        let hidden = self.trunk.forward_relu(p, x1);
         let (s, log_s) = self.stabiliser.scale(self.scale.forward(p, hidden));
         [x1, x.slice(1, half..self.d), s, log_s, self.shift.forward(p, hidden)]
     }

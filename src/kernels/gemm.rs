@@ -5,11 +5,12 @@
 //! A product with at most `THIN` rows (a hypernet fed with a few noise samples) is bound by the
 //! traffic of its one large matrix: packing would double that, so `thin` streams it once.
 #![allow(unsafe_code)]
-use super::micro::{Blend, Micro};
+use super::micro::{Blend, Micro, SIDE};
 use super::packed;
+use super::vector::{self, CHUNK};
 use crate::scalar::Scalar;
 use multiversion::multiversion;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Products with fewer multiplications than this stay on the caller's thread.
@@ -88,6 +89,51 @@ fn blocks<T: Scalar>(
     });
 }
 
+/// A matrix `B [k, n]` as the micro-kernels read it, for the products of many `A` with it.
+#[derive(Debug)]
+pub struct Packed<T>(Form<T>);
+
+#[derive(Debug)]
+enum Form<T> {
+    Panels { micro: Micro<T>, panels: Vec<T>, shape: [usize; 2] },
+    Plain(ndarray::Array2<T>),
+}
+
+impl<T: Scalar> Packed<T> {
+    /// A copy of `B`.
+    pub fn new(b: ArrayView2<'_, T>) -> Self {
+        let shape @ [k, n] = dim(&b);
+        Self(match T::avx512().or_else(T::avx2) {
+            Some(micro) if k * n > 0 => {
+                let mut panels = vec![T::zero(); k * n.next_multiple_of(micro.cols)];
+                packed::pack_all(micro, b, &mut panels);
+                Form::Panels { micro, panels, shape }
+            }
+            _ => Form::Plain(b.to_owned()),
+        })
+    }
+
+    /// `C ← A B`.
+    ///
+    /// # Panics
+    /// Unless the shapes agree.
+    pub fn multiply(&self, a: ArrayView2<'_, T>, c: ArrayViewMut2<'_, T>) {
+        match &self.0 {
+            Form::Plain(b) => gemm(T::one(), a, b.view(), T::zero(), c),
+            &Form::Panels { micro, ref panels, shape: [k, n] } => {
+                let m = a.nrows();
+                assert!(
+                    a.ncols() == k && c.dim() == (m, n),
+                    "Packed: [{m}, {}] × [{k}, {n}]",
+                    a.ncols()
+                );
+                assert!(c.strides()[1] == 1, "Packed: C is not row-major");
+                packed::multiply(micro, Blend { alpha: T::one(), beta: T::zero() }, a, panels, c);
+            }
+        }
+    }
+}
+
 /// `A B` as a new row-major matrix.
 ///
 /// # Panics
@@ -162,47 +208,62 @@ fn thin<T: Scalar>(
                 }
             }
         });
-        true
-    } else if m <= THIN && k > THIN && n > THIN && b.strides()[0] == 1 && a.strides()[1] == 1 {
-        let cols = (SERIAL / k).max(1);
-        let strips = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter().enumerate();
-        strips.for_each(|(j, mut strip)| {
-            for (mut c, b) in
-                strip.columns_mut().into_iter().zip(b.columns().into_iter().skip(j * cols))
-            {
-                let b = b.as_slice().expect("unit stride");
-                for (c, a) in c.iter_mut().zip(a.rows()) {
-                    set(c, dot(a.as_slice().expect("unit stride"), b));
-                }
-            }
-        });
-        true
-    } else if m <= THIN && k > THIN && n > THIN && b.strides()[1] == 1 {
-        let strips = c.axis_chunks_iter_mut(Axis(1), 256).into_par_iter().enumerate();
-        strips.for_each(|(j, mut strip)| {
-            let mut sums = vec![T::zero(); m * strip.ncols()];
-            let width = strip.ncols();
-            for (b, a) in
-                b.slice(s![.., j * 256..j * 256 + width]).rows().into_iter().zip(a.columns())
-            {
-                for (sum, &a) in sums.chunks_exact_mut(width).zip(a) {
-                    axpy(a, b.as_slice().expect("unit stride"), sum);
-                }
-            }
-            for (c, &sum) in strip.iter_mut().zip(&sums) {
-                set(c, sum);
-            }
-        });
-        true
-    } else {
-        false
+        return true;
     }
+    if m > THIN || k <= THIN || n <= THIN {
+        return false;
+    }
+    if b.strides()[0] == 1 && a.strides()[1] == 1 {
+        let cols = (CHUNK / k).next_multiple_of(SIDE);
+        let strips = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
+        strips.zip(b.axis_chunks_iter(Axis(1), cols)).for_each(|(mut c, b)| {
+            for (mut c, a) in c.rows_mut().into_iter().zip(a.rows()) {
+                let a = a.broadcast((b.ncols(), k)).expect("one row");
+                dots(a, b.t(), |j, sum| set(&mut c[j], sum));
+            }
+        });
+        return true;
+    }
+    if b.strides()[1] == 1 {
+        let rows = (SERIAL / n).max(4).next_multiple_of(4);
+        let parts = b.axis_chunks_iter(Axis(0), rows).into_par_iter();
+        let sums = parts.zip(a.axis_chunks_iter(Axis(1), rows)).map(|(b, a)| {
+            let mut sums = vec![T::zero(); m * n];
+            for (sums, a) in sums.chunks_exact_mut(n).zip(a.rows()) {
+                match (a.to_slice(), b.to_slice()) {
+                    (Some(a), Some(b)) => vector::add_rows(a, b, sums),
+                    _ => a.iter().zip(b.rows()).for_each(|(&a, b)| {
+                        axpy(a, b.to_slice().expect("unit stride"), sums);
+                    }),
+                }
+            }
+            sums
+        });
+        let sums = sums.collect::<Vec<_>>().into_iter().reduce(|mut sum, part| {
+            axpy(T::one(), &part, &mut sum);
+            sum
+        });
+        c.iter_mut().zip(sums.expect("k > 0")).for_each(|(c, sum)| set(c, sum));
+        return true;
+    }
+    false
+}
+
+const LANES: usize = 32;
+
+/// The sum of lanes, by halves.
+fn total<T: Scalar>(mut lanes: [T; LANES]) -> T {
+    for half in [16, 8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    lanes[0]
 }
 
 /// `Σ aᵢ bᵢ` in 32 fixed lanes, so that it vectorises.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    const LANES: usize = 32;
     let mut lanes = [T::zero(); LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&x, &y)| x * y).sum();
@@ -211,7 +272,40 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
             *sum += x * y;
         }
     }
-    lanes.iter().copied().sum::<T>() + tail
+    total(lanes) + tail
+}
+
+/// `xᵢ · bᵢ` for the rows of two matrices, each adjacent in itself; `x` may be one row, broadcast.
+fn dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut each: impl FnMut(usize, T)) {
+    let whole = b.nrows() - b.nrows() % SIDE;
+    let first = |x: &ArrayView2<'_, T>, i: usize| {
+        (x.as_ptr().wrapping_offset(i as isize * x.strides()[0]), x.strides()[0])
+    };
+    let mut done = 0;
+    if let Some(micro) = T::avx512().or_else(T::avx2) {
+        for i in (0..whole).step_by(SIDE) {
+            let mut sums = [T::zero(); SIDE];
+            // SAFETY: the instruction set was detected; eight rows of live views of one width.
+            unsafe { (micro.dots)(b.ncols(), first(&x, i), first(&b, i), &mut sums) };
+            sums.into_iter().enumerate().for_each(|(j, sum)| each(i + j, sum));
+        }
+        done = whole;
+    }
+    for i in done..b.nrows() {
+        let [x, b] = [x.row(i), b.row(i)].map(|row| row.to_slice().expect("adjacent"));
+        each(i, dot(x, b));
+    }
+}
+
+/// `‖vᵢ‖²` of the rows of a row-major matrix.
+///
+/// # Panics
+/// Unless there is one output a row.
+pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
+    assert_eq!(v.nrows(), squares.len(), "row_squares: lengths differ");
+    let rows = (CHUNK / v.ncols().max(1)).next_multiple_of(SIDE);
+    let parts = squares.par_chunks_mut(rows).zip(v.axis_chunks_iter(Axis(0), rows));
+    parts.for_each(|(squares, v)| dots(v, v, |i, square| squares[i] = square));
 }
 
 /// `y ← y + a x`.

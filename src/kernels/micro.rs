@@ -4,6 +4,8 @@
 //! zeros. Each step of `p` loads one row of the panel and multiplies it by each entry of a column of
 //! `A`, which is read where it lies, whatever its strides.
 #![allow(unsafe_code)]
+use std::cell::Cell;
+use std::thread::LocalKey;
 
 /// What a tile does with what is in `C` already.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +17,7 @@ pub struct Blend<T> {
 }
 
 /// A micro-kernel for one type and one instruction set.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Micro<T> {
     /// Rows of a full tile.
     pub rows: usize,
@@ -26,38 +28,54 @@ pub struct Micro<T> {
     /// # Safety
     /// The instruction set must be there; `m` and `n` between 1 and a full tile; `a` and `c` valid
     /// for `m × k` and `m × n` entries at their strides (those of `c` adjacent in a row), and `b`
-    /// for `k` rows of a panel.
+    /// for `k` rows of a full tile's width, its stride apart.
     #[allow(clippy::type_complexity)]
     pub tile: unsafe fn(
         k: usize,
         a: (*const T, [isize; 2]),
-        b: *const T,
+        b: (*const T, isize),
         c: (*mut T, isize),
         size: [usize; 2],
         blend: Blend<T>,
     ),
+    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` entries, their strides apart.
+    ///
+    /// # Safety
+    /// The instruction set must be there, and all entries valid.
+    #[allow(clippy::type_complexity)]
+    pub dots: unsafe fn(k: usize, x: (*const T, isize), b: (*const T, isize), out: &mut [T; SIDE]),
+    /// Turns `SIDE × SIDE` entries: `to[j, i] ← from[i, j]` for pointers and the strides of rows.
+    ///
+    /// # Safety
+    /// The instruction set must be there, and all entries valid.
+    #[allow(clippy::type_complexity)]
+    pub turn: unsafe fn(from: (*const T, isize), to: (*mut T, isize)),
 }
+
+/// What [`Micro::turn`] turns at a time.
+pub const SIDE: usize = 8;
 
 /// The micro-kernels of one type and instruction set, in a module of their own.
 #[cfg(target_arch = "x86_64")]
 macro_rules! micro {
     ($name:ident: $t:ty, $feature:literal, [$rows:literal; $($m:literal)*], $lanes:literal,
      $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident,
-     $load_part:path, $store_part:path) => {
+     $store:ident, $load_part:path, $store_part:path, $total:path, $turn:path) => {
         mod $name {
-            use super::{Blend, Micro};
+            use super::{Blend, Micro, SIDE};
             use std::arch::x86_64::*;
 
             const ROWS: usize = $rows;
             const LANES: usize = $lanes;
-            pub const MICRO: Micro<$t> = Micro { rows: ROWS, cols: 2 * LANES, tile };
+            const AHEAD: usize = 8;
+            pub const MICRO: Micro<$t> = Micro { rows: ROWS, cols: 2 * LANES, tile, dots, turn: $turn };
 
             /// # Safety
             /// See [`Micro::tile`].
             unsafe fn tile(
                 k: usize,
                 a: (*const $t, [isize; 2]),
-                b: *const $t,
+                b: (*const $t, isize),
                 c: (*mut $t, isize),
                 [m, n]: [usize; 2],
                 blend: Blend<$t>,
@@ -73,12 +91,59 @@ macro_rules! micro {
             }
 
             /// # Safety
+            /// See [`Micro::dots`].
+            unsafe fn dots(
+                k: usize,
+                x: (*const $t, isize),
+                b: (*const $t, isize),
+                out: &mut [$t; SIDE],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { run_dots(k, x, b, out) }
+            }
+
+            /// # Safety
+            /// See [`Micro::dots`].
+            #[target_feature(enable = $feature)]
+            unsafe fn run_dots(
+                k: usize,
+                (x, along): (*const $t, isize),
+                (b, down): (*const $t, isize),
+                out: &mut [$t; SIDE],
+            ) {
+                let mut sums = [$zero(); SIDE];
+                let whole = k - k % LANES;
+                for p in (0..whole).step_by(LANES) {
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        // SAFETY: `LANES` entries of row `i` from `p` on.
+                        unsafe {
+                            let x = $load(x.offset(i as isize * along).add(p));
+                            *sum = $fma(x, $load(b.offset(i as isize * down).add(p)), *sum);
+                        }
+                    }
+                }
+                if whole < k {
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        // SAFETY: the last `k − whole` entries of row `i`.
+                        unsafe {
+                            let x = $load_part(x.offset(i as isize * along).add(whole), k - whole);
+                            let b = $load_part(b.offset(i as isize * down).add(whole), k - whole);
+                            *sum = $fma(x, b, *sum);
+                        }
+                    }
+                }
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = $total(sum);
+                }
+            }
+
+            /// # Safety
             /// See [`Micro::tile`].
             #[target_feature(enable = $feature)]
             unsafe fn run<const M: usize, const V: usize>(
                 k: usize,
                 (a, [row, step]): (*const $t, [isize; 2]),
-                b: *const $t,
+                (b, down): (*const $t, isize),
                 (c, stride): (*mut $t, isize),
                 n: usize,
                 Blend { alpha, beta }: Blend<$t>,
@@ -88,7 +153,10 @@ macro_rules! micro {
                     let mut ys = [$zero(); V];
                     for (j, y) in ys.iter_mut().enumerate() {
                         // SAFETY: row `p` of the panel.
-                        *y = unsafe { $load(b.add(p * 2 * LANES + j * LANES)) };
+                        *y = unsafe { $load(b.offset(p as isize * down).add(j * LANES)) };
+                        // Rows that lie far apart are out of sight of the processor's own prefetching.
+                        let ahead = b.wrapping_offset((p + AHEAD) as isize * down + (j * LANES) as isize);
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                     }
                     for (i, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: entry `(i, p)` of `A`.
@@ -106,15 +174,31 @@ macro_rules! micro {
                         unsafe {
                             let at = c.offset(i as isize * stride).add(j * LANES);
                             if beta != 0. {
-                                out = $fma($splat(beta), $load_part(at, part), out);
+                                let old = if part == LANES { $load(at) } else { $load_part(at, part) };
+                                out = $fma($splat(beta), old, out);
                             }
-                            $store_part(at, out, part);
+                            if part == LANES {
+                                $store(at, out);
+                            } else {
+                                $store_part(at, out, part);
+                            }
                         }
                     }
                 }
             }
         }
     };
+}
+
+/// Ask for the cache line at `x`, wherever that is: nothing is read.
+pub fn prefetch<T>(x: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch faults nowhere.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(x.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
 }
 
 /// Loads and stores of the first entries of a vector.
@@ -185,6 +269,21 @@ mod part {
         _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3))
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn total_f32x8(x: __m256) -> f32 {
+        let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+        _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn total_f64x4(x: __m256d) -> f64 {
+        let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+        _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
+    }
+
     masked!(load_f32x16, store_f32x16: f32, __m512, "avx512f", |n| ((1_u32 << n) - 1) as __mmask16,
         load512, _mm512_mask_storeu_ps);
     masked!(load_f64x8, store_f64x8: f64, __m512d, "avx512f", |n| ((1_u32 << n) - 1) as __mmask8,
@@ -193,25 +292,88 @@ mod part {
     masked!(load_f64x4, store_f64x4: f64, __m256d, "avx2", lanes64, load256d, _mm256_maskstore_pd);
 }
 
+/// Transposition of small squares.
+#[cfg(target_arch = "x86_64")]
+mod turn {
+    use super::SIDE;
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// See [`Micro::turn`](super::Micro::turn).
+    pub unsafe fn plain<T: Copy>((from, down): (*const T, isize), (to, across): (*mut T, isize)) {
+        for i in 0..SIDE as isize {
+            for j in 0..SIDE as isize {
+                // SAFETY: the caller's promise.
+                unsafe { *to.offset(j * across + i) = *from.offset(i * down + j) };
+            }
+        }
+    }
+
+    /// # Safety
+    /// See [`Micro::turn`](super::Micro::turn).
+    pub unsafe fn f32x8(from: (*const f32, isize), to: (*mut f32, isize)) {
+        // SAFETY: the caller's promise.
+        unsafe { avx2_f32x8(from, to) }
+    }
+
+    /// In three rounds: pairs of entries, pairs of pairs, halves.
+    #[target_feature(enable = "avx2")]
+    unsafe fn avx2_f32x8((from, down): (*const f32, isize), (to, across): (*mut f32, isize)) {
+        // SAFETY: the caller's promise.
+        let x: [_; SIDE] =
+            std::array::from_fn(|i| unsafe { _mm256_loadu_ps(from.offset(i as isize * down)) });
+        let mut y = x;
+        for i in (0..SIDE).step_by(2) {
+            y[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+            y[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+        }
+        let mut z = y;
+        for i in (0..SIDE).step_by(4) {
+            for j in 0..2 {
+                let (low, high) = (y[i + j], y[i + j + 2]);
+                z[i + 2 * j] = _mm256_shuffle_ps::<0b01_00_01_00>(low, high);
+                z[i + 2 * j + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(low, high);
+            }
+        }
+        for j in 0..4 {
+            let (top, bottom) = (z[j], z[j + 4]);
+            let halves = [
+                _mm256_permute2f128_ps::<0x20>(top, bottom),
+                _mm256_permute2f128_ps::<0x31>(top, bottom),
+            ];
+            for (half, row) in halves.into_iter().zip([j, j + 4]) {
+                // SAFETY: the caller's promise.
+                unsafe { _mm256_storeu_ps(to.offset(row as isize * across), half) };
+            }
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 micro!(avx512_f32: f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16,
     _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
-    super::part::load_f32x16, super::part::store_f32x16);
+    _mm512_storeu_ps, super::part::load_f32x16, super::part::store_f32x16,
+    _mm512_reduce_add_ps, super::turn::f32x8);
 #[cfg(target_arch = "x86_64")]
 micro!(avx512_f64: f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8,
     _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd, _mm512_mul_pd,
-    super::part::load_f64x8, super::part::store_f64x8);
+    _mm512_storeu_pd, super::part::load_f64x8, super::part::store_f64x8,
+    _mm512_reduce_add_pd, super::turn::plain);
 #[cfg(target_arch = "x86_64")]
 micro!(avx2_f32: f32, "avx2,fma", [6; 1 2 3 4 5 6], 8,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_mul_ps,
-    super::part::load_f32x8, super::part::store_f32x8);
+    _mm256_storeu_ps, super::part::load_f32x8, super::part::store_f32x8,
+    super::part::total_f32x8, super::turn::f32x8);
 #[cfg(target_arch = "x86_64")]
 micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4,
     _mm256_setzero_pd, _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd, _mm256_mul_pd,
-    super::part::load_f64x4, super::part::store_f64x4);
+    _mm256_storeu_pd, super::part::load_f64x4, super::part::store_f64x4,
+    super::part::total_f64x4, super::turn::plain);
 
 /// The micro-kernels that this processor can run, if any.
 pub trait Native: Sized + 'static {
+    /// Memory that a thread packs operands into: taken, and put back.
+    fn space() -> &'static LocalKey<Cell<Vec<Self>>>;
     /// For AVX-512.
     fn avx512() -> Option<Micro<Self>>;
     /// For AVX2 with FMA.
@@ -221,6 +383,11 @@ pub trait Native: Sized + 'static {
 macro_rules! native {
     ($t:ty, $avx512:ident, $avx2:ident) => {
         impl Native for $t {
+            fn space() -> &'static LocalKey<Cell<Vec<Self>>> {
+                thread_local!(static SPACE: Cell<Vec<$t>> = const { Cell::new(vec![]) });
+                &SPACE
+            }
+
             fn avx512() -> Option<Micro<Self>> {
                 #[cfg(target_arch = "x86_64")]
                 if is_x86_feature_detected!("avx512f") {

@@ -2,10 +2,12 @@
 //!
 //! Two rules give the same bits for any number of threads: work is split by shape and never by
 //! thread count, and no sum crosses a block. Every kernel has a naive twin in its tests.
+pub mod affine;
 pub mod broadcast;
 pub mod gemm;
 mod micro;
 mod packed;
+pub mod peak;
 pub mod vector;
 
 pub(crate) use micro::Native;

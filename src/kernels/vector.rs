@@ -26,9 +26,21 @@ pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
 /// # Panics
 /// Unless the lengths agree.
 pub fn zip<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+    zip_with(x, y, z, |z, x, y| *z = f(x, y));
+}
+
+/// `zᵢ ← zᵢ + f(xᵢ, yᵢ)`.
+///
+/// # Panics
+/// Unless the lengths agree.
+pub fn zip_onto<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+    zip_with(x, y, z, |z, x, y| *z += f(x, y));
+}
+
+fn zip_with<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(&mut T, T, T) + Sync) {
     assert!(x.len() == y.len() && y.len() == z.len(), "zip: lengths differ");
     let run = |x: &[T], y: &[T], z: &mut [T]| {
-        z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = f(x, y));
+        z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| f(z, x, y));
     };
     if x.len() <= CHUNK {
         run(x, y, z);
@@ -38,24 +50,54 @@ pub fn zip<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Syn
     }
 }
 
-/// `Σ xᵢ²` in `f64`, summed by fixed chunks in order.
-pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
-    let parts: Vec<f64> = x.par_chunks(CHUNK).map(squares).collect();
-    parts.iter().sum()
+/// `zᵢ ← xᵢ + c yᵢ`, without `x` if there is none.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub fn scaled_sum<T: Scalar>(x: Option<&[T]>, c: T, y: &[T], z: &mut [T]) {
+    match x {
+        Some(x) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = x + c * y),
+        None => z.iter_mut().zip(y).for_each(|(z, &y)| *z = c * y),
+    }
 }
 
+/// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, four at a time in that order.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn squares<T: Scalar>(x: &[T]) -> f64 {
+pub fn add_rows<T: Scalar>(a: &[T], z: &[T], y: &mut [T]) {
+    let n = y.len();
+    let (fours, rest) = a.as_chunks::<4>();
+    let mut rows = z.chunks_exact(n);
+    for a in fours {
+        let mut row = || rows.next().expect("a row a factor");
+        let [s, t, u, v] = [row(), row(), row(), row()];
+        for ((((y, &s), &t), &u), &v) in y.iter_mut().zip(s).zip(t).zip(u).zip(v) {
+            *y = *y + a[0] * s + a[1] * t + a[2] * u + a[3] * v;
+        }
+    }
+    for (&a, z) in rest.iter().zip(rows) {
+        y.iter_mut().zip(z).for_each(|(y, &z)| *y += a * z);
+    }
+}
+
+/// `Σ xᵢ yᵢ` in `f64`, in 16 fixed lanes.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub fn dot_f64<T: Scalar>(x: &[T], y: &[T]) -> f64 {
     const LANES: usize = 16;
     let mut lanes = [0.0; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let tail: f64 = chunks.remainder().iter().map(|x| x.f64() * x.f64()).sum();
-    for x in chunks {
-        for (sum, x) in lanes.iter_mut().zip(x) {
-            *sum += x.f64() * x.f64();
+    let (x, y) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let tail: f64 = x.remainder().iter().zip(y.remainder()).map(|(x, y)| x.f64() * y.f64()).sum();
+    for (x, y) in x.zip(y) {
+        for ((sum, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *sum += x.f64() * y.f64();
         }
     }
     lanes.iter().sum::<f64>() + tail
+}
+
+/// `zᵢ ← zᵢ + c xᵢ yᵢ` in `f64`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub fn add_products<T: Scalar>(c: f64, x: &[T], y: &[T], z: &mut [f64]) {
+    for ((z, x), y) in z.iter_mut().zip(x).zip(y) {
+        *z += c * x.f64() * y.f64();
+    }
 }
 
 /// What Adam does to every element, its corrections for the first steps worked into `rate`.
@@ -81,17 +123,9 @@ pub struct AdamStep<T> {
 ///
 /// # Panics
 /// Unless the lengths agree.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn adam<T: Scalar>(k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mut [T]) {
     assert!([m.len(), v.len(), w.len()] == [g.len(); 3], "adam: lengths differ");
-    let moments = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
-    w.par_chunks_mut(CHUNK)
-        .zip(g.par_chunks(CHUNK))
-        .zip(moments)
-        .for_each(|((w, g), (m, v))| adam_chunk(k, g, m, v, w));
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn adam_chunk<T: Scalar>(k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mut [T]) {
     let (one, limit) = (T::one(), k.limit);
     for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m.iter_mut()).zip(v.iter_mut()) {
         let g = k.shrink * g;

@@ -85,8 +85,25 @@ impl WnLinear {
 
     /// `[…, inputs]` to `[…, outputs]`.
     pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        let v = p[self.v];
-        x.matmul_t(v) * (p[self.r] / v.row_norms()) + p[self.b]
+        self.through(p, x, Var::affine)
+    }
+
+    /// The same and a [`relu`](Var::relu).
+    pub fn forward_relu<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+        self.through(p, x, Var::affine_relu)
+    }
+
+    fn through<'t, T: Scalar>(
+        &self,
+        p: &Bound<'t, T>,
+        x: Var<'t, T>,
+        affine: impl Fn(Var<'t, T>, Var<'t, T>, Var<'t, T>) -> Var<'t, T>,
+    ) -> Var<'t, T> {
+        let (v, n) = (p[self.v], p[self.r].shape()[0]);
+        let y = x.matmul_t(v);
+        let rows = y.shape().iter().product::<usize>() / n;
+        let scale = (p[self.r] / v.row_norms()).reshape(&[1, n]);
+        affine(y.reshape(&[rows, n]), scale, p[self.b]).reshape(&y.shape())
     }
 }
 

@@ -1,7 +1,9 @@
 //! An ordered store of named tensors, outside any tape.
+use crate::gradient::Gradient;
 use crate::scalar::Scalar;
-use crate::tape::{Grads, Owned, Tape, Tensor, Var};
+use crate::tape::{Fixed, Grads, Owned, Tape, Tensor, Var};
 use std::ops::Index;
+use std::sync::Arc;
 
 /// Names and values, in the order they were added. The order is part of what "same bits" means.
 ///
@@ -30,7 +32,7 @@ pub struct ParamId(usize);
 /// let tape = Tape::default();
 /// let p = params.bind(&tape);
 /// let grads = p.gradients((p[w] * 3.).sum().backward());
-/// assert_eq!(grads[0].as_ref().unwrap()[1], 3.);
+/// assert_eq!(grads[0].as_ref().unwrap().dense().unwrap()[1], 3.);
 /// assert!(grads[1].is_none(), "the loss does not depend on it");
 /// ```
 pub struct Bound<'t, T = f32>(Vec<Var<'t, T>>);
@@ -82,10 +84,26 @@ impl<T: Scalar> Params<T> {
         Bound(self.0.iter().map(|(_, v)| tape.constant(v.clone())).collect())
     }
 
+    /// The same for many tapes, on which what is worked out of them is shared.
+    pub fn frozen(&self) -> Frozen<T> {
+        Frozen(self.0.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
+    }
+
     /// The same parameters in another precision.
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into_shared();
         Params(self.0.iter().map(|(n, v)| (n.clone(), cast(v))).collect())
+    }
+}
+
+/// Parameters that do not change, for many tapes: packed for products once.
+#[derive(Debug)]
+pub struct Frozen<T>(Vec<Arc<Fixed<T>>>);
+
+impl<T: Scalar> Frozen<T> {
+    /// Put them on a tape as constants.
+    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
+        Bound(self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
     }
 }
 
@@ -97,7 +115,7 @@ impl<'t, T: Scalar> Bound<'t, T> {
     }
 
     /// The gradient of every parameter, in order; `None` where the loss does not depend on it.
-    pub fn gradients(&self, mut grads: Grads<T>) -> Vec<Option<Owned<T>>> {
+    pub fn gradients(&self, mut grads: Grads<T>) -> Vec<Option<Gradient<T>>> {
         self.0.iter().map(|&var| grads.take(var)).collect()
     }
 }

@@ -70,7 +70,7 @@ impl<T: Scalar> Div for Var<'_, T> {
         let y = broadcast("div", of(&self.value()), of(&b.value()), |a, b| a / b);
         Self::record("div", &[self, b], y, |c, sink| {
             sink.add(0, || by(c.g, c.x(1), |g, b| g / b));
-            sink.add(1, || by(&super::zip(c.g, c.y, |g, y| -g * y), c.x(1), |gy, b| gy / b));
+            sink.add(1, || by(&-(c.g * c.y), c.x(1), |gy, b| gy / b));
         })
     }
 }
@@ -116,7 +116,7 @@ impl<T: Scalar> Var<'_, T> {
     #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn scale_shift(self, a: T, b: T) -> Self {
         let x = self.value();
-        let mut y = filled(x.shape(), T::zero());
+        let mut y = self.tape().space(x.shape());
         vector::map(super::flat(&x), y.as_slice_mut().expect("new"), |x| a * x + b);
         Self::record("scale_shift", &[self], y, move |c, sink| sink.add(0, || c.g * a))
     }

@@ -1,5 +1,5 @@
 //! Functions of one number, entry by entry.
-use super::{filled, flat, zip};
+use super::{flat, zip};
 use crate::kernels::vector;
 use crate::scalar::Scalar;
 use crate::tape::Var;
@@ -19,14 +19,14 @@ impl<'t, T: Scalar> Var<'t, T> {
         derivative: impl Fn(T) -> T + Sync + 'static,
     ) -> Self {
         let x = self.value();
-        let mut y = filled(x.shape(), T::zero());
+        let mut y = self.tape().space(x.shape());
         vector::map(flat(&x), y.as_slice_mut().expect("new"), f);
         Self::record(name, &[self], y, move |c, sink| {
             let at = match of {
                 Of::Input => c.x(0),
                 Of::Output => c.y,
             };
-            sink.add(0, || zip(c.g, at, |g, v| g * derivative(v)));
+            zip(sink, 0, c.g, at, |g, v| g * derivative(v));
         })
     }
 

@@ -1,27 +1,18 @@
 //! Matrix products, and the weight normalisation around them.
-use super::filled;
+use super::flat;
+use crate::kernels::affine::{self, Affine};
 use crate::kernels::{broadcast, gemm};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Var};
-use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Data, IxDyn};
-use rayon::prelude::*;
+use crate::tape::{Owned, Tensor, Var, rows, rows_mut};
+use ndarray::Axis;
 
-/// A tape value or a gradient as a matrix: all axes but the last are rows.
-fn rows<T: Scalar>(x: &ArrayBase<impl Data<Elem = T>, IxDyn>) -> ArrayView2<'_, T> {
-    let k = x.shape().last().copied().unwrap_or(1);
-    let n = x.shape().iter().rev().skip(1).product();
-    ArrayView2::from_shape((n, k), x.as_slice().expect("row-major")).expect("row-major")
-}
-
-fn rows_mut<T: Scalar>(x: &mut Owned<T>) -> ArrayViewMut2<'_, T> {
-    let k = x.shape().last().copied().unwrap_or(1);
-    let n = x.shape().iter().rev().skip(1).product();
-    ArrayViewMut2::from_shape((n, k), x.as_slice_mut().expect("row-major")).expect("row-major")
-}
-
-/// `C ← A B + C`.
-fn accumulate<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, c: &mut Owned<T>) {
-    gemm::gemm(T::one(), a, b, T::one(), rows_mut(c));
+fn between<'a, T: Scalar>(
+    p: &'a Tensor<T>,
+    scale: &'a Tensor<T>,
+    batch: usize,
+    relu: bool,
+) -> Affine<'a, T> {
+    Affine { p: flat(p), scale: flat(scale), n: scale.shape()[1], batch, relu }
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -33,12 +24,12 @@ impl<T: Scalar> Var<'_, T> {
         let (x, w) = (self.value(), b.value());
         let fits = x.ndim() == 2 && w.ndim() == 2 && x.shape()[1] == w.shape()[0];
         assert!(fits, "matmul: {:?} × {:?}: inner dimensions differ", x.shape(), w.shape());
-        let y = gemm::matmul(rows(&x), rows(&w)).into_dyn();
+        let mut y = self.tape().space(&[x.shape()[0], w.shape()[1]]);
+        gemm::gemm(T::one(), rows(&x), rows(&w), T::zero(), rows_mut(&mut y));
         Self::record("matmul", &[self, b], y, |c, sink| {
-            let (a, b) = (rows(c.x(0)), rows(c.x(1)));
-            let g = rows(c.g);
-            sink.add_with(0, |da| accumulate(g, b.t(), da));
-            sink.add_with(1, |db| accumulate(a.t(), g, db));
+            let (a, b, g) = (rows(c.x(0)), rows(c.x(1)), rows(c.g));
+            sink.blend(0, |beta, da| gemm::gemm(T::one(), g, b.t(), beta, rows_mut(da)));
+            sink.blend(1, |beta, db| gemm::gemm(T::one(), a.t(), g, beta, rows_mut(db)));
         })
     }
 
@@ -66,26 +57,92 @@ impl<T: Scalar> Var<'_, T> {
         assert!(fits, "{name}: {xs:?} × {ws:?} transposed: last axes differ");
         let n = ws[0];
         let shape: Vec<_> = xs[..xs.len() - 1].iter().copied().chain([n]).collect();
-        let mut y = filled(&shape, T::zero());
+        let mut y = self.tape().space(&shape);
+        let mut beta = T::zero();
         if let Some(b) = inputs.get(2).map(|b| b.value()) {
             assert!(b.shape() == [n], "{name}: {xs:?} × {ws:?} transposed + {:?}", b.shape());
-            y += &b;
+            y.assign(&b);
+            beta = T::one();
         }
-        let beta = if inputs.len() == 3 { T::one() } else { T::zero() };
-        gemm::gemm(T::one(), rows(&x), rows(&w).reversed_axes(), beta, rows_mut(&mut y));
+        let turned = rows(&w).reversed_axes();
+        match inputs[1].remembered().filter(|_| beta == T::zero()) {
+            Some(w) => {
+                let packed = w.turned.get_or_init(|| gemm::Packed::new(turned));
+                packed.multiply(rows(&x), rows_mut(&mut y));
+            }
+            None => gemm::gemm(T::one(), rows(&x), turned, beta, rows_mut(&mut y)),
+        }
         let biased = inputs.len() == 3;
         Self::record(name, inputs, y, move |c, sink| {
-            let (x, w) = (rows(c.x(0)), rows(c.x(1)));
-            let g = rows(c.g);
-            sink.add_with(0, |dx| accumulate(g, w, dx));
-            sink.add_with(1, |dw| accumulate(g.reversed_axes(), x, dw));
+            let (x, w, g) = (rows(c.x(0)), rows(c.x(1)), rows(c.g));
+            sink.blend(0, |beta, dx| gemm::gemm(T::one(), g, w, beta, rows_mut(dx)));
             if biased {
+                let g = g.reversed_axes();
+                sink.blend(1, |beta, dw| gemm::gemm(T::one(), g, x, beta, rows_mut(dw)));
                 sink.add_with(2, |db| {
                     let db = db.as_slice_mut().expect("row-major");
                     let g = c.g.as_slice().expect("row-major");
                     broadcast::sum_to((g, c.g.shape()), (db, &[n]));
                 });
+            } else {
+                sink.add_product(1, c.g, c.x(0), c.y);
             }
+        })
+    }
+
+    /// `s ⊙ p + b` for `p [B, n]`, which all scales share, or `[S, B, n]`, scales `s [S, n]` and
+    /// `b [n]`, giving `[S, B, n]`; `dp = s dy` (summed over `S` if shared), `ds = Σ_B p dy`, `db = Σ dy`.
+    ///
+    /// # Panics
+    /// Unless the shapes are these.
+    pub fn affine(self, scale: Self, shift: Self) -> Self {
+        self.scaled("affine", scale, shift, false)
+    }
+
+    /// `max(s ⊙ p + b, 0)`, the same with a [`relu`](Var::relu): one pass in place of three.
+    ///
+    /// # Panics
+    /// As [`affine`](Var::affine).
+    pub fn affine_relu(self, scale: Self, shift: Self) -> Self {
+        self.scaled("affine_relu", scale, shift, true)
+    }
+
+    fn scaled(self, name: &'static str, scale: Self, shift: Self, relu: bool) -> Self {
+        let [p, s, b] = [self, scale, shift].map(Self::value);
+        let (ps, ss) = (p.shape(), s.shape());
+        let fits = ss.len() == 2
+            && b.shape() == [ss[1]]
+            && ps.last() == Some(&ss[1])
+            && (ps.len() == 2 || ps.len() == 3 && ps[0] == ss[0]);
+        assert!(fits, "{name}: {ps:?}, scales {ss:?}, shifts {:?}", b.shape());
+        let batch = ps[ps.len() - 2];
+        let mut y = self.tape().space(&[ss[0], batch, ss[1]]);
+        if !y.is_empty() {
+            let y = y.as_slice_mut().expect("new");
+            affine::forward(between(&p, &s, batch, relu), flat(&b), y);
+        }
+        Self::record(name, &[self, scale, shift], y, move |c, sink| {
+            let mut ds = Owned::zeros(c.x(1).raw_dim());
+            let mut db = Owned::zeros(vec![1, ds.shape()[1]]);
+            let mut run = |beta, dp: &mut Owned<T>| {
+                let g = (c.g.as_slice().expect("row-major"), flat(c.y));
+                let map = between(c.x(0), c.x(1), batch, relu);
+                affine::backward(
+                    map,
+                    g,
+                    (beta, rows_mut(dp)),
+                    rows_mut(&mut ds),
+                    rows_mut(&mut db),
+                );
+            };
+            if c.g.is_empty() {
+            } else if sink.wants(0) {
+                sink.blend(0, run);
+            } else {
+                run(T::zero(), &mut Owned::zeros(c.x(0).raw_dim()));
+            }
+            sink.add(1, || ds);
+            sink.add(2, || db.remove_axis(Axis(0)));
         })
     }
 
@@ -96,24 +153,19 @@ impl<T: Scalar> Var<'_, T> {
     pub fn row_norms(self) -> Self {
         let v = self.value();
         assert!(v.ndim() == 2, "row_norms: {:?} is not a matrix", v.shape());
-        let matrix = rows(&v);
-        let norms = matrix.axis_iter(Axis(0)).into_par_iter().map(|row| {
-            let row = row.to_slice().expect("row-major");
-            gemm::dot(row, row).sqrt()
-        });
-        let y = Owned::from_shape_vec(vec![v.shape()[0]], norms.collect()).expect("a norm a row");
+        let norms = || {
+            let mut norms = self.tape().space(&v.shape()[..1]);
+            gemm::row_squares(rows(&v), norms.as_slice_mut().expect("new"));
+            norms.mapv_inplace(T::sqrt);
+            norms.into_shared()
+        };
+        let y = match self.remembered() {
+            Some(v) => v.norms.get_or_init(norms).clone(),
+            None => norms(),
+        };
         Self::record("row_norms", &[self], y, |c, sink| {
-            sink.add_with(0, |dv| {
-                let (mut dv, v) = (rows_mut(dv), rows(c.x(0)));
-                let scales: Vec<_> = c.g.iter().zip(c.y).map(|(&g, &norm)| (g, norm)).collect();
-                let pairs = dv.axis_iter_mut(Axis(0)).into_par_iter().zip(v.axis_iter(Axis(0)));
-                pairs.zip(scales).for_each(|((dv, v), (g, norm))| {
-                    if norm > T::zero() {
-                        let dv = dv.into_slice().expect("row-major");
-                        gemm::axpy(g / norm, v.to_slice().expect("row-major"), dv);
-                    }
-                });
-            });
+            let divide = |(&g, &norm): (&T, &T)| if norm > T::zero() { g / norm } else { norm };
+            sink.add_diagonal(0, c.g.iter().zip(c.y).map(divide).collect(), c.y);
         })
     }
 
@@ -138,6 +190,12 @@ crate::gradchecks! {
     matmul: [[3, 4], [4, 5]] => |[a, b]| a.matmul(b);
     matmul_t: [[2, 3, 4], [5, 4]] => |[x, w]| x.matmul_t(w);
     linear: [[2, 3, 4], [5, 4], [5]] => |[x, w, b]| x.linear(w, b);
+    matmul_t_of_low_rank: [[2, 6], [5, 6]] => |[x, w]| x.matmul_t(w);
+    affine_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_relu_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
+    affine: [[2, 3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_relu: [[2, 3, 4], [2, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
+    affine_of_nothing: [[2, 0, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
     weight_norm: [[3, 4], [3]] => |[v, g]| v.weight_norm(g);
 }

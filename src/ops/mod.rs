@@ -11,7 +11,7 @@ mod shape;
 
 use crate::kernels::vector;
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor};
+use crate::tape::{Owned, Sink, Tensor};
 use ndarray::IxDyn;
 
 /// The entries of a tape value, which is row-major.
@@ -19,12 +19,23 @@ fn flat<T: Scalar>(x: &Tensor<T>) -> &[T] {
     x.as_slice().expect("a tape value is row-major")
 }
 
-/// `f(g, x)`, entry by entry.
-fn zip<T: Scalar>(g: &Owned<T>, x: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Owned<T> {
-    let mut y = Owned::zeros(x.raw_dim());
+/// Add `f(g, x)`, entry by entry, to the gradient of input `k`.
+fn zip<T: Scalar>(
+    sink: &mut Sink<'_, T>,
+    k: usize,
+    g: &Owned<T>,
+    x: &Tensor<T>,
+    f: impl Fn(T, T) -> T + Sync,
+) {
     let g = g.as_slice().expect("a gradient is row-major");
-    vector::zip(g, flat(x), y.as_slice_mut().expect("new"), f);
-    y
+    sink.blend(k, |beta, dx| {
+        let dx = dx.as_slice_mut().expect("a gradient is row-major");
+        if beta == T::zero() {
+            vector::zip(g, flat(x), dx, f);
+        } else {
+            vector::zip_onto(g, flat(x), dx, f);
+        }
+    });
 }
 
 fn filled<T: Scalar>(shape: &[usize], value: T) -> Owned<T> {

@@ -1,8 +1,8 @@
 //! Moving entries about: nothing here computes.
 use super::flat;
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor, Var};
-use ndarray::{ArrayView, Axis, IxDyn, Slice};
+use crate::tape::{Tensor, Var};
+use ndarray::{Axis, IxDyn, Slice};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -85,10 +85,28 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If there is no input, or shapes differ along another axis.
     pub fn concat(parts: &[Self], axis: usize) -> Self {
         let values: Vec<_> = parts.iter().map(|x| x.value()).collect();
-        let views: Vec<_> = values.iter().map(ArrayView::from).collect();
-        let y = ndarray::concatenate(Axis(axis), &views).unwrap_or_else(|_| {
-            panic!("concat: {:?} along {axis}", views.iter().map(|v| v.shape()).collect::<Vec<_>>())
-        });
+        let mut shape = values.first().map_or(vec![], |x| x.shape().to_vec());
+        let fits = |x: &Tensor<T>| {
+            let rest = |s: &[usize]| [&s[..axis], &s[axis + 1..]].concat();
+            x.ndim() > axis && shape.len() > axis && rest(x.shape()) == rest(&shape)
+        };
+        let shapes = || values.iter().map(|x| x.shape()).collect::<Vec<_>>();
+        assert!(
+            !values.is_empty() && values.iter().all(fits),
+            "concat: {:?} along {axis}",
+            shapes()
+        );
+        shape[axis] = values.iter().map(|x| x.shape()[axis]).sum();
+        let mut y = parts[0].tape().space(&shape);
+        let mut to = y.as_slice_mut().expect("new");
+        for o in 0..around(&shape, axis)[0] {
+            for x in &values {
+                let width = x.shape()[axis..].iter().product();
+                let (part, rest) = to.split_at_mut(width);
+                part.copy_from_slice(&flat(x)[o * width..][..width]);
+                to = rest;
+            }
+        }
         let count = parts.len();
         Self::record("concat", parts, y, move |c, sink| {
             let mut start = 0;
@@ -127,11 +145,19 @@ impl<'t, T: Scalar> Var<'t, T> {
         let mut shape = x.shape().to_vec();
         shape[axis] = index.len();
         let line = move |o: usize, i: usize| (o * n + i) * inner..(o * n + i + 1) * inner;
-        let mut y = Vec::with_capacity(outer * index.len() * inner);
+        let mut y = self.tape().space(&shape);
+        let mut to = y.as_slice_mut().expect("new");
         for o in 0..outer {
-            index.iter().for_each(|&i| y.extend_from_slice(&flat(&x)[line(o, i)]));
+            let from = &flat(&x)[o * n * inner..][..n * inner];
+            let (lines, rest) = to.split_at_mut(index.len() * inner);
+            if inner == 1 {
+                lines.iter_mut().zip(&*index).for_each(|(y, &i)| *y = from[i]);
+            } else {
+                let lines = lines.chunks_exact_mut(inner.max(1)).zip(&*index);
+                lines.for_each(|(y, &i)| y.copy_from_slice(&from[i * inner..][..inner]));
+            }
+            to = rest;
         }
-        let y = Owned::from_shape_vec(shape, y).expect("counted");
         Self::record("gather", &[self], y, move |c, sink| {
             sink.add_with(0, |dx| {
                 let dx = dx.as_slice_mut().expect("row-major");

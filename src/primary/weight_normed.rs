@@ -76,18 +76,23 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     fn forward<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let shape = theta.shape();
         assert!(shape.get(1) == Some(&self.dim), "theta {shape:?} is not [S, {}]", self.dim);
-        let (samples, mut start) = (shape[0], 0);
-        let layer = |h: Var<'t, T>, (layer, ids): &(Layer, Option<[ParamId; 2]>)| match (layer, ids)
-        {
-            (Layer::Dense(units), Some([v, b])) => {
-                let g = theta.slice(1, start..start + units);
-                start += units;
-                let scale = (g / p[*v].row_norms()).reshape(&[samples, 1, *units]);
-                h.matmul_t(p[*v]) * scale + p[*b]
-            }
-            (Layer::Tanh, _) => h.tanh(),
-            _ => h.relu(),
-        };
-        self.layers.iter().fold(x, layer)
+        let (mut h, mut start) = (x, 0);
+        let mut layers = self.layers.iter().peekable();
+        while let Some((layer, ids)) = layers.next() {
+            h = match (layer, ids) {
+                (Layer::Dense(units), Some([v, b])) => {
+                    let g = theta.slice(1, start..start + units);
+                    start += units;
+                    let (product, scale) = (h.matmul_t(p[*v]), g / p[*v].row_norms());
+                    match layers.next_if(|(next, _)| *next == Layer::Relu) {
+                        Some(_) => product.affine_relu(scale, p[*b]),
+                        None => product.affine(scale, p[*b]),
+                    }
+                }
+                (Layer::Tanh, _) => h.tanh(),
+                _ => h.relu(),
+            };
+        }
+        h
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kuva::prelude::*;
 use kuva::render::annotations::TextAnnotation;
 use kuva::render::layout::ComputedLayout;
-use kuva::render::render::render_multiple;
+use kuva::render::render::{Scene, render_multiple};
 use ndarray::Array2;
 
 use crate::metrics::Bin;
@@ -140,12 +140,78 @@ pub fn predicted_against_true(id: &str, mean: &[f32], std: &[f32], y: &[f32]) ->
     draw(id, plots, layout.with_width(620.0).with_height(480.0))
 }
 
+/// One panel of [`log_log`].
+pub struct Panel<'a> {
+    /// What runs along `x`.
+    pub x_label: &'a str,
+    /// What runs along `y`.
+    pub y_label: &'a str,
+    /// The range of `y`: the same where panels are to be compared.
+    pub y_range: (f64, f64),
+    /// What is drawn.
+    pub series: Vec<Series>,
+}
+
+/// Dots, and a line that need not go through them.
+pub struct Series {
+    /// Its words in the panel's legend; empty for none.
+    pub name: String,
+    /// Which color.
+    pub color: usize,
+    /// Whether the dots stand back.
+    pub pale: bool,
+    /// `(x, y)` above 0.
+    pub dots: Vec<(f64, f64)>,
+    /// The same.
+    pub line: Vec<(f64, f64)>,
+}
+
+/// Panels in rows of so many, both axes logarithmic.
+pub fn log_log(id: &str, columns: usize, panels: Vec<Panel<'_>>) -> String {
+    let (mut plots, mut layouts) = (Vec::new(), Vec::new());
+    for Panel { x_label, y_label, y_range, series } in panels {
+        let x = || series.iter().flat_map(|s| &s.dots).map(|dot| dot.0);
+        let (low, high) = (x().fold(f64::INFINITY, f64::min), x().fold(0.0, f64::max));
+        let draw = |s: Series| {
+            let color = COLORS[s.color % COLORS.len()];
+            let line = LinePlot::new().with_color(color).with_stroke_width(1.5);
+            let line = if s.name.is_empty() { line } else { line.with_legend(s.name) };
+            let dots = ScatterPlot::new().with_color(color).with_size(3.0);
+            let dots = dots.with_marker_opacity(if s.pale { 0.4 } else { 1.0 });
+            [line.with_data(s.line).into(), dots.with_data(s.dots).into()]
+        };
+        let panel: Vec<Plot> = series.into_iter().flat_map(draw).collect();
+        let layout = Layout::auto_from_plots(&panel)
+            .with_log_scale()
+            .with_x_axis_min(low / 1.3)
+            .with_x_axis_max(high * 1.3)
+            .with_y_axis_min(y_range.0)
+            .with_y_axis_max(y_range.1)
+            .with_tick_format(TickFormat::Custom(Arc::new(short)))
+            .with_legend_position(LegendPosition::InsideTopLeft)
+            .with_legend_box(false)
+            .with_x_label(x_label)
+            .with_y_label(y_label);
+        plots.push(panel);
+        layouts.push(styled(layout));
+    }
+    let figure = Figure::new(plots.len().div_ceil(columns), columns)
+        .with_cell_size(320.0, 260.0)
+        .with_plots(plots)
+        .with_layouts(layouts);
+    svg(id, &figure.render())
+}
+
 fn diagonal(low: f64, high: f64) -> Plot {
     LinePlot::new().with_data([(low, low), (high, high)]).with_color(GRAY).with_dashed().into()
 }
 
-/// The figure as SVG that scales with its page. `id` is unique on the page.
+/// One figure of these plots.
 fn draw(id: &str, plots: Vec<Plot>, layout: Layout) -> String {
+    svg(id, &render_multiple(plots, styled(layout)))
+}
+
+fn styled(layout: Layout) -> Layout {
     let theme = Theme {
         background: "none".into(),
         axis_color: "currentColor".into(),
@@ -158,14 +224,22 @@ fn draw(id: &str, plots: Vec<Plot>, layout: Layout) -> String {
         font_family: Some("system-ui, DejaVu Sans, sans-serif".into()),
         ..Theme::light()
     };
-    let layout = layout.with_theme(theme).with_tick_size(11).with_label_size(13);
-    let scene = render_multiple(plots, layout);
+    layout.with_theme(theme).with_tick_size(11).with_label_size(13)
+}
+
+/// The scene as SVG that scales with its page. `id` is unique on the page.
+fn svg(id: &str, scene: &Scene) -> String {
     let frame = format!("<svg viewBox=\"0 0 {} {}\"", scene.width, scene.height);
-    let svg = SvgBackend.render_scene(&scene).replacen("<svg", &frame, 1);
+    let mut svg = SvgBackend.render_scene(scene).replacen("<svg", &frame, 1);
     // kuva numbers its clip paths by a counter of the process: not the same bytes twice.
-    let Some(start) = svg.find("kuva-clip-") else { return svg };
-    let end = start + svg[start..].find('"').expect("an attribute ends");
-    svg.replace(&svg[start..end], &format!("clip-{id}"))
+    for n in 0.. {
+        let Some(start) = svg.find("\"kuva-clip-") else { break };
+        let end = start + 1 + svg[start + 1..].find('"').expect("an attribute ends");
+        let (old, new) = (svg[start + 1..end].to_string(), format!("clip-{id}-{n}"));
+        svg = svg.replace(&format!("\"{old}\""), &format!("\"{new}\""));
+        svg = svg.replace(&format!("#{old})"), &format!("#{new})"));
+    }
+    svg
 }
 
 /// Whole numbers only: there is no epoch 1.5.

@@ -10,6 +10,7 @@ mod data;
 mod diverge;
 mod flags;
 mod outputs;
+mod profile;
 mod streams;
 mod system;
 

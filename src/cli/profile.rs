@@ -1,0 +1,118 @@
+//! `--profile`: where the time of a run went, as a table.
+use crate::profile::{Machine, Pass, Profile, Row};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::time::Instant;
+
+/// A stopwatch, the machine it runs on, and a clock to check it by.
+pub struct Profiler {
+    pub profile: Profile,
+    machine: Machine,
+    clock: Instant,
+}
+
+/// What `--json` prints of it.
+#[derive(Serialize)]
+pub struct Report {
+    machine: Machine,
+    /// What the table counts by, and how many there were.
+    per: &'static str,
+    count: u64,
+    /// Seconds by the clock.
+    seconds: f64,
+    rows: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    row: Row,
+    /// Of the roofline; none where the bytes are not known.
+    share: Option<f64>,
+}
+
+impl Profiler {
+    /// Measure the machine, then begin.
+    pub fn start() -> Self {
+        let machine = Machine::measure();
+        Self { machine, clock: Instant::now(), profile: Profile::start() }
+    }
+
+    /// The table of what took time until now, for `count` of what it is counted `per`.
+    pub fn finish(self, per: &'static str, count: u64) -> Report {
+        self.profile.spent("the rest", Pass::Between, 0., 0.);
+        let mut rows = self.profile.rows();
+        rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let share = |row: &Row| (row.bytes > 0.).then(|| row.share(&self.machine));
+        let rows = rows.into_iter().map(|row| Line { share: share(&row), row }).collect();
+        let seconds = self.clock.elapsed().as_secs_f64();
+        Report { machine: self.machine, per, count, seconds, rows }
+    }
+}
+
+impl Report {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Self { machine, per, .. } = self;
+        let count = self.count.max(1) as f64;
+        let (between, within): (Vec<_>, Vec<_>) =
+            self.rows.iter().partition(|line| line.row.pass == Pass::Between);
+        let seconds = |lines: &[&Line]| lines.iter().map(|line| line.row.seconds).sum::<f64>();
+        let (each, all) = (seconds(&within), seconds(&within) + seconds(&between));
+
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let [calls, ms, percent] =
+            [format!("calls/{per}"), format!("ms/{per}"), format!("% of {per}")];
+        table.set_header([
+            "operation",
+            "",
+            &calls,
+            &ms,
+            &percent,
+            "GB/s",
+            "GFLOP/s",
+            "% of roofline",
+        ]);
+        table.column_iter_mut().skip(2).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+        let times = |s: f64| [format!("{:.4}", 1e3 * s / count), format!("{:.1}", 100. * s / each)];
+        let add = |table: &mut Table, Line { row, share }: &Line| {
+            let pass = match row.pass {
+                Pass::Forward => "forward",
+                Pass::Backward => "backward",
+                _ => "",
+            };
+            let rate = |n: f64| {
+                if n > 0. { format!("{:.1}", n / row.seconds / 1e9) } else { String::new() }
+            };
+            let [ms, percent] = times(row.seconds);
+            let share = share.map_or(String::new(), |share| format!("{:.0}", 100. * share));
+            let calls = format!("{:.2}", row.calls as f64 / count);
+            let (bytes, flops) = (rate(row.bytes), rate(row.flops));
+            table.add_row([&row.name, pass, &calls, &ms, &percent, &bytes, &flops, &share]);
+        };
+        let sum = |table: &mut Table, name: &str, s: f64| {
+            let [ms, percent] = times(s);
+            table.add_row([name, "", "", &ms, &percent]);
+        };
+        within.iter().for_each(|line| add(&mut table, line));
+        sum(&mut table, &format!("= one {per}"), each);
+        between.iter().for_each(|line| add(&mut table, line));
+        sum(&mut table, "= all", all);
+        let plural = |n: u64, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        format!(
+            "{}, as measured: {:.0} GFLOP/s in fused multiply-adds of f32, {:.1} GB/s to and from memory\n\n\
+             {}\n\n\
+             {}: {all:.3} s in these rows, {:.3} s by the clock ({:.2} %).\n\
+             % of roofline: max(FLOP / peak, bytes / bandwidth) / time. Bytes are the least an operation must read\n\
+             and write; above 100 % they came from the cache, which is faster than memory.",
+            plural(machine.threads as u64, "thread"),
+            machine.flops / 1e9,
+            machine.bandwidth / 1e9,
+            table.trim_fmt(),
+            plural(self.count, per),
+            self.seconds,
+            100. * all / self.seconds,
+        )
+    }
+}
