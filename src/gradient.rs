@@ -94,7 +94,8 @@ impl<T: Scalar> Gradient<T> {
     pub(crate) fn add_product(&mut self, a: &Owned<T>, z: &Tensor<T>, y: &Tensor<T>) -> bool {
         let (n, k) = (width(a.shape()), width(z.shape()));
         let rank = z.len() / k;
-        if self.product.is_some() || rank > RANK || 2 * rank > n.min(k) {
+        let small = (1..=RANK).contains(&rank) && 2 * rank <= n.min(k);
+        if self.product.is_some() || !small {
             return false;
         }
         let a = a.clone().into_shape_with_order((rank, n)).expect("row-major");

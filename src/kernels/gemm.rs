@@ -127,7 +127,9 @@ impl<T: Scalar> Packed<T> {
                     "Packed: [{m}, {}] × [{k}, {n}]",
                     a.ncols()
                 );
-                assert!(c.strides()[1] == 1, "Packed: C is not row-major");
+                if m == 0 {
+                    return;
+                }
                 packed::multiply(micro, Blend { alpha: T::one(), beta: T::zero() }, a, panels, c);
             }
         }
@@ -214,7 +216,7 @@ fn thin<T: Scalar>(
         return false;
     }
     if b.strides()[0] == 1 && a.strides()[1] == 1 {
-        let cols = (CHUNK / k).next_multiple_of(SIDE);
+        let cols = (CHUNK / k).max(1).next_multiple_of(SIDE);
         let strips = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
         strips.zip(b.axis_chunks_iter(Axis(1), cols)).for_each(|(mut c, b)| {
             for (mut c, a) in c.rows_mut().into_iter().zip(a.rows()) {
@@ -300,10 +302,12 @@ fn dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut each: impl Fn
 /// `‖vᵢ‖²` of the rows of a row-major matrix.
 ///
 /// # Panics
-/// Unless there is one output a row.
+/// Unless there is one output a row, and the entries of a row are adjacent.
 pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     assert_eq!(v.nrows(), squares.len(), "row_squares: lengths differ");
-    let rows = (CHUNK / v.ncols().max(1)).next_multiple_of(SIDE);
+    let adjacent = v.ncols() <= 1 || v.strides()[1] == 1;
+    assert!(adjacent || v.is_empty(), "row_squares: rows are not adjacent");
+    let rows = (CHUNK / v.ncols().max(1)).max(1).next_multiple_of(SIDE);
     let parts = squares.par_chunks_mut(rows).zip(v.axis_chunks_iter(Axis(0), rows));
     parts.for_each(|(squares, v)| dots(v, v, |i, square| squares[i] = square));
 }

@@ -75,7 +75,7 @@ pub fn multiply<T: Scalar>(
     let rows = tiles.div_ceil(strips) * micro.rows;
     let strips = c.axis_chunks_iter_mut(Axis(0), rows).into_par_iter();
     strips.zip(a.axis_chunks_iter(Axis(0), rows)).for_each(|(c, a)| {
-        let stride = a.strides()[0] as usize * size_of::<T>();
+        let stride = a.strides()[0].unsigned_abs() * size_of::<T>();
         if a.strides()[1] == 1 && stride.is_multiple_of(ALIAS) && c.ncols() > FEW * micro.cols {
             let width = a.ncols() + micro.cols;
             with_space(a.nrows() * width, |copy| {
