@@ -1,10 +1,11 @@
-//! Defends: the optimisers are their definitions, clipping is as the authors do it, and schedules
-//! pass through the values that their formulas give.
+//! Defends: the optimisers are their definitions, also for gradients in factors, clipping is as the
+//! authors do it, and schedules pass through the values that their formulas give.
 use bhn::gradcheck::randn;
 use bhn::gradient::Gradient;
 use bhn::nn::Params;
 use bhn::optim::{Clip, Optimiser, Rule, Schedule, kl_weight};
-use bhn::tape::{Owned, Tape};
+use bhn::tape::{Owned, Tape, Tensor, Var};
+use ndarray::Axis;
 use rstest::rstest;
 
 fn params() -> Params<f64> {
@@ -141,4 +142,156 @@ fn momentum_by_hand() {
         sgd.step(&mut params, &[Some(Owned::ones(vec![1]).into())], 0.5, Clip::default());
         assert!((params.iter().next().unwrap().1[0] - expected).abs() < 1e-12);
     }
+}
+
+/// `[z [S, k], V [n, k], r [n]]`.
+type Layer<'t> = [Var<'t, f64>; 3];
+type Loss = for<'t> fn(Layer<'t>, bool) -> Var<'t, f64>;
+
+/// `z Vᵀ`, which leaves `V` a gradient in factors, or the same by an operation that never does.
+fn product<'t>([z, v, _]: Layer<'t>, factors: bool) -> Var<'t, f64> {
+    if factors { z.matmul_t(v) } else { z.matmul(v.transpose()) }
+}
+
+/// `‖V‖`: of a leaf, which is left factors, or of what is not a leaf, which is not.
+fn norms<'t>([_, v, _]: Layer<'t>, factors: bool) -> Var<'t, f64> {
+    if factors { v.row_norms() } else { (v * 1.).row_norms() }
+}
+
+/// `r ⊙ z Vᵀ / ‖V‖`, finite in a row of zeros too.
+fn normed<'t>(x: Layer<'t>, factors: bool) -> Var<'t, f64> {
+    product(x, factors) * (x[2] / (norms(x, factors) + 1e-9))
+}
+
+const LOSSES: [Loss; 8] = [
+    product,
+    norms,
+    normed,
+    |x, f| product(x, f) + product([x[0] * 0.3 - 1., x[1], x[2]], f) * 2.,
+    |x, f| product(x, f) + x[1].powi(2).sum(),
+    |x, f| normed(x, f) + x[1].powi(2).sum(),
+    |x, f| normed(x, f) + norms(x, f) * x[2],
+    |x, f| normed(x, f) + normed([x[0] - 1., x[1], x[2] * 3.], f),
+];
+
+/// `V` among parameters, and its gradient: of the entries of `f` in the proportions `u`.
+fn gradient(
+    [z, v, r, u]: [&Owned<f64>; 4],
+    f: impl for<'t> Fn(Layer<'t>) -> Var<'t, f64>,
+) -> (Params<f64>, Gradient<f64>) {
+    let (mut params, tape) = (Params::default(), Tape::default());
+    let id = params.add("v", v.clone());
+    let p = params.bind(&tape);
+    let y = f([tape.constant(z.clone()), p[id], tape.leaf(r.clone())]);
+    let grads = (y * tape.constant(u.clone())).sum().backward();
+    let formed = grads.wrt(p[id]).unwrap().clone();
+    let gradient = p.gradients(grads).remove(0).unwrap();
+    let bits = |g: &Owned<f64>| g.iter().map(|g| g.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&gradient.to_dense(params.get(id))), bits(&formed));
+    (params, gradient)
+}
+
+fn of(params: &Params<f64>) -> &Tensor<f64> {
+    params.iter().next().expect("one parameter").1
+}
+
+/// Numbers that were summed in different orders.
+fn close(found: &[f64], expected: &[f64]) {
+    let size = expected.iter().fold(0_f64, |size, x| size.max(x.abs()));
+    for (x, y) in found.iter().zip(expected) {
+        assert!((x - y).abs() <= 1e-12 * size, "{x} {y} beside {size}");
+    }
+}
+
+/// Numbers, norm and steps of a gradient in factors are those of the same gradient written out: for
+/// ranks that stay in factors and one that does not, in more rows than are formed at a time.
+#[rstest]
+fn factors_are_their_product(
+    #[values(1, 3, 8, 16, 17)] s: usize,
+    #[values(false, true)] zero_row: bool,
+) {
+    let (n, k) = (700, 50);
+    let (z, mut v, r, u) =
+        (randn(&[s, k], 1), randn(&[n, k], 2), randn(&[n], 3), randn(&[s, n], 4));
+    if zero_row {
+        v.index_axis_mut(Axis(0), 668).fill(0.);
+    }
+    for (i, f) in LOSSES.into_iter().enumerate() {
+        let u = if i == 1 { &r } else { &u };
+        let [(params, factors), (_, dense)] =
+            [true, false].map(|factors| gradient([&z, &v, &r, u], |x| f(x, factors)));
+        // A product alone is in factors up to rank 16; norms always are.
+        assert_eq!(factors.dense().is_some(), s > 16 && [0, 3, 4].contains(&i), "loss {i}");
+        let expected = dense.dense().expect("written out");
+        close(flat(&factors.to_dense(of(&params))), flat(expected));
+        let squares: f64 = expected.iter().map(|g| g * g).sum();
+        close(&[factors.squares(of(&params))], &[squares]);
+        // An ε that does not magnify the rounding of the smallest entries.
+        let adam = Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-3 };
+        for rule in [adam, Rule::Sgd { momentum: 0.9 }] {
+            let [found, expected] = [&factors, &dense].map(|gradient| {
+                let mut params = params.clone();
+                let grads = [Some(gradient.clone())];
+                let norm =
+                    Optimiser::new(rule, &params).step(&mut params, &grads, 0.1, Clip::default());
+                close(&[norm], &[squares.sqrt()]);
+                of(&params).to_owned()
+            });
+            close(flat(&found), flat(&expected));
+        }
+    }
+}
+
+fn flat(x: &Owned<f64>) -> &[f64] {
+    x.as_slice().expect("row-major")
+}
+
+/// With `V` along `z`, `z Vᵀ/‖V‖` does not change with `V`: what is left of its square is rounding,
+/// which has a sign.
+#[test]
+fn the_square_of_next_to_nothing_is_not_negative() {
+    for k in [3, 50, 301] {
+        let z = randn(&[1, k], 1);
+        let square: f64 = z.iter().map(|z| z * z).sum();
+        for seed in 0..200 {
+            let (v, one) = (&z * &randn(&[4, 1], seed), Owned::ones(vec![4]));
+            let (params, factors) = gradient([&z, &v, &one, &Owned::ones(vec![1, 4])], |x| {
+                product(x, true) / norms(x, true)
+            });
+            let squares = factors.squares(of(&params));
+            let size: f64 = v.rows().into_iter().map(|v| square / v.dot(&v)).sum();
+            assert!((0. ..1e-13 * size).contains(&squares), "{squares} beside {size}");
+        }
+    }
+}
+
+/// What is not finite in a factor is not finite in the norm, and no step is taken.
+#[rstest]
+fn factors_that_are_not_finite_change_nothing(
+    #[values(f64::NAN, f64::INFINITY, f64::NEG_INFINITY)] bad: f64,
+    #[values(0, 2, 3)] at: usize,
+    #[values(0, 2, 5)] loss: usize,
+) {
+    let mut x = [randn(&[3, 8], 1), randn(&[9, 8], 2), randn(&[9], 3), randn(&[3, 9], 4)];
+    // `r` is no factor of a product alone.
+    let at = if loss == 0 && at == 2 { 3 } else { at };
+    x[at].as_slice_mut().unwrap()[5] = bad;
+    let (mut params, factors) = gradient(x.each_ref(), |x| LOSSES[loss](x, true));
+    assert!(factors.dense().is_none() && !factors.squares(of(&params)).is_finite());
+    let (before, mut adam) = (params.clone(), Optimiser::new(Rule::default(), &params));
+    assert!(!adam.step(&mut params, &[Some(factors)], 0.1, Clip::default()).is_finite());
+    assert!(adam.steps() == 0 && of(&params) == of(&before));
+}
+
+/// Products with nothing leave a gradient of zeros, or none.
+#[rstest]
+#[case(&[0, 4], &[5, 4])]
+#[case(&[2, 0, 4], &[5, 4])]
+#[case(&[3, 0], &[5, 0])]
+fn products_of_nothing(#[case] x: &[usize], #[case] v: &[usize]) {
+    let tape = Tape::<f64>::default();
+    let [x, v] = [randn(x, 1), randn(v, 2)].map(|x| tape.leaf(x));
+    let grads = x.matmul_t(v).sum().backward();
+    assert_eq!(grads.wrt(v).unwrap(), Owned::<f64>::zeros(v.shape()));
+    assert_eq!(grads.wrt(x).unwrap(), Owned::<f64>::zeros(x.shape()));
 }
