@@ -574,3 +574,86 @@ impl<T: Scalar> Grads<T> {
         assert!(std::ptr::from_ref(x.tape).addr() == self.tape, "gradients of another tape");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values and gradients of a network with every operation that writes into [`Tape::space`], bit by
+    /// bit, and the tape's memory.
+    fn pass(storage: Storage<f64>) -> (Vec<u64>, Storage<f64>) {
+        let tape = Tape::reusing(storage);
+        let leaf = |shape: &[usize], seed: usize| {
+            let entry = |i: usize| ((i * i + seed) as f64).sin();
+            tape.leaf(
+                Owned::from_shape_vec(shape, (0..shape.iter().product()).map(entry).collect())
+                    .unwrap(),
+            )
+        };
+        let leaves = [
+            leaf(&[40, 60], 1),
+            leaf(&[50, 60], 2),
+            leaf(&[2, 50], 3),
+            leaf(&[50], 4),
+            leaf(&[30, 50], 5),
+            leaf(&[30], 6),
+            leaf(&[30, 1100], 7),
+            leaf(&[1100, 2], 8),
+        ];
+        let [x, v, s, b, w, c, wide, tall] = leaves;
+        let h = x.matmul_t(v).affine_relu(s / v.row_norms(), b);
+        let y = h.affine(s, b).linear(w, c).tanh().reshape(&[80, 30]).matmul(wide);
+        let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum();
+        let grads = loss.backward();
+        let values = [h, y, loss].map(Var::value);
+        let grads: Vec<_> = leaves.iter().map(|&x| grads.wrt(x).unwrap().clone()).collect();
+        let numbers = values.iter().flatten().chain(grads.iter().flatten());
+        let bits = numbers.map(|x| x.to_bits()).collect();
+        drop((values, grads));
+        (bits, tape.into_storage())
+    }
+
+    #[test]
+    fn old_memory_does_not_show() {
+        let (fresh, mut storage) = pass(Storage::default());
+        let kept = storage.0.values().map(Vec::len).sum::<usize>();
+        assert!(kept > 8, "a test of nothing: {kept} tensors");
+        storage.0.values_mut().flatten().for_each(|old| old.fill(f64::NAN));
+        let (again, mut storage) = pass(storage);
+        assert!(again == fresh);
+        storage.0.values_mut().flatten().for_each(|old| old.fill(f64::INFINITY));
+        assert!(pass(storage).0 == fresh);
+    }
+
+    /// What a tape did not use is let go when it ends, so that varying shapes do not add up.
+    #[test]
+    fn unused_memory_is_let_go() {
+        let mut storage = Storage::<f64>::default();
+        for n in (2000..4000).step_by(100) {
+            storage.keep(Owned::zeros(vec![n + 1]));
+            let tape = Tape::reusing(storage);
+            for n in [n, 1023] {
+                tape.constant(tape.space(&[n]));
+            }
+            storage = tape.into_storage();
+            // Of this tape's two tensors, the one worth keeping.
+            assert!(storage.0.iter().all(|(size, kept)| *size == n && kept.len() == 1));
+            assert_eq!(storage.0.len(), 1);
+        }
+        // A tensor that someone still holds is not taken from them.
+        let tape = Tape::reusing(storage);
+        let held = tape.constant(tape.space(&[2000])).value();
+        assert!(tape.into_storage().0.is_empty() && held.len() == 2000);
+    }
+
+    #[test]
+    fn memory_is_taken_over() {
+        let mut storage = Storage::<f64>::default();
+        let old = Owned::zeros(vec![2000]);
+        let at = old.as_ptr();
+        storage.keep(old);
+        let tape = Tape::reusing(storage);
+        let same = tape.space(&[40, 50]);
+        assert!(same.as_ptr() == at && tape.space(&[40, 50]).as_ptr() != at);
+    }
+}
