@@ -5,11 +5,11 @@ use bhn::config::Config;
 use bhn::data::{Preprocess, Split, Task};
 use bhn::evaluate::validate;
 use bhn::gradcheck::randn;
-use bhn::nn::Params;
+use bhn::nn::{Bound, Params};
 use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
-use bhn::primary::Layer;
+use bhn::primary::{Layer, PrimaryNet};
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Tape, Tensor};
+use bhn::tape::{Tape, Tensor, Var};
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 const N: usize = 700; // several chunks
@@ -188,4 +188,101 @@ fn scores_are_in_the_targets_units() {
     let (own, other) = (of(units(0., 1.)), of(units(5., 2.)));
     assert!((other.nll - own.nll - 2_f64.ln()).abs() < 1e-12);
     assert!((other.rmse.unwrap() - 2. * own.rmse.unwrap()).abs() < 1e-12);
+}
+
+/// Packed once for all chunks or not at all, with norms worked out once or each time: the same outputs,
+/// and the same probabilities of the data.
+#[test]
+fn frozen_parameters_predict_what_others_do() {
+    for task in [classification(), Task::Regression] {
+        let mut config = Config::default();
+        config.primary.layers = Some(Layer::mlp(&[150, 40], task.outputs()));
+        let mut model: bhn::bayes::Model = config.build(4, &task);
+        scale_up(&mut model.params);
+        let (theta, _) = draw(&model, 6, &mut stream(0, Purpose::Sample, 0));
+        let y = match task {
+            Task::Regression => Targets::Values(vec![0.5; N]),
+            _ => Targets::Classes((0..N).map(|n| n % 3).collect()),
+        };
+        let data = Split { x: inputs(), y };
+        if let Likelihood::Categorical { clip } = &mut model.likelihood {
+            *clip = None;
+        }
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let x = tape.constant(inputs().into_dyn());
+        let outputs = model.primary.forward(&p, tape.constant(theta.clone()), x);
+        let close = |found: f32, expected: f32| {
+            // Sums of 150 products of f32, in any order.
+            assert!(
+                (found - expected).abs() <= 2e-5 * expected.abs().max(1.),
+                "{found} {expected}"
+            );
+        };
+        let plain = model.likelihood.log_prob(&p, outputs, &data.y).value();
+        log_prob(&model, &theta, &data).iter().zip(&plain).for_each(|(&x, &y)| close(x, y));
+        match predict(&model, &theta, data.x.view()) {
+            Predictive::Classes { p, .. } => {
+                let plain = outputs.log_softmax().exp().mean_axis(0).value();
+                p.iter().zip(&plain).for_each(|(&x, &y)| close(x, y));
+            }
+            Predictive::Values { mean, .. } => {
+                mean.iter().zip(&outputs.mean_axis(0).value()).for_each(|(&x, &y)| close(x, y));
+            }
+        }
+    }
+}
+
+/// A network whose outputs are `θ`, whatever its inputs are.
+struct Constant(usize);
+
+impl PrimaryNet<f32> for Constant {
+    fn dim(&self) -> usize {
+        self.0
+    }
+
+    fn parts(&self) -> Vec<(String, usize)> {
+        vec![]
+    }
+
+    fn forward<'t>(&self, _: &Bound<'t>, theta: Var<'t>, x: Var<'t>) -> Var<'t> {
+        let s = theta.shape()[0];
+        theta.reshape(&[s, 1, self.0]).broadcast_to(&[s, x.shape()[0], self.0])
+    }
+}
+
+/// `H = −Σ p ln p` and its mean over samples in `f64`, for probabilities that vanish too.
+#[test]
+fn entropies_of_any_logits() {
+    const BIG: f32 = 1e4;
+    let sure = |c: usize| [0, 1, 2, 3].map(|k| if k == c { BIG } else { -BIG });
+    let cases = [
+        [sure(0), sure(0), sure(0)],
+        [sure(0), sure(2), sure(3)],
+        [[BIG; 4], [-BIG; 4], [0.; 4]],
+        [[BIG, BIG, -BIG, -BIG], [-BIG, -BIG, BIG, BIG], [0., -BIG, 0., BIG]],
+        [[0., -20., -90., 5.], [1., 2., 3., 4.], [0.1, 0., -0.1, -103.]],
+    ];
+    let mut model = model(&classification());
+    model.primary = Box::new(Constant(4));
+    for logits in cases {
+        let theta = Tensor::from_shape_vec(vec![3, 4], logits.concat()).unwrap();
+        let found = predict(&model, &theta, inputs().slice(s![..2, ..]));
+        let Predictive::Classes { entropy: h, bald, .. } = found else { panic!("classes") };
+        let each = logits.map(|x| {
+            let max = f64::from(x.into_iter().fold(f32::MIN, f32::max));
+            softmax(&x.map(|x| f64::from(x) - max))
+        });
+        let nats = |p: &[f64]| -p.iter().filter(|p| **p > 0.).map(|p| p * p.ln()).sum::<f64>();
+        let mean: Vec<_> = (0..4).map(|c| each.iter().map(|p| p[c]).sum::<f64>() / 3.).collect();
+        let disagreement = nats(&mean) - each.iter().map(|p| nats(p)).sum::<f64>() / 3.;
+        for (found, expected) in [(h[1], nats(&mean)), (bald[1], disagreement)] {
+            // Four probabilities in f32.
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-6,
+                "{found} {expected} for {logits:?}"
+            );
+            assert!(found >= 0.);
+        }
+    }
 }
