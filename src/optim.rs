@@ -139,23 +139,24 @@ impl<T: Scalar> Optimiser<T> {
         self.steps += 1;
         let shrink = T::of(if norm > clip.norm { clip.norm / norm } else { 1. });
         let limit = T::of(clip.element);
-        let rule = self.rule;
         let t = self.steps as f64;
-        let each = |g: &[T], part: Part<'_, T>| match rule {
-            Rule::Adam { beta1, beta2, epsilon } => {
-                let step = AdamStep {
-                    shrink,
-                    limit,
-                    beta1: T::of(beta1),
-                    beta2: T::of(beta2),
-                    rate: T::of(rate / (1. - beta1.powf(t))),
-                    unbias: T::of(1. / (1. - beta2.powf(t))),
-                    epsilon: T::of(epsilon),
-                };
-                vector::adam(step, g, part.m, part.v, part.w);
-            }
-            Rule::Sgd { momentum } => {
-                let (rate, momentum) = (T::of(rate), T::of(momentum));
+        let adam = |beta1: f64, beta2: f64, epsilon| AdamStep {
+            shrink,
+            limit,
+            beta1: T::of(beta1),
+            beta2: T::of(beta2),
+            rate: T::of(rate / (1. - beta1.powf(t))),
+            unbias: T::of(1. / (1. - beta2.powf(t))),
+            epsilon: T::of(epsilon),
+        };
+        let update = match self.rule {
+            Rule::Adam { beta1, beta2, epsilon } => Update::Adam(adam(beta1, beta2, epsilon)),
+            Rule::Sgd { momentum } => Update::Sgd(T::of(momentum)),
+        };
+        let rate = T::of(rate);
+        let each = |g: &[T], part: Part<'_, T>| match update {
+            Update::Adam(step) => vector::adam(step, g, part.m, part.v, part.w),
+            Update::Sgd(momentum) => {
                 for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
                     let mut step = (shrink * g).max(-limit).min(limit);
                     if let Some(u) = part.m.get_mut(j) {
@@ -197,6 +198,13 @@ impl<T: Scalar> Optimiser<T> {
         }
         parts
     }
+}
+
+/// A [`Rule`] at one step, for every part of it.
+enum Update<T> {
+    Adam(AdamStep<T>),
+    /// `μ`.
+    Sgd(T),
 }
 
 /// A few rows of a parameter, of its gradient, and of such moments as there are.

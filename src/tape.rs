@@ -492,9 +492,9 @@ impl<'a, T: Scalar> Sink<'a, T> {
     /// Add `aᵀz` to the gradient of input `k`, a matrix `V`, given `y = z Vᵀ`: as its factors if `V`
     /// is a leaf and they are small.
     pub(crate) fn add_product(&mut self, k: usize, a: &Owned<T>, z: &Tensor<T>, y: &Tensor<T>) {
-        let (id, leaf) = (self.parents[k], self.nodes[self.parents[k]].rule.is_none());
-        let kept = self.nodes[id].needs_grad
-            && leaf
+        let id = self.parents[k];
+        let kept = self.wants(k)
+            && self.nodes[id].rule.is_none()
             && self.grads[id].get_or_insert_default().add_product(a, z, y);
         if !kept {
             self.blend(k, |beta, g| {
@@ -508,8 +508,10 @@ impl<'a, T: Scalar> Sink<'a, T> {
     pub(crate) fn add_diagonal(&mut self, k: usize, d: Vec<T>, norms: &Tensor<T>) {
         let id = self.parents[k];
         let node = &self.nodes[id];
-        if !node.needs_grad {
-        } else if node.rule.is_none() {
+        if !self.wants(k) {
+            return;
+        }
+        if node.rule.is_none() {
             let norms = norms.as_slice().expect("row-major");
             self.grads[id].get_or_insert_default().add_diagonal(d, norms);
         } else {
@@ -525,8 +527,7 @@ impl<'a, T: Scalar> Sink<'a, T> {
 
     /// The shape of input `k`, if it takes a gradient.
     fn shape(&self, k: usize) -> Option<&'a [usize]> {
-        let node = &self.nodes[self.parents[k]];
-        node.needs_grad.then(|| node.value.shape())
+        self.wants(k).then(|| self.nodes[self.parents[k]].value.shape())
     }
 
     fn part(&mut self, k: usize) -> &mut Option<Owned<T>> {

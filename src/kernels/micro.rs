@@ -1,8 +1,9 @@
-//! Micro-kernels: one tile of `C`, held in vector registers, over packed panels of `A` and `B`.
+//! Micro-kernels: one tile of `C`, held in vector registers, over rows of `A` and a panel of `B`.
 //!
-//! A panel of `B` is `cols` of its columns, stored row by row (`b[p·cols + j]`) and padded with
-//! zeros. Each step of `p` loads one row of the panel and multiplies it by each entry of a column of
-//! `A`, which is read where it lies, whatever its strides.
+//! A panel of `B` is `cols` of its columns, row by row: packed (`b[p·cols + j]`), or where they lie.
+//! Each step of `p` loads one row of the panel and multiplies it by each entry of a column of
+//! `A`, which is read where it lies, whatever its strides. What a panel holds beside its columns
+//! reaches no entry of `C`.
 #![allow(unsafe_code)]
 use std::cell::Cell;
 use std::thread::LocalKey;

@@ -58,21 +58,22 @@ impl<T: Scalar> Var<'_, T> {
         let n = ws[0];
         let shape: Vec<_> = xs[..xs.len() - 1].iter().copied().chain([n]).collect();
         let mut y = self.tape().space(&shape);
-        let mut beta = T::zero();
+        let biased = inputs.len() == 3;
         if let Some(b) = inputs.get(2).map(|b| b.value()) {
             assert!(b.shape() == [n], "{name}: {xs:?} × {ws:?} transposed + {:?}", b.shape());
             y.assign(&b);
-            beta = T::one();
         }
         let turned = rows(&w).reversed_axes();
-        match inputs[1].remembered().filter(|_| beta == T::zero()) {
+        match inputs[1].remembered().filter(|_| !biased) {
             Some(w) => {
                 let packed = w.turned.get_or_init(|| gemm::Packed::new(turned));
                 packed.multiply(rows(&x), rows_mut(&mut y));
             }
-            None => gemm::gemm(T::one(), rows(&x), turned, beta, rows_mut(&mut y)),
+            None => {
+                let beta = if biased { T::one() } else { T::zero() };
+                gemm::gemm(T::one(), rows(&x), turned, beta, rows_mut(&mut y));
+            }
         }
-        let biased = inputs.len() == 3;
         Self::record(name, inputs, y, move |c, sink| {
             let (x, w, g) = (rows(c.x(0)), rows(c.x(1)), rows(c.g));
             sink.blend(0, |beta, dx| gemm::gemm(T::one(), g, w, beta, rows_mut(dx)));
