@@ -1,15 +1,20 @@
 //! What a run is made of: `config.toml`, and the [`Model`] it describes.
-use crate::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Point, Posterior, Prior};
+use crate::bayes::{
+    Dropout, Ensemble, Hypernet, HypernetConfig, Likelihood, MeanField, Model, Noise, Point,
+    Posterior, Prior, Rates,
+};
 use crate::data::{Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::flows::Stabiliser;
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
-use crate::primary::{Layer, PrimaryNet, WeightNormed};
+use crate::primary::{AllWeights, Layer, PrimaryNet, WeightNormed};
 use crate::random::{Purpose, stream};
 use crate::scalar::Scalar;
+use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// The most numbers in all weights, and in one array of a step: 1 GiB.
 const LIMIT: usize = 1 << 28;
@@ -21,17 +26,53 @@ pub enum Method {
     /// A Bayesian hypernetwork over the weight-normalisation scales.
     #[default]
     Bhn,
+    /// A Bayesian hypernetwork over all weights and biases, for small networks.
+    FullBhn,
     /// Maximum likelihood: the scales are parameters like any other.
     Mle,
+    /// Dropout after every activation; a prediction is one pass without it.
+    Dropout,
+    /// The same, averaged over masks (Gal & Ghahramani 2016).
+    McDropout,
+    /// MC dropout with learned rates (Gal, Hron & Kendall 2017).
+    ConcreteDropout,
+    /// Bayes by Backprop: independent normals over all weights and biases (Blundell et al. 2015).
+    Bbb,
+    /// A deep ensemble: a few networks trained side by side (Lakshminarayanan et al. 2017).
+    Ensemble,
 }
 
 impl Method {
     /// Whether `θ` has one value and no density: no KL, and nothing to average over.
     pub fn is_point(self) -> bool {
-        match self {
-            Self::Mle => true,
-            Self::Bhn => false,
-        }
+        matches!(self, Self::Mle | Self::Dropout)
+    }
+
+    /// Whether `ln q(θ)` is known, and so the bound.
+    pub fn has_density(self) -> bool {
+        matches!(self, Self::Bhn | Self::FullBhn | Self::Bbb)
+    }
+
+    /// Whether `θ` is all weights and biases; otherwise it is scales, and perhaps masks.
+    pub fn is_over_all_weights(self) -> bool {
+        matches!(self, Self::FullBhn | Self::Bbb | Self::Ensemble)
+    }
+
+    /// Whether `θ` has masks.
+    pub fn drops(self) -> bool {
+        matches!(self, Self::Dropout | Self::McDropout | Self::ConcreteDropout)
+    }
+
+    /// Whether `θ` comes from a flow.
+    pub fn has_flow(self) -> bool {
+        matches!(self, Self::Bhn | Self::FullBhn)
+    }
+}
+
+impl fmt::Display for Method {
+    /// As in `config.toml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -61,12 +102,21 @@ pub struct Config {
     pub subset: Option<usize>,
     /// How the posterior is represented.
     pub method: Method,
+    /// A run folder, of `mle` for instance, from whose network training starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<PathBuf>,
     /// Decides everything random.
     pub seed: u64,
     /// The network that predicts.
     pub primary: Primary,
     /// The hypernet.
     pub flow: Flow,
+    /// Of `bbb`.
+    pub mean_field: MeanFieldConfig,
+    /// Of the methods with dropout.
+    pub dropout: DropoutConfig,
+    /// Of `ensemble`.
+    pub ensemble: EnsembleConfig,
     /// `p(θ)`.
     pub prior: Prior,
     /// `p(y | x, θ)`.
@@ -102,6 +152,34 @@ pub struct Flow {
     pub shift: f64,
 }
 
+/// `[mean_field]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeanFieldConfig {
+    /// Where the logarithm of every standard deviation starts.
+    pub log_std: f64,
+    /// Whether training samples activations in place of weights (local reparametrisation); needs a
+    /// Gaussian prior.
+    pub local: bool,
+}
+
+/// `[dropout]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DropoutConfig {
+    /// The probability of dropping a unit, where it starts if it is learned; for layers that
+    /// primary.layers does not give one.
+    pub rate: f64,
+}
+
+/// `[ensemble]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// Networks.
+    pub members: usize,
+}
+
 /// `[likelihood]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,8 +201,15 @@ pub struct Train {
     pub epochs: usize,
     /// Examples a step.
     pub batch: usize,
-    /// `S`, the noise samples a step, each on all of its examples.
+    /// `S`, the noise samples a step, each on all of its examples; the members of an ensemble.
     pub samples: usize,
+    /// Whether a minibatch shares them (the paper's way) or each example has its own; by default shared,
+    /// but for dropout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
+    /// Start with activations normalised over the last 64 training examples (Salimans & Kingma
+    /// 2016), as the authors do; networks of scales alone.
+    pub data_init: bool,
     /// Posterior samples for each epoch's validation.
     pub validation_samples: usize,
     /// The learning rate at the start.
@@ -149,9 +234,13 @@ impl Default for Config {
             task: None,
             subset: None,
             method: Method::default(),
+            warm_start: None,
             seed: 0,
             primary: Primary::default(),
             flow: Flow::default(),
+            mean_field: MeanFieldConfig::default(),
+            dropout: DropoutConfig::default(),
+            ensemble: EnsembleConfig::default(),
             prior: Prior::default(),
             likelihood: LikelihoodConfig::default(),
             train: Train::default(),
@@ -167,6 +256,24 @@ impl Default for Flow {
     }
 }
 
+impl Default for MeanFieldConfig {
+    fn default() -> Self {
+        Self { log_std: -4., local: true }
+    }
+}
+
+impl Default for DropoutConfig {
+    fn default() -> Self {
+        Self { rate: 0.5 }
+    }
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        Self { members: 5 }
+    }
+}
+
 impl Default for Train {
     fn default() -> Self {
         let clip = Clip::default();
@@ -174,6 +281,8 @@ impl Default for Train {
             epochs: 10,
             batch: 128,
             samples: 1,
+            noise: None,
+            data_init: false,
             validation_samples: 20,
             learning_rate: 1e-3,
             schedule: Schedule::Paper,
@@ -228,8 +337,9 @@ impl Config {
             ));
         }
         self.check_numbers()?;
-        let units = self.check_sizes(data)?;
-        if self.method == Method::Bhn && self.flow.couplings > 0 && units < 2 {
+        self.resolve_method()?;
+        let entries = self.check_sizes(data)?;
+        if self.method.has_flow() && self.flow.couplings > 0 && entries < 2 {
             let advice = "Use --couplings 0 or a larger network.";
             return Err(Error::invalid(
                 "the network",
@@ -239,6 +349,41 @@ impl Config {
             ));
         }
         Ok(self)
+    }
+
+    /// What the method asks of other settings.
+    fn resolve_method(&mut self) -> Result<()> {
+        let layers = self.primary.layers.as_mut().expect("filled in");
+        let dropped = layers.iter().find(|layer| matches!(layer, Layer::Dropout(_)));
+        match (dropped, self.method.drops()) {
+            (Some(layer), false) => {
+                let advice = "Take the layer out, or use --method mc-dropout.";
+                let (found, expected) = (format!("`{layer}`"), "none with this method");
+                return Err(Error::invalid("primary.layers", found, expected, advice));
+            }
+            (None, true) => *layers = Layer::with_dropout(layers, self.dropout.rate),
+            _ => {}
+        }
+        if self.method == Method::Ensemble {
+            self.train.samples = self.ensemble.members;
+        }
+        let each = self.train.noise == Some(Noise::PerExample);
+        if each && self.method.is_over_all_weights() {
+            let (what, found) = ("train.noise", "per-example");
+            let advice = "Leave it out: with local reparametrisation `bbb` has noise of its own.";
+            return Err(Error::invalid(what, found, "shared, with weights as θ", advice));
+        }
+        let normal = matches!(self.prior, Prior::Gaussian { .. });
+        if self.method == Method::Bbb && self.mean_field.local && !normal {
+            let (what, expected) = ("mean_field.local", "false with such a prior");
+            let advice = "Set it to false, or take a Gaussian prior.";
+            return Err(Error::invalid(what, "true", expected, advice));
+        }
+        if self.train.data_init && self.method.is_over_all_weights() {
+            let (what, expected) = ("train.data_init", "a network whose θ is its scales");
+            return Err(Error::invalid(what, "true", expected, "Leave it out."));
+        }
+        Ok(())
     }
 
     /// That every number is within its range.
@@ -271,6 +416,9 @@ impl Config {
             }
         }
         count("flow.hidden", self.flow.hidden)?;
+        count("ensemble.members", self.ensemble.members)?;
+        finite("mean_field.log_std", self.mean_field.log_std)?;
+        share("dropout.rate", self.dropout.rate)?;
         finite("flow.log_scale", self.flow.log_scale)?;
         finite("flow.shift", self.flow.shift)?;
         match self.prior {
@@ -288,7 +436,7 @@ impl Config {
         self.likelihood.precision.map_or(Ok(()), |x| positive("likelihood.precision", x))
     }
 
-    /// That memory has a chance to hold it; `D`, the number of units.
+    /// That memory has a chance to hold it; `D`, the length of `θ`.
     fn check_sizes(&self, data: &Dataset) -> Result<usize> {
         let inputs = data.preprocess.inputs;
         let widths = self.primary.layers.iter().flatten().filter_map(|layer| match layer {
@@ -302,11 +450,19 @@ impl Config {
             weights = weights.saturating_add(product([fan_in, width, 1]));
             (fan_in, widest) = (width, widest.max(width));
         }
-        if self.method == Method::Bhn {
+        let entries = match self.method.is_over_all_weights() {
+            true => weights.saturating_add(units),
+            false => units,
+        };
+        if self.method.has_flow() {
             let Flow { couplings, hidden, .. } = self.flow;
-            weights = weights.saturating_add(product([couplings, hidden, units]));
-            widest = widest.max(hidden).max(units);
+            weights = weights.saturating_add(product([couplings, hidden, entries]));
+            widest = widest.max(hidden);
         }
+        if self.method == Method::Ensemble {
+            weights = product([weights, self.ensemble.members, 1]);
+        }
+        widest = widest.max(units);
         let Train { samples, batch, validation_samples, .. } = self.train;
         let step = product([samples, batch.min(data.train.len()), widest]);
         let smaller = "Make primary.layers (--hidden), flow.hidden or flow.couplings smaller.";
@@ -314,16 +470,30 @@ impl Config {
             ("weights of the networks", weights, smaller),
             ("train.samples × train.batch × units", step, "Make one of them smaller."),
             (
-                "train.validation_samples × units",
-                product([validation_samples, widest, 1]),
+                "train.samples × entries of θ",
+                product([samples, entries, 1]),
+                "Make one of them smaller.",
+            ),
+            (
+                "train.validation_samples × entries of θ",
+                product([validation_samples, entries, 1]),
                 "Make one of them smaller.",
             ),
         ];
         match sizes.into_iter().find(|(_, size, _)| *size > LIMIT) {
-            None => Ok(units),
+            None => Ok(entries),
             Some((what, size, advice)) => {
                 Err(Error::invalid(what, size, format!("at most {LIMIT}"), advice))
             }
+        }
+    }
+
+    /// How many posterior samples to predict with where `asked` for so many: fewer if there are no more.
+    pub fn samples(&self, asked: usize) -> usize {
+        match self.method {
+            Method::Mle | Method::Dropout => 1,
+            Method::Ensemble => asked.min(self.ensemble.members),
+            _ => asked,
         }
     }
 
@@ -335,20 +505,11 @@ impl Config {
         let rng = &mut stream(self.seed, Purpose::Init, 0);
         let mut params = Params::default();
         let layers = self.primary.layers.as_ref().expect("a resolved configuration");
-        let primary = WeightNormed::new(&mut params, "primary", inputs, layers, rng);
-        let d = PrimaryNet::<T>::dim(&primary);
-        let posterior: Box<dyn Posterior<T>> = match self.method {
-            Method::Mle => Box::new(Point::new(&mut params, "posterior", d, rng)),
-            Method::Bhn => {
-                let Flow { kind, couplings, hidden, stabiliser, log_scale, shift } = self.flow;
-                let flow = HypernetConfig { couplings, hidden, stabiliser, log_scale, shift };
-                match kind {
-                    FlowKind::Realnvp => {
-                        Box::new(Hypernet::realnvp(&mut params, "posterior", d, &flow, rng))
-                    }
-                }
-            }
+        let primary: Box<dyn PrimaryNet<T>> = match self.method.is_over_all_weights() {
+            true => Box::new(AllWeights::new(inputs, layers)),
+            false => Box::new(WeightNormed::new(&mut params, "primary", inputs, layers, rng)),
         };
+        let posterior = self.posterior(&mut params, &*primary, rng);
         let likelihood = match (task, self.likelihood.precision) {
             (Task::Classification { .. }, _) => {
                 Likelihood::Categorical { clip: self.likelihood.clip }
@@ -359,6 +520,52 @@ impl Config {
                 Likelihood::LearnedGaussian(params.add("likelihood.log_precision", start))
             }
         };
-        Model { params, primary: Box::new(primary), posterior, prior: self.prior, likelihood }
+        let drops = if self.method.drops() { Noise::PerExample } else { Noise::Shared };
+        let noise = self.train.noise.unwrap_or(drops);
+        Model { params, primary, posterior, prior: self.prior, likelihood, noise }
+    }
+
+    fn posterior<T: Scalar + 'static>(
+        &self,
+        params: &mut Params<T>,
+        primary: &dyn PrimaryNet<T>,
+        rng: &mut ChaCha8Rng,
+    ) -> Box<dyn Posterior<T>> {
+        let (name, start) = ("posterior", primary.start(rng));
+        let dropout = |params: &mut Params<T>, rates, scaled| {
+            Dropout::new(params, name, &start, &primary.masks(), rates, scaled)
+        };
+        match self.method {
+            Method::Mle => Box::new(Point::new(params, name, &start)),
+            Method::Dropout => Box::new(dropout(params, Rates::Fixed, true)),
+            Method::McDropout => Box::new(dropout(params, Rates::Fixed, false)),
+            Method::ConcreteDropout => {
+                let precision = match self.prior {
+                    Prior::Gaussian { precision } => precision,
+                    _ => 1.,
+                };
+                Box::new(dropout(params, Rates::Learned { precision }, false))
+            }
+            Method::Bbb => {
+                let MeanFieldConfig { log_std, local } = self.mean_field;
+                Box::new(MeanField::new(params, name, &start, log_std, local))
+            }
+            Method::Ensemble => {
+                let others = (1..self.ensemble.members).map(|_| primary.start(rng));
+                let points: Vec<_> = [start.clone()].into_iter().chain(others).collect();
+                Box::new(Ensemble::new(params, name, &points))
+            }
+            Method::Bhn | Method::FullBhn => {
+                let Flow { kind, couplings, hidden, stabiliser, log_scale, shift } = self.flow;
+                let flow = HypernetConfig { couplings, hidden, stabiliser, log_scale, shift };
+                let hypernet = match kind {
+                    FlowKind::Realnvp => Hypernet::realnvp(params, name, start.len(), &flow, rng),
+                };
+                if self.method == Method::FullBhn {
+                    hypernet.recentre(params, &start);
+                }
+                Box::new(hypernet)
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@
 //! # All of it in twenty lines
 //!
 //! ```
-//! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Prior, Scale, Targets};
+//! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets};
 //! use bhn::nn::Params;
 //! use bhn::optim::{Clip, Optimiser, Rule};
 //! use bhn::primary::{Layer, WeightNormed};
@@ -41,7 +41,8 @@
 //! let config = HypernetConfig { couplings: 2, hidden: 16, ..HypernetConfig::default() };
 //! let posterior = Box::new(Hypernet::realnvp(&mut params, "h", 10, &config, rng));
 //! let likelihood = Likelihood::Categorical { clip: None };
-//! let mut model = Model { params, primary, posterior, prior: Prior::default(), likelihood };
+//! let (prior, noise) = (Prior::default(), Noise::Shared);
+//! let mut model = Model { params, primary, posterior, prior, likelihood, noise };
 //!
 //! let mut adam = Optimiser::new(Rule::default(), &model.params);
 //! let mut bounds = vec![];

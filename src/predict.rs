@@ -11,6 +11,8 @@ use std::mem;
 
 /// Rows `S·B` of a chunk: its activations stay in the cache.
 const ROWS: usize = 2048;
+/// Entries of `θ` that go through the network together, and so share a chunk's inputs.
+const ENTRIES: usize = 1 << 21;
 
 /// Predictions for `N` inputs. Entropies are in nats.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ pub fn draw(
     rng: &mut dyn Rng,
 ) -> (Tensor<f32>, Option<Tensor<f32>>) {
     let tape = Tape::default();
-    let draw = model.posterior.draw(&model.params.freeze(&tape), &tape, samples, rng);
+    let draw = model.posterior.predictive(&model.params.freeze(&tape), &tape, samples, rng);
     (draw.theta.value(), draw.log_q.map(|q| q.value()))
 }
 
@@ -54,9 +56,14 @@ pub fn draw(
 ///
 /// # Panics
 /// If there is no sample.
-pub fn chunk(samples: usize) -> usize {
+pub fn chunk(model: &Model, samples: usize) -> usize {
     assert!(samples > 0, "chunk: no sample");
-    (ROWS / samples).max(1)
+    (ROWS / group(model, samples)).max(1)
+}
+
+/// How many samples go through the network together: all, unless `θ` is very long.
+fn group(model: &Model, samples: usize) -> usize {
+    samples.min(ENTRIES / model.primary.dim()).max(1)
 }
 
 /// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;
@@ -69,16 +76,35 @@ fn chunks<R: Send>(
     each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
 ) -> Vec<R> {
     assert!(theta.shape()[0] > 0, "predict: theta {:?} holds no sample", theta.shape());
-    let rows = chunk(theta.shape()[0]);
+    let samples = theta.shape()[0];
+    let (rows, group) = (chunk(model, samples), group(model, samples));
     let params = model.params.frozen();
     let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
+    let groups: Vec<Tensor<f32>> = match group == samples {
+        true => vec![theta.clone()],
+        false => theta.axis_chunks_iter(Axis(0), group).map(|part| part.to_shared()).collect(),
+    };
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
+        let (last, others) = groups.split_last().expect("a sample");
+        let mut parts = vec![];
+        for theta in others {
+            let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+            let x = tape.constant(x.to_owned().into_dyn());
+            let theta = tape.constant(theta.clone());
+            parts.push(model.primary.forward(&params.bind(&tape), theta, x).value());
+            *storage = tape.into_storage();
+        }
         let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
         let p = params.bind(&tape);
         let bytes = 2 * size_of::<f32>() * x.len();
         let x = tape.constant(x.to_owned().into_dyn());
         tape.spent_on("minibatch", bytes);
-        let outputs = model.primary.forward(&p, tape.constant(theta.clone()), x);
+        let mut outputs = model.primary.forward(&p, tape.constant(last.clone()), x);
+        if !parts.is_empty() {
+            parts.push(outputs.value());
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            outputs = tape.constant(ndarray::concatenate(Axis(0), &views).expect("one batch"));
+        }
         let found = each(&p, i * rows, outputs);
         tape.spent_on("mean and entropies", size_of::<f32>() * outputs.value().len());
         *storage = tape.into_storage();

@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::data::{self, Dataset, Options};
 use crate::error::{Error, Result};
 use crate::evaluate::validate;
+use crate::predict::draw;
 use crate::profile::Pass;
+use crate::random::{Purpose, stream};
 use crate::record::{Epoch, Scores};
 use crate::train::{Step, Trainer};
 use std::fs::{self, OpenOptions};
@@ -68,17 +70,24 @@ impl Run {
             );
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
         }
+        let run = Self::at_start(dir, config, data)?;
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        checkpoint::write(&dir.join("config.toml"), config.to_toml().as_bytes())
+        checkpoint::write(&dir.join("config.toml"), run.config.to_toml().as_bytes())
             .inspect_err(|_| drop(fs::remove_dir(dir)))?;
-        Ok(Self::at_start(dir, config, data))
+        Ok(run)
     }
 
-    fn at_start(dir: &Path, config: Config, data: Dataset) -> Self {
+    fn at_start(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
         let inputs = data.preprocess.inputs;
-        let trainer = Trainer::new(&config, inputs, &data.task, data.train.len());
+        let mut trainer = Trainer::new(&config, inputs, &data.task, data.train.len());
+        if config.train.data_init {
+            trainer.model.fit(data.train.x.view());
+        }
+        if let Some(dir) = &config.warm_start {
+            warm_start(&mut trainer.model, dir)?;
+        }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
-        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint }
+        Ok(Self { dir, config, data, trainer, history: vec![], best: None, fingerprint })
     }
 
     /// Pick a run up where it stopped.
@@ -90,7 +99,7 @@ impl Run {
         let data = find_data(dir, &config, data_dir)?;
         let config = config.resolve(&data)?;
         checkpoint::sweep(dir)?;
-        let mut run = Self::at_start(dir, config, data);
+        let mut run = Self::at_start(dir, config, data)?;
         let last = dir.join("last.safetensors");
         if last.exists() {
             let saved = Checkpoint::load(&last)?;
@@ -145,7 +154,8 @@ impl Run {
         let n = data.validation.len().min(500);
         let part = data.validation.subset(n);
         let start = Instant::now();
-        validate(&copy.model, &part, &data.preprocess, settings.validation_samples, (0, 0));
+        let samples = self.config.samples(settings.validation_samples);
+        validate(&copy.model, &part, &data.preprocess, samples, (0, 0));
         let validation = start.elapsed().as_secs_f64() * data.validation.len() as f64 / n as f64;
         let epochs = (settings.epochs - self.epoch()) as f64;
         Ok(epochs * (self.trainer.steps_per_epoch() as f64 * step + validation))
@@ -164,7 +174,7 @@ impl Run {
                 progress(Progress::Step(&step));
             })?;
             let epoch = self.epoch();
-            let samples = self.config.train.validation_samples;
+            let samples = self.config.samples(self.config.train.validation_samples);
             let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
             let scores =
                 validate(model, validation, preprocess, samples, (self.config.seed, epoch));
@@ -265,6 +275,30 @@ impl Trained {
         same_data(&self.header, &data.fingerprint(), &data.name)?;
         Ok(data)
     }
+}
+
+/// Put the network of the run in `dir` in the place of this one's, with the posterior around its `θ`.
+fn warm_start(model: &mut Model, dir: &Path) -> Result<()> {
+    let from = Trained::load(dir)?.model;
+    let (found, expected) = (from.primary.parts(), model.primary.parts());
+    if found != expected {
+        let words = |parts: &[(String, usize)]| {
+            let words = parts.iter().map(|(name, n)| format!("{name} {n}"));
+            words.collect::<Vec<_>>().join(", ")
+        };
+        let (found, expected) = (words(&found), words(&expected));
+        let advice = "Start from a run with the same layers.";
+        return Err(Error::invalid(dir.display(), found, expected, advice));
+    }
+    for (name, w) in model.params.iter_mut().filter(|(name, _)| name.starts_with("primary.")) {
+        if let Some((_, source)) = from.params.iter().find(|(other, _)| *other == name) {
+            *w = source.clone();
+        }
+    }
+    let (theta, _) = draw(&from, 1, &mut stream(0, Purpose::Init, 1));
+    let theta: Vec<_> = theta.iter().map(|&theta| theta.into()).collect();
+    model.posterior.recentre(&mut model.params, &theta);
+    Ok(())
 }
 
 fn read_config(dir: &Path) -> Result<Config> {

@@ -1,8 +1,8 @@
 //! Defends: the bound is in nats over the data set with all its terms, however the data are cut
 //! into minibatches; densities are normalised; sharing work between samples changes nothing.
 use bhn::bayes::{
-    Draw, Hypernet, HypernetConfig, Likelihood, Model, Point, Posterior, Prior, Scale, Targets,
-    elbo,
+    Draw, Hypernet, HypernetConfig, Likelihood, Model, Noise, Point, Posterior, Prior, Scale,
+    Targets, elbo,
 };
 use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Init, ParamId, Params};
@@ -28,7 +28,8 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
         *w = (randn(w.shape(), seed) * 0.5).into_shared();
     }
     let (primary, posterior) = (Box::new(primary), Box::new(posterior));
-    Model { params, primary, posterior, prior: Prior::default(), likelihood }
+    let (prior, noise) = (Prior::default(), Noise::Shared);
+    Model { params, primary, posterior, prior, likelihood, noise }
 }
 
 const EXACT: Likelihood = Likelihood::Categorical { clip: None };
@@ -76,7 +77,7 @@ fn the_bound_by_hand() {
         0.5 * (precision / std::f64::consts::TAU).ln() - 0.5 * precision * x * x
     };
     let log_q = number(ln_normal(eps, 1.) - s.ln()).reshape(&[1]);
-    let draw = Draw { theta, log_q: Some(log_q) };
+    let draw = Draw { theta, log_q: Some(log_q), kl: None };
     let likelihood = Likelihood::Gaussian { precision: tau };
     let outputs = (theta * x).reshape(&[1, 1, 1]);
     let p = Params::default().bind(&tape);
@@ -249,7 +250,7 @@ fn batched_samples_equal_networks_with_formed_weights() {
 #[test]
 fn a_point_has_no_kl() {
     let mut params = Params::<f64>::default();
-    let point = Point::new(&mut params, "q", 4, &mut rng(1));
+    let point = Point::new(&mut params, "q", &[1.; 4]);
     let tape = Tape::default();
     let draw = point.draw(&params.bind(&tape), &tape, 2, &mut rng(1));
     assert_eq!((draw.theta.shape(), draw.log_q.is_none()), (vec![2, 4], true));
@@ -285,7 +286,7 @@ fn the_bound_of_two_samples_by_hand() {
     let of = |shape: &[usize], x: &[f64]| {
         tape.leaf(Tensor::from_shape_vec(shape.to_vec(), x.to_vec()).unwrap())
     };
-    let draw = Draw { theta: of(&[2, 1], &[0., 0.]), log_q: Some(of(&[2], &[1., 3.])) };
+    let draw = Draw { theta: of(&[2, 1], &[0., 0.]), log_q: Some(of(&[2], &[1., 3.])), kl: None };
     let log_likelihood = of(&[2, 2], &[-1., -2., -3., -4.]);
     let scale = Scale { data: 10, batch: 2, beta: 0.5 };
     let found = elbo(&draw, of(&[2], &[-1., -5.]), log_likelihood, scale);

@@ -122,7 +122,7 @@ fn blocks_have_the_bits_of_the_whole() {
             (0..p.nrows()).map(|i| row(i).map(|x: &f32| x.to_bits()).collect()).collect()
         };
         let x = inputs().slice_move(s![..N.min(40_000 / samples), ..]);
-        for block in [1, 7].map(|n| n * chunk(samples)) {
+        for block in [1, 7].map(|n| n * chunk(&model, samples)) {
             let blocks = x.axis_chunks_iter(Axis(0), block);
             assert_eq!(blocks.flat_map(bits).collect::<Vec<_>>(), bits(x.view()));
         }

@@ -55,14 +55,15 @@ impl Terms {
 /// `ELBO = E_q[(N/|B|) Σ_B ln p(y|x,θ) + ln p(θ) − ln q(θ)]` by Monte Carlo over the samples drawn,
 /// from `ln p(θ) [S]` and `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
 ///
-/// A draw without a density (a point estimate) has no KL.
+/// A draw without a density (a point estimate) has no KL, but for one that it brings itself. If
+/// examples have samples of their own, there are `S·B` priors.
 ///
 /// ```
 /// use bhn::{bayes::{Draw, Scale, elbo}, tape::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let of = |shape: &[usize], x: f64| tape.leaf(Tensor::from_elem(shape, x));
 /// // One sample: ln q = −100, ln p = −3100, and 128 of 50,000 examples at −½ nat each.
-/// let draw = Draw { theta: of(&[1, 10], 0.), log_q: Some(of(&[1], -100.)) };
+/// let draw = Draw { theta: of(&[1, 10], 0.), log_q: Some(of(&[1], -100.)), kl: None };
 /// let scale = Scale { data: 50_000, batch: 128, beta: 1. };
 /// let bound = elbo(&draw, of(&[1], -3100.), of(&[1, 128], -0.5), scale);
 /// assert_eq!((bound.terms.kl, bound.terms.total), (3000., -28_000.));
@@ -77,17 +78,23 @@ pub fn elbo<'t, T: Scalar>(
     log_likelihood: Var<'t, T>,
     scale: Scale,
 ) -> Elbo<'t, T> {
-    let (s, shape) = (draw.theta.shape()[0], log_likelihood.shape());
-    let fits = shape == [s, scale.batch] && log_prior.shape() == [s];
-    assert!(fits, "elbo: {s} samples, log-likelihoods {shape:?}, {scale:?}");
+    let (draws, shape) = (draw.theta.shape()[0], log_likelihood.shape());
+    let each = log_prior.shape() == [draws] && [shape[0], shape[0] * scale.batch].contains(&draws);
+    let fits = shape.len() == 2 && shape[1] == scale.batch && (draw.kl.is_some() || each);
+    assert!(fits, "elbo: {draws} draws, log-likelihoods {shape:?}, {scale:?}");
     let n = scale.data as f64;
     let per_example = log_likelihood.mean();
     let log_lik = n * per_example.item().f64();
-    let Some(log_q) = draw.log_q else {
-        return Elbo { loss: -per_example, terms: Terms::new(log_lik, 0., 0.) };
+    let (kl, terms) = match (draw.log_q, draw.kl) {
+        (Some(log_q), _) => {
+            let (log_q, log_prior) = (log_q.mean(), log_prior.mean());
+            let [q, p] = [log_q, log_prior].map(|x| x.item().f64());
+            (log_q - log_prior, Terms::new(log_lik, p, q))
+        }
+        (None, Some(kl)) => (kl, Terms::new(log_lik, -kl.item().f64(), 0.)),
+        (None, None) => {
+            return Elbo { loss: -per_example, terms: Terms::new(log_lik, 0., 0.) };
+        }
     };
-    let (log_q, log_prior) = (log_q.mean(), log_prior.mean());
-    let loss = (log_q - log_prior) * T::of(scale.beta / n) - per_example;
-    let terms = Terms::new(log_lik, log_prior.item().f64(), log_q.item().f64());
-    Elbo { loss, terms }
+    Elbo { loss: kl * T::of(scale.beta / n) - per_example, terms }
 }

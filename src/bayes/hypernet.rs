@@ -1,7 +1,7 @@
 //! `θ = h(ε)`, `ε ~ N(0, I)`: the Bayesian hypernetwork (Krueger et al. 2017).
 use super::{Draw, Posterior};
 use crate::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
-use crate::nn::{Bound, Init, Params};
+use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tape};
 use rand::{Rng, RngExt};
@@ -27,6 +27,8 @@ use rand_distr::StandardNormal;
 pub struct Hypernet<T> {
     d: usize,
     flow: Chain<T>,
+    /// How many maps there are up to one that ends by adding a parameter, and that parameter.
+    anchor: Option<(usize, ParamId)>,
 }
 
 /// The paper's RealNVP hypernet in numbers, which are the authors' code's but for `log_scale` and
@@ -57,7 +59,7 @@ impl Default for HypernetConfig {
 impl<T: Scalar + 'static> Hypernet<T> {
     /// A hypernet for `θ` of length `d` through any flow.
     pub fn new(d: usize, flow: Chain<T>) -> Self {
-        Self { d, flow }
+        Self { d, flow, anchor: None }
     }
 
     /// An elementwise layer, then `T` couplings with a fixed random permutation between them.
@@ -74,6 +76,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
         let around = |mean| Init::Normal { mean, std: 0.01 };
         let (w, b) = (around(config.log_scale), around(config.shift));
         let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
+        let anchor = Some((1, first.shift()));
         let mut flow = Chain::default().then(first);
         for t in 0..config.couplings {
             if t > 0 {
@@ -83,7 +86,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
             let (hidden, stabiliser) = (config.hidden, config.stabiliser);
             flow = flow.then(Coupling::new(params, &name, d, hidden, stabiliser, rng));
         }
-        Self::new(d, flow)
+        Self { anchor, ..Self::new(d, flow) }
     }
 
     /// `h`.
@@ -104,6 +107,23 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         let eps = tape.constant(Owned::from_shape_simple_fn(&[samples, self.d][..], noise));
         tape.spent_on("noise", samples * self.d * size_of::<T>());
         let (theta, log_det) = self.flow.forward(p, eps);
-        Draw { theta, log_q: Some(eps.standard_normal_log_prob() - log_det) }
+        Draw { theta, log_q: Some(eps.standard_normal_log_prob() - log_det), kl: None }
+    }
+
+    /// So that `h(0)` is `theta`: one shift within `h` moves by what the maps behind it, permutations
+    /// among them, leave of the difference.
+    ///
+    /// # Panics
+    /// If no shift is known, as for a flow of one's own.
+    fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
+        let (n, shift) = self.anchor.expect("recentre: a flow without a shift that is known");
+        let tape = Tape::default();
+        let p = params.freeze(&tape);
+        let theta = Owned::from_shape_fn(vec![1, self.d], |i| T::of(theta[i[1]]));
+        let aim = self.flow.back_to(n, &p, tape.constant(theta)).value();
+        let found = self.flow.first(n, &p, tape.constant(Owned::zeros(vec![1, self.d]))).value();
+        let moved = params.get(shift).iter().zip(&aim).zip(&found);
+        let moved: Vec<_> = moved.map(|((b, aim), y)| (*b + *aim - *y).f64()).collect();
+        super::set(params.get_mut(shift), &moved);
     }
 }

@@ -1,10 +1,12 @@
 //! A primary network, a posterior over its `θ`, a prior and a likelihood: all that is trained.
-use super::{Elbo, Likelihood, Posterior, Prior, Scale, Targets, elbo};
+use super::{Draw, Elbo, Likelihood, Posterior, Prior, Scale, Targets, elbo};
 use crate::nn::{Bound, Params};
 use crate::primary::PrimaryNet;
 use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::tape::{Tensor, Var};
+use ndarray::{ArrayView2, s};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 /// All that is trained, and how it is put together.
 pub struct Model<T: Scalar = f32> {
@@ -18,6 +20,21 @@ pub struct Model<T: Scalar = f32> {
     pub prior: Prior,
     /// `p(y | x, θ)`.
     pub likelihood: Likelihood,
+    /// What shares a draw of `θ` in training.
+    pub noise: Noise,
+}
+
+/// What shares a draw of `θ` in training. In prediction every input does, so that a sample is one
+/// function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noise {
+    /// A minibatch, the paper's way.
+    #[default]
+    Shared,
+    /// Nothing: each example has draws of its own, as in dropout. The paper found it slower and no
+    /// better for hypernets.
+    PerExample,
 }
 
 /// One evaluation of the bound, and the outputs it came from.
@@ -29,8 +46,7 @@ pub struct Pass<'t, T = f32> {
 }
 
 impl<T: Scalar> Model<T> {
-    /// The bound for inputs `x [B, …]`, from `samples` draws of `θ` shared by the whole batch: one
-    /// noise sample for all of a minibatch is the paper's way.
+    /// The bound for inputs `x [B, …]`, from `samples` draws of `θ`, shared as `noise` says.
     ///
     /// # Panics
     /// If inputs or targets do not fit the network, the likelihood or `scale`.
@@ -43,10 +59,51 @@ impl<T: Scalar> Model<T> {
         scale: Scale,
         rng: &mut dyn Rng,
     ) -> Pass<'t, T> {
-        let draw = self.posterior.draw(p, x.tape(), samples, rng);
-        let outputs = self.primary.forward(p, draw.theta, x);
+        let (draw, outputs) = self.draw_and_predict(p, x, samples, rng);
         let log_likelihood = self.likelihood.log_prob(p, outputs, y);
-        let log_prior = self.prior.log_prob(draw.theta);
+        let log_prior = match draw.log_q {
+            Some(_) => self.prior.log_prob(draw.theta),
+            None => x.tape().constant(Tensor::zeros(&draw.theta.shape()[..1])),
+        };
         Pass { elbo: elbo(&draw, log_prior, log_likelihood, scale), outputs }
+    }
+
+    /// Data-dependent initialisation (Salimans & Kingma 2016), on the last 64 of `x [N, …]` as the authors
+    /// do: the network's biases, and a posterior around the scales that normalise its activations.
+    pub fn fit(&mut self, x: ArrayView2<'_, T>) {
+        let last = x.nrows().saturating_sub(64);
+        let x = x.slice(s![last.., ..]).to_shared().into_dyn();
+        if let Some(theta) = self.primary.fit(&mut self.params, x) {
+            self.posterior.recentre(&mut self.params, &theta);
+        }
+    }
+
+    fn draw_and_predict<'t>(
+        &self,
+        p: &Bound<'t, T>,
+        x: Var<'t, T>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> (Draw<'t, T>, Var<'t, T>) {
+        if let Some(q) = self.posterior.normals(p)
+            && let Some(kl) = self.prior.kl_of_normals(&q)
+            && let Some(outputs) =
+                self.primary.forward_normal([q.mean, q.std], x, samples, &mut *rng)
+        {
+            let theta = q.mean.reshape(&[1, q.mean.shape()[0]]);
+            return (Draw { theta, log_q: None, kl: Some(kl) }, outputs);
+        }
+        let batch = x.shape()[0];
+        match self.noise {
+            Noise::Shared => {
+                let draw = self.posterior.draw(p, x.tape(), samples, rng);
+                (draw, self.primary.forward(p, draw.theta, x))
+            }
+            Noise::PerExample => {
+                let draw = self.posterior.draw(p, x.tape(), samples * batch, rng);
+                let each = draw.theta.reshape(&[samples, batch, draw.theta.shape()[1]]);
+                (draw, self.primary.forward(p, each, x))
+            }
+        }
     }
 }

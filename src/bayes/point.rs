@@ -1,8 +1,8 @@
 //! One value of `θ`, trained like any parameter: maximum likelihood.
 use super::{Draw, Posterior};
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{Bound, ParamId, Params};
 use crate::scalar::Scalar;
-use crate::tape::Tape;
+use crate::tape::{Owned, Tape};
 use rand::Rng;
 
 /// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
@@ -12,7 +12,7 @@ use rand::Rng;
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
-/// let point = Point::new(&mut params, "point", 3, rng);
+/// let point = Point::new(&mut params, "point", &[1., 1., 1.]);
 /// let draw = point.draw(&params.bind(&tape), &tape, 2, rng);
 /// assert!(draw.log_q.is_none() && draw.theta.value().iter().all(|&theta| theta == 1.));
 /// ```
@@ -20,14 +20,10 @@ use rand::Rng;
 pub struct Point(ParamId);
 
 impl Point {
-    /// `θ` of length `d`, starting at 1: plain weight normalisation.
-    pub fn new<T: Scalar>(
-        params: &mut Params<T>,
-        name: &str,
-        d: usize,
-        rng: &mut impl Rng,
-    ) -> Self {
-        Self(params.add(format!("{name}.theta"), Init::Constant(1.).sample(&[d], rng)))
+    /// Starting from `theta [D]`.
+    pub fn new<T: Scalar>(params: &mut Params<T>, name: &str, theta: &[f64]) -> Self {
+        let start = Owned::from_shape_fn(vec![theta.len()], |i| T::of(theta[i[0]]));
+        Self(params.add(format!("{name}.theta"), start))
     }
 }
 
@@ -40,6 +36,11 @@ impl<T: Scalar> Posterior<T> for Point {
         _: &mut dyn Rng,
     ) -> Draw<'t, T> {
         let theta = p[self.0];
-        Draw { theta: theta.broadcast_to(&[samples, theta.shape()[0]]), log_q: None }
+        let theta = theta.broadcast_to(&[samples, theta.shape()[0]]);
+        Draw { theta, log_q: None, kl: None }
+    }
+
+    fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
+        super::set(params.get_mut(self.0), theta);
     }
 }

@@ -1,4 +1,5 @@
 //! Priors over `θ`, independent over its entries.
+use super::Normals;
 use crate::scalar::Scalar;
 use crate::tape::{Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -61,5 +62,15 @@ impl Prior {
             }
         };
         each.sum_axis(1)
+    }
+
+    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)` for normals `[D]`, as one number; `None`
+    /// if the prior is not normal, and there is no such form.
+    pub fn kl_of_normals<'t, T: Scalar>(self, q: &Normals<'t, T>) -> Option<Var<'t, T>> {
+        let Self::Gaussian { precision } = self else { return None };
+        let squares = (q.mean * q.mean + q.std * q.std) * T::of(precision);
+        let d = q.mean.shape()[0] as f64;
+        let constant = T::of(0.5 * d * (1. + precision.ln()));
+        Some(squares.sum() * T::of(0.5) - q.log_std.sum() - constant)
     }
 }

@@ -64,7 +64,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let chunk = chunk(args.samples);
+    let chunk = chunk(&model, args.samples);
     let widest = header.preprocess.inputs.max(header.task.outputs());
     let rows = chunk * (ROWS.min(NUMBERS / widest) / chunk).max(1);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);

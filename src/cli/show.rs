@@ -1,5 +1,6 @@
 //! Results as tables, and the report's lines from the same numbers.
 use super::Context;
+use crate::config::Method;
 use crate::evaluate::{BoundScores, TestScores};
 use anyhow::Result;
 use comfy_table::{Table, presets};
@@ -32,7 +33,7 @@ pub fn table(rows: &[(String, String)]) -> String {
 }
 
 /// The rows that tell of a test and of the bound.
-pub fn results(test: &TestScores, elbo: &BoundScores, point: bool) -> Vec<(String, String)> {
+pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(String, String)> {
     let mut rows = vec![];
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
     if let (Some(accuracy), Some(error)) = (test.accuracy, test.accuracy_error) {
@@ -49,7 +50,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, point: bool) -> Vec<(Strin
         row("test ECE (15 bins)", format!("{ece:.4}"));
     }
     let terms = elbo.terms;
-    if point {
+    if !method.has_density() {
         row("log-likelihood of the training set", format!("{:.1} nats", terms.log_likelihood));
     } else {
         row("ELBO of the training set", format!("{:.1} ± {:.1} nats", terms.total, elbo.error));
@@ -58,7 +59,10 @@ pub fn results(test: &TestScores, elbo: &BoundScores, point: bool) -> Vec<(Strin
         row("    E_q[ln q(θ)]", format!("{:.1} nats", terms.log_q));
         row("    E_q[ln p(θ)]", format!("{:.1} nats", terms.log_prior));
     }
-    let samples = if point { "one network".into() } else { format!("{} samples", test.samples) };
+    let samples = match method.is_point() {
+        true => "one network".into(),
+        false => format!("{} samples", test.samples),
+    };
     row(
         "predicted with",
         format!("{samples}, {} examples in {:.1} s", test.examples, test.seconds),

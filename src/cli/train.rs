@@ -27,7 +27,9 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// mnist, FILE.csv or FILE.npz [default: mnist]
     data: Option<String>,
-    /// bhn: a Bayesian hypernetwork over the scales; mle: maximum likelihood [default: bhn]
+    /// bhn: a Bayesian hypernetwork over the scales; full-bhn: one over all weights, for small
+    /// networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb: Bayes by
+    /// Backprop over all weights; ensemble: a deep ensemble [default: bhn]
     #[arg(long, value_parser = word::<Method>)]
     method: Option<Method>,
     /// The kind of flow: realnvp [default: realnvp]
@@ -39,6 +41,9 @@ pub struct Args {
     /// Hidden ReLU layers of the network, by units [default: 800,800; 50,50 for tables]
     #[arg(long, value_delimiter = ',', value_name = "N,N", value_parser = number::<1, { usize::MAX }>)]
     hidden: Option<Vec<usize>>,
+    /// Start from the network of another run, of mle for instance
+    #[arg(long, value_name = "DIR")]
+    warm_start: Option<PathBuf>,
     /// Passes over the training examples [default: 10]
     #[arg(long, value_name = "N", value_parser = number::<1, { usize::MAX }>)]
     epochs: Option<usize>,
@@ -71,7 +76,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Continue a run that was interrupted, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
-        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "seed", "config", "out"])]
+        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "seed", "config", "out", "warm_start"])]
     resume: Option<PathBuf>,
     /// Print at the end where the time went, operation by operation
     #[arg(long)]
@@ -120,6 +125,7 @@ impl Args {
         set(&mut config.train.batch, &self.batch);
         set(&mut config.train.learning_rate, &self.learning_rate);
         set(&mut config.seed, &self.seed);
+        config.warm_start = self.warm_start.clone().or(config.warm_start);
         config.subset = self.subset.or(config.subset);
         config.target = self.target.clone().or(config.target);
         config.task = self.task.or(config.task);
@@ -135,12 +141,9 @@ impl Args {
         if config.data != "mnist" {
             config.data = absolute(&config.data).unwrap_or(config.data);
         }
+        config.warm_start = config.warm_start.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let config = config.resolve(&data)?;
-        let method = String::from(match config.method {
-            Method::Bhn => "bhn",
-            Method::Mle => "mle",
-        });
-        let name = format!("{}-{method}-{}", data.name, config.seed);
+        let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
     }
@@ -248,12 +251,27 @@ fn introduce(run: &Run, context: &Context) {
 fn about(config: &Config) -> String {
     let layers: Vec<_> = config.primary.layers.iter().flatten().map(Layer::to_string).collect();
     let network = layers.join(", ");
-    match (config.method, config.flow.couplings) {
-        (Method::Mle, _) => format!("maximum likelihood of a network ({network})"),
-        (Method::Bhn, 0) => format!("Bayes by Backprop on the scales of a network ({network})"),
-        (Method::Bhn, t) => format!(
-            "Bayesian hypernetwork (RealNVP, {t} couplings) over the scales of a network ({network})"
-        ),
+    let flow = match config.flow.couplings {
+        0 => "an elementwise flow".to_string(),
+        t => format!("RealNVP, {t} couplings"),
+    };
+    let members = config.ensemble.members;
+    match config.method {
+        Method::Bhn if config.flow.couplings == 0 => {
+            format!("Bayes by Backprop on the scales of a network ({network})")
+        }
+        Method::Bhn => {
+            format!("Bayesian hypernetwork ({flow}) over the scales of a network ({network})")
+        }
+        Method::FullBhn => {
+            format!("Bayesian hypernetwork ({flow}) over all weights of a network ({network})")
+        }
+        Method::Mle => format!("maximum likelihood of a network ({network})"),
+        Method::Dropout => format!("network with dropout ({network})"),
+        Method::McDropout => format!("network averaged over dropout's masks ({network})"),
+        Method::ConcreteDropout => format!("network with learned dropout rates ({network})"),
+        Method::Bbb => format!("Bayes by Backprop over all weights of a network ({network})"),
+        Method::Ensemble => format!("ensemble of {members} networks ({network})"),
     }
 }
 
@@ -272,14 +290,13 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 /// Test the best epoch's model, and write `summary.json` and `report.html`.
 fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     let trained = Trained::load(&run.dir)?;
-    let point = run.config.method.is_point();
-    let samples = if point { 1 } else { samples };
+    let samples = run.config.samples(samples);
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed);
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let summary = Summary::new(run, found.test.clone(), found.elbo, command);
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     checkpoint::write(&run.dir.join("summary.json"), json.as_bytes())?;
-    let mut rows = show::results(&found.test, &found.elbo, point);
+    let mut rows = show::results(&found.test, &found.elbo, run.config.method);
     let best = format!("{} of {}", summary.best_epoch, summary.epochs);
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));

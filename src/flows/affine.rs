@@ -43,6 +43,11 @@ impl Elementwise {
         Self { w, b }
     }
 
+    /// `b`.
+    pub fn shift(&self) -> ParamId {
+        self.b
+    }
+
     /// `s` and `ln s`.
     fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Elementwise", x, p[self.w].shape()[0]);

@@ -52,6 +52,22 @@ impl<T> Chain<T> {
         self.0.push(Box::new(map));
         self
     }
+
+    /// Its first `n` maps forward.
+    pub(crate) fn first<'t>(&self, n: usize, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T>
+    where
+        T: Scalar,
+    {
+        through(x, self.0[..n].iter(), |f, x| f.forward(p, x)).0
+    }
+
+    /// All but its first `n` maps backwards.
+    pub(crate) fn back_to<'t>(&self, n: usize, p: &Bound<'t, T>, y: Var<'t, T>) -> Var<'t, T>
+    where
+        T: Scalar,
+    {
+        through(y, self.0[n..].iter().rev(), |f, y| f.inverse(p, y)).0
+    }
 }
 
 impl<T: Scalar> Bijector<T> for Chain<T> {

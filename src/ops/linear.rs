@@ -4,7 +4,7 @@ use crate::kernels::affine::{self, Affine};
 use crate::kernels::{broadcast, gemm};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tensor, Var, rows, rows_mut};
-use ndarray::Axis;
+use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, ArrayViewMutD, Axis, Data, IxDyn};
 
 fn between<'a, T: Scalar>(
     p: &'a Tensor<T>,
@@ -13,6 +13,16 @@ fn between<'a, T: Scalar>(
     relu: bool,
 ) -> Affine<'a, T> {
     Affine { p: flat(p), scale: flat(scale), n: scale.shape()[1], batch, relu }
+}
+
+/// The matrix of sample `s`: of `[S, n, k]` its own, of `[n, k]` the one that all share.
+fn sample<T, S: Data<Elem = T>>(x: &ArrayBase<S, IxDyn>, s: usize) -> ArrayView2<'_, T> {
+    let x = if x.ndim() == 2 { x.view() } else { x.index_axis(Axis(0), s) };
+    x.into_dimensionality().expect("a matrix")
+}
+
+fn matrix<'a, T: Scalar>(x: &'a mut ArrayViewMutD<'_, T>) -> ArrayViewMut2<'a, T> {
+    x.view_mut().into_dimensionality().expect("a matrix")
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -88,6 +98,45 @@ impl<T: Scalar> Var<'_, T> {
             } else {
                 sink.add_product(1, c.g, c.x(0), c.y);
             }
+        })
+    }
+
+    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix a sample, and `x [B, k]`, which all share, or
+    /// `[S, B, k]`, giving `[S, B, n]`; `dxₛ = dyₛ wₛ` (summed over `S` if shared), `dwₛ = dyₛᵀ xₛ`.
+    ///
+    /// # Panics
+    /// Unless the shapes are these.
+    pub fn matmul_each(self, w: Self) -> Self {
+        let (x, w_value) = (self.value(), w.value());
+        let (xs, ws) = (x.shape(), w_value.shape());
+        let fits = ws.len() == 3
+            && xs.last() == Some(&ws[2])
+            && (xs.len() == 2 || xs.len() == 3 && xs[0] == ws[0]);
+        assert!(fits, "matmul_each: {xs:?} × {ws:?} transposed, one matrix a sample");
+        let mut y = self.tape().space(&[ws[0], xs[xs.len() - 2], ws[1]]);
+        for (s, mut y) in y.outer_iter_mut().enumerate() {
+            gemm::gemm(T::one(), sample(&x, s), sample(&w_value, s).t(), T::zero(), matrix(&mut y));
+        }
+        Self::record("matmul_each", &[self, w], y, |c, sink| {
+            let (x, w, g) = (c.x(0), c.x(1), c.g);
+            sink.blend(0, |beta, dx| {
+                for s in 0..w.shape()[0] {
+                    let (g, w) = (sample(g, s), sample(w, s));
+                    if dx.ndim() == 2 {
+                        let beta = if s == 0 { beta } else { T::one() };
+                        gemm::gemm(T::one(), g, w, beta, rows_mut(dx));
+                    } else {
+                        let mut dx = dx.index_axis_mut(Axis(0), s);
+                        gemm::gemm(T::one(), g, w, beta, matrix(&mut dx));
+                    }
+                }
+            });
+            sink.blend(1, |beta, dw| {
+                for (s, mut dw) in dw.outer_iter_mut().enumerate() {
+                    let (g, x) = (sample(g, s), sample(x, s));
+                    gemm::gemm(T::one(), g.t(), x, beta, matrix(&mut dw));
+                }
+            });
         })
     }
 
@@ -192,6 +241,8 @@ crate::gradchecks! {
     matmul_t: [[2, 3, 4], [5, 4]] => |[x, w]| x.matmul_t(w);
     linear: [[2, 3, 4], [5, 4], [5]] => |[x, w, b]| x.linear(w, b);
     matmul_t_of_low_rank: [[2, 6], [5, 6]] => |[x, w]| x.matmul_t(w);
+    matmul_each: [[2, 3, 4], [2, 5, 4]] => |[x, w]| x.matmul_each(w);
+    matmul_each_shared: [[3, 4], [2, 5, 4]] => |[x, w]| x.matmul_each(w);
     affine_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
     affine_relu_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
     affine: [[2, 3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);

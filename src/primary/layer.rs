@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// One layer: `dense 800`, `relu` or `tanh`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One layer: `dense 800`, `relu`, `tanh` or `dropout 0.5`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Layer {
     /// `dense N`: a fully connected layer of `N` units.
@@ -14,6 +14,8 @@ pub enum Layer {
     Relu,
     /// `tanh`.
     Tanh,
+    /// `dropout P`: a mask that is 0 with probability `P` and `1/(1 − P)` otherwise.
+    Dropout(f64),
 }
 
 impl Layer {
@@ -21,6 +23,15 @@ impl Layer {
     pub fn mlp(hidden: &[usize], outputs: usize) -> Vec<Self> {
         let hidden = hidden.iter().flat_map(|&n| [Self::Dense(n), Self::Relu]);
         hidden.chain([Self::Dense(outputs)]).collect()
+    }
+
+    /// These layers with dropout after every activation.
+    pub fn with_dropout(layers: &[Self], rate: f64) -> Vec<Self> {
+        let after = |&layer: &Self| match layer {
+            Self::Relu | Self::Tanh => vec![layer, Self::Dropout(rate)],
+            _ => vec![layer],
+        };
+        layers.iter().flat_map(after).collect()
     }
 }
 
@@ -32,10 +43,12 @@ impl FromStr for Layer {
             ["relu"] => Some(Self::Relu),
             ["tanh"] => Some(Self::Tanh),
             ["dense", n] => n.parse().ok().filter(|&n| n > 0).map(Self::Dense),
+            ["dropout", p] => p.parse().ok().filter(|p| (0. ..1.).contains(p)).map(Self::Dropout),
             _ => None,
         };
         layer.ok_or_else(|| {
-            let expected = "`dense N` with N above 0, `relu` or `tanh`";
+            let expected =
+                "`dense N` with N above 0, `relu`, `tanh`, or `dropout P` with P from 0 to below 1";
             Error::invalid("primary.layers", format!("`{text}`"), expected, "Mend that layer.")
         })
     }
@@ -60,6 +73,7 @@ impl fmt::Display for Layer {
             Self::Dense(n) => write!(f, "dense {n}"),
             Self::Relu => write!(f, "relu"),
             Self::Tanh => write!(f, "tanh"),
+            Self::Dropout(p) => write!(f, "dropout {p}"),
         }
     }
 }

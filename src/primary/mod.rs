@@ -1,13 +1,17 @@
-//! Primary networks: what predicts, given scales `θ`. They do not know where `θ` comes from.
+//! Primary networks: what predicts, given `θ`. They do not know where `θ` comes from.
+mod all_weights;
 mod layer;
 mod weight_normed;
 
+pub use all_weights::AllWeights;
 pub use layer::Layer;
 pub use weight_normed::WeightNormed;
 
-use crate::nn::Bound;
+use crate::nn::{Bound, Params};
 use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::tape::{Tensor, Var};
+use rand::Rng;
+use std::ops::Range;
 
 /// A network some of whose numbers, `θ`, are given from outside, `S` times at once.
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
@@ -17,6 +21,37 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// How `θ` divides among the layers: names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;
 
-    /// `θ [S, D]` and `x [B, …]` to outputs `[S, B, K]`: sample `s` on all of the batch.
+    /// `θ [S, D]` and `x [B, …]` to outputs `[S, B, K]`: sample `s` on all of the batch; or `θ [S, B, D]`,
+    /// each example with a `θ` of its own.
     fn forward<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
+
+    /// A `θ [D]` that training may start from: 1, plain weight normalisation without masks, unless
+    /// the network says otherwise.
+    fn start(&self, _rng: &mut dyn Rng) -> Vec<f64> {
+        vec![1.; self.dim()]
+    }
+
+    /// Data-dependent initialisation (Salimans & Kingma 2016): biases, and a `θ`, with which the inputs of
+    /// every activation have mean 0 and variance 1 over `x [B, …]`. `None` if there is no such thing here.
+    fn fit(&self, _params: &mut Params<T>, _x: Tensor<T>) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Which entries of `θ` are dropout masks, and the probability of a 0 in each.
+    fn masks(&self) -> Vec<(Range<usize>, f64)> {
+        vec![]
+    }
+
+    /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, of which each example sees only
+    /// what reaches its units: the local reparametrisation (Kingma et al. 2015). `None` if the network
+    /// is not linear in `θ`, layer by layer.
+    fn forward_normal<'t>(
+        &self,
+        _theta: [Var<'t, T>; 2],
+        _x: Var<'t, T>,
+        _samples: usize,
+        _rng: &mut dyn Rng,
+    ) -> Option<Var<'t, T>> {
+        None
+    }
 }

@@ -2,8 +2,10 @@
 use super::{Layer, PrimaryNet};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::tape::{Tape, Tensor, Var};
+use ndarray::Axis;
 use rand::Rng;
+use std::ops::Range;
 
 /// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer, with `g` its slice of `θ`.
 ///
@@ -26,10 +28,24 @@ use rand::Rng;
 /// let y = net.forward(&params.freeze(&tape), theta, tape.constant(Tensor::ones(&[3, 784][..])));
 /// assert_eq!(y.shape(), [2, 3, 10]);
 /// ```
+///
+/// A layer `dropout P` multiplies what comes to it by its slice of `θ`, a mask.
 #[derive(Clone, Debug)]
-pub struct WeightNormed {
-    layers: Vec<(Layer, Option<[ParamId; 2]>)>,
-    dim: usize,
+pub struct WeightNormed(Vec<Step>);
+
+/// A layer, the size of what it gives out, and the directions and biases of a dense one.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    layer: Layer,
+    width: usize,
+    dense: Option<[ParamId; 2]>,
+}
+
+impl Step {
+    /// How many entries of `θ` are its own.
+    fn len(&self) -> usize {
+        if matches!(self.layer, Layer::Dense(_) | Layer::Dropout(_)) { self.width } else { 0 }
+    }
 }
 
 impl WeightNormed {
@@ -44,55 +60,102 @@ impl WeightNormed {
         layers: &[Layer],
         rng: &mut impl Rng,
     ) -> Self {
-        let (mut fan_in, mut dim) = (inputs, 0);
+        let mut width = inputs;
         let mut build = |(i, &layer): (usize, &Layer)| {
-            let Layer::Dense(units) = layer else { return (layer, None) };
+            let Layer::Dense(units) = layer else { return Step { layer, width, dense: None } };
             let std = Init::Normal { mean: 0., std: 0.05 };
-            let v = params.add(format!("{name}.{i}.v"), std.sample(&[units, fan_in], rng));
+            let v = params.add(format!("{name}.{i}.v"), std.sample(&[units, width], rng));
             let b = params.add(format!("{name}.{i}.b"), Init::Constant(0.).sample(&[units], rng));
-            dim += units;
-            fan_in = units;
-            (layer, Some([v, b]))
+            width = units;
+            Step { layer, width, dense: Some([v, b]) }
         };
-        let layers = layers.iter().enumerate().map(&mut build).collect();
-        assert!(dim > 0, "WeightNormed: no dense layer");
-        Self { layers, dim }
+        let steps: Vec<_> = layers.iter().enumerate().map(&mut build).collect();
+        assert!(steps.iter().any(|step| step.dense.is_some()), "WeightNormed: no dense layer");
+        Self(steps)
     }
 }
 
 impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     fn dim(&self) -> usize {
-        self.dim
+        self.0.iter().map(Step::len).sum()
     }
 
     fn parts(&self) -> Vec<(String, usize)> {
-        let dense = self.layers.iter().enumerate().filter_map(|(i, (layer, _))| match layer {
-            Layer::Dense(units) => Some((format!("{i}.scales"), *units)),
-            _ => None,
+        let named = self.0.iter().enumerate().filter_map(|(i, step)| {
+            let what = if step.dense.is_some() { "scales" } else { "mask" };
+            (step.len() > 0).then(|| (format!("{i}.{what}"), step.len()))
         });
-        dense.collect()
+        named.collect()
     }
 
     fn forward<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        let shape = theta.shape();
-        assert!(shape.get(1) == Some(&self.dim), "theta {shape:?} is not [S, {}]", self.dim);
+        let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
+        let each = shape.len() == 3;
+        let fits = shape.last() == Some(&d) && (shape.len() == 2 || each);
+        assert!(fits, "theta {shape:?} is neither [S, {d}] nor [S, B, {d}]");
         let (mut h, mut start) = (x, 0);
-        let mut layers = self.layers.iter().peekable();
-        while let Some((layer, ids)) = layers.next() {
-            h = match (layer, ids) {
-                (Layer::Dense(units), Some([v, b])) => {
-                    let g = theta.slice(1, start..start + units);
-                    start += units;
-                    let (product, scale) = (h.matmul_t(p[*v]), g / p[*v].row_norms());
-                    match layers.next_if(|(next, _)| *next == Layer::Relu) {
-                        Some(_) => product.affine_relu(scale, p[*b]),
-                        None => product.affine(scale, p[*b]),
+        let mut steps = self.0.iter().peekable();
+        while let Some(step) = steps.next() {
+            // Of no length unless the layer has a part in θ.
+            let own = || theta.slice(shape.len() - 1, start..start + step.len());
+            h = match (step.layer, step.dense) {
+                (_, Some([v, b])) => {
+                    let (product, scale) = (h.matmul_t(p[v]), own() / p[v].row_norms());
+                    let relu = steps.next_if(|next| next.layer == Layer::Relu).is_some();
+                    match (each, relu) {
+                        (false, true) => product.affine_relu(scale, p[b]),
+                        (false, false) => product.affine(scale, p[b]),
+                        (true, true) => (product * scale + p[b]).relu(),
+                        (true, false) => product * scale + p[b],
                     }
                 }
+                (Layer::Dropout(_), _) if each => h * own(),
+                (Layer::Dropout(_), _) => h * own().reshape(&[shape[0], 1, step.width]),
                 (Layer::Tanh, _) => h.tanh(),
                 _ => h.relu(),
             };
+            start += step.len();
         }
         h
+    }
+
+    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`.
+    fn fit(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
+        let (mut h, mut theta) = (x, vec![]);
+        for step in &self.0 {
+            let tape = Tape::default();
+            let x = tape.constant(h);
+            let y = match (step.layer, step.dense) {
+                (_, Some([v, b])) => {
+                    let p = params.freeze(&tape);
+                    let t = (x.matmul_t(p[v]) / p[v].row_norms()).value();
+                    let mean = t.mean_axis(Axis(0)).expect("an example");
+                    let unit = |std: T| if std > T::of(1e-6) { std } else { T::one() };
+                    let scale = t.std_axis(Axis(0), T::zero()).mapv(|std| T::one() / unit(std));
+                    theta.extend(scale.iter().map(|scale| scale.f64()));
+                    let shift = -(mean * &scale);
+                    *params.get_mut(b) = shift.to_shared();
+                    tape.constant(&t * &scale + shift)
+                }
+                (Layer::Dropout(_), _) => {
+                    theta.extend(std::iter::repeat_n(1., step.len()));
+                    x
+                }
+                (Layer::Tanh, _) => x.tanh(),
+                _ => x.relu(),
+            };
+            h = y.value();
+        }
+        Some(theta)
+    }
+
+    fn masks(&self) -> Vec<(Range<usize>, f64)> {
+        let mut start = 0;
+        let mask = |step: &Step| {
+            start += step.len();
+            let Layer::Dropout(rate) = step.layer else { return None };
+            Some((start - step.len()..start, rate))
+        };
+        self.0.iter().filter_map(mask).collect()
     }
 }

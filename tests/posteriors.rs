@@ -1,0 +1,311 @@
+//! Defends: every method is what it says it is. Whole losses have right gradients; the networks
+//! compute what formed weights would; noise has the distribution that the formulas give it.
+use bhn::bayes::{
+    Dropout, Ensemble, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
+};
+use bhn::config::{Config, Method};
+use bhn::data::Task;
+use bhn::gradcheck::{Verdict, gradcheck, randn};
+use bhn::nn::{Bound, Params};
+use bhn::primary::{AllWeights, Layer, PrimaryNet, WeightNormed};
+use bhn::tape::{Tape, Tensor};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rstest::rstest;
+
+const LAYERS: [Layer; 3] = [Layer::Dense(4), Layer::Tanh, Layer::Dense(3)];
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+fn task() -> Task {
+    Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() }
+}
+
+/// The model of a method on 3 inputs, its parameters of order one and smooth in them.
+fn model(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
+    let mut config = Config { method, ..Config::default() };
+    let layers = LAYERS.to_vec();
+    let layers = if method.drops() { Layer::with_dropout(&layers, 0.4) } else { layers };
+    config.primary.layers = Some(layers);
+    (config.flow.couplings, config.flow.hidden) = (2, 5);
+    config.ensemble.members = 2;
+    change(&mut config);
+    let mut model = config.build::<f64>(3, &task());
+    for ((_, w), seed) in model.params.iter_mut().zip(50..) {
+        *w = (&*w + randn(w.shape(), seed) * 0.3).into_shared();
+    }
+    model
+}
+
+/// The whole loss of each method, all parameters at once, at fixed noise.
+#[rstest]
+#[case::full_bhn(model(Method::FullBhn, |_| ()))]
+#[case::mle(model(Method::Mle, |_| ()))]
+#[case::dropout(model(Method::Dropout, |_| ()))]
+#[case::mc_dropout(model(Method::McDropout, |c| c.train.noise = Some(Noise::Shared)))]
+#[case::concrete_dropout(model(Method::ConcreteDropout, |_| ()))]
+#[case::bbb(model(Method::Bbb, |c| c.mean_field.local = false))]
+#[case::bbb_local(model(Method::Bbb, |c| c.prior = Prior::Gaussian { precision: 2. }))]
+#[case::bbb_with_another_prior(model(Method::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
+#[case::ensemble(model(Method::Ensemble, |_| ()))]
+#[case::noise_per_example(model(Method::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
+fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
+    let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
+    let y = Targets::Classes(vec![0, 2, 1, 1, 0]);
+    let check = |seed| {
+        gradcheck(&inputs, |vars| {
+            let p = Bound::from_vars(vars.to_vec());
+            let x = vars[0].tape().constant(randn(&[5, 3], seed));
+            let scale = Scale { data: 20, batch: 5, beta: 0.7 };
+            model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
+        })
+    };
+    let smooth =
+        |r: &bhn::gradcheck::Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
+    (3..20).map(check).find(smooth).expect("a smooth point").assert();
+}
+
+/// The bound's scale, for every method with a KL: over the minibatches of an epoch, the last one ragged,
+/// estimates weighted by |B|/N average to the full-batch value. Noise that differs by the batch is
+/// switched off by a narrow posterior.
+#[rstest]
+#[case(Method::FullBhn)]
+#[case(Method::Bbb)]
+fn minibatches_average_to_the_full_batch(#[case] method: Method) {
+    let (model, n) = (model(method, |c| c.mean_field.local = false), 10);
+    let (x, y) = (randn(&[n, 3], 3), Targets::Classes((0..n).map(|i| i * i % 3).collect()));
+    let at = |rows: std::ops::Range<usize>| {
+        let tape = Tape::default();
+        let p = model.params.bind(&tape);
+        let part = x.slice_axis(ndarray::Axis(0), rows.clone().into()).to_owned();
+        let y = y.select(&rows.clone().collect::<Vec<_>>());
+        let scale = Scale { data: n, batch: rows.len(), beta: 1. };
+        model.pass(&p, tape.constant(part), &y, 3, scale, &mut rng(7)).elbo.terms.total
+    };
+    let (full, parts) = (at(0..n), [0..4, 4..8, 8..10]);
+    let mean: f64 = parts.map(|rows| rows.len() as f64 / n as f64 * at(rows)).iter().sum();
+    assert!((mean - full).abs() < 1e-10 * full.abs(), "{mean} {full}");
+}
+
+/// `S` networks at once equal `S` networks one by one.
+#[test]
+fn a_network_of_given_weights_is_that_network() {
+    let net = AllWeights::new(3, &LAYERS);
+    let (tape, d) = (Tape::<f64>::default(), 4 * 3 + 4 + 3 * 4 + 3);
+    let p = Params::default().bind(&tape);
+    let (theta, x) = (tape.constant(randn(&[2, d], 1)), tape.constant(randn(&[5, 3], 2)));
+    let found = net.forward(&p, theta, x).value();
+    assert_eq!(found.shape(), [2, 5, 3]);
+    for s in 0..2 {
+        let own = theta.slice(0, s..s + 1).reshape(&[d]);
+        let [w, b] = [own.slice(0, 0..12).reshape(&[4, 3]), own.slice(0, 12..16)];
+        let [v, c] = [own.slice(0, 16..28).reshape(&[3, 4]), own.slice(0, 28..31)];
+        let expected = x.linear(w, b).tanh().linear(v, c).value();
+        let found = found.index_axis(ndarray::Axis(0), s);
+        assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
+    }
+}
+
+/// Examples with noise of their own that happens to be the same are a batch that shares it.
+#[test]
+fn noise_per_example_is_noise() {
+    let layers = Layer::with_dropout(&LAYERS, 0.5);
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", 3, &layers, &mut rng(1));
+    let tape = Tape::default();
+    let p = params.bind(&tape);
+    let (theta, x) = (tape.constant(randn(&[2, 11], 2)), tape.constant(randn(&[5, 3], 3)));
+    let shared = net.forward(&p, theta, x).value();
+    let each = theta.reshape(&[2, 1, 11]).broadcast_to(&[2, 5, 11]);
+    let found = net.forward(&p, each, x).value();
+    assert!((&found - &shared).iter().all(|e| e.abs() < 1e-12));
+    let masks = PrimaryNet::<f64>::masks(&net);
+    assert_eq!(masks, [(4..8, 0.5)]);
+    assert_eq!(PrimaryNet::<f64>::parts(&net)[1], ("2.mask".to_string(), 4));
+}
+
+/// `KL(N(m, s²) ‖ N(0, 1/λ))` by hand: m = 1, s = 2, λ = 3 gives ½ (3·5 − 1 − ln 12).
+#[test]
+fn the_kl_of_normals_by_hand() {
+    let mut params = Params::<f64>::default();
+    let q = MeanField::new(&mut params, "q", &[1.], 2_f64.ln(), true);
+    let tape = Tape::default();
+    let normals = Posterior::normals(&q, &params.bind(&tape)).expect("local");
+    let kl = |prior: Prior| prior.kl_of_normals(&normals).map(|kl| kl.item());
+    let found = kl(Prior::Gaussian { precision: 3. }).unwrap();
+    assert!((found - 0.5 * (14. - 12_f64.ln())).abs() < 1e-12);
+    assert_eq!(kl(Prior::Laplace { scale: 1. }), None);
+}
+
+/// One layer under local and plain reparametrisation: the same mean and variance of every output, those
+/// of the formula, within four standard errors.
+#[rstest]
+#[case(true)]
+#[case(false)]
+fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
+    let samples = 20_000;
+    let net = AllWeights::new(3, &[Layer::Dense(2)]);
+    let mut params = Params::<f64>::default();
+    let means: Vec<_> = randn(&[8], 1).into_iter().collect();
+    let q = MeanField::new(&mut params, "q", &means, -1., local);
+    let tape = Tape::default();
+    let (p, x) = (params.freeze(&tape), tape.constant(randn(&[4, 3], 2)));
+    let outputs = match Posterior::<f64>::normals(&q, &p) {
+        Some(n) => net.forward_normal([n.mean, n.std], x, samples, &mut rng(3)).unwrap(),
+        None => net.forward(&p, q.draw(&p, &tape, samples, &mut rng(3)).theta, x),
+    };
+    let (found, x) = (outputs.value(), x.value());
+    for (example, unit) in (0..4).flat_map(|b| [(b, 0), (b, 1)]) {
+        let own = |j: usize| x[[example, j]];
+        let mean = (0..3).map(|j| means[unit * 3 + j] * own(j)).sum::<f64>() + means[6 + unit];
+        let variance = (-2_f64).exp() * ((0..3).map(|j| own(j).powi(2)).sum::<f64>() + 1.);
+        let outputs = found.slice(ndarray::s![.., example, unit]);
+        let n = samples as f64;
+        let error = (outputs.mean().unwrap() - mean).abs();
+        assert!(error < 4. * (variance / n).sqrt(), "mean off by {error}");
+        // The variance of a normal sample's variance is 2σ⁴/n.
+        let error = (outputs.var(1.) - variance).abs();
+        assert!(error < 4. * variance * (2. / n).sqrt(), "variance off by {error}");
+    }
+}
+
+#[test]
+fn masks_have_their_rates_and_means() {
+    let (d, samples, rate) = (50, 2_000, 0.3);
+    let mut params = Params::<f64>::default();
+    let q = Dropout::new(&mut params, "q", &vec![5.; d], &[(10..50, rate)], Rates::Fixed, false);
+    let tape = Tape::default();
+    let theta = q.draw(&params.bind(&tape), &tape, samples, &mut rng(1)).theta.value();
+    let (scales, masks) = theta.view().split_at(ndarray::Axis(1), 10);
+    assert!(scales.iter().all(|&scale| scale == 5.));
+    let dropped = masks.iter().filter(|&&mask| mask == 0.).count() as f64;
+    let n = masks.len() as f64;
+    assert!((dropped / n - rate).abs() < 4. * (rate * (1. - rate) / n).sqrt(), "{}", dropped / n);
+    assert!(masks.iter().all(|&mask| mask == 0. || (mask - 1. / 0.7).abs() < 1e-12));
+}
+
+/// A concrete mask is near 0 or `1/(1 − p)`, the first with probability `p`; its penalty by hand.
+#[test]
+fn concrete_masks_learn_their_rates() {
+    let (samples, rate, precision) = (20_000, 0.2, 3.);
+    let mut params = Params::<f64>::default();
+    let rates = Rates::Learned { precision };
+    let q = Dropout::new(&mut params, "q", &[1., 1., 2., -1.], &[(0..2, rate)], rates, false);
+    let tape = Tape::default();
+    let draw = q.draw(&params.bind(&tape), &tape, samples, &mut rng(1));
+    let masks = draw.theta.slice(1, 0..2).value();
+    let n = masks.len() as f64;
+    // P(mask below a half of its top) = P(ln u/(1−u) > −ln p/(1−p)) = p exactly.
+    let dropped = masks.iter().filter(|&&mask| mask < 0.5 / 0.8).count() as f64 / n;
+    assert!((dropped - rate).abs() < 4. * (rate * 0.8 / n).sqrt(), "{dropped}");
+    let entropy = -(rate * rate.ln() + 0.8 * 0.8_f64.ln());
+    let expected = precision / 2. * 5. / 0.8 - 2. * entropy;
+    assert!((draw.kl.unwrap().item() - expected).abs() < 1e-12);
+}
+
+/// An ensemble's members do not feel each other: each has the gradient it would have alone, over `M`.
+#[test]
+fn members_of_an_ensemble_train_alone() {
+    let net = AllWeights::new(3, &LAYERS);
+    let points: Vec<Vec<f64>> = (0..2).map(|m| randn(&[31], m).into_iter().collect()).collect();
+    let y = Targets::Classes(vec![0, 2, 1, 1, 0]);
+    let gradient = |points: &[Vec<f64>]| -> Tensor<f64> {
+        let mut params = Params::default();
+        let posterior = Box::new(Ensemble::new(&mut params, "q", points));
+        let likelihood = bhn::bayes::Likelihood::Categorical { clip: None };
+        let (prior, noise) = (Prior::default(), Noise::Shared);
+        let primary = Box::new(net.clone());
+        let model = Model { params, primary, posterior, prior, likelihood, noise };
+        let tape = Tape::default();
+        let p = model.params.bind(&tape);
+        let scale = Scale { data: 5, batch: 5, beta: 1. };
+        let x = tape.constant(randn(&[5, 3], 9));
+        let pass = model.pass(&p, x, &y, points.len(), scale, &mut rng(0));
+        let grads = p.gradients(pass.elbo.loss.backward());
+        grads[0].as_ref().unwrap().dense().unwrap().to_shared()
+    };
+    let both = gradient(&points);
+    for (m, point) in points.iter().enumerate() {
+        let alone = gradient(std::slice::from_ref(point));
+        let own = both.index_axis(ndarray::Axis(0), m);
+        assert!(own.iter().zip(&alone).all(|(a, b)| (2. * a - b).abs() < 1e-12));
+    }
+}
+
+/// `h(0)` is the centre asked for, through couplings and permutations.
+#[rstest]
+#[case(Method::Bhn)]
+#[case(Method::FullBhn)]
+fn a_hypernet_is_centred_through_its_permutations(#[case] method: Method) {
+    let mut model = model(method, |c| c.flow.couplings = 3);
+    let d = model.primary.dim();
+    let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
+    model.posterior.recentre(&mut model.params, &centre);
+    // A narrow posterior is its centre.
+    for (name, w) in model.params.iter_mut() {
+        if name.ends_with("elementwise.w") {
+            w.fill(-60.);
+        }
+    }
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    // s = e⁻⁶⁰ + 0.001 of noise is left.
+    let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    assert!(off < 0.05, "{off}");
+    assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");
+}
+
+/// After data-dependent initialisation every activation's input has mean 0 and variance 1.
+#[test]
+fn data_dependent_initialisation_normalises_every_layer() {
+    let x = randn(&[40, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
+    for depth in 1..=LAYERS.len() {
+        let Layer::Dense(units) = LAYERS[depth - 1] else { continue };
+        let mut params = Params::<f64>::default();
+        let mut config = Config { method: Method::Mle, ..Config::default() };
+        config.primary.layers = Some(LAYERS[..depth].to_vec());
+        let mut model = config.build::<f64>(3, &task());
+        model.fit(x.view());
+        std::mem::swap(&mut params, &mut model.params);
+        let tape = Tape::default();
+        let p = params.bind(&tape);
+        let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+        let out = model.primary.forward(&p, theta, tape.constant(x.clone().into_dyn())).value();
+        assert_eq!(out.shape(), [1, 40, units]);
+        let out = out.index_axis(ndarray::Axis(0), 0);
+        for unit in out.columns() {
+            assert!(unit.mean().unwrap().abs() < 1e-12 && (unit.var(0.) - 1.).abs() < 1e-12);
+        }
+    }
+}
+
+/// Long `θ` goes through the network in groups: the same predictions.
+#[test]
+fn predictions_in_groups_of_samples_are_the_same() {
+    let mut config = Config { method: Method::Bbb, ..Config::default() };
+    config.primary.layers = Some(Layer::mlp(&[600, 600], 3));
+    config.mean_field.log_std = -2.;
+    let model = config.build::<f32>(300, &task());
+    let draws = |n| bhn::predict::draw(&model, n, &mut rng(1)).0;
+    let theta = draws(7);
+    assert!(theta.len() > 1 << 21, "one group");
+    let x = randn(&[20, 300], 2).mapv(|x| x as f32).into_dimensionality().unwrap();
+    let bhn::predict::Predictive::Classes { p: all, .. } =
+        bhn::predict::predict(&model, &theta, x.view())
+    else {
+        panic!("classes")
+    };
+    let mut mean = ndarray::Array2::<f32>::zeros((20, 3));
+    for s in 0..7 {
+        let one = theta.slice_axis(ndarray::Axis(0), (s..s + 1).into()).to_shared();
+        let bhn::predict::Predictive::Classes { p, .. } =
+            bhn::predict::predict(&model, &one, x.view())
+        else {
+            panic!("classes")
+        };
+        mean = mean + p / 7.;
+    }
+    assert!((all - mean).iter().all(|e| e.abs() < 1e-6));
+}
