@@ -1,0 +1,122 @@
+//! Defends: every method goes through every command, and its runs are their seeds: the same bytes for
+//! any number of threads, and after a stop.
+#![cfg(feature = "cli")]
+mod common;
+
+use common::Folder;
+use rstest::rstest;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+fn bhn(folder: &Folder, args: &[&str]) -> Vec<u8> {
+    let mut bhn = assert_cmd::Command::cargo_bin("bhn").unwrap();
+    bhn.current_dir(folder.path("")).arg("--quiet").args(args);
+    bhn.assert().success().get_output().stdout.clone()
+}
+
+fn files(run: &Path) -> [Vec<u8>; 2] {
+    ["last.safetensors", "best.safetensors"].map(|name| fs::read(run.join(name)).unwrap())
+}
+
+#[rstest]
+#[case("bhn")]
+#[case("full-bhn")]
+#[case("mle")]
+#[case("dropout")]
+#[case("mc-dropout")]
+#[case("concrete-dropout")]
+#[case("bbb")]
+#[case("ensemble")]
+fn a_method_goes_through_every_command(#[case] method: &str) {
+    let folder = Folder::new();
+    let table: String = (0..150).map(|i| format!("{},{},{}\n", i, i * i % 7, i % 3)).collect();
+    fs::write(folder.path("table.csv"), "a,b,kind\n".to_string() + &table).unwrap();
+    let small =
+        ["train", "table.csv", "--task", "classification", "--hidden", "8", "--couplings", "2"];
+    let train = |out: &str, epochs: &str, threads: &str| {
+        let rest = ["--epochs", epochs, "--threads", threads, "--out", out, "--method", method];
+        bhn(&folder, &[&small[..], &rest, &["--samples", "7"]].concat());
+    };
+    train("one", "3", "1");
+    train("two", "3", "2");
+    assert!(files(&folder.path("one")) == files(&folder.path("two")), "threads change the bytes");
+
+    // As if stopped after the first epoch: the same settings, and what that epoch left.
+    train("part", "3", "2");
+    let lines = fs::read_to_string(folder.path("part/metrics.jsonl")).unwrap();
+    fs::write(folder.path("part/metrics.jsonl"), lines.split_inclusive('\n').next().unwrap())
+        .unwrap();
+    fs::remove_file(folder.path("part/last.safetensors")).unwrap();
+    bhn(&folder, &["train", "--resume", "part", "--samples", "7"]);
+    assert!(files(&folder.path("one")) == files(&folder.path("part")), "a resumed run differs");
+
+    let scores: Value =
+        serde_json::from_slice(&bhn(&folder, &["eval", "one", "--json", "--samples", "7"]))
+            .unwrap();
+    assert!(scores["test"]["accuracy"].as_f64().unwrap() >= 0.);
+    let kl = scores["elbo"]["kl"].as_f64().unwrap();
+    let density = ["bhn", "full-bhn", "bbb"].contains(&method);
+    assert_eq!(kl != 0., density, "KL {kl}");
+
+    let csv = String::from_utf8(bhn(&folder, &["predict", "one", "table.csv", "--samples", "5"]));
+    let csv = csv.unwrap();
+    assert_eq!(csv.lines().count(), 151);
+    let bald = csv.lines().next().unwrap().split(',').position(|name| name == "bald").unwrap();
+    let bald = csv.lines().skip(1).map(|line| line.split(',').nth(bald).unwrap().parse::<f64>());
+    let most = bald.map(Result::unwrap).fold(0., f64::max);
+    assert_eq!(most > 1e-6, !["mle", "dropout"].contains(&method), "BALD up to {most}");
+
+    bhn(&folder, &["sample", "one", "--samples", "5"]);
+    let bytes = fs::read(folder.path("one/samples.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("theta").unwrap().shape()[0], 5);
+    assert_eq!(tensors.tensor("log_q").is_ok(), density);
+}
+
+/// Another run's network, and the posterior around its scales: the first loss is near that run's last.
+#[test]
+fn a_warm_start_starts_from_the_other_network() {
+    let folder = Folder::new();
+    let digits = ["train", "--hidden", "16,16", "--subset", "600", "--samples", "5"];
+    let train = |rest: &[&str]| bhn(&folder, &[&digits[..], rest].concat());
+    train(&["--method", "mle", "--epochs", "12", "--out", "mle"]);
+    let narrow = "[flow]\nlog_scale = -7.0\n[train]\nlearning_rate = 1e-6\n";
+    fs::write(folder.path("narrow.toml"), narrow).unwrap();
+    let warm = ["--config", "narrow.toml", "--epochs", "1", "--warm-start", "mle", "--out", "warm"];
+    train(&warm);
+    train(&["--config", "narrow.toml", "--epochs", "1", "--out", "cold"]);
+    let accuracy = |run: &str| {
+        let summary = fs::read(folder.path(run).join("summary.json")).unwrap();
+        let summary: Value = serde_json::from_slice(&summary).unwrap();
+        summary["test"]["accuracy"].as_f64().unwrap()
+    };
+    let [mle, warm, cold] = ["mle", "warm", "cold"].map(accuracy);
+    assert!((mle - warm).abs() < 0.02, "{mle} {warm}");
+    assert!(cold < mle - 0.3, "{mle} {cold}");
+
+    let mut refused = assert_cmd::Command::cargo_bin("bhn").unwrap();
+    refused.current_dir(folder.path("")).args(["train", "--hidden", "8", "--warm-start", "mle"]);
+    refused.args(["--subset", "600", "--out", "other"]);
+    refused.assert().failure().stderr(predicates::str::contains("0.scales 16"));
+    assert!(!folder.path("other").exists(), "a folder is left");
+}
+
+#[rstest]
+#[case(
+    "method = \"mle\"\n[primary]\nlayers = [\"dense 8\", \"relu\", \"dropout 0.5\", \"dense 10\"]\n",
+    "dropout 0.5"
+)]
+#[case("method = \"bbb\"\n[train]\nnoise = \"per-example\"\n", "train.noise")]
+#[case("method = \"bbb\"\n[prior.laplace]\nscale = 1.0\n", "mean_field.local")]
+#[case("method = \"ensemble\"\n[train]\ndata_init = true\n", "train.data_init")]
+#[case("method = \"ensemble\"\n[ensemble]\nmembers = 0\n", "ensemble.members")]
+#[case("method = \"dropout\"\n[dropout]\nrate = 1.0\n", "dropout.rate")]
+fn what_does_not_go_together_is_refused(#[case] toml: &str, #[case] named: &str) {
+    let folder = Folder::new();
+    fs::write(folder.path("c.toml"), toml).unwrap();
+    let mut bhn = assert_cmd::Command::cargo_bin("bhn").unwrap();
+    bhn.current_dir(folder.path("")).args(["train", "--config", "c.toml", "--out", "run"]);
+    bhn.assert().failure().stderr(predicates::str::contains(named));
+    assert!(!folder.path("run").exists());
+}
