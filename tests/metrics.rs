@@ -3,6 +3,8 @@ use std::f64::consts::{LN_2, TAU};
 
 use bhn::metrics::*;
 use ndarray::{Array2, ArrayView2, array};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde::Deserialize;
 
 /// A few roundings of f64: every input below is exact in f32.
@@ -57,6 +59,98 @@ fn by_hand() {
     close(ece(p, &y, 4), 0.25);
 }
 
+/// Confidences 4/8 (wrong), 5/8 (right), 5/8 (wrong), 6/8 (right), 8/8 (right).
+#[test]
+fn equal_mass_by_hand() {
+    let p = array![[0.5, 0.5], [0.625, 0.375], [0.375, 0.625], [0.25, 0.75], [1.0, 0.0]];
+    let (p, y) = (p.view(), [1, 0, 0, 1, 0]);
+    // 0, 1, 1, 3 and 4 have a lower confidence: ⌊2 · / 5⌋ is 0, 0, 0, 1, 1.
+    let bin = |lower, upper, count, confidence, accuracy| Bin {
+        lower,
+        upper,
+        count,
+        confidence,
+        accuracy,
+    };
+    let third = 1.0 / 3.0;
+    let expected = [bin(0.5, 0.75, 3, 1.75 / 3.0, third), bin(0.75, 1.0, 2, 0.875, 1.0)];
+    assert_eq!(reliability_equal_mass(p, &y, 2), expected);
+    // 3/5 · |1/3 − 7/12| + 2/5 · |1 − 7/8| = 3/20 + 1/20.
+    close(ece_equal_mass(p, &y, 2), 0.2);
+    // Into five bins go 1, 2, 0, 1 and 1; the empty one is left out.
+    let counts: Vec<_> = reliability_equal_mass(p, &y, 5).iter().map(|b| b.count).collect();
+    assert_eq!(counts, [1, 2, 1, 1]);
+    // All of one confidence are one bin, however many were asked for.
+    let sure = array![[1.0, 0.0], [1.0, 0.0]];
+    assert_eq!(reliability_equal_mass(sure.view(), &[0, 1], BINS), [bin(1.0, 1.0, 2, 1.0, 0.5)]);
+}
+
+/// Two bins. Class 0 is forecast with 1/4 | 1/2, 1 and comes 0 | 0, 1 times, 1/3 at all:
+/// reliability (1/3)(1/16) + (2/3)(3/4 − 1/2)² = 1/16, resolution (1/3)(1/9) + (2/3)(1/36) = 1/18,
+/// within (1/3) · 2 · (1/16 − 2 · 1/8) = −1/8. Class 1 with 0 | 3/4, 1/2 and comes 0 | 1, 1 times:
+/// reliability (2/3)(9/64) = 3/32, resolution (1/3)(4/9) + (2/3)(1/9) = 2/9, within 2 · (1/64)/3.
+#[test]
+fn brier_parts_by_hand() {
+    let (p, y) = three();
+    let parts = brier_parts(p.view(), &y, 2);
+    close(parts.reliability, 1.0 / 16.0 + 3.0 / 32.0);
+    close(parts.resolution, 1.0 / 18.0 + 2.0 / 9.0);
+    close(parts.uncertainty, 2.0 * 2.0 / 9.0);
+    close(parts.within, 1.0 / 96.0 - 1.0 / 8.0);
+}
+
+/// Of the six comparisons 3 > 1, 3 > 2, 2 > 1 are won, 2 = 2 and 1 = 1 half won, 1 < 2 lost: 4/6.
+#[test]
+fn ranking_by_hand() {
+    let (positive, negative) = ([2.0, 1.0, 3.0], [1.0, 2.0]);
+    let area = auroc(&positive, &negative);
+    close(area.value, 2.0 / 3.0);
+    // Shares of negatives below: 1/4, 3/4, 1, of variance 7/48. Of positives below: 1/6, 1/2: 1/18.
+    close(area.error, (7.0_f64 / 48.0 / 3.0 + 1.0 / 18.0 / 2.0).sqrt());
+    // At 3, 2 and 1 the recall grows by a third each, and the precision is 1, 2/3 and 3/5.
+    close(aupr(&positive, &negative), (1.0 + 2.0 / 3.0 + 3.0 / 5.0) / 3.0);
+    // At 3 a third is found and no negative taken; at 2 two thirds and one of two; at 1 all.
+    for (tpr, expected) in [(0.1, 0.0), (1.0 / 3.0, 0.0), (0.34, 0.5), (2.0 / 3.0, 0.5), (0.7, 1.0)]
+    {
+        close(fpr_at_tpr(&positive, &negative, tpr), expected);
+    }
+
+    // Turned round, −1 takes one of either kind and −2 two, before −3 takes the third outside.
+    let found = Detection::of(&negative, &positive);
+    assert_eq!(found.auroc, area);
+    close(found.aupr_out, 34.0 / 45.0);
+    close(found.aupr_in, 0.5);
+    close(found.fpr95, 2.0 / 3.0);
+}
+
+#[test]
+fn ranking_at_its_edges() {
+    // One of a kind has no spread to judge an error by.
+    let one = auroc(&[2.0], &[1.0]);
+    assert!(one.value == 1.0 && one.error.is_nan());
+    let apart = Detection::of(&[1.0, 2.0], &[3.0, f64::INFINITY, 3.0]);
+    let perfect = Estimate { value: 1.0, error: 0.0 };
+    let expected = Detection { auroc: perfect, aupr_in: 1.0, aupr_out: 1.0, fpr95: 0.0 };
+    assert_eq!(apart, expected);
+    // All ties: nothing is known, and a threshold takes all or none. The zeros are one number.
+    let (positive, negative) = ([0.0, -0.0, 0.0], [-0.0, 0.0, -0.0, 0.0]);
+    assert_eq!(auroc(&positive, &negative), Estimate { value: 0.5, error: 0.0 });
+    close(aupr(&positive, &negative), 3.0 / 7.0);
+    close(fpr_at_tpr(&positive, &negative, 0.95), 1.0);
+}
+
+/// The two in the middle are tied, and one of them is wrong: either order, half a mistake each.
+#[test]
+fn risk_coverage_by_hand() {
+    let (uncertainty, loss) = ([0.5, 0.9, 0.1, 0.5], [1.0, 1.0, 0.0, 0.0]);
+    let expected = [0.0, 0.5 / 2.0, 1.0 / 3.0, 2.0 / 4.0];
+    let curve = risk_coverage(&uncertainty, &loss);
+    curve.iter().zip(expected).for_each(|(&found, expected)| close(found, expected));
+    assert_eq!(curve.len(), 4);
+    close(aurc(&uncertainty, &loss), 13.0 / 48.0);
+    assert_eq!(risk_coverage(&[0.3], &[1.0]), [1.0]);
+}
+
 #[test]
 fn regression_by_hand() {
     // Residuals 1, −2: √(5/2). Within one σ: the first only, its residual being exactly σ.
@@ -90,20 +184,42 @@ fn edges() {
 
 #[derive(Deserialize)]
 struct Golden {
+    classes: Vec<Classes>,
+    ranking: Vec<Ranking>,
+}
+
+#[derive(Deserialize)]
+struct Classes {
     parts: Vec<Vec<f32>>,
     labels: Vec<usize>,
     accuracy: f64,
     nll: f64,
     brier: f64,
+    brier_parts: [f64; 3],
     ece: f64,
+    ece_equal_mass: f64,
     confusion: Vec<Vec<usize>>,
+}
+
+#[derive(Deserialize)]
+struct Ranking {
+    positive: Vec<f64>,
+    negative: Vec<f64>,
+    auroc: f64,
+    auroc_error: f64,
+    aupr: f64,
+    aupr_turned: f64,
+    fpr95: f64,
+    uncertainty: Vec<f64>,
+    loss: Vec<f64>,
+    risk_coverage: Vec<f64>,
 }
 
 #[test]
 fn scikit_learn_agrees() {
-    let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
-    assert!(!golden.is_empty());
-    for g in golden {
+    let golden: Golden = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
+    assert!(!golden.classes.is_empty() && !golden.ranking.is_empty());
+    for g in golden.classes {
         let k = g.parts[0].len();
         let p = Array2::from_shape_fn([g.parts.len(), k], |(n, c)| g.parts[n][c] / 4096.0);
         let (p, y) = (p.view(), &g.labels);
@@ -111,8 +227,89 @@ fn scikit_learn_agrees() {
         close(nll(p, y).value, g.nll);
         close(brier(p, y).value, g.brier);
         close(ece(p, y, BINS), g.ece);
+        close(ece_equal_mass(p, y, BINS), g.ece_equal_mass);
+        let parts = brier_parts(p, y, BINS);
+        let parts = [parts.reliability, parts.resolution, parts.uncertainty];
+        parts.iter().zip(g.brier_parts).for_each(|(&found, expected)| close(found, expected));
         let counts = Array2::from_shape_fn([k, k], |(truth, class)| g.confusion[truth][class]);
         assert_eq!(confusion(p, y), counts);
+    }
+    for g in golden.ranking {
+        let found = Detection::of(&g.negative, &g.positive);
+        close(found.auroc.value, g.auroc);
+        close(found.auroc.error, g.auroc_error);
+        close(found.aupr_out, g.aupr);
+        close(found.aupr_in, g.aupr_turned);
+        close(fpr_at_tpr(&g.positive, &g.negative, 0.95), g.fpr95);
+        let risks = risk_coverage(&g.uncertainty, &g.loss);
+        assert_eq!(risks.len(), g.risk_coverage.len());
+        risks.iter().zip(&g.risk_coverage).for_each(|(&found, &expected)| close(found, expected));
+    }
+}
+
+/// Whole numbers, few enough to be tied.
+fn scores() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec((-4..5).prop_map(f64::from), 1..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
+
+    #[test]
+    fn auroc_counts_the_comparisons_won(a in scores(), b in scores()) {
+        let won = |x: f64, y: f64| if x == y { 0.5 } else { f64::from(x > y) };
+        let sum: f64 = a.iter().flat_map(|&x| b.iter().map(move |&y| won(x, y))).sum();
+        close(auroc(&a, &b).value, sum / (a.len() * b.len()) as f64);
+        // What the one wins the other loses, with the same error.
+        close(auroc(&a, &b).value + auroc(&b, &a).value, 1.0);
+        if a.len() > 1 && b.len() > 1 {
+            close(auroc(&a, &b).error, auroc(&b, &a).error);
+        }
+    }
+
+    #[test]
+    fn only_the_order_of_scores_counts(a in scores(), b in scores()) {
+        let map = |v: &[f64]| v.iter().map(|x| (x / 2.0).exp() - 9.0).collect::<Vec<_>>();
+        let bits = |d: Detection| [d.auroc.value, d.auroc.error, d.aupr_in, d.aupr_out, d.fpr95]
+            .map(f64::to_bits);
+        prop_assert_eq!(bits(Detection::of(&a, &b)), bits(Detection::of(&map(&a), &map(&b))));
+    }
+
+    #[test]
+    fn full_coverage_has_the_error_rate(
+        (u, loss) in scores().prop_flat_map(|u| {
+            let n = u.len();
+            (Just(u), prop::collection::vec((0..2).prop_map(f64::from), n))
+        })
+    ) {
+        let curve = risk_coverage(&u, &loss);
+        let rate = loss.iter().sum::<f64>() / loss.len() as f64;
+        close(curve[u.len() - 1], rate);
+        // An uncertainty that knows nothing has that risk everywhere; one that knows all has no more.
+        risk_coverage(&vec![0.0; u.len()], &loss).iter().for_each(|&risk| close(risk, rate));
+        let known = risk_coverage(&loss, &loss);
+        prop_assert!(known.iter().zip(&curve).all(|(best, risk)| *best <= risk + 1e-12));
+    }
+
+    /// Forecasts on a grid of odd sixteenths: each of eight bins has one value, of sixteen too, of
+    /// three not.
+    #[test]
+    fn brier_is_the_sum_of_its_parts(
+        rows in prop::collection::vec((0..8u8, 0..2usize), 1..40), bins in 1..20usize,
+    ) {
+        let sixteenths = |n: usize| f32::from(2 * rows[n].0 + 1);
+        let p = Array2::from_shape_fn([rows.len(), 2], |(n, c)| {
+            (if c == 0 { sixteenths(n) } else { 16.0 - sixteenths(n) }) / 16.0
+        });
+        let y: Vec<_> = rows.iter().map(|row| row.1).collect();
+        let total = brier(p.view(), &y).value;
+        let parts = brier_parts(p.view(), &y, bins);
+        close(parts.reliability - parts.resolution + parts.uncertainty + parts.within, total);
+        for bins in [8, 16] {
+            let parts = brier_parts(p.view(), &y, bins);
+            prop_assert_eq!(parts.within, 0.0);
+            close(parts.reliability - parts.resolution + parts.uncertainty, total);
+        }
     }
 }
 
@@ -144,4 +341,34 @@ fn a_target_has_no_prediction() {
 #[should_panic(expected = "gaussian_mixture_log_likelihood: means [0, 1], precisions [0]")]
 fn no_sample() {
     gaussian_mixture_log_likelihood(ArrayView2::from_shape([0, 1], &[]).unwrap(), &[], &[1.0]);
+}
+
+#[test]
+#[should_panic(expected = "auroc: no positive example")]
+fn a_class_is_empty() {
+    auroc(&[], &[1.0]);
+}
+
+#[test]
+#[should_panic(expected = "fpr_at_tpr: no negative example")]
+fn the_other_class_is_empty() {
+    fpr_at_tpr(&[1.0], &[], 0.95);
+}
+
+#[test]
+#[should_panic(expected = "aupr: negative [2]: number 1 is NaN")]
+fn a_score_is_no_number() {
+    aupr(&[1.0], &[0.0, f64::NAN]);
+}
+
+#[test]
+#[should_panic(expected = "risk_coverage: uncertainty [2], loss [1]")]
+fn a_loss_is_missing() {
+    risk_coverage(&[0.0, 1.0], &[1.0]);
+}
+
+#[test]
+#[should_panic(expected = "brier_parts: no bin")]
+fn there_is_no_bin() {
+    brier_parts(three().0.view(), &three().1, 0);
 }

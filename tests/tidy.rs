@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 9] = [
     &["nn", "optim"],
     &["flows", "primary"],
     &["bayes"],
-    &["data", "metrics"],
+    &["data", "metrics", "stats"],
     &["config", "predict", "evaluate", "checkpoint", "train", "run", "summary", "report"],
     &["cli"],
 ];

@@ -1,0 +1,76 @@
+//! Is the predicted class the right one, and how probable was the right one?
+use super::Estimate;
+use ndarray::{Array2, ArrayView2};
+
+/// `argmax_c p_c`, the lowest class of a tie; `p [N, K]` to `[N]`.
+pub fn predictions(p: ArrayView2<'_, f32>) -> Vec<usize> {
+    top(p).map(|(class, _)| class).collect()
+}
+
+/// `(1/N) Σ 1[argmax_c pₙc = yₙ]` for `p [N, K]`, labels `y [N]`.
+///
+/// # Panics
+/// If there is no example, or not one label below `K` a row.
+pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
+    check("accuracy", p, labels);
+    let right = |((class, _), &label): ((usize, f64), &usize)| f64::from(class == label);
+    Estimate::of(&top(p).zip(labels).map(right).collect::<Vec<_>>())
+}
+
+/// `−(1/N) Σ log pₙ,yₙ`, nats an example, for `p [N, K]`, labels `y [N]`.
+///
+/// A probability counts for no less than `f32::MIN_POSITIVE`, so that one certain mistake costs
+/// 87.3 nats rather than infinitely many. One that is not a number makes the mean none either.
+///
+/// # Panics
+/// If there is no example, or not one label below `K` a row.
+pub fn nll(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
+    check("nll", p, labels);
+    let cost = |(n, &y): (usize, &usize)| {
+        -f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
+    };
+    Estimate::of(&labels.iter().enumerate().map(cost).collect::<Vec<_>>())
+}
+
+/// `(1/N) Σₙ Σ_c (pₙc − 1[c = yₙ])²`, between 0 and 2, for `p [N, K]`, labels `y [N]`.
+///
+/// # Panics
+/// If there is no example, or not one label below `K` a row.
+pub fn brier(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
+    check("brier", p, labels);
+    let square = |p: f32, hit: bool| (f64::from(p) - f64::from(hit)).powi(2);
+    let rows = p.outer_iter().zip(labels);
+    let cost = rows.map(|(row, &y)| row.iter().enumerate().map(|(c, &p)| square(p, c == y)).sum());
+    Estimate::of(&cost.collect::<Vec<f64>>())
+}
+
+/// Counts `[K truth, K predicted]` for `p [N, K]`, labels `[N]`.
+///
+/// # Panics
+/// If there is no example, or not one label below `K` a row.
+pub fn confusion(p: ArrayView2<'_, f32>, labels: &[usize]) -> Array2<usize> {
+    check("confusion", p, labels);
+    let mut counts = Array2::zeros([p.ncols(), p.ncols()]);
+    for ((class, _), &label) in top(p).zip(labels) {
+        counts[[label, class]] += 1;
+    }
+    counts
+}
+
+/// Each row's predicted class and its probability.
+pub(super) fn top<'a>(p: ArrayView2<'a, f32>) -> impl Iterator<Item = (usize, f64)> + 'a {
+    (0..p.nrows()).map(move |n| {
+        let class =
+            (1..p.ncols()).fold(0, |best, c| if p[[n, c]] > p[[n, best]] { c } else { best });
+        (class, f64::from(p[[n, class]]))
+    })
+}
+
+pub(super) fn check(name: &str, p: ArrayView2<'_, f32>, labels: &[usize]) {
+    let (shape, n) = (p.shape(), labels.len());
+    assert!(p.nrows() == n, "{name}: p {shape:?}, labels [{n}]: one label a row expected");
+    assert!(n > 0, "{name}: p {shape:?}: no example");
+    if let Some(y) = labels.iter().find(|&&y| y >= p.ncols()) {
+        panic!("{name}: p {shape:?}: label {y} is not a column");
+    }
+}

@@ -1,0 +1,319 @@
+//! Defends: every statistic equals the one worked by hand, and SciPy's or ArviZ's on random samples.
+use bhn::gradcheck::randn;
+use bhn::stats::*;
+use ndarray::{Array2, array};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde::Deserialize;
+
+/// Relative, or absolute below 1. Sums of a hundred numbers take 10⁻¹².
+#[track_caller]
+fn close_to(found: f64, expected: f64, tolerance: f64) {
+    let error = (found - expected).abs();
+    assert!(error <= tolerance * expected.abs().max(1.0), "{found} != {expected}");
+}
+
+#[track_caller]
+fn close(found: f64, expected: f64) {
+    close_to(found, expected, 1e-12);
+}
+
+#[test]
+fn seeds_by_hand() {
+    // Squares 1, 0, 1 over 3 − 1: variance 1, error √(1/3).
+    let found = over_seeds(&[3.0, 2.0, 1.0]);
+    close(found.value, 2.0);
+    close(found.error, (1.0_f64 / 3.0).sqrt());
+    assert!(over_seeds(&[2.0]).error.is_nan(), "one run tells nothing of others");
+    // Over examples the variance is 2/3.
+    close(Estimate::of(&[3.0, 2.0, 1.0]).error, (2.0_f64 / 9.0).sqrt());
+}
+
+#[test]
+fn log_mean_exp_by_hand() {
+    close(log_mean_exp(&[0.0, 3.0_f64.ln()]), 2.0_f64.ln());
+    close(log_mean_exp(&[-1e6, -1e6]), -1e6);
+    close(log_mean_exp(&[1e6, f64::NEG_INFINITY]), 1e6 - 2.0_f64.ln());
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    assert_eq!(log_mean_exp(&[-inf, -inf]), -inf);
+    assert_eq!(log_mean_exp(&[inf, -inf]), inf);
+    assert!(log_mean_exp(&[nan, -inf]).is_nan() && log_mean_exp(&[nan]).is_nan());
+}
+
+#[test]
+fn student_by_hand() {
+    // Deviations −1, 0, 1 and −1, 1, 0: r = 1/2. ν = 1 and t = 1/√3: 1 − (2/π) arctan(1/√3) = 2/3.
+    let found = pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]);
+    close(found.r, 0.5);
+    close(found.p_value, 2.0 / 3.0);
+    let line = pearson(&[1.0, 2.0, 4.0], &[3.0, 1.0, -3.0]);
+    assert!(line.r == -1.0 && line.p_value == 0.0);
+    let constant = pearson(&[0.1, 0.1, 0.1], &[1.0, 2.0, 4.0]);
+    assert!(constant.r.is_nan() && constant.p_value.is_nan());
+
+    // Means 1 and 5, variances 2 of two each: t = −4/√2. ν = 2²/(1 + 1), and with two degrees of
+    // freedom P(|T| ≥ t) = 1 − t/√(2 + t²) = 1 − √(8/10).
+    let found = welch(&[0.0, 2.0], &[4.0, 6.0]);
+    close(found.t, -8.0_f64.sqrt());
+    close(found.freedom, 2.0);
+    close(found.p_value, 1.0 - 0.8_f64.sqrt());
+    // One does not vary: v = 4/3 and 0, ν = v²/(v²/2), t² = 9/v = 27/4, t²/(2 + t²) = 27/35.
+    let found = welch(&[0.0, 4.0, 2.0], &[5.0, 5.0]);
+    close(found.freedom, 2.0);
+    close(found.p_value, 1.0 - (27.0_f64 / 35.0).sqrt());
+    assert!(welch(&[1.0, 1.0], &[2.0, 2.0]).p_value.is_nan());
+}
+
+#[test]
+fn kolmogorov_smirnov_by_hand() {
+    // After 1/2 all have come, and a half should have.
+    assert_eq!(ks_uniform(&[0.5, 0.25]).distance, 0.5);
+    // Before 3/4 none has come, and that counts as well.
+    assert_eq!(ks_uniform(&[0.75]).distance, 0.75);
+    // Half of the sample where none can be.
+    assert_eq!(ks_uniform(&[-3.0, 0.5]).distance, 0.5);
+    // F and G are 1/2, 0 at 1, then 1, 1/2 at 2, then 1, 1.
+    assert_eq!(ks_two_sample(&[2.0, 1.0], &[3.0, 2.0]).distance, 0.5);
+    let same = ks_two_sample(&[1.0, 2.0], &[1.0, 1.0, 2.0, 2.0]);
+    assert_eq!(same, KolmogorovSmirnov { distance: 0.0, p_value: 1.0 });
+
+    // Kolmogorov's quantiles 1.2238, 1.3581 and 1.6276 of 10, 5 and 1 %, from any table, to 5·10⁻⁵,
+    // where Q falls by no more than 0.5 for 1.
+    for (lambda, expected) in [(1.2238, 0.1), (1.3581, 0.05), (1.6276, 0.01)] {
+        let d = lambda / (10.0 + 0.12 + 0.011);
+        let late: Vec<_> = (1..=100).map(|i| f64::from(i) / 100.0 - d).collect();
+        close_to(ks_uniform(&late).distance, d, 1e-12);
+        close_to(ks_uniform(&late).p_value, expected, 3e-5);
+    }
+}
+
+#[test]
+fn wasserstein_by_hand() {
+    // Half of the mass at 0 goes to 1.
+    close(wasserstein_1(&[0.0], &[1.0, 0.0]), 0.5);
+    // Thirds against halves: 1/3 from 0 to 2, 1/6 of the middle from 3 to 2, the rest from 3, 6 to 4:
+    // (1/3) 2 + (1/6) 1 + (1/6) 1 + (1/3) 2.
+    close(wasserstein_1(&[0.0, 3.0, 6.0], &[2.0, 4.0]), 5.0 / 3.0);
+}
+
+#[test]
+fn chains_that_never_meet() {
+    // No variance within the chains, some between.
+    let apart = array![[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
+    assert_eq!(rhat(apart.view()), f64::INFINITY);
+    let stuck = Array2::from_elem([2, 6], 0.1);
+    assert!(rhat(stuck.view()).is_nan() && ess_bulk(stuck.view()).is_nan());
+    // A trend: one chain's halves differ.
+    let trend = Array2::from_shape_fn([1, 100], |(_, i)| i as f64);
+    assert!(rhat(trend.view()) > 1.5);
+}
+
+/// Neither moments nor monotone maps matter: these are draws of a Gaussian and of eˣ³.
+#[test]
+fn chains_are_judged_by_ranks() {
+    let x = randn(&[4, 200], 3).into_dimensionality().unwrap();
+    assert_eq!(ess_bulk(x.view()), ess_bulk(x.mapv(|x| (3.0 * x).exp()).view()));
+    // Independent draws, of which twice as many halves. The variance of 8 means of 100 normal scores
+    // is 1/100, give or take √(2/7) of it: R̂ = √(99/100 + 1/100) ± 0.003.
+    close_to(rhat(x.view()), 1.0, 0.012);
+    // Chains of one mean and different widths: the distances from the median tell.
+    let wide = Array2::from_shape_fn([4, 200], |(c, i)| x[[c, i]] * if c < 2 { 1.0 } else { 4.0 });
+    assert!(rhat(wide.view()) > 1.2);
+}
+
+/// `x' = φ x + √(1 − φ²) ε` has `ρ_t = φᵗ`, so `S (1 − φ)/(1 + φ)` of `S` draws count.
+#[test]
+fn an_autoregression_has_its_effective_size() {
+    const N: usize = 20_000;
+    for phi in [0.5_f64, -0.5] {
+        let mut x = randn(&[4, N], 5).into_dimensionality::<ndarray::Ix2>().unwrap();
+        for (c, i) in (0..4).flat_map(|c| (1..N).map(move |i| (c, i))) {
+            x[[c, i]] = phi * x[[c, i - 1]] + (1.0 - phi * phi).sqrt() * x[[c, i]];
+        }
+        let expected = (1.0 - phi) / (1.0 + phi) * (4 * N) as f64;
+        // Summed over m = 20 lags, its relative error is √(2 (2m + 1)/S) (Sokal 1997): 3.2 %.
+        close_to(ess_bulk(x.view()) / expected, 1.0, 4.0 * 0.032);
+    }
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    pairs: Vec<Pairs>,
+    many: Vec<Many>,
+    samples: Vec<Samples>,
+    uniform: Vec<Uniform>,
+    chains: Vec<Chains>,
+}
+
+#[derive(Deserialize)]
+struct Pairs {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    r: f64,
+    p_value: f64,
+}
+
+#[derive(Deserialize)]
+struct Many {
+    n: usize,
+    divisor: f64,
+    r: f64,
+    p_value: f64,
+}
+
+#[derive(Deserialize)]
+struct Samples {
+    a: Vec<f64>,
+    b: Vec<f64>,
+    t: f64,
+    freedom: f64,
+    welch: f64,
+    ks: f64,
+    ks_p_value: f64,
+    wasserstein: f64,
+}
+
+#[derive(Deserialize)]
+struct Uniform {
+    u: Vec<f64>,
+    ks: f64,
+    p_value: f64,
+    exact: f64,
+}
+
+#[derive(Deserialize)]
+struct Chains {
+    draws: Vec<Vec<f64>>,
+    unit: f64,
+    rhat: f64,
+    ess: f64,
+}
+
+#[test]
+fn scipy_agrees() {
+    let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
+    let counts = [golden.pairs.len(), golden.many.len(), golden.samples.len()];
+    assert!(!counts.contains(&0) && !golden.uniform.is_empty());
+    for g in golden.pairs {
+        let found = pearson(&g.x, &g.y);
+        close(found.r, g.r);
+        close(found.p_value, g.p_value);
+    }
+    for g in golden.many {
+        let x: Vec<_> = (0..g.n).map(|i| (7919 * i % 1009) as f64).collect();
+        let y: Vec<_> = (0..g.n).map(|i| (104729 * i % 997) as f64 + x[i] / g.divisor).collect();
+        let found = pearson(&x, &y);
+        close(found.r, g.r);
+        // A relative error of 10⁻¹² in r is one of 10⁻¹² r² N in p.
+        assert!((found.p_value / g.p_value - 1.0).abs() < 1e-9, "{found:?} {}", g.p_value);
+    }
+    for g in golden.samples {
+        let found = welch(&g.a, &g.b);
+        close(found.t, g.t);
+        close(found.freedom, g.freedom);
+        close(found.p_value, g.welch);
+        let found = ks_two_sample(&g.a, &g.b);
+        close(found.distance, g.ks);
+        close(found.p_value, g.ks_p_value);
+        close(wasserstein_1(&g.a, &g.b), g.wasserstein);
+    }
+    for g in golden.uniform {
+        let u: Vec<_> = g.u.iter().map(|u| u / 1024.0).collect();
+        let found = ks_uniform(&u);
+        close(found.distance, g.ks);
+        close(found.p_value, g.p_value);
+        if u.len() > 3 {
+            assert!((found.p_value - g.exact).abs() < 0.02, "{found:?} {}", g.exact);
+        }
+    }
+}
+
+#[test]
+fn arviz_agrees() {
+    let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
+    assert!(!golden.chains.is_empty());
+    for g in golden.chains {
+        let shape = [g.draws.len(), g.draws[0].len()];
+        let draws = Array2::from_shape_fn(shape, |(c, i)| g.draws[c][i] / g.unit);
+        // The normal quantiles of either are good to 10⁻¹⁰.
+        close_to(rhat(draws.view()), g.rhat, 1e-9);
+        close_to(ess_bulk(draws.view()), g.ess, 1e-9);
+    }
+}
+
+fn sample() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec((-50..50).prop_map(f64::from), 1..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
+
+    #[test]
+    fn wasserstein_is_a_distance(a in sample(), b in sample(), c in sample(), shift in -9..9i32) {
+        let shift = f64::from(shift);
+        let moved: Vec<_> = a.iter().map(|a| a + shift).collect();
+        close(wasserstein_1(&a, &moved), shift.abs());
+        close(wasserstein_1(&a, &b), wasserstein_1(&b, &a));
+        let through = wasserstein_1(&a, &c) + wasserstein_1(&c, &b);
+        prop_assert!(wasserstein_1(&a, &b) <= through + 1e-9);
+        // A sample twice over is the same distribution.
+        prop_assert_eq!(wasserstein_1(&a, &[&a[..], &a].concat()), 0.0);
+    }
+
+    #[test]
+    fn kolmogorov_smirnov_sees_order_alone(a in sample(), b in sample()) {
+        let map = |v: &[f64]| v.iter().map(|x| (x / 10.0).exp()).collect::<Vec<_>>();
+        let found = ks_two_sample(&a, &b);
+        prop_assert_eq!(found, ks_two_sample(&map(&a), &map(&b)));
+        prop_assert_eq!(found, ks_two_sample(&b, &a));
+        prop_assert!((0.0..=1.0).contains(&found.p_value));
+    }
+
+    #[test]
+    fn correlation_has_no_unit(x in sample(), slope in 1..9, shift in -9..9) {
+        let line = |v: &[f64]| -> Vec<f64> {
+            v.iter().map(|v| f64::from(slope) * v + f64::from(shift)).collect()
+        };
+        let y: Vec<_> = x.iter().rev().copied().collect();
+        prop_assume!(x.len() > 2 && x.iter().any(|&v| v != x[0]));
+        let (found, scaled) = (pearson(&x, &y), pearson(&line(&x), &line(&y)));
+        close(found.r, scaled.r);
+        close(pearson(&x, &line(&x)).r, 1.0);
+    }
+}
+
+#[test]
+#[should_panic(expected = "pearson: x [2], y [2]: pairs expected, 3 or more")]
+fn two_points_are_always_on_a_line() {
+    pearson(&[1.0, 2.0], &[1.0, 3.0]);
+}
+
+#[test]
+#[should_panic(expected = "welch: a [2], b [1]: 2 runs or more expected of each")]
+fn one_run_has_no_variance() {
+    welch(&[1.0, 2.0], &[1.0]);
+}
+
+#[test]
+#[should_panic(expected = "ks_two_sample: b [0]: no example")]
+fn a_sample_is_empty() {
+    ks_two_sample(&[1.0], &[]);
+}
+
+#[test]
+#[should_panic(expected = "wasserstein_1: a [2]: number 1 is NaN")]
+fn a_number_is_none() {
+    wasserstein_1(&[1.0, f64::NAN], &[1.0]);
+}
+
+#[test]
+#[should_panic(expected = "rhat: draws [2, 3]: a chain of 4 or more expected")]
+fn chains_are_too_short() {
+    rhat(Array2::zeros([2, 3]).view());
+}
+
+#[test]
+#[should_panic(expected = "over_seeds: no run")]
+fn there_was_no_run() {
+    over_seeds(&[]);
+}
