@@ -69,7 +69,7 @@
 //! 2. [`nn`]: parameters and layers; [`optim`]: Adam.
 //! 3. [`flows`]: `h`; [`primary`]: the network that `θ` is for. Neither knows of the other.
 //! 4. [`bayes`]: posterior, prior, likelihood and the bound, where they meet.
-//! 5. [`data`]; [`config`]: a run in words; [`train`]; [`predict`]; [`metrics`] and
+//! 5. [`data`]; [`config`]: a run in words; [`train`]; [`predict`]; [`score`]; [`metrics`] and
 //!    [`stats`]; [`evaluate`].
 //! 6. [`run`]: a folder with all that a run leaves behind, by [`checkpoint`], [`record`] and
 //!    [`summary`]. [`random`] makes it repeatable, [`error`] says what went wrong.
@@ -98,6 +98,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod scalar;
+pub mod score;
 pub mod stats;
 pub mod summary;
 pub mod tape;

@@ -27,6 +27,8 @@ pub enum Predictive {
         bald: Vec<f32>,
         /// `mean_c std_s p_{s,c}` `[N]`.
         mean_std: Vec<f32>,
+        /// `1 − (count of the most frequent argmax_c p_{s,c})/S` `[N]`: the share of samples outvoted.
+        variation_ratio: Vec<f32>,
     },
     /// Of one number, in the units the network was trained in.
     Values {
@@ -200,13 +202,14 @@ impl Predictive {
         use Predictive::{Classes, Values};
         match (&mut self, other) {
             (
-                Classes { p, entropy, bald, mean_std },
-                Classes { p: q, entropy: e, bald: b, mean_std: m },
+                Classes { p, entropy, bald, mean_std, variation_ratio },
+                Classes { p: q, entropy: e, bald: b, mean_std: m, variation_ratio: v },
             ) => {
                 p.append(Axis(0), q.view()).expect("the same classes");
                 entropy.extend(e);
                 bald.extend(b);
                 mean_std.extend(m);
+                variation_ratio.extend(v);
             }
             (Values { mean, std, spread }, Values { mean: m, std: s, spread: d }) => {
                 mean.extend(m);
@@ -219,13 +222,20 @@ impl Predictive {
     }
 }
 
-/// From logits `x_s [S, B, K]`: `p_s = eˣ⁻ᵐ / Z` and `H[p_s] = ln Z − Σ p_s (x_s − m)`, with `m` the largest.
+/// From logits `x_s [S, B, K]`: `p_s = eˣ⁻ᵐ / Z` and `H[p_s] = ln Z − Σ p_s (x_s − m)`, with `m` the
+/// largest; the first class that has it gets the sample's vote.
 fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     let mut p = x.to_owned();
-    let mut conditional = vec![0.; x.len_of(Axis(1))];
+    let (samples, inputs, k) = x.dim();
+    let mut conditional = vec![0.; inputs];
+    let mut votes = Array2::<usize>::zeros([inputs, k]);
     for mut sample in p.outer_iter_mut() {
-        for (mut row, sum) in sample.rows_mut().into_iter().zip(&mut conditional) {
+        let each = conditional.iter_mut().zip(votes.rows_mut());
+        for (mut row, (sum, mut votes)) in sample.rows_mut().into_iter().zip(each) {
             let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            if let Some(class) = row.iter().position(|&x| x == max) {
+                votes[class] += 1;
+            }
             let (mut z, mut along) = (0., 0.);
             row.mapv_inplace(|x| {
                 let e = (x - max).exp();
@@ -242,14 +252,16 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     }
     let mean = p.mean_axis(Axis(0)).expect("a sample");
     let entropy: Vec<_> = mean.rows().into_iter().map(nats).collect();
-    let samples = p.len_of(Axis(0)) as f64;
     // BALD is never below 0 (Jensen); the rounding of `p̄` can be.
-    let bald = entropy.iter().zip(conditional).map(|(h, sum)| (h - sum / samples).max(0.) as f32);
-    let bald = bald.collect();
+    let told = |(h, sum): (&f64, f64)| (h - sum / samples as f64).max(0.) as f32;
+    let bald = entropy.iter().zip(conditional).map(told).collect();
     let std = p.std_axis(Axis(0), 0.);
     let mean_std = std.mean_axis(Axis(1)).expect("a class").to_vec();
     let entropy = entropy.into_iter().map(|entropy| entropy as f32).collect();
-    Predictive::Classes { p: mean, entropy, bald, mean_std }
+    let most = |votes: ArrayView1<'_, usize>| votes.iter().copied().max().expect("a class");
+    let outvoted = |votes| (samples - most(votes)) as f32 / samples as f32;
+    let variation_ratio = votes.rows().into_iter().map(outvoted).collect();
+    Predictive::Classes { p: mean, entropy, bald, mean_std, variation_ratio }
 }
 
 /// From means `f_s [S, B, 1]` and the noise's precision `τ`.

@@ -9,6 +9,7 @@ use bhn::nn::{Bound, Params};
 use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
 use bhn::primary::{Layer, PrimaryNet};
 use bhn::random::{Purpose, stream};
+use bhn::score::Score;
 use bhn::tape::{Tape, Tensor, Var};
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -68,7 +69,9 @@ fn classes_are_as_defined() {
     let model = model(&classification());
     let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
     let found = predict(&model, &theta, inputs().view());
-    let Predictive::Classes { p, entropy: h, bald, mean_std } = found else { panic!("classes") };
+    let Predictive::Classes { p, entropy: h, bald, mean_std, variation_ratio } = found else {
+        panic!("classes")
+    };
     assert_eq!(p.dim(), (N, 3));
     for n in [0, 255, 256, 511, 699] {
         let each: Vec<_> = (0..8).map(|s| softmax(&outputs(&model, &theta, s, n))).collect();
@@ -84,9 +87,13 @@ fn classes_are_as_defined() {
         close(h[n], entropy(&mean));
         close(bald[n], disagreement);
         close(mean_std[n], (std(0) + std(1) + std(2)) / 3.);
+        let votes = |c| each.iter().filter(|p| (0..3).all(|k| p[k] <= p[c])).count();
+        let outvoted = 8 - votes(0).max(votes(1)).max(votes(2));
+        assert_eq!(variation_ratio[n], outvoted as f32 / 8.);
         assert!(bald[n] > 1e-4, "samples disagree, so a wrong sign would show");
     }
     assert!(bald.iter().all(|&b| b >= 0.));
+    assert!(variation_ratio.iter().any(|&v| v > 0.), "some vote for another class");
 }
 
 #[test]
@@ -114,11 +121,13 @@ fn blocks_have_the_bits_of_the_whole() {
     for samples in [5, 8, 100, 3000] {
         let (theta, _) = draw(&model, samples, &mut stream(0, Purpose::Sample, 0));
         let bits = |x: ArrayView2<f32>| -> Vec<Vec<u32>> {
-            let Predictive::Classes { p, entropy, bald, mean_std } = predict(&model, &theta, x)
+            let Predictive::Classes { p, entropy, bald, mean_std, variation_ratio } =
+                predict(&model, &theta, x)
             else {
                 panic!("classes")
             };
-            let row = |i: usize| p.row(i).into_iter().chain([&entropy[i], &bald[i], &mean_std[i]]);
+            let uncertain = |i| [&entropy[i], &bald[i], &mean_std[i], &variation_ratio[i]];
+            let row = |i: usize| p.row(i).into_iter().chain(uncertain(i));
             (0..p.nrows()).map(|i| row(i).map(|x: &f32| x.to_bits()).collect()).collect()
         };
         let x = inputs().slice_move(s![..N.min(40_000 / samples), ..]);
@@ -268,7 +277,14 @@ fn entropies_of_any_logits() {
     for logits in cases {
         let theta = Tensor::from_shape_vec(vec![3, 4], logits.concat()).unwrap();
         let found = predict(&model, &theta, inputs().slice(s![..2, ..]));
-        let Predictive::Classes { entropy: h, bald, .. } = found else { panic!("classes") };
+        let Predictive::Classes { entropy: h, bald, variation_ratio, .. } = found else {
+            panic!("classes")
+        };
+        // Of equal logits the first has the vote.
+        let vote = |x: &[f32; 4]| (1..4).fold(0, |best, c| if x[c] > x[best] { c } else { best });
+        let votes = logits.each_ref().map(vote);
+        let most = votes.iter().map(|v| votes.iter().filter(|w| *w == v).count()).max().unwrap();
+        assert_eq!(variation_ratio[1], (3 - most) as f32 / 3.);
         let each = logits.map(|x| {
             let max = f64::from(x.into_iter().fold(f32::MIN, f32::max));
             softmax(&x.map(|x| f64::from(x) - max))
@@ -285,4 +301,36 @@ fn entropies_of_any_logits() {
             assert!(found >= 0.);
         }
     }
+}
+
+/// Every score of samples that disagree is higher than that of samples that are sure, and it is what
+/// it is called.
+#[test]
+fn every_score_points_the_same_way() {
+    let mut model = model(&classification());
+    model.primary = Box::new(Constant(2));
+    let of = |logits: [[f32; 2]; 3]| {
+        let theta = Tensor::from_shape_vec(vec![3, 2], logits.concat()).unwrap();
+        let found = predict(&model, &theta, inputs().slice(s![..1, ..]));
+        Score::ALL.map(|score| score.of(&found)[0])
+    };
+    // p_s = (1, 0), (1, 0) and (0, 1): p̄ = (2/3, 1/3), each p_{s,c} has standard deviation √2/3.
+    let apart = of([[0., -1e4], [0., -1e4], [-1e4, 0.]]);
+    let h = entropy(&[2. / 3., 1. / 3.]);
+    for (found, expected) in apart.into_iter().zip([1. / 3., h, h, 2_f64.sqrt() / 3., 1. / 3.]) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+    assert_eq!(of([[0., -1e4]; 3]), [0.; 5]);
+    // Confidences that are 1 in f32 are still told apart.
+    let doubt = |odds: f32| of([[0., odds]; 3])[0];
+    assert!(doubt(-30.) > doubt(-31.) && doubt(-31.) > doubt(-90.));
+    assert!((doubt(-30.) / (-30_f64).exp() - 1.).abs() < 1e-5);
+    let names = Score::ALL.map(Score::name);
+    assert_eq!(names, ["max confidence", "entropy", "BALD", "mean STD", "variation ratio"]);
+}
+
+#[test]
+#[should_panic(expected = "Score::of: Bald of classes, and numbers were predicted")]
+fn numbers_have_no_score_of_classes() {
+    Score::Bald.of(&Predictive::Values { mean: vec![0.], std: vec![1.], spread: vec![1.] });
 }

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 9] = [
     &["flows", "primary"],
     &["bayes"],
     &["data", "metrics", "stats"],
-    &["config", "predict", "evaluate", "checkpoint", "train", "run", "summary", "report"],
+    &["config", "predict", "score", "evaluate", "checkpoint", "train", "run", "summary", "report"],
     &["cli"],
 ];
 

@@ -159,7 +159,10 @@ fn row(
     add("index", json!(index));
     add("input", json!(name));
     match (found, task) {
-        (Predictive::Classes { p, entropy, bald, mean_std }, Task::Classification { classes }) => {
+        (
+            Predictive::Classes { p, entropy, bald, mean_std, .. },
+            Task::Classification { classes },
+        ) => {
             add("label", json!(classes[predictions(p.slice(s![i..=i, ..]))[0]]));
             for (class, p) in classes.iter().zip(p.row(i)) {
                 add(&format!("p_{class}"), json!(p));

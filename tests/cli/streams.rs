@@ -43,7 +43,9 @@ fn a_stream_of_blocks_is_the_whole_to_the_bit() {
         let mut whole = data::inputs(path, &header.preprocess, None, usize::MAX).unwrap();
         let input = whole.next().unwrap().unwrap();
         let found = predict(&model, &theta, input.x.view());
-        let Predictive::Classes { p, entropy, bald, mean_std } = found else { panic!("classes") };
+        let Predictive::Classes { p, entropy, bald, mean_std, .. } = found else {
+            panic!("classes")
+        };
         for (i, name) in input.names.iter().enumerate() {
             let (cat, dog) = (p[[i, 0]], p[[i, 1]]);
             let label = if cat >= dog { "cat" } else { "dog" };
