@@ -9,6 +9,7 @@ mod commands;
 mod data;
 mod diverge;
 mod flags;
+mod methods;
 mod outputs;
 mod profile;
 mod streams;

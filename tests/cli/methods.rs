@@ -1,9 +1,6 @@
 //! Defends: every method goes through every command, and its runs are their seeds: the same bytes for
 //! any number of threads, and after a stop.
-#![cfg(feature = "cli")]
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 use rstest::rstest;
 use serde_json::Value;
 use std::fs;
