@@ -73,6 +73,7 @@
 //!    [`stats`]; [`evaluate`].
 //! 6. [`run`]: a folder with all that a run leaves behind, by [`checkpoint`], [`record`] and
 //!    [`summary`]. [`random`] makes it repeatable, [`error`] says what went wrong.
+//! 7. `experiments` (with the command line): the paper's, each with its claims and their verdicts.
 pub mod bayes;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
@@ -81,6 +82,8 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod evaluate;
+#[cfg(feature = "cli")]
+pub mod experiments;
 pub mod flows;
 pub mod gradcheck;
 pub mod gradient;

@@ -19,6 +19,8 @@ pub enum Purpose {
     Sample,
     /// Which rows of a file are for training, validation and test.
     Split,
+    /// Examples that an experiment makes up.
+    Toy,
 }
 
 /// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are

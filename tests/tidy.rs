@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers, lowest first, as in ARCHITECTURE.md: a module uses its own layer or those below.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["kernels", "scalar", "error", "random", "record"],
     &["tape", "ops", "gradient", "profile"],
     &["gradcheck"],
@@ -12,6 +12,7 @@ const LAYERS: [&[&str]; 9] = [
     &["bayes"],
     &["data", "metrics", "stats"],
     &["config", "predict", "score", "evaluate", "checkpoint", "train", "run", "summary", "report"],
+    &["experiments"],
     &["cli"],
 ];
 

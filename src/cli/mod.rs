@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod predict;
 mod profile;
+mod reproduce;
 mod sample;
 mod show;
 mod train;
@@ -75,6 +76,8 @@ enum Command {
     Predict(predict::Args),
     /// Draw posterior samples of the scales, as safetensors
     Sample(sample::Args),
+    /// Run an experiment of the paper: its tables, figures and verdicts
+    Reproduce(reproduce::Args),
     /// List data sets, or check their files
     Data(data::Args),
     /// Print a completion script for your shell
@@ -117,6 +120,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Eval(args) => eval::run(args, &context),
         Command::Predict(args) => predict::run(args, &context),
         Command::Sample(args) => sample::run(args, &context),
+        Command::Reproduce(args) => reproduce::run(args, &context),
         Command::Data(args) => data::run(args, &context),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut io::stdout());

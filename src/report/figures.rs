@@ -1,5 +1,5 @@
-//! Figures as SVG strings: the one module that knows kuva. Ink is `currentColor`, so that a figure
-//! takes the colour of the page's text, and is black in a file of its own.
+//! Figures as SVG strings: with [`chart`](super::chart) what knows kuva. Ink is `currentColor`, so that
+//! a figure takes the colour of the page's text, and is black in a file of its own.
 use std::sync::Arc;
 
 use kuva::prelude::*;
@@ -11,8 +11,18 @@ use ndarray::Array2;
 use crate::metrics::Bin;
 
 /// Read on white and on black alike.
-const COLORS: [&str; 3] = ["#2a7fd0", "#d9660a", "#179a6b"];
-const GRAY: &str = "#888888";
+pub(super) const COLORS: [&str; 6] =
+    ["#2a7fd0", "#d9660a", "#179a6b", "#a659b8", "#b08a00", "#c9506a"];
+pub(super) const GRAY: &str = "#888888";
+
+/// What a figure is drawn on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    /// A page of any color, in the color of its text.
+    Page,
+    /// White, in black: a PNG knows no `currentColor`.
+    White,
+}
 /// Above this many classes the cells of a confusion matrix are too small for digits, and some names
 /// are left out.
 const READABLE_CLASSES: usize = 20;
@@ -193,7 +203,7 @@ pub fn log_log(id: &str, columns: usize, panels: Vec<Panel<'_>>) -> String {
             .with_x_label(x_label)
             .with_y_label(y_label);
         plots.push(panel);
-        layouts.push(styled(layout));
+        layouts.push(styled(layout, Paint::Page));
     }
     let figure = Figure::new(plots.len().div_ceil(columns), columns)
         .with_cell_size(320.0, 260.0)
@@ -208,16 +218,20 @@ fn diagonal(low: f64, high: f64) -> Plot {
 
 /// One figure of these plots.
 fn draw(id: &str, plots: Vec<Plot>, layout: Layout) -> String {
-    svg(id, &render_multiple(plots, styled(layout)))
+    svg(id, &render_multiple(plots, styled(layout, Paint::Page)))
 }
 
-fn styled(layout: Layout) -> Layout {
+pub(super) fn styled(layout: Layout, paint: Paint) -> Layout {
+    let (background, ink, grid) = match paint {
+        Paint::Page => ("none", "currentColor", "#88888844"),
+        Paint::White => ("white", "black", "#dddddd"),
+    };
     let theme = Theme {
-        background: "none".into(),
-        axis_color: "currentColor".into(),
-        grid_color: "#88888844".into(),
-        tick_color: "currentColor".into(),
-        text_color: "currentColor".into(),
+        background: background.into(),
+        axis_color: ink.into(),
+        grid_color: grid.into(),
+        tick_color: ink.into(),
+        text_color: ink.into(),
         legend_bg: "none".into(),
         legend_border: "none".into(),
         colorbar_border: GRAY.into(),
@@ -228,7 +242,7 @@ fn styled(layout: Layout) -> Layout {
 }
 
 /// The scene as SVG that scales with its page. `id` is unique on the page.
-fn svg(id: &str, scene: &Scene) -> String {
+pub(super) fn svg(id: &str, scene: &Scene) -> String {
     let frame = format!("<svg viewBox=\"0 0 {} {}\"", scene.width, scene.height);
     let mut svg = SvgBackend.render_scene(scene).replacen("<svg", &frame, 1);
     // kuva numbers its clip paths by a counter of the process: not the same bytes twice.
@@ -248,7 +262,7 @@ fn whole(v: f64) -> String {
 }
 
 /// `-1250000` as `-1.25M`: four digits are enough for a tick.
-fn short(v: f64) -> String {
+pub(super) fn short(v: f64) -> String {
     let (scale, unit) = match v.abs() {
         a if a >= 1e6 => (1e6, "M"),
         a if a >= 1e4 => (1e3, "k"),

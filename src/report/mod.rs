@@ -1,10 +1,14 @@
-//! The report of a run: one HTML page without external files, scripts or fonts.
+//! Reports of runs and of experiments: HTML pages without external files, scripts or fonts.
 //!
-//! [`render`] is a function of its argument alone: the same run gives the same bytes.
+//! [`render`] makes that of a run, a function of its argument alone: the same run gives the same
+//! bytes. [`experiment`] makes that of an experiment.
+pub mod chart;
 mod classification;
 mod examples;
+pub mod experiment;
 pub mod figures;
 mod regression;
+pub mod verdict;
 
 pub use classification::Classification;
 pub use regression::Regression;
@@ -52,30 +56,36 @@ pub fn render(run: &Run<'_>) -> Result<String> {
         Test::Classification(test) => (test.outcome(), test.sections()?),
         Test::Regression(test) => (test.outcome(), test.sections()),
     };
+    let body = html! {
+        h1 { (run.title) }
+        p.summary { (run.about) " " (training(run.history)) " " (outcome) }
+        h2 { "Results" }
+        (table(&run.results))
+        (learning(run.history))
+        (sections)
+        h2 { "Settings" }
+        div.settings { (table(&run.settings)) }
+        h2 { "The command that made this page" }
+        pre { code { (run.command) } }
+    };
+    Ok(document(&run.title, body))
+}
+
+/// A whole page.
+fn document(title: &str, body: Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (run.title) }
+                title { (title) }
                 style { (PreEscaped(include_str!("page.css"))) }
             }
-            body {
-                h1 { (run.title) }
-                p.summary { (run.about) " " (training(run.history)) " " (outcome) }
-                h2 { "Results" }
-                (table(&run.results))
-                (learning(run.history))
-                (sections)
-                h2 { "Settings" }
-                div.settings { (table(&run.settings)) }
-                h2 { "The command that made this page" }
-                pre { code { (run.command) } }
-            }
+            body { (body) }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// What became of training, in a sentence.

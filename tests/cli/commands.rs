@@ -16,6 +16,7 @@ fn no_argument_prints_help() {
 #[case("eval")]
 #[case("predict")]
 #[case("sample")]
+#[case("reproduce")]
 #[case("data")]
 fn each_command_has_help(#[case] command: &str) {
     let text = contains(format!("Usage: bhn {command}"));

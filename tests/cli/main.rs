@@ -12,6 +12,7 @@ mod flags;
 mod methods;
 mod outputs;
 mod profile;
+mod reproduce;
 mod streams;
 mod system;
 

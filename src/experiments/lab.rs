@@ -1,0 +1,297 @@
+//! The folder of an experiment: every result is computed once, and kept.
+//!
+//! `lab.json` says whose folder it is. A cell, a result that costs seconds or minutes, is
+//! `cells/KEY.json`; a run, which costs more, is a run folder `runs/KEY`. Cells are written whole or
+//! not at all and runs resume, so an experiment that was killed goes on where it was.
+use super::{Experiment, Tier};
+use crate::checkpoint;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::run::{self, Run, Trained, load_data};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+/// The version of what is in the folder.
+const FORMAT: u32 = 1;
+
+/// Where an experiment works.
+pub struct Lab<'a> {
+    /// How much is to be done.
+    pub tier: Tier,
+    /// Seeds: 0 to one less.
+    pub seeds: u64,
+    /// The folder.
+    pub dir: PathBuf,
+    /// Where data sets are kept.
+    pub data_dir: Option<PathBuf>,
+    listener: &'a (dyn Fn(Progress<'_>) + Sync),
+    ledger: Mutex<Ledger>,
+}
+
+/// What a lab tells while it works.
+pub enum Progress<'a> {
+    /// Cells are asked for, so many of which are kept from before, and the cost of the others.
+    Cells {
+        /// How many.
+        count: usize,
+        /// How many of them are there.
+        kept: usize,
+        /// Of those that are not.
+        cost: f64,
+    },
+    /// One of them was computed.
+    Cell {
+        /// Its name.
+        key: &'a str,
+        /// Its cost.
+        cost: f64,
+    },
+    /// An epoch of a run was finished.
+    Epoch {
+        /// The name of the run.
+        key: &'a str,
+        /// Which epoch, counted from 1.
+        epoch: usize,
+        /// Of how many.
+        epochs: usize,
+    },
+}
+
+/// Something to compute, and to keep under a name.
+#[derive(Clone, Debug)]
+pub struct Cell<K> {
+    /// The name: it says all that the result depends on, within one experiment and tier.
+    pub key: String,
+    /// How long it takes, in any unit that is the same for all cells.
+    pub cost: f64,
+    /// What to compute.
+    pub input: K,
+}
+
+/// `lab.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    format: u32,
+    experiment: String,
+    version: u32,
+    tier: Tier,
+}
+
+/// `cells/KEY.json`. What depends on the machine is kept apart from the result.
+#[derive(Serialize, Deserialize)]
+struct Kept<R> {
+    result: R,
+    seconds: f64,
+    commit: String,
+}
+
+/// What all results that were used took, and which builds made them.
+#[derive(Default)]
+struct Ledger {
+    seconds: f64,
+    commits: BTreeSet<String>,
+}
+
+impl<'a> Lab<'a> {
+    /// Begin in a new folder, or go on in one of the same experiment and tier.
+    ///
+    /// # Errors
+    /// If the folder is something else's.
+    pub fn open(
+        dir: &Path,
+        experiment: &Experiment,
+        (tier, seeds): (Tier, u64),
+        data_dir: Option<&Path>,
+        listener: &'a (dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<Self> {
+        let (name, version) = (experiment.name.to_string(), experiment.version);
+        identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
+        let cells = dir.join("cells");
+        fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
+        checkpoint::sweep(dir)?;
+        checkpoint::sweep(&cells)?;
+        let (dir, data_dir) = (dir.to_path_buf(), data_dir.map(Path::to_path_buf));
+        Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default() })
+    }
+
+    /// The cell `key`: computed by `compute`, or as it was.
+    ///
+    /// What is returned went through JSON either way, so that it is the same to the bit.
+    ///
+    /// # Errors
+    /// If `compute` fails, the result holds a number that JSON has not, or a file cannot be read or
+    /// written.
+    pub fn cell<R: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        compute: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let path = self.path(key);
+        if !path.exists() {
+            let start = Instant::now();
+            let result = compute()?;
+            let seconds = start.elapsed().as_secs_f64();
+            let kept = Kept { result, seconds, commit: env!("BHN_COMMIT").into() };
+            let json = serde_json::to_string_pretty(&kept).map_err(|e| e.to_string());
+            let json = json.and_then(|json| {
+                let again = serde_json::from_str::<Kept<R>>(&json).map(drop);
+                again.map(|()| json).map_err(|e| e.to_string())
+            });
+            let bad = |e| {
+                let advice = "An experiment must say in its own words what went wrong.";
+                Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
+            };
+            checkpoint::write(&path, json.map_err(bad)?.as_bytes())?;
+        }
+        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let kept: Kept<R> = serde_json::from_str(&text).map_err(|e| {
+            let advice = "Remove it: it will be computed again.";
+            Error::invalid(path.display(), e, "a cell of this experiment", advice)
+        })?;
+        let mut ledger = self.ledger.lock().expect("no panic while it is held");
+        ledger.seconds += kept.seconds;
+        ledger.commits.insert(kept.commit);
+        Ok(kept.result)
+    }
+
+    /// Many cells, as many at a time as there are threads, each on one thread; the most costly are
+    /// begun first. Their results are in the order of `cells`.
+    ///
+    /// # Errors
+    /// As [`Lab::cell`]: the first in that order. Cells that were begun are finished and kept.
+    #[expect(clippy::missing_panics_doc, reason = "only if a computation panics")]
+    pub fn cells<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        cells: &[Cell<K>],
+        compute: impl Fn(&K) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let is_kept = |cell: &&Cell<K>| self.path(&cell.key).exists();
+        let kept = cells.iter().filter(is_kept).count();
+        let cost = cells.iter().filter(|cell| !is_kept(cell)).map(|cell| cell.cost).sum();
+        (self.listener)(Progress::Cells { count: cells.len(), kept, cost });
+        let mut order: Vec<_> = (0..cells.len()).collect();
+        order.sort_by(|&i, &j| cells[j].cost.total_cmp(&cells[i].cost));
+        let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![]));
+        let work = || {
+            while let Some(&i) = order.get(next.fetch_add(1, Relaxed)) {
+                let Cell { key, cost, input } = &cells[i];
+                let is_new = !self.path(key).exists();
+                let result = self.cell(key, || compute(input));
+                if result.is_err() {
+                    next.store(order.len(), Relaxed);
+                } else if is_new {
+                    (self.listener)(Progress::Cell { key, cost: *cost });
+                }
+                results.lock().expect("no panic while it is held").push((i, result));
+            }
+        };
+        // Pools of one thread each: within a shared pool, a cell that waits would begin another.
+        thread::scope(|scope| {
+            for _ in 0..rayon::current_num_threads().min(cells.len()) {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                let pool = pool.expect("a thread can be started");
+                let work = &work;
+                scope.spawn(move || pool.install(work));
+            }
+        });
+        let mut results = results.into_inner().expect("no panic while it was held");
+        results.sort_by_key(|(i, _)| *i);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// The run `key`, trained to its end on all threads: begun, continued, or as it was. With it, its
+    /// best epoch's model.
+    ///
+    /// # Errors
+    /// If it was begun with another configuration, training diverges, or a file cannot be read or
+    /// written.
+    pub fn run(&self, key: &str, config: &Config) -> Result<(Run, Trained)> {
+        check_key(key);
+        let dir = self.dir.join("runs").join(key);
+        let data_dir = self.data_dir.as_deref();
+        let mut run = if dir.join("config.toml").exists() {
+            let run = Run::resume(&dir, data_dir)?;
+            if config.clone().resolve(&run.data)? != run.config {
+                let advice = "Remove that folder: the run will be made again.";
+                let found = "a run with another configuration";
+                return Err(Error::invalid(dir.display(), found, "the experiment's", advice));
+            }
+            run
+        } else {
+            // Killed before there was anything to resume.
+            if dir.exists() {
+                fs::remove_dir_all(&dir).map_err(Error::io(&dir))?;
+            }
+            let data = load_data(config, data_dir)?;
+            Run::create(&dir, config.clone().resolve(&data)?, data)?
+        };
+        let epochs = run.config.train.epochs;
+        run.train(|progress| {
+            if let run::Progress::Epoch(epoch, _) = progress {
+                (self.listener)(Progress::Epoch { key, epoch: epoch.epoch, epochs });
+            }
+        })?;
+        let trained = Trained::load(&dir)?;
+        let mut ledger = self.ledger.lock().expect("no panic while it is held");
+        ledger.seconds += run.history.iter().map(|epoch| epoch.seconds).sum::<f64>();
+        Ok((run, trained))
+    }
+
+    /// Seconds that all results used so far took, over all sittings.
+    #[expect(clippy::missing_panics_doc, reason = "an invariant of this module")]
+    pub fn seconds(&self) -> f64 {
+        self.ledger.lock().expect("no panic while it is held").seconds
+    }
+
+    /// The commits of the builds that computed the cells used so far.
+    #[expect(clippy::missing_panics_doc, reason = "an invariant of this module")]
+    pub fn commits(&self) -> Vec<String> {
+        let ledger = self.ledger.lock().expect("no panic while it is held");
+        ledger.commits.iter().cloned().collect()
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        check_key(key);
+        self.dir.join("cells").join(format!("{key}.json"))
+    }
+}
+
+/// A key is the name of a file.
+fn check_key(key: &str) {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    assert!(!key.is_empty() && !key.starts_with('.') && key.chars().all(fits), "key {key:?}");
+}
+
+/// Make `dir` this lab's, or check that it is.
+fn identify(dir: &Path, own: &Identity) -> Result<()> {
+    let path = dir.join("lab.json");
+    let words = |of: &Identity| {
+        let Identity { format, experiment, version, tier } = of;
+        format!("experiment `{experiment}` (version {version}.{format}) at tier {tier}")
+    };
+    let refuse = |found: String| {
+        let advice = "Choose another folder with --out, or remove it.";
+        Err(Error::invalid(dir.display(), found, words(own), advice))
+    };
+    if path.exists() {
+        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        return match serde_json::from_str::<Identity>(&text) {
+            Ok(found) if found == *own => Ok(()),
+            Ok(found) => refuse(words(&found)),
+            Err(_) => refuse("a lab.json of another kind".into()),
+        };
+    }
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    if fs::read_dir(dir).map_err(Error::io(dir))?.next().is_some() {
+        return refuse("a folder with other files".into());
+    }
+    let json = serde_json::to_string_pretty(own).expect("numbers and text") + "\n";
+    checkpoint::write(&path, json.as_bytes())
+}

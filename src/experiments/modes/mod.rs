@@ -1,0 +1,453 @@
+//! Figure 3: does the hypernet find both branches of a posterior that has two?
+//!
+//! First the authors' setting as it is, then the question behind it: when does a flow find two
+//! branches, and how would the bound show that it missed one?
+mod fit;
+mod target;
+
+pub use fit::{Fit, Measured, Settings, fit};
+pub use target::Target;
+
+use super::quadrature::LogIntegral;
+use super::{Cell, Experiment, Lab, Tier};
+use crate::error::Result;
+use crate::flows::Stabiliser;
+use crate::random::{Purpose, stream};
+use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
+use crate::report::experiment::{Figure, Report, Table};
+use crate::report::verdict::{Mean, Verdict};
+use std::ops::RangeInclusive;
+
+/// `bhn reproduce modes`.
+pub const EXPERIMENT: Experiment = Experiment {
+    name: "modes",
+    place: "Figure 3",
+    claim: "A Bayesian hypernet finds both branches of a two-branched posterior; T = 0 finds one.",
+    version: 1,
+    seeds: [2, 4, 10],
+    seconds: [10., 120., 600.],
+    run,
+};
+
+/// A method, in the order of the tables.
+struct Method {
+    /// Part of a cell's key.
+    key: &'static str,
+    words: &'static str,
+    settings: Settings,
+}
+
+/// What was fitted: a likelihood, a method, and one fit a seed.
+struct Row<'a> {
+    problem: &'a Problem,
+    method: &'a Method,
+    fits: Vec<Fit>,
+}
+
+struct Problem {
+    key: String,
+    words: String,
+    target: Target,
+    methods: Vec<Method>,
+    log_evidence: LogIntegral,
+}
+
+/// The authors' setting: one noise sample a step, nothing annealed, a constant learning rate.
+fn authors(tier: Tier, couplings: usize) -> Settings {
+    Settings {
+        couplings,
+        hidden: 100,
+        stabiliser: Stabiliser::Exp,
+        offset: 0.,
+        steps: tier.pick([100, 20_000, 20_000]),
+        samples: 1,
+        rate: 2.5e-4,
+        decay: 1.,
+        anneal: 0.,
+        weight: 1.,
+    }
+}
+
+/// Ours: 32 noise samples a step, bounded log-scales, a learning rate that decays a hundredfold.
+/// `annealed` from a weight of the likelihood at which the branches are joined.
+fn ours(tier: Tier, couplings: usize, offset: f64, annealed: Option<f64>) -> Settings {
+    Settings {
+        couplings,
+        hidden: 100,
+        stabiliser: Stabiliser::Tanh,
+        offset,
+        steps: tier.pick([100, 15_000, 15_000]),
+        samples: 32,
+        rate: 1e-2,
+        decay: 100.,
+        anneal: if annealed.is_some() { 0.5 } else { 0. },
+        weight: annealed.unwrap_or(1.),
+    }
+}
+
+/// The share of the samples that both branches must have to count as found.
+const FOUND: RangeInclusive<f64> = 0.35..=0.65;
+/// Half the distance of the base's components when it is a mixture: nothing lies between them.
+const OFFSET: f64 = 5.;
+/// Where annealing starts: the ridges from `κ` of 2 or less, the net, whose `κ` is 1.6·10⁷, from 16.
+const START: [f64; 2] = [1e-2, 1e-6];
+
+fn problems(tier: Tier) -> Vec<Problem> {
+    let method = |key, words, settings| Method { key, words, settings };
+    let longer = Settings { steps: 5 * authors(tier, 6).steps, ..authors(tier, 6) };
+    let net = vec![
+        method("t0", "T = 0", authors(tier, 0)),
+        method("t6", "T = 6", authors(tier, 6)),
+        method("t6-longer", "T = 6, five times longer", longer),
+        method("ours", "T = 6, mixture, annealed", ours(tier, 6, OFFSET, Some(START[1]))),
+    ];
+    let mut problems = vec![Problem::new("net", "the paper's net".into(), Target::net(), net)];
+    for kappa in tier.pick([&[5., 200.][..], &[5., 30., 200.], &[5., 30., 200.]]) {
+        let ridge = vec![
+            method("t0", "T = 0", ours(tier, 0, 0., None)),
+            method("t0-annealed", "T = 0, annealed", ours(tier, 0, 0., Some(START[0]))),
+            method("t6", "T = 6", ours(tier, 6, 0., None)),
+            method("t6-annealed", "T = 6, annealed", ours(tier, 6, 0., Some(START[0]))),
+            method("t6-mixture", "T = 6, mixture", ours(tier, 6, OFFSET, None)),
+            method("ours", "T = 6, mixture, annealed", ours(tier, 6, OFFSET, Some(START[0]))),
+        ];
+        let target = Target::Ridge { kappa: *kappa };
+        problems.push(Problem::new(
+            &format!("ridge-{kappa}"),
+            format!("κ = {kappa}"),
+            target,
+            ridge,
+        ));
+    }
+    problems
+}
+
+impl Problem {
+    fn new(key: &str, words: String, target: Target, methods: Vec<Method>) -> Self {
+        let log_evidence = target.log_evidence();
+        Self { key: key.into(), words, target, methods, log_evidence }
+    }
+}
+
+fn run(lab: &Lab<'_>) -> Result<Report> {
+    let problems = problems(lab.tier);
+    let mut cells = vec![];
+    for problem in &problems {
+        for method in &problem.methods {
+            for seed in 0..lab.seeds {
+                let Settings { couplings, steps, samples, .. } = method.settings;
+                // Milliseconds a step, as measured.
+                let size = (samples * problem.target.examples()) as f64;
+                let cost = steps as f64 * (0.07 + 0.09 * couplings as f64 + 6e-5 * size);
+                let key = format!("{}-{}-{seed}", problem.key, method.key);
+                cells.push(Cell { key, cost, input: (problem, method, seed) });
+            }
+        }
+    }
+    let fits = lab.cells(&cells, |(problem, method, seed)| {
+        Ok(fit(&problem.target, &method.settings, *seed))
+    })?;
+    let mut fits = fits.into_iter();
+    let methods = problems.iter().flat_map(|p| p.methods.iter().map(move |m| (p, m)));
+    let rows: Vec<_> = methods
+        .map(|(problem, method)| {
+            let fits = fits.by_ref().take(lab.seeds as usize).collect();
+            Row { problem, method, fits }
+        })
+        .collect();
+    Ok(report(lab, &problems, &rows))
+}
+
+impl Row<'_> {
+    fn is(&self, problem: &str, method: &str) -> bool {
+        self.problem.key == problem && self.method.key == method
+    }
+
+    fn fitted(&self) -> impl Iterator<Item = &Measured> {
+        self.fits.iter().filter_map(|fit| match fit {
+            Fit::Fitted(measured) => Some(measured),
+            Fit::Diverged { .. } => None,
+        })
+    }
+
+    /// `KL(q‖p) = ln p(D) − ELBO`, one a seed that was fitted.
+    fn kl(&self) -> Vec<f64> {
+        self.fitted().map(|fit| self.problem.log_evidence.value - fit.elbo).collect()
+    }
+
+    /// The share of the branch with less, one a seed that was fitted.
+    fn smaller(&self) -> Vec<f64> {
+        self.fitted().map(|fit| fit.positive.min(1. - fit.positive)).collect()
+    }
+
+    /// 1 for a seed with both branches, else 0; to have diverged is not to have found them.
+    fn both(&self) -> Vec<f64> {
+        let both = |fit: &Fit| match fit {
+            Fit::Fitted(fit) => f64::from(u8::from(FOUND.contains(&fit.positive))),
+            Fit::Diverged { .. } => 0.,
+        };
+        self.fits.iter().map(both).collect()
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let (kl, both) = (self.kl(), self.both().iter().sum::<f64>());
+        let n = self.fits.len();
+        let mut entries = vec![self.problem.words.clone(), self.method.words.to_string()];
+        if kl.is_empty() {
+            entries.extend(["", "", "", ""].map(String::from));
+        } else {
+            let fold = |f: fn(f64, f64) -> f64| kl.iter().copied().reduce(f).expect("some");
+            let error = self.fitted().map(|fit| fit.error).fold(0., f64::max);
+            entries.push(Mean::of(&kl).to_string());
+            entries.push(format!("{:.4} to {:.4}", fold(f64::min), fold(f64::max)));
+            entries.push(format!("{error:.4}"));
+            let smaller = self.smaller();
+            let mean = smaller.iter().sum::<f64>() / smaller.len() as f64;
+            entries.push(format!("{:.1} %", 100. * mean));
+        }
+        entries.push(format!("{both} of {n}"));
+        entries.push((n - kl.len()).to_string());
+        entries
+    }
+}
+
+const HEADER: [&str; 8] = [
+    "posterior",
+    "hypernet",
+    "KL(q‖p), nats",
+    "lowest to highest",
+    "Monte-Carlo error",
+    "smaller branch",
+    "both branches",
+    "diverged",
+];
+
+fn report(lab: &Lab<'_>, problems: &[Problem], rows: &[Row<'_>]) -> Report {
+    let table = |name: &str, caption: &str, of_net: bool| {
+        let mut table = Table::new(name, caption, &HEADER);
+        let rows = rows.iter().filter(|row| (row.problem.key == "net") == of_net);
+        rows.for_each(|row| table.row(row.entries()));
+        table
+    };
+    Report {
+        title: "Figure 3: two branches of a posterior".into(),
+        paper: PAPER.into(),
+        ours: ours_in_words(lab, problems),
+        verdicts: verdicts(rows),
+        tables: vec![table("net", NET, true), table("ridge", RIDGE, false)],
+        figures: figures(rows),
+        data: vec![data(rows)],
+    }
+}
+
+const PAPER: &str = "The paper trains an over-parametrised linear net with mean a·b·x and log-variance \
+    a·c·x, whose posterior has two branches that are mirror images: with (a, b, c) also (−a, −b, −c) \
+    explains the data. It shows samples of (a, b) from a hypernet with RealNVP couplings on both \
+    branches of ab = 1, and claims that such a posterior is multimodal where one factor a weight \
+    (T = 0) must choose.";
+const NET: &str = "The paper's setting. KL(q‖p) = ln p(D) − ELBO over the seeds that did not diverge, \
+    with one standard error; the largest Monte-Carlo error of one ELBO; the mean share of the branch \
+    that has less; the seeds in which each branch has 35 to 65 % of the samples.";
+const RIDGE: &str = "The phase diagram. The likelihood −κ(1 − ab)²/2 under a unit prior on a and b, \
+    from κ = 5 (the branches are joined) to κ = 200 (two filaments). Columns as above.";
+
+fn ours_in_words(lab: &Lab<'_>, problems: &[Problem]) -> Vec<String> {
+    let steps = |settings: Settings| settings.steps;
+    let evidence = problems.iter().map(|p| {
+        format!(
+            "{} {:.6} (last refinement {:.0e})",
+            p.words, p.log_evidence.value, p.log_evidence.change
+        )
+    });
+    vec![
+        format!(
+            "The paper's net as its authors ran it: 500 examples, half of the x uniform in [6, 8], half \
+             in [9, 12], y = x + N(0, 1)/(0.5x)²; prior precision λ = 20; an elementwise layer started \
+             at a standard deviation of 1, six RealNVP couplings of 100 hidden units with reversals \
+             between; {} full-batch steps of Adam at 2.5·10⁻⁴ with one noise sample each. The data are \
+             the same for all seeds. The authors' code is known to count one layer's log-determinant \
+             twice; ours does not.",
+            steps(authors(lab.tier, 6))
+        ),
+        format!(
+            "The phase diagram, and the last row of the net: {} steps of Adam from 10⁻² down to 10⁻⁴ with \
+             32 noise samples each, six couplings of 100 with log-scales bounded by 2 tanh(·/2). \
+             Annealed: the likelihood's weight rises from {} to 1 (for the net from {}) over the first \
+             half of the steps, evenly in its logarithm. Mixture: the first coordinate of the noise is \
+             ½N(−{OFFSET}, 1) + ½N({OFFSET}, 1).",
+            steps(ours(lab.tier, 6, 0., None)),
+            START[0],
+            START[1],
+        ),
+        format!(
+            "The truth is known: ln p(D) by quadrature over two dimensions, refined until it changes by \
+             less than 10⁻⁸ nats. For the net the likelihood depends on u = ab and v = ac alone, and with \
+             the Jacobian a⁻² the prior over them is λ exp(−λr)/(2πr), r² = u² + v². Found: {}. Each \
+             ELBO is the mean over 50,000 fresh samples.",
+            evidence.collect::<Vec<_>>().join("; ")
+        ),
+        "Why a branch is missed. If q is the exact posterior on one of two equal branches and nothing on \
+         the other, its density is twice the posterior's everywhere it has any, so KL(q‖p) = E_q[ln 2] \
+         = 0.693 nats. That is all the bound sees of a missing half, however far apart the halves are; \
+         and moving mass across a gap costs more than that on the way. So a flow that starts on both \
+         branches must be kept there while the likelihood hardens, which annealing does, and must not \
+         have to tear its noise in two, which a base with two components spares it."
+            .into(),
+    ]
+}
+
+/// What a claim is about.
+#[derive(Clone, Copy)]
+enum Quantity {
+    Smaller,
+    Both,
+    Kl,
+}
+
+impl Quantity {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Smaller => "share of the branch that has less",
+            Self::Both => "share of seeds with 35 to 65 % on each branch",
+            Self::Kl => "KL(q‖p) in nats",
+        }
+    }
+
+    fn of(self, row: &Row<'_>) -> Vec<f64> {
+        match self {
+            Self::Smaller => row.smaller(),
+            Self::Both => row.both(),
+            Self::Kl => row.kl(),
+        }
+    }
+}
+
+/// Posterior, hypernet, claim, and where the quantity then is.
+type Claim = (&'static str, &'static str, &'static str, Quantity, (f64, f64));
+
+const CLAIMS: [Claim; 11] = [
+    (
+        "net",
+        "t6",
+        "The paper: T = 6 finds both branches (5 % or more)",
+        Quantity::Smaller,
+        (0.05, 0.5),
+    ),
+    ("net", "t6", "It is then close to the posterior (KL below 1)", Quantity::Kl, (-1., 1.)),
+    ("net", "t6-longer", "Both stay when it is trained on", Quantity::Smaller, (0.05, 0.5)),
+    (
+        "net",
+        "t0",
+        "The paper: T = 0 finds one branch (the other at most 5 %)",
+        Quantity::Smaller,
+        (0., 0.05),
+    ),
+    ("net", "ours", "Both branches can be found in most seeds", Quantity::Both, (0.5, 1.)),
+    (
+        "ridge-5",
+        "t6",
+        "Joined branches are no difficulty (KL below 0.02)",
+        Quantity::Kl,
+        (-1., 0.02),
+    ),
+    ("ridge-5", "t0", "T = 0 cannot have them (KL above 1)", Quantity::Kl, (1., f64::INFINITY)),
+    ("ridge-30", "ours", "Both branches in most seeds", Quantity::Both, (0.5, 1.)),
+    ("ridge-30", "ours", "Close to the posterior (KL below 0.1)", Quantity::Kl, (-1., 0.1)),
+    ("ridge-200", "ours", "Both branches in most seeds", Quantity::Both, (0.5, 1.)),
+    ("ridge-200", "ours", "Close to the posterior (KL below 0.3)", Quantity::Kl, (-1., 0.3)),
+];
+
+fn verdicts(rows: &[Row<'_>]) -> Vec<Verdict> {
+    let verdict = |&(problem, method, claim, quantity, (low, high)): &Claim| {
+        let row = rows.iter().find(|row| row.is(problem, method))?;
+        let values = quantity.of(row);
+        let measured = format!("{}; {}, {}", quantity.words(), row.problem.words, row.method.words);
+        (!values.is_empty()).then(|| Verdict {
+            claim: claim.into(),
+            quantity: measured,
+            mean: Mean::of(&values),
+            range: low..=high,
+        })
+    };
+    CLAIMS.iter().filter_map(verdict).collect()
+}
+
+/// One line a fit.
+fn data(rows: &[Row<'_>]) -> Table {
+    let header =
+        ["posterior", "hypernet", "seed", "kl", "kl_error", "share_positive", "diverged_at"];
+    let mut table = Table::new("fits", "", &header);
+    for row in rows {
+        for (seed, fit) in row.fits.iter().enumerate() {
+            let mut entries =
+                vec![row.problem.key.clone(), row.method.key.into(), seed.to_string()];
+            match fit {
+                Fit::Fitted(fit) => {
+                    let kl = row.problem.log_evidence.value - fit.elbo;
+                    entries.extend([kl, fit.error, fit.positive].map(|v| v.to_string()));
+                    entries.push(String::new());
+                }
+                Fit::Diverged { steps } => {
+                    entries.extend(["", "", ""].map(String::from));
+                    entries.push(steps.to_string());
+                }
+            }
+            table.row(entries);
+        }
+    }
+    table
+}
+
+fn figures(rows: &[Row<'_>]) -> Vec<Figure> {
+    let panel = |row: &Row<'_>| {
+        let mut layers = truth(&row.problem.target);
+        let samples = row.fitted().next().map_or(vec![], |fit| fit.samples.clone());
+        let mark = Mark::Dots(samples, 1.6, 0.6);
+        layers.push(Layer { name: "samples of q".into(), ink: Ink::Series(0), mark });
+        let title = format!("{}: {}", row.problem.words, row.method.words);
+        let [x, y] = ["a", "b"].map(|label| Axis::new(label).range(-SIDE, SIDE));
+        Panel { title, x, y, layers }
+    };
+    let net = rows.iter().filter(|row| row.problem.key == "net");
+    let drawn = ["t0", "t6", "t6-annealed", "ours"];
+    let ridge =
+        rows.iter().filter(|row| row.problem.key != "net" && drawn.contains(&row.method.key));
+    let figure = |name: &str, columns, caption: &str, panels: Vec<Panel>| {
+        let chart = Chart { columns, size: (300., 300.), panels };
+        Figure { name: name.into(), caption: caption.into(), chart }
+    };
+    vec![
+        figure("net", 3, NET_FIGURE, net.map(panel).collect()),
+        figure("ridge", drawn.len(), RIDGE_FIGURE, ridge.map(panel).collect()),
+    ]
+}
+
+/// Panels reach so far from 0.
+const SIDE: f64 = 3.2;
+
+const NET_FIGURE: &str = "The paper's net. Samples of (a, b) from the hypernet of the first seed that \
+    did not diverge, over samples of the exact posterior; the lines are ab = 1.";
+const RIDGE_FIGURE: &str = "The phase diagram. Samples of (a, b) of the first seed; shaded, 95 % of b \
+    given a in the exact posterior, for a that have at least 1 % of the highest density; the lines are \
+    ab = 1.";
+
+/// What the samples of `q` are compared with.
+fn truth(target: &Target) -> Vec<Layer> {
+    let layer = |name: &str, mark| Layer { name: name.into(), ink: Ink::Gray, mark };
+    let mut layers = match target {
+        Target::Ridge { kappa } => {
+            let shade = |name, sign| layer(name, Mark::Band(target::given_a(*kappa, sign), 0.35));
+            vec![shade("exact posterior", 1.), shade("", -1.)]
+        }
+        Target::Net { .. } => {
+            let exact = target.sample(400, &mut stream(0, Purpose::Sample, 0));
+            vec![layer("exact posterior", Mark::Dots(exact, 3., 0.5))]
+        }
+    };
+    for sign in [-1., 1.] {
+        let name = if sign > 0. { "ab = 1" } else { "" };
+        let branch = (0..=60).map(|i| SIDE.powf(f64::from(i) / 30. - 1.) * sign);
+        layers.push(layer(name, Mark::Line(branch.map(|a| (a, 1. / a)).collect())));
+    }
+    layers
+}

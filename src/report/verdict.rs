@@ -1,0 +1,157 @@
+//! How a claim of the paper stands: one rule from seeds to words.
+use serde::Serialize;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// A mean over seeds with its standard error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// `m = (1/n) Σ vᵢ`.
+    pub value: f64,
+    /// `√(Σ (vᵢ − m)² / (n − 1) / n)`; infinite for a single seed.
+    pub error: f64,
+    /// `n`.
+    pub seeds: usize,
+}
+
+impl Mean {
+    /// Of one value a seed.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn of(values: &[f64]) -> Self {
+        assert!(!values.is_empty(), "Mean: no seed");
+        let n = values.len() as f64;
+        let value = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|v| (v - value).powi(2)).sum::<f64>();
+        let error = if values.len() == 1 { f64::INFINITY } else { (squares / (n - 1.) / n).sqrt() };
+        Self { value, error, seeds: values.len() }
+    }
+
+    /// How it stands to a claim that the true mean lies within `range`, from the interval of two
+    /// standard errors to either side.
+    ///
+    /// ```
+    /// use bhn::report::verdict::{Mean, Outcome};
+    /// let mean = Mean::of(&[0.50, 0.52, 0.54]); // 0.52 ± 0.0115, so 0.497 to 0.543
+    /// assert_eq!(mean.judge(0.45..=1.), Outcome::Holds);
+    /// assert_eq!(mean.judge(0.51..=1.), Outcome::Undecided);
+    /// assert_eq!(mean.judge(0.55..=1.), Outcome::Fails);
+    /// ```
+    pub fn judge(&self, range: RangeInclusive<f64>) -> Outcome {
+        let (low, high) = (self.value - 2. * self.error, self.value + 2. * self.error);
+        if self.seeds < LEAST_SEEDS || !(low.is_finite() && high.is_finite()) {
+            Outcome::Undecided
+        } else if range.contains(&low) && range.contains(&high) {
+            Outcome::Holds
+        } else if high < *range.start() || low > *range.end() {
+            Outcome::Fails
+        } else {
+            Outcome::Undecided
+        }
+    }
+}
+
+/// Two values may be alike by chance, and then their standard error is 0.
+const LEAST_SEEDS: usize = 3;
+
+impl fmt::Display for Mean {
+    /// To two digits of the error: `0.520 ± 0.012`; a mean alone to three of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.error.is_finite() && self.error > 0.;
+        let (scale, digits) = if known { (self.error, 1) } else { (self.value.abs(), 2) };
+        let first = if scale > 0. { scale.log10().floor() } else { 0. };
+        let places = (f64::from(digits) - first).clamp(0., 9.) as usize;
+        write!(f, "{:.places$}", self.value)?;
+        if self.error.is_finite() { write!(f, " ± {:.places$}", self.error) } else { Ok(()) }
+    }
+}
+
+/// What the seeds say of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The whole interval is where the claim says.
+    Holds,
+    /// None of it is.
+    Fails,
+    /// Some of it is, or there are fewer than three seeds.
+    Undecided,
+}
+
+/// A claim beside our number.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The claim, with its threshold in words.
+    pub claim: String,
+    /// What we measured.
+    pub quantity: String,
+    /// The number.
+    pub mean: Mean,
+    /// Where the claim says it is.
+    pub range: RangeInclusive<f64>,
+}
+
+impl Verdict {
+    /// What the seeds say.
+    pub fn outcome(&self) -> Outcome {
+        self.mean.judge(self.range.clone())
+    }
+
+    /// The same in words.
+    pub fn words(&self) -> String {
+        match self.outcome() {
+            Outcome::Holds => "holds".into(),
+            Outcome::Fails => "does not hold".into(),
+            Outcome::Undecided => match self.mean.seeds {
+                1 => "not decided by one seed".into(),
+                n => format!("not decided by {n} seeds"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_decides() {
+        // Σ (v − 1)² = 8 · 1.5² = 18, and √(18 / 8 / 9) = ½.
+        let mean = Mean::of(&[-0.5, -0.5, -0.5, -0.5, 1., 2.5, 2.5, 2.5, 2.5]);
+        assert_eq!(mean, Mean { value: 1., error: 0.5, seeds: 9 });
+        let cases = [
+            (0. ..=2., Outcome::Holds),
+            (0.01..=2., Outcome::Undecided),
+            (0. ..=f64::INFINITY, Outcome::Holds),
+            (2.0..=3., Outcome::Undecided),
+            (2.01..=3., Outcome::Fails),
+            (f64::NEG_INFINITY..=-0.01, Outcome::Fails),
+        ];
+        for (range, outcome) in cases {
+            assert_eq!(mean.judge(range.clone()), outcome, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn few_seeds_decide_nothing() {
+        for values in [&[0.5][..], &[0.5, 0.5], &[f64::NAN; 4], &[0., f64::INFINITY, 0., 0.]] {
+            assert_eq!(Mean::of(values).judge(0. ..=1.), Outcome::Undecided, "{values:?}");
+        }
+        assert_eq!(Mean::of(&[0.5; 3]).judge(0. ..=1.), Outcome::Holds);
+        let mean = Mean::of(&[1., 2.]);
+        let verdict =
+            Verdict { claim: String::new(), quantity: String::new(), mean, range: 0. ..=9. };
+        assert_eq!(verdict.words(), "not decided by 2 seeds");
+    }
+
+    #[test]
+    fn as_many_digits_as_are_known() {
+        let mean = |value, error| Mean { value, error, seeds: 3 }.to_string();
+        assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
+        assert_eq!(mean(1234.5, 123.), "1234 ± 123");
+        assert_eq!(mean(-0.69315, 0.0), "-0.693 ± 0.000");
+        assert_eq!(mean(0.6931, f64::INFINITY), "0.693");
+        assert_eq!(mean(0., 0.), "0.00 ± 0.00");
+    }
+}

@@ -1,0 +1,122 @@
+//! `bhn reproduce`: every file is written, what was interrupted continues to the same results, and
+//! another's folder is left alone.
+use crate::common::{Folder, contents};
+use crate::refused;
+use predicates::str::contains;
+use rstest::rstest;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const SMOKE: [&str; 6] = ["reproduce", "modes", "--tier", "smoke", "--seeds", "1"];
+
+/// The results in all cells, by name, without the times.
+fn results(dir: &Path) -> Vec<(String, Value)> {
+    let cell = |(name, bytes): (String, Vec<u8>)| {
+        let mut cell: Value = serde_json::from_slice(&bytes).unwrap();
+        (name, cell["result"].take())
+    };
+    contents(&dir.join("cells")).into_iter().map(cell).collect()
+}
+
+#[test]
+fn interrupted_and_continued() {
+    let folder = Folder::new();
+    let whole = folder.bhn().args(SMOKE).args(["--out", "whole", "--json"]).assert().success();
+    let found: Value = serde_json::from_slice(&whole.get_output().stdout).unwrap();
+    assert_eq!(found[0]["experiment"], "modes");
+    // One seed decides nothing.
+    let verdicts = found[0]["verdicts"].as_array().unwrap();
+    assert!(verdicts.len() >= 4 && verdicts.iter().all(|v| v["outcome"] == "undecided"));
+    every_file(&folder.path("whole"));
+
+    // Killed as soon as there is a cell, and then continued on one thread.
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("bhn"))
+        .args(SMOKE)
+        .args(["--threads", "2", "--out", "parts"])
+        .current_dir(folder.path(""))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (cells, start) = (folder.path("parts/cells"), Instant::now());
+    while !cells.exists() || fs::read_dir(&cells).unwrap().next().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no cell in a minute");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = results(&folder.path("whole"));
+    let kept = results(&folder.path("parts"));
+    assert!(kept.len() < before.len(), "killed too late to test anything");
+    let mut again = assert_cmd::Command::cargo_bin("bhn").unwrap();
+    again.current_dir(folder.path("")).args(SMOKE).args(["--threads", "1", "--out", "parts"]);
+    again.assert().success().stderr(contains("continuing: "));
+    assert_eq!(results(&folder.path("parts")), before);
+
+    // Another tier or another folder's owner is refused, and nothing is touched.
+    let before = contents(&folder.path("parts/cells"));
+    let quick = ["reproduce", "modes", "--out", "parts"];
+    refused(folder.bhn().args(quick), &["parts", "tier smoke", "tier quick", "--out"]);
+    assert_eq!(contents(&folder.path("parts/cells")), before);
+    fs::write(folder.path("parts/cells/net-t0-0.json"), "{").unwrap();
+    refused(folder.bhn().args(SMOKE).args(["--out", "parts"]), &["net-t0-0.json", "Remove it"]);
+}
+
+/// What a finished experiment's folder holds, and that it can be read.
+fn every_file(dir: &Path) {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let expected = [
+        "cells",
+        "fits.csv",
+        "lab.json",
+        "net.csv",
+        "net.png",
+        "net.svg",
+        "report.html",
+        "ridge.csv",
+        "ridge.png",
+        "ridge.svg",
+        "table.md",
+    ];
+    assert_eq!(names, expected);
+    for name in ["net", "ridge"] {
+        let image = image::open(dir.join(format!("{name}.png"))).unwrap().to_rgb8();
+        assert!(image.pixels().any(|p| p.0 == [255; 3]) && image.pixels().any(|p| p.0 == [0; 3]));
+        let svg = fs::read_to_string(dir.join(format!("{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}.svg");
+        let table = csv::Reader::from_path(dir.join(format!("{name}.csv"))).unwrap();
+        assert!(table.into_records().all(|row| row.unwrap().len() == 8));
+    }
+    let fits = csv::Reader::from_path(dir.join("fits.csv")).unwrap();
+    assert_eq!(fits.into_records().count(), results(dir).len());
+    let text = fs::read_to_string(dir.join("table.md")).unwrap();
+    for part in ["reproduce modes --tier smoke", "not decided by one seed", "threads: 2", "net.svg"]
+    {
+        assert!(text.contains(part), "{part} is not in table.md");
+    }
+    let page = fs::read_to_string(dir.join("report.html")).unwrap();
+    for outside in ["<script", "<link", "src=\"http", "@import", "url(http"] {
+        assert!(!page.contains(outside), "{outside} in the report");
+    }
+    assert!(page.matches("<svg").count() == 2 && page.contains("ln 2"));
+}
+
+#[rstest]
+#[case(&["mods"], &["mods", "modes", "all"])]
+#[case(&[], &["EXPERIMENT"])]
+#[case(&["modes", "--tier", "full"], &["full", "smoke", "quick", "paper"])]
+#[case(&["modes", "--seeds", "0"], &["--seeds", "'0'", "1 to 1000"])]
+#[case(&["modes", "--seed", "1"], &["--seed", "valid flags:", "--seeds", "--tier", "--out"])]
+#[case(&["modes", "--out", "."], &["other files", "experiment `modes`", "--out"])]
+fn refused_at_once(#[case] args: &[&str], #[case] parts: &[&str]) {
+    let folder = Folder::new();
+    folder.write("thesis.tex", "work of years");
+    refused(folder.bhn().arg("reproduce").args(args), parts);
+    let left = contents(&folder.path(""));
+    assert_eq!(left, [("thesis.tex".to_string(), b"work of years".to_vec())]);
+}

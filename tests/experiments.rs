@@ -1,0 +1,209 @@
+//! Defends: a lab computes each result once, gives it back to the bit, and never mixes two
+//! experiments; charts draw every mark.
+#![cfg(feature = "cli")]
+mod common;
+
+use bhn::config::Config;
+use bhn::error::{Error, Result};
+use bhn::experiments::{Cell, Experiment, Lab, Progress, Tier};
+use bhn::primary::Layer;
+use bhn::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
+use bhn::report::experiment::{Figure, Report, Table};
+use common::{Folder, animals, contents};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const TOY: Experiment = Experiment {
+    name: "toy",
+    place: "nowhere",
+    claim: "none",
+    version: 1,
+    seeds: [1; 3],
+    seconds: [1.; 3],
+    run: |_| Ok(Report::default()),
+};
+
+fn open(dir: &Path) -> Lab<'static> {
+    Lab::open(dir, &TOY, (Tier::Smoke, 1), None, &|_| ()).unwrap()
+}
+
+fn cells(n: usize) -> Vec<Cell<usize>> {
+    (0..n).map(|i| Cell { key: format!("cell-{i}"), cost: (i % 3) as f64, input: i }).collect()
+}
+
+#[test]
+fn a_cell_is_computed_once_and_comes_back_to_the_bit() {
+    let folder = Folder::new();
+    let values = vec![0.1 + 0.2, -0., 1e-310, f64::MAX, 1. / 3.];
+    let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let first: Vec<f64> = open(&folder.path("toy")).cell("a", || Ok(values.clone())).unwrap();
+    let again: Vec<f64> = open(&folder.path("toy")).cell("a", || panic!("computed twice")).unwrap();
+    assert_eq!((bits(&first), bits(&again)), (bits(&values), bits(&values)));
+}
+
+#[test]
+fn what_json_cannot_hold_is_refused() {
+    let folder = Folder::new();
+    let lab = open(&folder.path("toy"));
+    let error = lab.cell("a", || Ok(f64::NAN)).unwrap_err().to_string();
+    assert!(error.contains("cell a") && error.contains("finite"), "{error}");
+    assert!(contents(&folder.path("toy/cells")).is_empty());
+}
+
+#[test]
+fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
+    let folder = Folder::new();
+    let heard = Mutex::new(vec![]);
+    let listener = |progress: Progress<'_>| {
+        heard.lock().unwrap().push(match progress {
+            Progress::Cells { count, kept, cost } => format!("{count} {kept} {cost}"),
+            Progress::Cell { key, .. } => key.to_string(),
+            Progress::Epoch { .. } => unreachable!(),
+        });
+    };
+    let lab = Lab::open(&folder.path("toy"), &TOY, (Tier::Smoke, 1), None, &listener).unwrap();
+    let square =
+        |&i: &usize| -> Result<(usize, usize)> { Ok((i * i, rayon::current_num_threads())) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let found = pool.install(|| lab.cells(&cells(4), square)).unwrap();
+    assert_eq!(found, [(0, 1), (1, 1), (4, 1), (9, 1)]);
+    assert_eq!(heard.lock().unwrap()[0], "4 0 3");
+    heard.lock().unwrap().clear();
+    let found = pool.install(|| lab.cells(&cells(6), square)).unwrap();
+    assert_eq!(found[5], (25, 1));
+    let mut heard = heard.into_inner().unwrap();
+    heard[1..].sort();
+    assert_eq!(heard, ["6 4 3", "cell-4", "cell-5"]);
+}
+
+#[test]
+fn an_error_leaves_what_was_finished() {
+    let folder = Folder::new();
+    let lab = open(&folder.path("toy"));
+    let computed = AtomicUsize::new(0);
+    let compute = |&i: &usize| {
+        computed.fetch_add(1, Relaxed);
+        if i == 1 { Err(Error::invalid("it", "broken", "whole", "Mend it.")) } else { Ok(i) }
+    };
+    // The most costly first: 2, 1, 0.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let error = pool.install(|| lab.cells(&cells(3), compute)).unwrap_err();
+    assert!(error.to_string().starts_with("it: found broken"), "{error}");
+    let kept: Vec<_> = contents(&folder.path("toy/cells")).into_iter().map(|f| f.0).collect();
+    assert_eq!((kept, computed.into_inner()), (vec!["cell-2.json".to_string()], 2));
+}
+
+#[test]
+fn a_folder_belongs_to_one_experiment_tier_and_version() {
+    let folder = Folder::new();
+    let dir = folder.path("toy");
+    open(&dir);
+    let before = contents(&dir.join("cells"));
+    let other = |experiment: Experiment, tier, found: &str| {
+        let error =
+            Lab::open(&dir, &experiment, (tier, 1), None, &|_| ()).err().unwrap().to_string();
+        assert!(error.contains(found) && error.contains("--out"), "{error}");
+    };
+    other(Experiment { name: "other", ..TOY }, Tier::Smoke, "`other`");
+    other(Experiment { version: 2, ..TOY }, Tier::Smoke, "version 2.1");
+    other(TOY, Tier::Paper, "tier paper");
+    assert_eq!(contents(&dir.join("cells")), before);
+    // Other seeds are more cells of the same.
+    assert!(Lab::open(&dir, &TOY, (Tier::Smoke, 9), None, &|_| ()).is_ok());
+}
+
+#[test]
+fn a_run_is_trained_once_and_resumed() {
+    let folder = Folder::new();
+    let data = folder.write("animals.csv", animals()).display().to_string();
+    let mut config = Config { data, ..Config::default() };
+    config.primary.layers = Some(Layer::mlp(&[8], 2));
+    config.train.epochs = 3;
+    let epochs = AtomicUsize::new(0);
+    let count = |progress: Progress<'_>| {
+        if let Progress::Epoch { epoch, epochs: 3, .. } = progress {
+            epochs.fetch_max(epoch, Relaxed);
+        }
+    };
+    let dir = folder.path("toy");
+    let lab = Lab::open(&dir, &TOY, (Tier::Smoke, 1), None, &count).unwrap();
+    let last = || std::fs::read(dir.join("runs/a/last.safetensors")).unwrap();
+    let (run, _) = lab.run("a", &config).unwrap();
+    let (bits, history) = (last(), run.history);
+    assert_eq!((history.len(), epochs.swap(0, Relaxed)), (3, 3));
+    let (run, trained) = lab.run("a", &config).unwrap();
+    assert_eq!((run.history, epochs.swap(0, Relaxed)), (history, 0));
+    assert!(last() == bits && trained.header.config == run.config);
+    // Killed before its configuration was written.
+    std::fs::remove_file(dir.join("runs/a/config.toml")).unwrap();
+    lab.run("a", &config).unwrap();
+    assert!(last() == bits && epochs.load(Relaxed) == 3);
+    config.train.epochs = 4;
+    let error = lab.run("a", &config).err().unwrap().to_string();
+    assert!(error.contains("another configuration") && error.contains("Remove"), "{error}");
+}
+
+/// Every mark, on linear and logarithmic axes, with numbers that cannot be drawn among them.
+#[test]
+fn charts_draw_every_mark() {
+    let curve: Vec<_> = (1..=9).map(|i| (f64::from(i), 0.1 * f64::from(i * i))).collect();
+    let with = |error: f64| curve.iter().map(|&(x, y)| (x, y, error)).collect::<Vec<_>>();
+    let mut broken = curve.clone();
+    broken.push((f64::NAN, f64::INFINITY));
+    let bars = |error| vec![("a $".to_string(), 0.5, error), ("b".to_string(), 0.25, f64::NAN)];
+    let marks = [
+        vec![Mark::Line(broken.clone()), Mark::Dashed(broken.clone())],
+        vec![Mark::Band(with(3.), 0.2), Mark::Curve(with(0.5)), Mark::Dots(broken, 2., 0.5)],
+        vec![Mark::Bins(vec![0., 1., 2.], vec![3., 4.])],
+        vec![Mark::Bars(bars(0.1)), Mark::Bars(bars(0.2))],
+        vec![Mark::Levels {
+            x: vec![0., 1., 2.],
+            y: vec![0., 1., 2.],
+            z: vec![vec![0., 1., 0.], vec![1., 2., 1.], vec![0., 1., 0.]],
+            levels: vec![0.5],
+        }],
+    ];
+    let panel = |(i, marks): (usize, &Vec<Mark>)| {
+        let layer = |(k, mark): (usize, &Mark)| Drawn {
+            name: format!("layer {i} {k} <b>"),
+            ink: if k == 0 { Ink::Gray } else { Ink::Series(k) },
+            mark: mark.clone(),
+        };
+        let layers = marks.iter().enumerate().map(layer).collect();
+        let y = if i == 1 { Axis::new("y").range(0.05, 10.).log() } else { Axis::new("y") };
+        Panel { title: format!("panel {i}"), x: Axis::new("x & z"), y, layers }
+    };
+    let panels: Vec<_> = marks.iter().enumerate().map(panel).collect();
+    let singles = panels.iter().map(|panel| Chart::one(panel.clone()));
+    let all = Chart { columns: 2, size: (320., 260.), panels: panels.clone() };
+    for chart in singles.chain([all]) {
+        let svg = chart.svg("test");
+        assert_eq!(svg, chart.svg("test"), "not the same bytes twice");
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<b>"), "{svg}");
+        for panel in &chart.panels {
+            assert!(svg.contains(&panel.title), "{}", panel.title);
+            for layer in &panel.layers {
+                assert!(svg.contains(&layer.name.replace("<b>", "&lt;b&gt;")), "{}", layer.name);
+            }
+        }
+        let image = image::load_from_memory(&chart.png().unwrap()).unwrap().to_rgb8();
+        // Something is drawn in the color of the first layer, not only axes and words.
+        assert!(image.pixels().any(|p| p.0 == [0x88; 3]), "nothing in gray");
+    }
+}
+
+#[test]
+fn a_report_without_anything_is_still_a_page() {
+    let folder = Folder::new();
+    let mut table = Table::new("t", "Scores.", &["set", "score"]);
+    table.skip("omniglot", "omniglot");
+    let chart = Chart::one(Panel { title: "empty".into(), ..Panel::default() });
+    let figure = Figure { name: "f".into(), caption: "Nothing. At all.".into(), chart };
+    let report = Report { tables: vec![table], figures: vec![figure], ..Report::default() };
+    report.write(&folder.path(""), &[("command".into(), "bhn <x>".into())]).unwrap();
+    let names: Vec<_> = contents(&folder.path("")).into_iter().map(|f| f.0).collect();
+    assert_eq!(names, ["f.png", "f.svg", "report.html", "t.csv", "table.md"]);
+    let page = std::fs::read_to_string(folder.path("report.html")).unwrap();
+    assert!(page.contains("bhn &lt;x&gt;") && page.contains("skipped: bhn data fetch omniglot"));
+}
