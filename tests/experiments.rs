@@ -1,6 +1,7 @@
 //! Defends: a lab computes each result once, gives it back to the bit, and never mixes two
 //! experiments; charts draw every mark.
 #![cfg(feature = "cli")]
+#[expect(dead_code, reason = "that is for tests of the program as a process")]
 mod common;
 
 use bhn::config::Config;

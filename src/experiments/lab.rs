@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
@@ -155,7 +155,7 @@ impl<'a> Lab<'a> {
             let advice = "Remove it: it will be computed again.";
             Error::invalid(path.display(), e, "a cell of this experiment", advice)
         })?;
-        let mut ledger = self.ledger.lock().expect("no panic while it is held");
+        let mut ledger = self.ledger();
         ledger.seconds += kept.seconds;
         ledger.commits.insert(kept.commit);
         Ok(kept.result)
@@ -239,22 +239,24 @@ impl<'a> Lab<'a> {
             }
         })?;
         let trained = Trained::load(&dir)?;
-        let mut ledger = self.ledger.lock().expect("no panic while it is held");
+        let mut ledger = self.ledger();
         ledger.seconds += run.history.iter().map(|epoch| epoch.seconds).sum::<f64>();
         Ok((run, trained))
     }
 
     /// Seconds that all results used so far took, over all sittings.
-    #[expect(clippy::missing_panics_doc, reason = "an invariant of this module")]
     pub fn seconds(&self) -> f64 {
-        self.ledger.lock().expect("no panic while it is held").seconds
+        self.ledger().seconds
     }
 
     /// The commits of the builds that computed the cells used so far.
-    #[expect(clippy::missing_panics_doc, reason = "an invariant of this module")]
     pub fn commits(&self) -> Vec<String> {
-        let ledger = self.ledger.lock().expect("no panic while it is held");
+        let ledger = self.ledger();
         ledger.commits.iter().cloned().collect()
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no panic while it is held")
     }
 
     fn path(&self, key: &str) -> PathBuf {

@@ -88,8 +88,8 @@ impl Table {
 
     fn csv(&self) -> Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(vec![]);
-        let lines = std::iter::once(&self.header).chain(&self.rows);
-        let written = lines.map(|line| writer.write_record(line)).collect::<csv::Result<()>>();
+        let mut lines = std::iter::once(&self.header).chain(&self.rows);
+        let written = lines.try_for_each(|line| writer.write_record(line));
         let bytes = written.map_err(|e| e.to_string());
         let bytes = bytes.and_then(|()| writer.into_inner().map_err(|e| e.to_string()));
         bytes.map_err(|e| Error::invalid(&self.name, e, "a table", "Please report it."))

@@ -150,8 +150,8 @@ mod tests {
         let mean = |value, error| Mean { value, error, seeds: 3 }.to_string();
         assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
         assert_eq!(mean(1234.5, 123.), "1234 ± 123");
-        assert_eq!(mean(-0.69315, 0.0), "-0.693 ± 0.000");
-        assert_eq!(mean(0.6931, f64::INFINITY), "0.693");
+        assert_eq!(mean(-0.69215, 0.0), "-0.692 ± 0.000");
+        assert_eq!(mean(0.6921, f64::INFINITY), "0.692");
         assert_eq!(mean(0., 0.), "0.00 ± 0.00");
     }
 }
