@@ -3,6 +3,7 @@
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`]. The lab is a folder that keeps every partial
 //! result, so that what was interrupted continues; the experiment says what to compute and what
 //! the paper claims. `bhn reproduce` runs them.
+pub mod classify;
 mod lab;
 pub mod modes;
 pub mod quadrature;
@@ -66,4 +67,5 @@ pub struct Experiment {
 }
 
 /// Every experiment there is.
-pub const ALL: &[Experiment] = &[modes::EXPERIMENT];
+pub const ALL: &[Experiment] =
+    &[modes::EXPERIMENT, classify::MNIST, classify::MNIST_5K, classify::SWITCHES];
