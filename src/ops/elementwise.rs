@@ -82,7 +82,6 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// `ln(1 + eˣ)`, without overflow; `dx = sigmoid(x) dy`.
     pub fn softplus(self) -> Self {
-        let softplus = |x: T| x.max(T::zero()) + (-x.abs()).exp().ln_1p();
         self.unary("softplus", softplus, Of::Input, sigmoid)
     }
 
@@ -102,7 +101,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-fn sigmoid<T: Scalar>(x: T) -> T {
+/// `ln(1 + eˣ)`.
+pub fn softplus<T: Scalar>(x: T) -> T {
+    x.max(T::zero()) + (-x.abs()).exp().ln_1p()
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+pub fn sigmoid<T: Scalar>(x: T) -> T {
     let e = (-x.abs()).exp();
     if x < T::zero() { e / (T::one() + e) } else { (T::one() + e).recip() }
 }

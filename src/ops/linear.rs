@@ -220,7 +220,8 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// Weight normalisation (Salimans & Kingma 2016): `wᵢ = gᵢ vᵢ / ‖vᵢ‖₂` for directions
-    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`.
+    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays one:
+    /// its norm counts as 1, since 0 · g / 0 would be NaN.
     ///
     /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see
     /// [`WnLinear`](crate::nn::WnLinear).
@@ -230,7 +231,9 @@ impl<T: Scalar> Var<'_, T> {
     pub fn weight_norm(self, g: Self) -> Self {
         let (v, n) = (self.shape(), g.shape());
         assert!(v.len() == 2 && n == [v[0]], "weight_norm: directions {v:?}, scales {n:?}");
-        self * (g / self.row_norms()).reshape(&[n[0], 1])
+        let norms = self.row_norms();
+        let empty = norms.value().mapv(|norm| if norm == T::zero() { T::one() } else { T::zero() });
+        self * (g / (norms + self.tape().constant(empty))).reshape(&[n[0], 1])
     }
 }
 
@@ -263,5 +266,17 @@ mod tests {
         let y = v.row_norms();
         assert_eq!(y.value().as_slice().unwrap(), [0.; 2]);
         assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice().unwrap(), [0.; 6]);
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_one() {
+        let tape = Tape::<f64>::default();
+        let v = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![0., 0., 3., 4.]).unwrap());
+        let g = tape.leaf(Tensor::from_elem(vec![2], 10.));
+        let w = v.weight_norm(g);
+        assert_eq!(w.value().as_slice().unwrap(), [0., 0., 6., 8.]);
+        let grads = w.sum().backward();
+        assert_eq!(grads.wrt(g).unwrap().as_slice().unwrap(), [0., 1.4]);
+        assert!(grads.wrt(v).unwrap().iter().all(|dv| dv.is_finite()));
     }
 }

@@ -7,7 +7,9 @@ mod elementwise;
 mod linear;
 mod loss;
 mod reduce;
+mod root;
 mod shape;
+mod triangular;
 
 use crate::kernels::vector;
 use crate::scalar::Scalar;

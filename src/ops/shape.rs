@@ -79,6 +79,32 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
+    /// `x` where `keep`, in row-major order, says so, and 0 elsewhere; `dx = dy` there.
+    ///
+    /// # Panics
+    /// Unless there is one `keep` an entry.
+    pub fn masked(self, keep: impl Into<Arc<[bool]>>) -> Self {
+        let (x, keep) = (self.value(), keep.into());
+        assert!(x.len() == keep.len(), "masked: {} masks for {:?}", keep.len(), x.shape());
+        let kept = |(&x, &keep): (&T, &bool)| if keep { x } else { T::zero() };
+        let mut y = self.tape().space(x.shape());
+        y.as_slice_mut()
+            .expect("new")
+            .iter_mut()
+            .zip(flat(&x).iter().zip(&*keep).map(kept))
+            .for_each(|(y, x)| *y = x);
+        Self::record("masked", &[self], y, move |c, sink| {
+            let g = c.g.as_slice().expect("row-major").iter().zip(&*keep).map(kept);
+            sink.blend(0, |beta, dx| {
+                let entries = dx.as_slice_mut().expect("row-major").iter_mut().zip(g);
+                match beta == T::zero() {
+                    true => entries.for_each(|(dx, g)| *dx = g),
+                    false => entries.for_each(|(dx, g)| *dx += g),
+                }
+            });
+        })
+    }
+
     /// Inputs one after another along an existing `axis`; each `dx` is its part of `dy`.
     ///
     /// # Panics
@@ -188,6 +214,7 @@ crate::gradchecks! {
     transpose: [[3, 4]] => |[x]| x.transpose();
     permute_axes: [[3, 4, 2]] => |[x]| x.permute_axes(&[2, 0, 1]);
     slice: [[3, 4, 2]] => |[x]| x.slice(1, 1..3);
+    masked: [[2, 3]] => |[x]| x.masked([true, false, true, true, false, false]);
     concat: [[3, 4], [3, 2], [3, 1]] => |[a, b, c]| Var::concat(&[a, b, c, a], 1);
     stack: [[3, 4], [3, 4]] => |[a, b]| Var::stack(&[a, b, a], 1);
     gather: [[3, 4, 2]] => |[x]| x.gather(1, [2, 0, 2, 3]);
