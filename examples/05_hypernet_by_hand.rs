@@ -3,7 +3,7 @@
 //! has seen data, x in [0, ½], and less and less sure away from there.
 //!
 //! `cargo run --release --example 05_hypernet_by_hand`
-use bhn::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
+use bhn::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation};
 use bhn::nn::{Bound, Init, ParamId, Params};
 use bhn::optim::{Clip, Optimiser, Rule};
 use bhn::random::{Purpose, stream};
@@ -52,11 +52,12 @@ fn main() {
     let log_tau = add("log_tau", &[1], 0.);
     // ... while the scales are random: g = h(ε), an elementwise layer and two couplings.
     let (log_scale, shift) = (Init::Constant(-3.), Init::Constant(1.));
+    let conditioner = Conditioner { hidden: 50, ..Conditioner::default() };
     let h = Chain::default()
         .then(Elementwise::new(&mut params, "h0", D, log_scale, shift, rng))
-        .then(Coupling::new(&mut params, "h1", D, 50, Stabiliser::Exp, rng))
+        .then(Coupling::new(&mut params, "h1", D, conditioner, rng))
         .then(Permutation::random(D, rng))
-        .then(Coupling::new(&mut params, "h2", D, 50, Stabiliser::Exp, rng));
+        .then(Coupling::new(&mut params, "h2", D, conditioner, rng));
 
     let mut adam = Optimiser::new(Rule::default(), &params);
     let steps = 4000;

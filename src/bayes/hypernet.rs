@@ -1,6 +1,6 @@
 //! `θ = h(ε)`, `ε ~ N(0, I)`: the Bayesian hypernetwork (Krueger et al. 2017).
 use super::{Draw, Posterior};
-use crate::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
+use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tape};
@@ -84,7 +84,8 @@ impl<T: Scalar + 'static> Hypernet<T> {
             }
             let name = format!("{name}.coupling.{t}");
             let (hidden, stabiliser) = (config.hidden, config.stabiliser);
-            flow = flow.then(Coupling::new(params, &name, d, hidden, stabiliser, rng));
+            let conditioner = Conditioner { hidden, stabiliser, ..Conditioner::default() };
+            flow = flow.then(Coupling::new(params, &name, d, conditioner, rng));
         }
         Self { anchor, ..Self::new(d, flow) }
     }

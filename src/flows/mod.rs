@@ -2,12 +2,22 @@
 //!
 //! `h: ε ↦ θ` gives `log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|`; a [`Chain`] of these is `h`.
 mod affine;
+mod conditioner;
 mod coupling;
+mod iaf;
+mod kink;
+mod linear;
 mod permutation;
+mod planar;
 
 pub use affine::Elementwise;
-pub use coupling::{Coupling, Stabiliser};
-pub use permutation::Permutation;
+pub use conditioner::{Conditioner, Stabiliser};
+pub use coupling::Coupling;
+pub use iaf::Iaf;
+pub use kink::{Kink, KinkShape};
+pub use linear::Lu;
+pub use permutation::{Order, Permutation};
+pub use planar::Planar;
 
 use crate::nn::Bound;
 use crate::scalar::Scalar;
@@ -20,6 +30,12 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 
     /// `y [S, D]` to `x [S, D]` and `ln|det ∂x/∂y| [S]`.
     fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
+
+    /// Where each of `d` entries of `y` comes from: `y[i]` is what has become of `x[origins[i]]`, all
+    /// but permutations leaving entries in their places.
+    fn origins(&self, d: usize) -> Vec<usize> {
+        (0..d).collect()
+    }
 }
 
 /// Bijectors one after another: `y = fₙ(… f₁(x))`; log-determinants add.
@@ -30,9 +46,9 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
 /// let h = Chain::default()
-///     .then(Coupling::new(&mut params, "first", 4, 10, Stabiliser::Exp, rng))
+///     .then(Coupling::new(&mut params, "first", 4, Conditioner::default(), rng))
 ///     .then(Permutation::reversal(4))
-///     .then(Coupling::new(&mut params, "second", 4, 10, Stabiliser::Exp, rng));
+///     .then(Coupling::new(&mut params, "second", 4, Conditioner::default(), rng));
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
 /// let (y, log_det) = h.forward(&p, x);
@@ -78,6 +94,14 @@ impl<T: Scalar> Bijector<T> for Chain<T> {
     fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         through(y, self.0.iter().rev(), |f, y| f.inverse(p, y))
     }
+
+    fn origins(&self, d: usize) -> Vec<usize> {
+        let mut from: Vec<_> = (0..d).collect();
+        for f in &self.0 {
+            from = f.origins(d).into_iter().map(|i| from[i]).collect();
+        }
+        from
+    }
 }
 
 fn through<'a, 't, T: Scalar>(
@@ -100,6 +124,10 @@ impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
     fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         (**self).inverse(p, y)
     }
+
+    fn origins(&self, d: usize) -> Vec<usize> {
+        (**self).origins(d)
+    }
 }
 
 /// A bijector read backwards.
@@ -121,6 +149,12 @@ impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {
 
     fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         self.0.forward(p, y)
+    }
+
+    fn origins(&self, d: usize) -> Vec<usize> {
+        let mut back = vec![0; d];
+        self.0.origins(d).into_iter().enumerate().for_each(|(i, from)| back[from] = i);
+        back
     }
 }
 

@@ -4,7 +4,19 @@ use crate::nn::Bound;
 use crate::scalar::Scalar;
 use crate::tape::Var;
 use rand::{Rng, seq::SliceRandom};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// A kind of permutation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Drawn at the start, another one for each step.
+    #[default]
+    Random,
+    /// Back to front, as in the paper's toy and anomaly runs.
+    Reversal,
+}
 
 /// `y[i] = x[order[i]]`.
 ///
@@ -24,8 +36,8 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Permutation {
-    order: Arc<[usize]>,
-    back: Arc<[usize]>,
+    pub(super) order: Arc<[usize]>,
+    pub(super) back: Arc<[usize]>,
 }
 
 impl Permutation {
@@ -49,7 +61,7 @@ impl Permutation {
         Self::new(order)
     }
 
-    /// The reversal, as in the paper's toy and anomaly runs.
+    /// The reversal.
     pub fn reversal(d: usize) -> Self {
         Self::new((0..d).rev().collect())
     }
@@ -64,5 +76,9 @@ impl<T: Scalar> Bijector<T> for Permutation {
     fn inverse<'t>(&self, _: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Permutation", y, self.back.len());
         (y.gather(1, self.back.clone()), no_change(y))
+    }
+
+    fn origins(&self, _: usize) -> Vec<usize> {
+        self.order.to_vec()
     }
 }

@@ -1,0 +1,74 @@
+//! The invertible linear map: with a [`Kink`](super::Kink) between layers, the authors' hypernet for toys.
+use super::{Bijector, Stabiliser, check_shape};
+use crate::nn::{Bound, Init, ParamId, Params};
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use rand::Rng;
+
+/// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,
+/// `s = exp(w) + 0.001`: invertible whatever the parameters; `ln|det| = Σ ln s`.
+///
+/// `L` and `V` share one matrix, `L` below its diagonal and `V` above. The inverse solves by
+/// substitution, and forms no inverse matrix.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let (w, b) = (Init::Constant(0.7), Init::Constant(1.));
+/// let h = Lu::new(&mut params, "h", 4, w, b, rng);
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert!((log_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lu {
+    lv: ParamId,
+    w: ParamId,
+    b: ParamId,
+}
+
+impl Lu {
+    /// A new layer over `d` entries, `w` from `log_scale`, `b` from `shift`, and `L` and `V` so near the
+    /// identity that, whatever `d`, they move an entry by about a hundredth.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        log_scale: Init,
+        shift: Init,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let small = Init::Normal { mean: 0., std: 0.01 / (d as f64).sqrt() };
+        let lv = params.add(format!("{name}.lv"), small.sample(&[d, d], rng));
+        let w = params.add(format!("{name}.w"), log_scale.sample(&[d], rng));
+        let b = params.add(format!("{name}.b"), shift.sample(&[d], rng));
+        Self { lv, w, b }
+    }
+
+    /// `s` and `ln s`.
+    fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        check_shape("Lu", x, p[self.w].shape()[0]);
+        Stabiliser::default().scale(p[self.w])
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Lu {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let (s, log_s) = self.scale(p, x);
+        let y = (x + x.matmul(p[self.lv].strictly_lower())) * s;
+        let y = y + y.matmul(p[self.lv].strictly_upper()) + p[self.b];
+        (y, log_s.sum().broadcast_to(&x.shape()[..1]))
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let (s, log_s) = self.scale(p, y);
+        let x = (y - p[self.b]).solve_unit_upper(p[self.lv]) / s;
+        (x.solve_unit_lower(p[self.lv]), -log_s.sum().broadcast_to(&y.shape()[..1]))
+    }
+}

@@ -1,0 +1,98 @@
+//! The planar flow (Rezende & Mohamed 2015).
+use super::{Bijector, check_shape};
+use crate::nn::{Bound, Init, ParamId, Params};
+use crate::scalar::Scalar;
+use crate::tape::Var;
+use rand::Rng;
+
+/// `y = z + û tanh(w·z + b)`, invertible since `w·û > −1`: `û = u + (m(w·u) − w·u) w/‖w‖²`,
+/// `m(x) = −1 + ln(1 + eˣ)`; `ln|det| = ln(1 + w·û (1 − tanh²(w·z + b)))`.
+///
+/// It moves `z` along one direction only. The inverse finds `w·z`, the root of a function of one
+/// number.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let h = Planar::new(&mut params, "h", 4, rng);
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, log_det) = h.forward(&p, x);
+/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Planar {
+    w: ParamId,
+    u: ParamId,
+    b: ParamId,
+}
+
+/// Of a planar flow: `w` as a column, `û`, `q = 1 + w·û > 0` and `b`.
+struct Parts<'t, T> {
+    w: Var<'t, T>,
+    u: Var<'t, T>,
+    q: Var<'t, T>,
+    b: Var<'t, T>,
+}
+
+impl Planar {
+    /// A new layer over `d` entries, near the identity: `û ≈ 0`.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        d: usize,
+        rng: &mut impl Rng,
+    ) -> Self {
+        let normal = |std| Init::Normal { mean: 0., std };
+        let w = normal((d as f64).powf(-0.5)).sample::<T>(&[d], rng);
+        // m(w·u) = 0 where w·u = ln(e − 1); at u = 0 it would be −0.31.
+        let along = T::of((std::f64::consts::E - 1.).ln()) / w.iter().map(|&w| w * w).sum::<T>();
+        let u = normal(1e-4).sample::<T>(&[d], rng) + w.mapv(|w| along * w);
+        let w = params.add(format!("{name}.w"), w);
+        let u = params.add(format!("{name}.u"), u);
+        Self { w, u, b: params.add(format!("{name}.b"), Init::Constant(0.).sample(&[1], rng)) }
+    }
+
+    fn parts<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Parts<'t, T> {
+        let (w, u, d) = (p[self.w], p[self.u], p[self.w].shape()[0]);
+        check_shape("Planar", x, d);
+        let dot = (w * u).sum();
+        let q = dot.softplus();
+        let u = u + w * ((q - dot - T::one()) / (w * w).sum());
+        Parts { w: w.reshape(&[d, 1]), u, q, b: p[self.b] }
+    }
+}
+
+impl<'t, T: Scalar> Parts<'t, T> {
+    /// `û tanh(w·z + b) [S, D]` and `ln(1 + w·û (1 − tanh²)) [S]` for `a = w·z [S, 1]`. The
+    /// latter's argument is written `q + (1 − q) tanh²`, which does not cancel.
+    fn at(&self, a: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let t = (a + self.b).tanh();
+        let slope = t * t * (-self.q + T::one()) + self.q;
+        (t * self.u, slope.ln().sum_axis(1))
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Planar {
+    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let parts = self.parts(p, x);
+        let (step, log_det) = parts.at(x.matmul(parts.w));
+        (x + step, log_det)
+    }
+
+    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let parts = self.parts(p, y);
+        // w·y = a + (q − 1) tanh(a + b) in a = w·x.
+        let a = y.matmul(parts.w).root([parts.q, parts.b], |a, [q, b]| {
+            let (t, one) = ((a + b).tanh(), T::one());
+            let rest = one - t * t;
+            (a + (q - one) * t, q + (one - q) * t * t, [t, (q - one) * rest])
+        });
+        let (step, log_det) = parts.at(a);
+        (y - step, -log_det)
+    }
+}
