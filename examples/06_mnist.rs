@@ -2,7 +2,8 @@
 //! digits from 5,000 images and knows which of its answers to doubt.
 //!
 //! `cargo run --release --example 06_mnist`
-use bhn::config::{Config, Flow, Primary, Train};
+use bhn::bayes::HypernetConfig;
+use bhn::config::{Config, Primary, Train};
 use bhn::data::Targets;
 use bhn::metrics::{accuracy, predictions};
 use bhn::predict::{Predictive, draw, predict};
@@ -20,7 +21,7 @@ fn main() -> bhn::error::Result<()> {
     let config = Config {
         subset: Some(5000),
         primary: Primary { layers: Some(Layer::mlp(&[200, 200], 10)) },
-        flow: Flow { couplings: 4, hidden: 100, log_scale: -1., ..Flow::default() },
+        flow: HypernetConfig { couplings: 4, hidden: 100, log_scale: -1., ..Default::default() },
         train: Train { epochs: 12, batch: 64, ..Train::default() },
         ..Config::default()
     };

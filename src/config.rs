@@ -1,11 +1,10 @@
 //! What a run is made of: `config.toml`, and the [`Model`] it describes.
 use crate::bayes::{
-    Dropout, Ensemble, Hypernet, HypernetConfig, Likelihood, MeanField, Model, Noise, Point,
-    Posterior, Prior, Rates,
+    Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Likelihood, MeanField, Model, Noise,
+    Point, Posterior, Prior, Rates,
 };
 use crate::data::{Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
-use crate::flows::Stabiliser;
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
 use crate::primary::{AllWeights, Layer, PrimaryNet, WeightNormed};
@@ -76,15 +75,6 @@ impl fmt::Display for Method {
     }
 }
 
-/// The kind of the hypernet's flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlowKind {
-    /// An elementwise layer and affine couplings.
-    #[default]
-    Realnvp,
-}
-
 /// A run, whole. Serialised it is `config.toml`; keys left out there take these defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -110,7 +100,7 @@ pub struct Config {
     /// The network that predicts.
     pub primary: Primary,
     /// The hypernet.
-    pub flow: Flow,
+    pub flow: HypernetConfig,
     /// Of `bbb`.
     pub mean_field: MeanFieldConfig,
     /// Of the methods with dropout.
@@ -132,24 +122,6 @@ pub struct Primary {
     /// Layers in words; by default 800 and 800 ReLUs for images, 50 and 50 for tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
-}
-
-/// `[flow]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Flow {
-    /// The kind of flow.
-    pub kind: FlowKind,
-    /// `T`, the number of couplings.
-    pub couplings: usize,
-    /// Units of each coupling's hidden layer.
-    pub hidden: usize,
-    /// How a coupling keeps its scale positive.
-    pub stabiliser: Stabiliser,
-    /// Where the elementwise layer's log-scale starts.
-    pub log_scale: f64,
-    /// Where its shift starts.
-    pub shift: f64,
 }
 
 /// `[mean_field]`.
@@ -237,7 +209,7 @@ impl Default for Config {
             warm_start: None,
             seed: 0,
             primary: Primary::default(),
-            flow: Flow::default(),
+            flow: HypernetConfig::default(),
             mean_field: MeanFieldConfig::default(),
             dropout: DropoutConfig::default(),
             ensemble: EnsembleConfig::default(),
@@ -245,14 +217,6 @@ impl Default for Config {
             likelihood: LikelihoodConfig::default(),
             train: Train::default(),
         }
-    }
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        let HypernetConfig { couplings, hidden, stabiliser, log_scale, shift } =
-            HypernetConfig::default();
-        Self { kind: FlowKind::Realnvp, couplings, hidden, stabiliser, log_scale, shift }
     }
 }
 
@@ -339,7 +303,8 @@ impl Config {
         self.check_numbers()?;
         self.resolve_method()?;
         let entries = self.check_sizes(data)?;
-        if self.method.has_flow() && self.flow.couplings > 0 && entries < 2 {
+        let realnvp = self.method.has_flow() && self.flow.kind == FlowKind::Realnvp;
+        if realnvp && self.flow.couplings > 0 && entries < 2 {
             let advice = "Use --couplings 0 or a larger network.";
             return Err(Error::invalid(
                 "the network",
@@ -419,6 +384,7 @@ impl Config {
         count("ensemble.members", self.ensemble.members)?;
         finite("mean_field.log_std", self.mean_field.log_std)?;
         share("dropout.rate", self.dropout.rate)?;
+        count("flow.layers", self.flow.layers)?;
         finite("flow.log_scale", self.flow.log_scale)?;
         finite("flow.shift", self.flow.shift)?;
         match self.prior {
@@ -455,8 +421,12 @@ impl Config {
             false => units,
         };
         if self.method.has_flow() {
-            let Flow { couplings, hidden, .. } = self.flow;
-            weights = weights.saturating_add(product([couplings, hidden, entries]));
+            let HypernetConfig { kind, couplings, layers, hidden, .. } = self.flow;
+            weights = weights.saturating_add(match kind {
+                FlowKind::Realnvp | FlowKind::Iaf => product([couplings, hidden, entries]),
+                FlowKind::Linear => product([2 * layers.min(LIMIT), entries, entries]),
+                FlowKind::Planar => product([couplings, 2, entries]),
+            });
             widest = widest.max(hidden);
         }
         if self.method == Method::Ensemble {
@@ -556,11 +526,7 @@ impl Config {
                 Box::new(Ensemble::new(params, name, &points))
             }
             Method::Bhn | Method::FullBhn => {
-                let Flow { kind, couplings, hidden, stabiliser, log_scale, shift } = self.flow;
-                let flow = HypernetConfig { couplings, hidden, stabiliser, log_scale, shift };
-                let hypernet = match kind {
-                    FlowKind::Realnvp => Hypernet::realnvp(params, name, start.len(), &flow, rng),
-                };
+                let hypernet = Hypernet::of(params, name, start.len(), &self.flow, rng);
                 if self.method == Method::FullBhn {
                     hypernet.recentre(params, &start);
                 }

@@ -1,7 +1,7 @@
 //! Defends: every method is what it says it is. Whole losses have right gradients; the networks
 //! compute what formed weights would; noise has the distribution that the formulas give it.
 use bhn::bayes::{
-    Dropout, Ensemble, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
+    Dropout, Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
 };
 use bhn::config::{Config, Method};
 use bhn::data::Task;
@@ -41,6 +41,10 @@ fn model(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
 /// The whole loss of each method, all parameters at once, at fixed noise.
 #[rstest]
 #[case::full_bhn(model(Method::FullBhn, |_| ()))]
+#[case::iaf(model(Method::Bhn, |c| c.flow.kind = FlowKind::Iaf))]
+#[case::linear(model(Method::FullBhn, |c| c.flow.kind = FlowKind::Linear))]
+#[case::planar(model(Method::Bhn, |c| c.flow.kind = FlowKind::Planar))]
+#[case::plain(model(Method::Bhn, |c| c.flow.weight_norm = false))]
 #[case::mle(model(Method::Mle, |_| ()))]
 #[case::dropout(model(Method::Dropout, |_| ()))]
 #[case::mc_dropout(model(Method::McDropout, |c| c.train.noise = Some(Noise::Shared)))]
@@ -235,23 +239,24 @@ fn members_of_an_ensemble_train_alone() {
 
 /// `h(0)` is the centre asked for, through couplings and permutations.
 #[rstest]
-#[case(Method::Bhn)]
-#[case(Method::FullBhn)]
-fn a_hypernet_is_centred_through_its_permutations(#[case] method: Method) {
-    let mut model = model(method, |c| c.flow.couplings = 3);
+#[case(Method::Bhn, FlowKind::Realnvp)]
+#[case(Method::FullBhn, FlowKind::Realnvp)]
+#[case(Method::Bhn, FlowKind::Iaf)]
+#[case(Method::Bhn, FlowKind::Linear)]
+#[case(Method::Bhn, FlowKind::Planar)]
+fn a_hypernet_is_centred_through_its_permutations(#[case] method: Method, #[case] kind: FlowKind) {
+    let mut model = model(method, |c| (c.flow.kind, c.flow.couplings) = (kind, 3));
     let d = model.primary.dim();
     let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
-    model.posterior.recentre(&mut model.params, &centre);
-    // A narrow posterior is its centre.
-    for (name, w) in model.params.iter_mut() {
-        if name.ends_with("elementwise.w") {
-            w.fill(-60.);
-        }
+    // A narrow posterior is its centre: of the noise, s = e⁻⁶⁰ + 0.001 is left.
+    let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
+    for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
+        w.fill(-60.);
     }
+    model.posterior.recentre(&mut model.params, &centre);
     let tape = Tape::default();
     let p = model.params.bind(&tape);
     let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
-    // s = e⁻⁶⁰ + 0.001 of noise is left.
     let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
     assert!(off < 0.05, "{off}");
     assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");

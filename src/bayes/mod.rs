@@ -1,4 +1,5 @@
 //! The Bayesian part: a posterior over `θ`, a prior, a likelihood, and the bound that joins them.
+mod base;
 mod dropout;
 mod elbo;
 mod ensemble;
@@ -9,10 +10,11 @@ mod model;
 mod point;
 mod prior;
 
+pub use base::{Axes, Base};
 pub use dropout::{Dropout, Rates};
 pub use elbo::{Elbo, Scale, Terms, elbo};
 pub use ensemble::Ensemble;
-pub use hypernet::{Hypernet, HypernetConfig};
+pub use hypernet::{FlowKind, Hypernet, HypernetConfig};
 pub use likelihood::{Likelihood, Targets};
 pub use mean_field::MeanField;
 pub use model::{Model, Noise, Pass};

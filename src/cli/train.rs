@@ -1,9 +1,9 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
 use super::{Context, number, samples, seed, show};
-use crate::bayes::Targets;
+use crate::bayes::{FlowKind, Targets};
 use crate::checkpoint;
-use crate::config::{Config, FlowKind, Method};
+use crate::config::{Config, Method};
 use crate::data::{Dataset, Task, TaskKind};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::predict::Predictive;
@@ -32,10 +32,11 @@ pub struct Args {
     /// Backprop over all weights; ensemble: a deep ensemble [default: bhn]
     #[arg(long, value_parser = word::<Method>)]
     method: Option<Method>,
-    /// The kind of flow: realnvp [default: realnvp]
+    /// The kind of flow: realnvp, iaf, planar, or linear, which is for small networks [default:
+    /// realnvp]
     #[arg(long, value_parser = word::<FlowKind>)]
     flow: Option<FlowKind>,
-    /// Coupling layers; 0 is Bayes by Backprop on the scales [default: 4]
+    /// Couplings, IAF or planar steps; 0 is Bayes by Backprop on the scales [default: 4]
     #[arg(long, value_name = "T", value_parser = number::<0, { usize::MAX }>)]
     couplings: Option<usize>,
     /// Hidden ReLU layers of the network, by units [default: 800,800; 50,50 for tables]
@@ -251,13 +252,16 @@ fn introduce(run: &Run, context: &Context) {
 fn about(config: &Config) -> String {
     let layers: Vec<_> = config.primary.layers.iter().flatten().map(Layer::to_string).collect();
     let network = layers.join(", ");
-    let flow = match config.flow.couplings {
-        0 => "an elementwise flow".to_string(),
-        t => format!("RealNVP, {t} couplings"),
+    let flow = match (config.flow.kind, config.flow.couplings) {
+        (FlowKind::Linear, _) => format!("{} linear layers", config.flow.layers),
+        (_, 0) => "an elementwise flow".to_string(),
+        (FlowKind::Realnvp, t) => format!("RealNVP, {t} couplings"),
+        (FlowKind::Iaf, t) => format!("IAF, {t} steps"),
+        (FlowKind::Planar, t) => format!("{t} planar steps"),
     };
     let members = config.ensemble.members;
     match config.method {
-        Method::Bhn if config.flow.couplings == 0 => {
+        Method::Bhn if flow.starts_with("an elementwise") => {
             format!("Bayes by Backprop on the scales of a network ({network})")
         }
         Method::Bhn => {

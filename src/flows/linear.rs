@@ -51,6 +51,11 @@ impl Lu {
         Self { lv, w, b }
     }
 
+    /// `b`.
+    pub fn shift(&self) -> ParamId {
+        self.b
+    }
+
     /// `s` and `ln s`.
     fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Lu", x, p[self.w].shape()[0]);

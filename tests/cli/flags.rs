@@ -26,7 +26,7 @@ use rstest::rstest;
 #[case("--couplings 99999999999", &["weights", "at most", "flow.couplings"])]
 #[case("--hidden 200000000", &["weights", "at most"])]
 #[case("--method bayes", &["--method", "bayes", "`bhn`, `full-bhn`"])]
-#[case("--flow planar", &["--flow", "planar", "`realnvp`"])]
+#[case("--flow glow", &["--flow", "glow", "`realnvp`, `iaf`"])]
 #[case("--task clustering", &["--task", "clustering", "`classification` or `regression`"])]
 #[case("--task regression", &["line 2", "kind", "a finite number"])]
 #[case("--target species", &["species", "length"])]

@@ -18,6 +18,9 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 
 #[rstest]
 #[case("bhn")]
+#[case("bhn --flow iaf")]
+#[case("bhn --flow planar")]
+#[case("bhn --flow linear")]
 #[case("full-bhn")]
 #[case("mle")]
 #[case("dropout")]
@@ -25,15 +28,17 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("concrete-dropout")]
 #[case("bbb")]
 #[case("ensemble")]
-fn a_method_goes_through_every_command(#[case] method: &str) {
+fn a_method_goes_through_every_command(#[case] flags: &str) {
+    let method = flags.split(' ').next().unwrap();
     let folder = Folder::new();
     let table: String = (0..150).map(|i| format!("{},{},{}\n", i, i * i % 7, i % 3)).collect();
     fs::write(folder.path("table.csv"), "a,b,kind\n".to_string() + &table).unwrap();
     let small =
         ["train", "table.csv", "--task", "classification", "--hidden", "8", "--couplings", "2"];
     let train = |out: &str, epochs: &str, threads: &str| {
-        let rest = ["--epochs", epochs, "--threads", threads, "--out", out, "--method", method];
-        bhn(&folder, &[&small[..], &rest, &["--samples", "7"]].concat());
+        let rest = ["--epochs", epochs, "--threads", threads, "--out", out, "--method"];
+        let flags: Vec<_> = flags.split(' ').collect();
+        bhn(&folder, &[&small[..], &rest, &flags, &["--samples", "7"]].concat());
     };
     train("one", "3", "1");
     train("two", "3", "2");

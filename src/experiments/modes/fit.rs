@@ -1,7 +1,7 @@
 //! A hypernet fitted to a [`Target`], and how far it stays from the truth.
 use super::target::Target;
 use crate::bayes::{Draw, Scale, elbo};
-use crate::flows::{Bijector, Chain, Coupling, Elementwise, Permutation, Stabiliser};
+use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
 use crate::nn::{Bound, Init, Params};
 use crate::optim::{Clip, Optimiser, Rule};
 use crate::random::{Purpose, stream};
@@ -80,7 +80,8 @@ impl Settings {
             }
             let name = format!("coupling.{t}");
             let Self { hidden, stabiliser, .. } = *self;
-            flow = flow.then(Coupling::new(params, &name, d, hidden, stabiliser, rng));
+            let conditioner = Conditioner { hidden, stabiliser, ..Conditioner::default() };
+            flow = flow.then(Coupling::new(params, &name, d, conditioner, rng));
         }
         flow
     }
