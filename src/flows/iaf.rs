@@ -62,15 +62,15 @@ impl Iaf {
         Self { order, trunk, scale, shift, stabiliser }
     }
 
-    /// `z ↦ (σ, ln σ, μ)`, with the weights formed once.
+    /// `z ↦ (σ, ln σ, μ)`, with the weights masked once.
     fn network<'t, T: Scalar>(&self, p: &Bound<'t, T>) -> impl Fn(Var<'t, T>) -> [Var<'t, T>; 3] {
-        let layers = [&self.trunk, &self.scale, &self.shift].map(|layer| layer.weights(p));
-        let [(trunk, trunk_b), (scale, scale_b), (shift, shift_b)] = layers;
+        let layers = [&self.trunk, &self.scale, &self.shift];
+        let [trunk, scale, shift] = layers.map(|layer| layer.once(p));
         let stabiliser = self.stabiliser;
         move |z| {
-            let hidden = z.linear(trunk, trunk_b).relu();
-            let (s, log_s) = stabiliser.scale(hidden.linear(scale, scale_b));
-            [s, log_s, hidden.linear(shift, shift_b)]
+            let hidden = trunk(z).relu();
+            let (s, log_s) = stabiliser.scale(scale(hidden));
+            [s, log_s, shift(hidden)]
         }
     }
 }
@@ -133,9 +133,18 @@ impl Masked {
         Self { w, r, b, mask }
     }
 
-    /// Its weights and bias. Masked before the norm is taken; a row of nothing stays 0.
-    fn weights<'t, T: Scalar>(&self, p: &Bound<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let w = p[self.w].masked(self.mask.clone());
-        (self.r.map_or(w, |r| w.weight_norm(p[r])), p[self.b])
+    /// `z ↦ r ⊙ (z Wᵀ)/‖W‖ + b`, or `z Wᵀ + b`, with `W` masked once for all that it will be given.
+    /// Masked before the norm is taken; that of a row of nothing counts as 1.
+    fn once<'t, T: Scalar>(
+        &self,
+        p: &Bound<'t, T>,
+    ) -> impl Fn(Var<'t, T>) -> Var<'t, T> + use<'t, T> {
+        let (w, b) = (p[self.w].masked(self.mask.clone()), p[self.b]);
+        let n = b.shape()[0];
+        let scale = self.r.map(|r| (p[r] / w.norms_or_one()).reshape(&[1, n]));
+        move |z| match scale {
+            Some(scale) => z.matmul_t(w).affine(scale, b).reshape(&[z.shape()[0], n]),
+            None => z.linear(w, b),
+        }
     }
 }

@@ -231,9 +231,14 @@ impl<T: Scalar> Var<'_, T> {
     pub fn weight_norm(self, g: Self) -> Self {
         let (v, n) = (self.shape(), g.shape());
         assert!(v.len() == 2 && n == [v[0]], "weight_norm: directions {v:?}, scales {n:?}");
+        self * (g / self.norms_or_one()).reshape(&[n[0], 1])
+    }
+
+    /// [`row_norms`](Var::row_norms), but 1 where they are 0.
+    pub(crate) fn norms_or_one(self) -> Self {
         let norms = self.row_norms();
         let empty = norms.value().mapv(|norm| if norm == T::zero() { T::one() } else { T::zero() });
-        self * (g / (norms + self.tape().constant(empty))).reshape(&[n[0], 1])
+        norms + self.tape().constant(empty)
     }
 }
 
