@@ -1,7 +1,7 @@
 //! What a run is made of: `config.toml`, and the [`Model`] it describes.
 use crate::bayes::{
-    Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Likelihood, MeanField, Model, Noise,
-    Point, Posterior, Prior, Rates,
+    Base, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Likelihood, MeanField, Model,
+    Noise, Point, Posterior, Prior, Rates,
 };
 use crate::data::{Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
@@ -385,6 +385,10 @@ impl Config {
         finite("mean_field.log_std", self.mean_field.log_std)?;
         share("dropout.rate", self.dropout.rate)?;
         count("flow.layers", self.flow.layers)?;
+        if let Base::Mixture { components, distance, .. } = self.flow.base {
+            count("flow.base: components", components)?;
+            finite("flow.base: distance", distance)?;
+        }
         finite("flow.log_scale", self.flow.log_scale)?;
         finite("flow.shift", self.flow.shift)?;
         match self.prior {

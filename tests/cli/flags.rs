@@ -62,6 +62,8 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
 #[case("[train]\nkl_anneal_epochs = -1.0", &["train.kl_anneal_epochs", "-1", "0 or more"])]
 #[case("[flow]\nhidden = 0", &["flow.hidden", "found 0"])]
 #[case("[flow]\nhidden = 1000000000000", &["weights", "flow.hidden"])]
+#[case("[flow]\nlayers = 0", &["flow.layers", "found 0"])]
+#[case("[flow.base.mixture]\ncomponents = 0\ndistance = 1.0", &["flow.base", "found 0"])]
 #[case("[flow]\nlog_scale = nan", &["flow.log_scale", "NaN"])]
 #[case("[flow]\nshift = inf", &["flow.shift", "inf"])]
 #[case("[prior.gaussian]\nprecision = 0.0", &["precision", "found 0", "above 0"])]
