@@ -207,11 +207,11 @@ impl Watch {
     }
 
     fn say(&self, line: &str) {
-        self.bar.suspend(|| {
-            if !self.bar.is_hidden() || self.lines.is_some() {
-                eprintln!("{line}");
-            }
-        });
+        if self.lines.is_some() {
+            eprintln!("{line}");
+        } else {
+            self.bar.println(line);
+        }
     }
 
     /// Where there is no bar: a line, if the last is long ago.
