@@ -1,16 +1,13 @@
 //! Defends: a lab computes each result once, gives it back to the bit, and never mixes two
 //! experiments; charts draw every mark.
 #![cfg(feature = "cli")]
-#[expect(dead_code, reason = "that is for tests of the program as a process")]
-mod common;
-
 use bhn::config::Config;
 use bhn::error::{Error, Result};
 use bhn::experiments::{Cell, Experiment, Lab, Progress, Tier};
 use bhn::primary::Layer;
 use bhn::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use bhn::report::experiment::{Figure, Report, Table};
-use common::{Folder, animals, contents};
+use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -29,32 +26,42 @@ fn open(dir: &Path) -> Lab<'static> {
     Lab::open(dir, &TOY, (Tier::Smoke, 1), None, &|_| ()).unwrap()
 }
 
+/// The names of a folder's files.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 fn cells(n: usize) -> Vec<Cell<usize>> {
     (0..n).map(|i| Cell { key: format!("cell-{i}"), cost: (i % 3) as f64, input: i }).collect()
 }
 
 #[test]
 fn a_cell_is_computed_once_and_comes_back_to_the_bit() {
-    let folder = Folder::new();
+    let folder = tempfile::tempdir().unwrap();
     let values = vec![0.1 + 0.2, -0., 1e-310, f64::MAX, 1. / 3.];
     let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    let first: Vec<f64> = open(&folder.path("toy")).cell("a", || Ok(values.clone())).unwrap();
-    let again: Vec<f64> = open(&folder.path("toy")).cell("a", || panic!("computed twice")).unwrap();
+    let first: Vec<f64> =
+        open(&folder.path().join("toy")).cell("a", || Ok(values.clone())).unwrap();
+    let again: Vec<f64> =
+        open(&folder.path().join("toy")).cell("a", || panic!("computed twice")).unwrap();
     assert_eq!((bits(&first), bits(&again)), (bits(&values), bits(&values)));
 }
 
 #[test]
 fn what_json_cannot_hold_is_refused() {
-    let folder = Folder::new();
-    let lab = open(&folder.path("toy"));
+    let folder = tempfile::tempdir().unwrap();
+    let lab = open(&folder.path().join("toy"));
     let error = lab.cell("a", || Ok(f64::NAN)).unwrap_err().to_string();
     assert!(error.contains("cell a") && error.contains("finite"), "{error}");
-    assert!(contents(&folder.path("toy/cells")).is_empty());
+    assert!(names(&folder.path().join("toy/cells")).is_empty());
 }
 
 #[test]
 fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
-    let folder = Folder::new();
+    let folder = tempfile::tempdir().unwrap();
     let heard = Mutex::new(vec![]);
     let listener = |progress: Progress<'_>| {
         heard.lock().unwrap().push(match progress {
@@ -63,7 +70,8 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
             Progress::Epoch { .. } => unreachable!(),
         });
     };
-    let lab = Lab::open(&folder.path("toy"), &TOY, (Tier::Smoke, 1), None, &listener).unwrap();
+    let lab =
+        Lab::open(&folder.path().join("toy"), &TOY, (Tier::Smoke, 1), None, &listener).unwrap();
     let square =
         |&i: &usize| -> Result<(usize, usize)> { Ok((i * i, rayon::current_num_threads())) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -80,8 +88,8 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
 
 #[test]
 fn an_error_leaves_what_was_finished() {
-    let folder = Folder::new();
-    let lab = open(&folder.path("toy"));
+    let folder = tempfile::tempdir().unwrap();
+    let lab = open(&folder.path().join("toy"));
     let computed = AtomicUsize::new(0);
     let compute = |&i: &usize| {
         computed.fetch_add(1, Relaxed);
@@ -91,16 +99,16 @@ fn an_error_leaves_what_was_finished() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let error = pool.install(|| lab.cells(&cells(3), compute)).unwrap_err();
     assert!(error.to_string().starts_with("it: found broken"), "{error}");
-    let kept: Vec<_> = contents(&folder.path("toy/cells")).into_iter().map(|f| f.0).collect();
+    let kept = names(&folder.path().join("toy/cells"));
     assert_eq!((kept, computed.into_inner()), (vec!["cell-2.json".to_string()], 2));
 }
 
 #[test]
 fn a_folder_belongs_to_one_experiment_tier_and_version() {
-    let folder = Folder::new();
-    let dir = folder.path("toy");
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("toy");
     open(&dir);
-    let before = contents(&dir.join("cells"));
+    let before = fs::read(dir.join("lab.json")).unwrap();
     let other = |experiment: Experiment, tier, found: &str| {
         let error =
             Lab::open(&dir, &experiment, (tier, 1), None, &|_| ()).err().unwrap().to_string();
@@ -109,15 +117,19 @@ fn a_folder_belongs_to_one_experiment_tier_and_version() {
     other(Experiment { name: "other", ..TOY }, Tier::Smoke, "`other`");
     other(Experiment { version: 2, ..TOY }, Tier::Smoke, "version 2.1");
     other(TOY, Tier::Paper, "tier paper");
-    assert_eq!(contents(&dir.join("cells")), before);
+    assert_eq!(fs::read(dir.join("lab.json")).unwrap(), before);
     // Other seeds are more cells of the same.
     assert!(Lab::open(&dir, &TOY, (Tier::Smoke, 9), None, &|_| ()).is_ok());
 }
 
 #[test]
 fn a_run_is_trained_once_and_resumed() {
-    let folder = Folder::new();
-    let data = folder.write("animals.csv", animals()).display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("animals.csv");
+    let row = |i: usize| format!("{},{},{}\n", i * 7 % 10, i * 3 % 10, ["cat", "dog"][i % 2]);
+    fs::write(&table, "length,weight,kind\n".to_string() + &(0..60).map(row).collect::<String>())
+        .unwrap();
+    let data = table.display().to_string();
     let mut config = Config { data, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[8], 2));
     config.train.epochs = 3;
@@ -127,9 +139,9 @@ fn a_run_is_trained_once_and_resumed() {
             epochs.fetch_max(epoch, Relaxed);
         }
     };
-    let dir = folder.path("toy");
+    let dir = folder.path().join("toy");
     let lab = Lab::open(&dir, &TOY, (Tier::Smoke, 1), None, &count).unwrap();
-    let last = || std::fs::read(dir.join("runs/a/last.safetensors")).unwrap();
+    let last = || fs::read(dir.join("runs/a/last.safetensors")).unwrap();
     let (run, _) = lab.run("a", &config).unwrap();
     let (bits, history) = (last(), run.history);
     assert_eq!((history.len(), epochs.swap(0, Relaxed)), (3, 3));
@@ -137,7 +149,7 @@ fn a_run_is_trained_once_and_resumed() {
     assert_eq!((run.history, epochs.swap(0, Relaxed)), (history, 0));
     assert!(last() == bits && trained.header.config == run.config);
     // Killed before its configuration was written.
-    std::fs::remove_file(dir.join("runs/a/config.toml")).unwrap();
+    fs::remove_file(dir.join("runs/a/config.toml")).unwrap();
     lab.run("a", &config).unwrap();
     assert!(last() == bits && epochs.load(Relaxed) == 3);
     config.train.epochs = 4;
@@ -196,15 +208,14 @@ fn charts_draw_every_mark() {
 
 #[test]
 fn a_report_without_anything_is_still_a_page() {
-    let folder = Folder::new();
+    let folder = tempfile::tempdir().unwrap();
     let mut table = Table::new("t", "Scores.", &["set", "score"]);
     table.skip("omniglot", "omniglot");
     let chart = Chart::one(Panel { title: "empty".into(), ..Panel::default() });
     let figure = Figure { name: "f".into(), caption: "Nothing. At all.".into(), chart };
     let report = Report { tables: vec![table], figures: vec![figure], ..Report::default() };
-    report.write(&folder.path(""), &[("command".into(), "bhn <x>".into())]).unwrap();
-    let names: Vec<_> = contents(&folder.path("")).into_iter().map(|f| f.0).collect();
-    assert_eq!(names, ["f.png", "f.svg", "report.html", "t.csv", "table.md"]);
-    let page = std::fs::read_to_string(folder.path("report.html")).unwrap();
+    report.write(folder.path(), &[("command".into(), "bhn <x>".into())]).unwrap();
+    assert_eq!(names(folder.path()), ["f.png", "f.svg", "report.html", "t.csv", "table.md"]);
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(page.contains("bhn &lt;x&gt;") && page.contains("skipped: bhn data fetch omniglot"));
 }

@@ -57,8 +57,13 @@ impl Axis {
         Self { log: true, ..self }
     }
 
+    fn bounds(&self) -> (f64, f64) {
+        self.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY))
+    }
+
     fn holds(&self, v: f64) -> bool {
-        v.is_finite() && self.range.is_none_or(|(low, high)| low <= v && v <= high)
+        let (low, high) = self.bounds();
+        v.is_finite() && low <= v && v <= high
     }
 }
 
@@ -228,20 +233,24 @@ impl Panel {
         let inside = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
             points.iter().copied().filter(|&(x, y)| holds(x, y)).collect()
         };
-        let line = |points: &[(f64, f64)]| {
+        let lines = |points: &[(f64, f64)], style: LineStyle| -> Vec<Plot> {
             let line = LinePlot::new().with_color(color).with_stroke_width(2.);
-            line.with_data(inside(points))
+            let line = line.with_line_style(style);
+            let pieces = clip(points, [self.x.bounds(), self.y.bounds()]);
+            pieces.into_iter().map(|piece| line.clone().with_data(piece).into()).collect()
         };
         match mark {
-            Mark::Line(points) => vec![line(points).into()],
-            Mark::Dashed(points) => vec![line(points).with_dashed().into()],
+            Mark::Line(points) => lines(points, LineStyle::Solid),
+            Mark::Dashed(points) => lines(points, LineStyle::Dashed),
             Mark::Curve(points) => {
                 let points: Vec<_> = points.iter().filter(|p| holds(p.0, p.1)).collect();
                 let places: Vec<_> = points.iter().map(|p| (p.0, p.1)).collect();
                 let errors = points.iter().map(|p| if p.2.is_finite() { p.2 } else { 0. });
                 let dots = ScatterPlot::new().with_color(color).with_size(3.);
                 let dots = dots.with_data(places.clone()).with_y_err(errors);
-                vec![line(&places).into(), dots.into()]
+                let mut plots = lines(&places, LineStyle::Solid);
+                plots.push(dots.into());
+                plots
             }
             Mark::Dots(points, radius, opacity) => {
                 let dots = ScatterPlot::new().with_color(color).with_size(*radius);
@@ -252,7 +261,7 @@ impl Panel {
                     .iter()
                     .filter(|p| self.x.holds(p.0) && p.1.is_finite() && p.2.is_finite())
                     .collect();
-                let (low, high) = self.y.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+                let (low, high) = self.y.bounds();
                 let band = BandPlot::new(
                     points.iter().map(|p| p.0),
                     points.iter().map(|p| p.1.clamp(low, high)),
@@ -303,7 +312,60 @@ impl Panel {
     }
 }
 
+/// The pieces of a joined line that lie within bounds on `x` and `y`, cut where it crosses them
+/// (Liang & Barsky 1984).
+fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces: Vec<Vec<(f64, f64)>> = vec![];
+    for pair in points.windows(2) {
+        let (p, q) = ([pair[0].0, pair[0].1], [pair[1].0, pair[1].1]);
+        let (mut from, mut to) = (0_f64, 1_f64);
+        for (i, (low, high)) in bounds.into_iter().enumerate() {
+            let step = q[i] - p[i];
+            if step == 0. {
+                to = if low <= p[i] && p[i] <= high { to } else { -1. };
+            } else {
+                let (a, b) = ((low - p[i]) / step, (high - p[i]) / step);
+                (from, to) = (from.max(a.min(b)), to.min(a.max(b)));
+            }
+        }
+        if from > to || p.iter().chain(&q).any(|v| !v.is_finite()) {
+            continue;
+        }
+        // The ends themselves, where they are inside: pieces are told by them.
+        let at = |t: f64| match t {
+            0. => pair[0],
+            1. => pair[1],
+            t => (p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1])),
+        };
+        match pieces.last_mut() {
+            Some(piece) if piece.last() == Some(&at(from)) => piece.push(at(to)),
+            _ => pieces.push(vec![at(from), at(to)]),
+        }
+    }
+    pieces
+}
+
 /// kuva sets what stands between dollars as mathematics.
 fn text(plain: &str) -> String {
     plain.replace('$', "\\$")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_where_they_leave() {
+        let (all, unit) = ((f64::NEG_INFINITY, f64::INFINITY), (0., 1.));
+        // Up through the top, back down, along the bottom, out to the right.
+        let points = [(0., 0.), (1., 2.), (2., 0.), (3., 0.), (5., 0.)];
+        let found = clip(&points, [(0., 4.), unit]);
+        let expected = [vec![(0., 0.), (0.5, 1.)], vec![(1.5, 1.), (2., 0.), (3., 0.), (4., 0.)]];
+        assert_eq!(found, expected);
+        assert_eq!(clip(&points, [all, all]), [points.to_vec()]);
+        assert!(clip(&points, [all, (3., 4.)]).is_empty());
+        // What cannot be drawn parts a line.
+        let broken = [(0., 0.), (1., 0.), (2., f64::NAN), (3., 0.), (4., 0.5)];
+        assert_eq!(clip(&broken, [all, unit]), [broken[..2].to_vec(), broken[3..].to_vec()]);
+    }
 }

@@ -261,11 +261,13 @@ fn whole(v: f64) -> String {
     if v.fract().abs() < 1e-9 { format!("{v:.0}") } else { String::new() }
 }
 
-/// `-1250000` as `-1.25M`: four digits are enough for a tick.
+/// `-1250000` as `-1.25M`, `0.00001` as `1e-5`: four digits are enough for a tick.
 pub(super) fn short(v: f64) -> String {
     let (scale, unit) = match v.abs() {
         a if a >= 1e6 => (1e6, "M"),
         a if a >= 1e4 => (1e3, "k"),
+        // Smaller is a zero that was added up.
+        a if (1e-12..1e-3).contains(&a) => return format!("{v:.0e}"),
         _ => (1.0, ""),
     };
     let digits = format!("{:.4}", v / scale);

@@ -31,11 +31,9 @@ pub struct Settings {
     pub rate: f64,
     /// By what it is divided at the end, evenly in its logarithm.
     pub decay: f64,
-    /// Over which share of the steps the likelihood's weight rises to 1, evenly in its logarithm; 0
-    /// for none.
+    /// Over which share of the steps the likelihood's weight rises from 0.01 to 1, evenly in its
+    /// logarithm; 0 for none.
     pub anneal: f64,
-    /// Where it rises from.
-    pub weight: f64,
 }
 
 /// What became of one.
@@ -89,7 +87,7 @@ impl Settings {
     /// The likelihood's weight at a step.
     fn weight(&self, step: u64) -> f64 {
         let risen = step as f64 / (self.anneal * self.steps as f64);
-        if self.anneal > 0. { self.weight.powf((1. - risen).max(0.)) } else { 1. }
+        if self.anneal > 0. { 0.01_f64.powf((1. - risen).max(0.)) } else { 1. }
     }
 
     fn draw<'t>(
@@ -180,4 +178,86 @@ fn measure(
     let error = (variance / n).sqrt();
     let positive = positive as f64 / n;
     (elbo.is_finite() && error.is_finite()).then_some(Measured { elbo, error, positive, samples })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: the density of the base and
+    /// the log-determinants are those of the samples.
+    #[test]
+    fn samples_have_their_density() {
+        let (target, n) = (Target::Ridge { kappa: 0. }, 20_000);
+        for (couplings, offset) in [(0, 0.), (0, 1.), (3, 1.)] {
+            let settings = Settings {
+                couplings,
+                hidden: 10,
+                stabiliser: Stabiliser::Tanh,
+                offset,
+                steps: 0,
+                samples: 1,
+                rate: 0.,
+                decay: 1.,
+                anneal: 0.,
+            };
+            let (mut params, tape) = (Params::default(), Tape::default());
+            let flow = settings.flow(&mut params, 2, &mut stream(1, Purpose::Init, 0));
+            // Away from the start, where couplings do nothing.
+            for (name, w) in params.iter_mut().filter(|(name, _)| name.ends_with(".r")) {
+                w.iter_mut().for_each(|r| *r = 0.1 * name.len() as f64 * r.signum());
+            }
+            let p = params.freeze(&tape);
+            let draw = settings.draw(&flow, &p, &tape, (n, 2), &mut stream(2, Purpose::Noise, 0));
+            let ratio = target.prior().log_prob(draw.theta) - draw.log_q.unwrap();
+            let ratios: Vec<_> = ratio.value().iter().map(|r| r.exp()).collect();
+            let mean = ratios.iter().sum::<f64>() / n as f64;
+            let variance = ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n as f64;
+            let error = (variance / n as f64).sqrt();
+            assert!((mean - 1.).abs() < 5. * error, "{couplings} {offset}: {mean} ± {error}");
+            assert!(error < 0.1, "a test of nothing: {couplings} {offset}: ± {error}");
+        }
+    }
+
+    /// The bound is below the evidence, and three hundred steps bring it nearer.
+    #[test]
+    fn fitting_raises_the_bound() {
+        let target = Target::Ridge { kappa: 5. };
+        let evidence = target.log_evidence().value;
+        let kl = |steps| {
+            let settings = Settings {
+                couplings: 2,
+                hidden: 20,
+                stabiliser: Stabiliser::Tanh,
+                offset: 0.,
+                steps,
+                samples: 8,
+                rate: 1e-2,
+                decay: 10.,
+                anneal: 0.5,
+            };
+            let Fit::Fitted(fit) = fit(&target, &settings, 0) else { panic!("diverged") };
+            assert!(fit.elbo < evidence + 5. * fit.error, "above the evidence: {fit:?}");
+            evidence - fit.elbo
+        };
+        let (before, after) = (kl(0), kl(300));
+        assert!(before > 2. && after < 1.5, "{before} {after}");
+    }
+
+    #[test]
+    fn a_fit_that_diverges_says_so() {
+        let settings = Settings {
+            couplings: 2,
+            hidden: 20,
+            stabiliser: Stabiliser::Exp,
+            offset: 0.,
+            steps: 50,
+            samples: 2,
+            rate: 1e3,
+            decay: 1.,
+            anneal: 0.,
+        };
+        let fit = fit(&Target::net(), &settings, 0);
+        assert!(matches!(fit, Fit::Diverged { steps: 1.. }), "{fit:?}");
+    }
 }
