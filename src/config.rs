@@ -79,7 +79,7 @@ impl fmt::Display for Method {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `mnist`, or a `.csv` or `.npz` file.
+    /// A name, such as `mnist`, or a `.csv` or `.npz` file.
     pub data: String,
     /// The CSV column to predict; the last if left out.
     #[serde(skip_serializing_if = "Option::is_none")]

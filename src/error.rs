@@ -25,6 +25,17 @@ pub enum Error {
         /// What to do about it.
         advice: String,
     },
+    /// A data set that has a name is not at hand.
+    #[error(
+        "data set {set}: found {}, expected its files. Get them: `bhn data fetch {set}`.",
+        absent(folder.as_deref())
+    )]
+    Missing {
+        /// Its name.
+        set: String,
+        /// Where it should be, if there is a data folder.
+        folder: Option<PathBuf>,
+    },
     /// Training produced a value that is not finite.
     #[error(
         "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning rate \
@@ -52,6 +63,14 @@ impl Error {
         move |cause| Self::Io { path, cause }
     }
 
+    /// What to say instead of a result if this is only a data set that is not at hand.
+    pub fn skipped(&self) -> Option<String> {
+        match self {
+            Self::Missing { set, .. } => Some(format!("skipped: bhn data fetch {set}")),
+            _ => None,
+        }
+    }
+
     /// `what: found …, expected …. advice`.
     pub fn invalid(
         what: impl ToString,
@@ -65,6 +84,14 @@ impl Error {
             expected: expected.to_string(),
             advice: advice.to_string(),
         }
+    }
+}
+
+fn absent(folder: Option<&Path>) -> String {
+    match folder {
+        Some(folder) if folder.is_dir() => format!("only a part of it in {}", folder.display()),
+        Some(folder) => format!("no folder {}", folder.display()),
+        None => "no data folder".into(),
     }
 }
 

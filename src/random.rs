@@ -21,6 +21,8 @@ pub enum Purpose {
     Split,
     /// Examples that an experiment makes up.
     Toy,
+    /// Images of noise.
+    Images,
 }
 
 /// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are

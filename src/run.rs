@@ -314,7 +314,7 @@ fn read_config(dir: &Path) -> Result<Config> {
 /// As [`load_data`], with advice for a file that is not where it was.
 fn find_data(dir: &Path, config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
     load_data(config, data_dir).map_err(|error| {
-        if config.data == "mnist" || Path::new(&config.data).exists() {
+        if data::is_named(&config.data) || Path::new(&config.data).exists() {
             return error;
         }
         let config_toml = dir.join("config.toml");

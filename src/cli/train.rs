@@ -4,7 +4,7 @@ use super::{Context, number, samples, seed, show};
 use crate::bayes::{FlowKind, Targets};
 use crate::checkpoint;
 use crate::config::{Config, Method};
-use crate::data::{Dataset, Task, TaskKind};
+use crate::data::{self, Dataset, Task, TaskKind};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::predict::Predictive;
 use crate::primary::Layer;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
     after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in one to three minutes on two cores."
 )]
 pub struct Args {
-    /// mnist, FILE.csv or FILE.npz [default: mnist]
+    /// mnist, fashion-mnist, cifar-10, uci/NAME, FILE.csv or FILE.npz [default: mnist]
     data: Option<String>,
     /// bhn: a Bayesian hypernetwork over the scales; full-bhn: one over all weights, for small
     /// networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb: Bayes by
@@ -139,7 +139,7 @@ impl Args {
         if let Some(hidden) = &self.hidden {
             config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
         }
-        if config.data != "mnist" {
+        if !data::is_named(&config.data) {
             config.data = absolute(&config.data).unwrap_or(config.data);
         }
         config.warm_start = config.warm_start.map(|dir| std::path::absolute(&dir).unwrap_or(dir));

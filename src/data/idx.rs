@@ -1,10 +1,9 @@
-//! IDX: the format of MNIST's files, for images of the user's.
+//! IDX: the format of MNIST's files, for images.
 use super::files;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use ndarray::Array2;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read, Seek};
 
 /// The first bytes of a gzip file.
 pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -20,7 +19,7 @@ pub(super) struct Idx {
 
 impl Idx {
     /// The header alone, compared with the size of the file, which a gzip file does not say.
-    pub fn open(what: &str, mut file: BufReader<File>) -> Result<Self> {
+    pub fn open(what: &str, mut file: impl BufRead + Seek + 'static) -> Result<Self> {
         let packed = file.fill_buf().is_ok_and(|start| start.starts_with(&GZIP));
         let size = if packed { None } else { files::left(&mut file) };
         let mut reader: Box<dyn Read> =

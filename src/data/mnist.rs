@@ -1,56 +1,38 @@
-//! MNIST: four files, verified before the `mnist` crate may see them.
-use super::files;
-use super::{Dataset, Options, Preprocess, Split, Targets, Task, TaskKind};
+//! MNIST and Fashion-MNIST: four files, verified before the `mnist` crate may see them.
+use super::{Dataset, Options, Preprocess, Split, Targets, Task, sources};
 use crate::error::{Error, Result};
 use ndarray::Array2;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// One published file: its copy in the program, and what it unpacks to.
-pub(super) struct File {
-    name: &'static str,
-    packed: &'static [u8],
-    bytes: u64,
-    sha256: &'static str,
-}
-
-macro_rules! file {
-    ($name:literal, $bytes:literal, $sha256:literal) => {
-        File {
-            name: $name,
-            packed: include_bytes!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/datasets/mnist/",
-                $name,
-                ".gz"
-            )),
-            bytes: $bytes,
-            sha256: $sha256,
-        }
+macro_rules! packed {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/datasets/mnist/", $name)))
     };
 }
 
-pub(super) static FILES: [File; 4] = [
-    file!(
-        "train-images-idx3-ubyte",
-        47_040_016,
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-    ),
-    file!(
-        "train-labels-idx1-ubyte",
-        60_008,
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-    ),
-    file!(
-        "t10k-images-idx3-ubyte",
-        7_840_016,
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-    ),
-    file!(
-        "t10k-labels-idx1-ubyte",
-        10_008,
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-    ),
+/// The classes of MNIST.
+pub(super) const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// The classes of Fashion-MNIST.
+pub(super) const ARTICLES: [&str; 10] = [
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+];
+
+/// The copy of MNIST in the program.
+pub(super) static PACKED: [(&str, &[u8]); 4] = [
+    packed!("train-images-idx3-ubyte.gz"),
+    packed!("train-labels-idx1-ubyte.gz"),
+    packed!("t10k-images-idx3-ubyte.gz"),
+    packed!("t10k-labels-idx1-ubyte.gz"),
 ];
 
 /// The user's folder of MNIST files, if there is one; else the copy in the program is used.
@@ -66,65 +48,26 @@ pub(super) fn folder(data_dir: Option<&Path>) -> Result<Option<PathBuf>> {
     }
 }
 
-impl File {
-    /// Where it is, for messages.
-    pub fn place(&self, folder: Option<&Path>) -> String {
-        match folder {
-            Some(folder) => folder.join(format!("{}.gz", self.name)).display().to_string(),
-            None => format!("{}.gz (inside the program)", self.name),
-        }
-    }
-
-    /// The size of its copy in the program.
-    pub fn packed_bytes(&self) -> u64 {
-        self.packed.len() as u64
-    }
-
-    /// The unpacked bytes, no more than it should have.
-    pub fn unpack(&self, folder: Option<&Path>) -> Result<Vec<u8>> {
-        let packed: Box<dyn BufRead> = match folder {
-            Some(folder) => Box::new(files::open(&folder.join(format!("{}.gz", self.name)))?),
-            None => Box::new(self.packed),
-        };
-        files::gunzip(&self.place(folder), packed, self.bytes)
-    }
-
-    /// Whether these bytes are the published ones, to the bit.
-    pub fn verify(&self, folder: Option<&Path>, bytes: &[u8]) -> Result<()> {
-        let (size, sum) = (bytes.len() as u64, files::sha256(bytes));
-        let (found, expected) = if size != self.bytes {
-            (format!("{size} bytes unpacked"), self.bytes.to_string())
-        } else if sum != self.sha256 {
-            (format!("SHA-256 {sum}"), self.sha256.to_owned())
-        } else {
-            return Ok(());
-        };
-        Err(Error::invalid(
-            self.place(folder),
-            found,
-            expected,
-            "Put the published file back, or remove the folder to use the copy inside the program.",
-        ))
-    }
+/// A file's copy in the program.
+pub(super) fn packed(name: &str) -> &'static [u8] {
+    PACKED.iter().find(|file| file.0 == name).expect("one of the four").1
 }
 
 /// 50 000 images to train on, 10 000 to validate with and 10 000 to test with.
-pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
-    if options.task == Some(TaskKind::Regression) {
-        return Err(Error::invalid(
-            "task",
-            "regression",
-            "classification, the task of MNIST",
-            "Leave the task out.",
-        ));
-    }
+pub(super) fn load(
+    name: &str,
+    classes: [&str; 10],
+    options: &Options,
+    data_dir: Option<&Path>,
+) -> Result<Dataset> {
+    options.only_classes(name)?;
     let kept = options.keep(50_000)?;
-    let folder = folder(data_dir)?;
+    let set = sources::set(name);
+    let place = set.place(data_dir)?;
     let copies = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
-    for file in &FILES {
-        let bytes = file.unpack(folder.as_deref())?;
-        file.verify(folder.as_deref(), &bytes)?;
-        let path = copies.path().join(file.name);
+    for file in &place.files {
+        let bytes = set.whole(file, &place.what(file), place.open(file)?)?;
+        let path = copies.path().join(file.name).with_extension("");
         std::fs::write(&path, bytes).map_err(Error::io(&path))?;
     }
     let base = copies.path().to_str().ok_or_else(|| {
@@ -143,8 +86,8 @@ pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset
         .base_path(base)
         .finalize();
     Ok(Dataset {
-        name: "mnist".into(),
-        task: Task::Classification { classes: (0..10).map(|digit| digit.to_string()).collect() },
+        name: name.into(),
+        task: Task::Classification { classes: classes.map(String::from).to_vec() },
         image: Some([1, 28, 28]),
         preprocess: Preprocess { inputs: 784, ..Preprocess::default() },
         train: split(&raw.trn_img[..kept * 784], &raw.trn_lbl[..kept]),
@@ -153,9 +96,12 @@ pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset
     })
 }
 
-fn split(pixels: &[u8], labels: &[u8]) -> Split {
-    let x = Array2::from_shape_fn((labels.len(), 784), |(row, pixel)| {
-        f32::from(pixels[row * 784 + pixel]) / 255.0
-    });
-    Split { x, y: Targets::Classes(labels.iter().map(|&label| usize::from(label)).collect()) }
+/// Images, a byte a pixel, and their classes.
+pub(super) fn split(pixels: &[u8], labels: &[u8]) -> Split {
+    let pixels: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let shape = (labels.len(), pixels.len() / labels.len());
+    Split {
+        x: Array2::from_shape_vec(shape, pixels).expect("as many pixels in each"),
+        y: Targets::Classes(labels.iter().map(|&label| usize::from(label)).collect()),
+    }
 }

@@ -1,27 +1,36 @@
-//! Data: MNIST, which is inside the program, the user's CSV and NPZ files, and what `predict` reads.
+//! Data: MNIST, which is inside the program, published sets that `bhn data fetch` gets, the user's
+//! CSV and NPZ files, and what `predict` reads.
 //!
 //! [`load`] turns a source into a [`Dataset`] of three [`Split`]s, and [`inputs`] turns the user's
 //! new files into the same kind of rows, block by block, by the [`Preprocess`] that is saved with the
-//! model.
+//! model. [`grey28`] makes other images look like MNIST's, and [`uci`] divides regression sets in the
+//! standard ways.
 //! Files come from outside: every size in a header is compared with the real one before anything
 //! is allocated, and whatever is wrong is an [`Error`] that names the file and the way out.
 mod catalogue;
+mod cifar;
 mod files;
 mod fingerprint;
+mod grey;
 mod idx;
 mod inputs;
 mod mnist;
 mod npy;
 mod npz;
+mod omniglot;
 mod preprocess;
+pub(crate) mod sources;
 mod split;
 mod table;
+mod uci;
 
 pub use crate::bayes::Targets;
 pub use catalogue::{Checked, Listing, check, list};
+pub use grey::{GREY, grey28};
 pub use inputs::{Inputs, inputs};
 pub use preprocess::{Preprocess, Standardise};
 pub use split::Split;
+pub use uci::{uci, uci_splits};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -74,6 +83,19 @@ pub struct Options {
 }
 
 impl Options {
+    /// That the task of `source`, if it is forced, is classification.
+    fn only_classes(&self, source: &str) -> Result<()> {
+        match self.task {
+            Some(TaskKind::Regression) => Err(Error::invalid(
+                "task",
+                "regression",
+                format!("classification, the task of {source}"),
+                "Leave the task out.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// How many of `available` training rows to keep.
     fn keep(&self, available: usize) -> Result<usize> {
         match self.train_subset {
@@ -92,7 +114,7 @@ impl Options {
 /// A task and its examples, ready for a network.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// `mnist`, or the file's name without its extension.
+    /// That of the set, such as `mnist` or `uci-yacht`, or the file's name without its extension.
     pub name: String,
     /// Classification or regression; the reader's guess, unless [`Options::task`] forced it.
     pub task: Task,
@@ -108,11 +130,21 @@ pub struct Dataset {
     pub test: Split,
 }
 
-/// Reads `source`: `mnist`, `FILE.csv` or `FILE.npz`.
+/// Whether [`load`] takes `source` for the name of a set rather than of a file.
+pub fn is_named(source: &str) -> bool {
+    let file = ["csv", "npz"].contains(&files::extension(Path::new(source)).as_str());
+    let named = ["mnist", "fashion-mnist", "cifar-10"].contains(&source);
+    named || source.starts_with("uci/") && !file
+}
+
+/// Reads `source`: `mnist`, `fashion-mnist`, `cifar-10`, `uci/NAME`, `FILE.csv` or `FILE.npz`.
 ///
 /// * `mnist` comes from the folder `data_dir/mnist` if there is one, and otherwise from inside the
 ///   program; the bytes are the same, since their SHA-256 is checked. Pixels are `byte / 255`;
 ///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
+/// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`, and are checked and
+///   read in the same way; CIFAR-10 is divided into 45 000, 5 000 and 10 000.
+/// * `uci/NAME` and `uci/NAME/SPLIT` are [`uci`]'s, the former the first split.
 /// * A CSV file has a header. The target is a class if it is text or has at most 20 distinct whole
 ///   values, and has fewer distinct values than half the rows. Classes are sorted. Features, and
 ///   the target of a regression, are standardised by the training rows.
@@ -138,13 +170,16 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
         ));
     }
     match kind.as_str() {
-        _ if source == "mnist" => mnist::load(options, data_dir),
         "csv" => table::load(path, options),
         "npz" => npz::load(path, options),
+        _ if source == "mnist" => mnist::load(source, mnist::DIGITS, options, data_dir),
+        _ if source == "fashion-mnist" => mnist::load(source, mnist::ARTICLES, options, data_dir),
+        _ if source == "cifar-10" => cifar::load(options, data_dir),
+        _ if source.starts_with("uci/") => uci::load(source, options, data_dir),
         _ => Err(Error::invalid(
             "data set",
             format!("{source:?}"),
-            "mnist, FILE.csv or FILE.npz",
+            "mnist, fashion-mnist, cifar-10, uci/NAME, FILE.csv or FILE.npz",
             "Name one of these.",
         )),
     }

@@ -3,14 +3,13 @@ use super::preprocess::moments;
 use super::split::{Rows, divide};
 use super::{Dataset, Options, Preprocess, Task, TaskKind, files, npy};
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::{BufReader, Cursor};
+use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
 /// Reads, divides, and standardises the values of a regression.
 pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
-    let mut archive = Archive::open(path)?;
+    let mut archive = Archive::open(path.display().to_string(), files::open(path)?)?;
     let (example, mut rows, mut whole) = archive.rows("x", "y")?;
     let held_out = if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
         let (test_example, test, test_whole) = archive.rows("x_test", "y_test")?;
@@ -80,16 +79,14 @@ fn classes(what: &str, y: &[f64]) -> Result<Vec<String>> {
 }
 
 /// An open archive and the names of its arrays.
-struct Archive {
+pub(super) struct Archive<R> {
     path: String,
-    zip: ZipArchive<BufReader<File>>,
+    zip: ZipArchive<R>,
     keys: Vec<String>,
 }
 
-impl Archive {
-    fn open(path: &Path) -> Result<Self> {
-        let reader = files::open(path)?;
-        let path = path.display().to_string();
+impl<R: Read + Seek> Archive<R> {
+    pub fn open(path: String, reader: R) -> Result<Self> {
         let zip = ZipArchive::new(reader).map_err(|error| {
             let advice = "Save it again with numpy.savez.";
             Error::invalid(&path, error, "an NPZ archive", advice)
@@ -122,7 +119,7 @@ impl Archive {
     }
 
     /// The shape of one example, and all of them.
-    fn array(&mut self, key: &str) -> Result<(Vec<usize>, npy::Npy)> {
+    pub fn array(&mut self, key: &str) -> Result<(Vec<usize>, npy::Npy)> {
         let what = self.key(key);
         let entry = self.zip.by_name(&format!("{key}.npy")).map_err(|error| {
             let found = format!("the arrays {:?} ({error})", &self.keys[..self.keys.len().min(20)]);

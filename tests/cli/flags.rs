@@ -82,7 +82,7 @@ fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
 #[case(&["train", "--config", "nowhere.toml"], &["nowhere.toml", "Check the name"])]
 #[case(&["train", "nowhere.csv"], &["nowhere.csv", "no such file"])]
 #[case(&["train", "nowhere.npz"], &["nowhere.npz", "no such file"])]
-#[case(&["train", "imagenet"], &["imagenet", "mnist, FILE.csv or FILE.npz"])]
+#[case(&["train", "imagenet"], &["imagenet", "FILE.csv or FILE.npz"])]
 #[case(&["train", "--data-dir", "nowhere"], &["nowhere", "no such folder", "leave it out"])]
 #[case(&["train", "--resume", "nowhere"], &["nowhere", "no such folder", "`bhn train` printed"])]
 #[case(&["train", "--resume", "."], &["no config.toml", "`bhn train` printed"])]

@@ -1,0 +1,201 @@
+//! CIFAR-10: records of a label and 32×32 pixels in three planes, in a packed tar archive or not.
+use super::mnist::split;
+use super::{Dataset, Options, Preprocess, Split, Task, files, sources};
+use crate::error::{Error, Result};
+use flate2::bufread::GzDecoder;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use tar::Archive;
+
+const NAME: &str = "cifar-10";
+
+const CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// The files of records; in the archive they are in a folder.
+const TRAIN: [&str; 5] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+];
+const TEST: [&str; 1] = ["test_batch.bin"];
+
+/// The pixels of an image, three planes of 32×32: red, green, blue.
+pub(super) const PIXELS: usize = 3 * 32 * 32;
+
+/// The bytes of one file.
+const BYTES: u64 = 10_000 * (1 + PIXELS as u64);
+
+/// 45 000 images to train on, the last 5 000 of the published training images to validate with and
+/// 10 000 to test with.
+pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
+    options.only_classes(NAME)?;
+    let kept = options.keep(45_000)?;
+    let files = [&TRAIN[..], &TEST].concat();
+    let [pixels, labels] = read(&files, data_dir)?;
+    let part =
+        |from: usize, to: usize| split(&pixels[from * PIXELS..to * PIXELS], &labels[from..to]);
+    Ok(Dataset {
+        name: NAME.into(),
+        task: Task::Classification { classes: CLASSES.map(String::from).to_vec() },
+        image: Some([3, 32, 32]),
+        preprocess: Preprocess { inputs: PIXELS, ..Preprocess::default() },
+        train: part(0, kept),
+        validation: part(45_000, 50_000),
+        test: part(50_000, 60_000),
+    })
+}
+
+/// The test images.
+pub(super) fn test(data_dir: Option<&Path>) -> Result<Split> {
+    let [pixels, labels] = read(&TEST, data_dir)?;
+    Ok(split(&pixels, &labels))
+}
+
+/// The pixels and the labels in some of the files, one after the other.
+fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
+    let set = sources::set(NAME);
+    let place = set.place(data_dir)?;
+    let mut found = HashMap::new();
+    for file in place.files.iter().filter(|file| names.contains(&file.name) || !place.stand_in) {
+        let what = place.what(file);
+        let bytes = set.whole(file, &what, place.open(file)?)?;
+        match place.stand_in {
+            true => drop(found.insert(file.name.to_owned(), bytes)),
+            false => found = unpack(&what, &bytes, names)?,
+        }
+    }
+    let (mut pixels, mut labels) = (vec![], vec![]);
+    for name in names {
+        records(name, &found[*name], &mut pixels, &mut labels)?;
+    }
+    Ok([pixels, labels])
+}
+
+/// The files of these names in `cifar-10-binary.tar.gz`.
+fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
+    let broken = |error: io::Error| files::unreadable(what, &error);
+    let mut found = HashMap::new();
+    let mut archive = Archive::new(GzDecoder::new(archive));
+    for entry in archive.entries().map_err(broken)? {
+        let entry = entry.map_err(broken)?;
+        let path = entry.path().map_err(broken)?.into_owned();
+        let name = files::name(&path, true);
+        if names.contains(&&*name) {
+            let bytes = files::bounded(&format!("{what}, {}", path.display()), entry, BYTES)?;
+            found.insert(name, bytes);
+        }
+    }
+    // To the end, where gzip has its checksum.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
+    match names.iter().find(|name| !found.contains_key(**name)) {
+        None => Ok(found),
+        Some(name) => Err(Error::invalid(
+            what,
+            format!("no file {name}"),
+            format!("all of {names:?}"),
+            "Get it again: `bhn data fetch cifar-10`.",
+        )),
+    }
+}
+
+/// 10 000 records: a label from 0 to 9, and the pixels.
+fn records(what: &str, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u8>) -> Result<()> {
+    let invalid = |found: String, expected: String| {
+        Error::invalid(what, found, expected, "Get it again: `bhn data fetch cifar-10`.")
+    };
+    if bytes.len() as u64 != BYTES {
+        let expected = format!("{BYTES}: 10,000 records of {}", 1 + PIXELS);
+        return Err(invalid(format!("{} bytes", bytes.len()), expected));
+    }
+    for (row, record) in bytes.chunks_exact(1 + PIXELS).enumerate() {
+        if record[0] > 9 {
+            let found = format!("the label {} in record {row} (from 0)", record[0]);
+            return Err(invalid(found, "labels from 0 to 9".into()));
+        }
+        labels.push(record[0]);
+        pixels.extend(&record[1..]);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Targets;
+    use std::io::Write;
+
+    fn tar_gz(entries: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(vec![]);
+        for (name, bytes) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, *bytes).unwrap();
+        }
+        gzip(&tar.into_inner().unwrap())
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        gz.write_all(bytes).unwrap();
+        gz.finish().unwrap()
+    }
+
+    fn fails<T>(result: Result<T>, parts: &[&str]) {
+        let error = result.err().expect("an error").to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn the_archive_is_searched_and_bounded() {
+        let good = tar_gz(&[("x/readme.html", b"hello"), ("x/test_batch.bin", b"123")]);
+        assert_eq!(unpack("a", &good, &TEST).unwrap()["test_batch.bin"], b"123");
+        fails(
+            unpack("a.tar.gz", &good, &TRAIN),
+            &["a.tar.gz", "no file data_batch_1.bin", "fetch"],
+        );
+        fails(unpack("a.tar.gz", &good[..good.len() - 12], &TEST), &["a.tar.gz"]);
+        fails(unpack("a.tar.gz", b"not gzip", &TEST), &["a.tar.gz", "cannot be read"]);
+        fails(unpack("a.tar.gz", &gzip(&[7; 600]), &TEST), &["a.tar.gz", "cannot be read"]);
+        let large = vec![0; BYTES as usize + 1];
+        let large = tar_gz(&[("x/test_batch.bin", &large)]);
+        fails(unpack("a.tar.gz", &large, &TEST), &["test_batch.bin", "more than 30730000 bytes"]);
+        // A header that promises eight gigabytes, and three bytes after it.
+        let mut header = tar::Header::new_gnu();
+        header.set_path("test_batch.bin").unwrap();
+        header.set_size(8 << 30);
+        header.set_cksum();
+        let short = gzip(&[header.as_bytes(), &b"123"[..]].concat());
+        let found = unpack("a.tar.gz", &short, &TEST);
+        fails(
+            found.and_then(|f| records("b", &f["test_batch.bin"], &mut vec![], &mut vec![])),
+            &[],
+        );
+    }
+
+    #[test]
+    fn records_are_a_label_and_planes() {
+        let mut bytes = vec![0; BYTES as usize];
+        (bytes[0], bytes[1], bytes[PIXELS]) = (9, 51, 255);
+        bytes[2 * (1 + PIXELS)] = 3;
+        let (mut pixels, mut labels) = (vec![], vec![]);
+        records("b", &bytes, &mut pixels, &mut labels).unwrap();
+        let images = split(&pixels, &labels);
+        assert_eq!(images.x.dim(), (10_000, PIXELS));
+        assert_eq!([images.x[[0, 0]], images.x[[0, PIXELS - 1]], images.x[[1, 0]]], [0.2, 1., 0.]);
+        let Targets::Classes(classes) = images.y else { panic!("values") };
+        assert_eq!(classes[..3], [9, 0, 3]);
+        let refused = |bytes: &[u8], parts: &[&str]| {
+            fails(records("b.bin", bytes, &mut vec![], &mut vec![]), parts);
+        };
+        refused(&bytes[1..], &["b.bin", "30729999 bytes", "30730000", "fetch cifar-10"]);
+        refused(&[], &["b.bin", "0 bytes"]);
+        bytes[1 + PIXELS] = 10;
+        refused(&bytes, &["the label 10 in record 1", "0 to 9"]);
+    }
+}

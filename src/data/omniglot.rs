@@ -1,0 +1,147 @@
+//! Omniglot: drawings of characters, PNG files in zip archives.
+use super::files;
+use crate::error::{Error, Result};
+use image::{GrayImage, ImageFormat, ImageReader, Limits};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::Cursor;
+use zip::ZipArchive;
+
+/// The width and height of a drawing.
+const SIDE: u32 = 105;
+
+/// The most entries of an archive.
+const ENTRIES: usize = 10_000;
+
+/// The most bytes that an entry unpacks to.
+const BYTES: u64 = 1 << 16;
+
+/// Drawings by their name below the archive's own folder: alphabet, character, drawing.
+pub(super) type Drawings = BTreeMap<String, GrayImage>;
+
+/// Adds an archive's drawings, ink 0 and paper 255. One that is in both archives is there once.
+pub(super) fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
+    let unlike = |what: &str, found: &dyn Display, expected: &str| {
+        Error::invalid(what, found, expected, "Get it again: `bhn data fetch omniglot`.")
+    };
+    let mut zip = ZipArchive::new(Cursor::new(archive))
+        .map_err(|error| unlike(what, &error, "a zip archive"))?;
+    if zip.len() > ENTRIES {
+        let found = format!("{} entries", zip.len());
+        return Err(unlike(what, &found, &format!("at most {ENTRIES}")));
+    }
+    for index in 0..zip.len() {
+        let entry = zip.by_index(index).map_err(|error| unlike(what, &error, "whole entries"))?;
+        if entry.is_dir() {
+            continue;
+        }
+        let path = entry.enclosed_name();
+        let path = path.as_ref().and_then(|path| path.to_str()).unwrap_or("..");
+        let Some((_, name)) = path.split_once('/').filter(|_| path.ends_with(".png")) else {
+            let found = format!("an entry {:?}", entry.name());
+            return Err(unlike(what, &found, "drawings, FOLDER/ALPHABET/CHARACTER/DRAWING.png"));
+        };
+        let (name, what) = (name.to_owned(), format!("{what}, {path}"));
+        let drawing = decode(files::bounded(&what, entry, BYTES)?)
+            .map_err(|found| unlike(&what, &found, "a PNG picture of 105×105"))?;
+        drawings.insert(name, drawing);
+    }
+    Ok(())
+}
+
+fn decode(png: Vec<u8>) -> std::result::Result<GrayImage, String> {
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(SIDE), Some(SIDE));
+    let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
+    reader.limits(limits);
+    let drawing = reader.decode().map_err(|error| error.to_string())?.into_luma8();
+    match drawing.dimensions() {
+        (SIDE, SIDE) => Ok(drawing),
+        (width, height) => Err(format!("{width}×{height}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    fn png(side: u32) -> Vec<u8> {
+        let mut png = Cursor::new(vec![]);
+        GrayImage::new(side, side).write_to(&mut png, ImageFormat::Png).unwrap();
+        png.into_inner()
+    }
+
+    fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(vec![]));
+        for (name, bytes) in entries {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[track_caller]
+    fn refused(archive: &[u8], parts: &[&str]) {
+        let error = add(&mut Drawings::new(), "small.zip", archive).unwrap_err().to_string();
+        for part in ["small.zip"].iter().chain(parts) {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn a_drawing_that_is_in_both_archives_is_there_once() {
+        let drawing = png(SIDE);
+        let mut drawings = Drawings::new();
+        add(&mut drawings, "1", &zip(&[("1/Greek/a.png", &drawing), ("1/Latin/a.png", &drawing)]))
+            .unwrap();
+        add(
+            &mut drawings,
+            "2",
+            &zip(&[("2/Greek/a.png", &drawing), ("2/Tifinagh/a.png", &drawing)]),
+        )
+        .unwrap();
+        assert_eq!(
+            Vec::from_iter(drawings.keys()),
+            ["Greek/a.png", "Latin/a.png", "Tifinagh/a.png"]
+        );
+    }
+
+    #[test]
+    fn archives_that_are_not_what_they_should_be() {
+        let good = zip(&[("1/a.png", &png(SIDE))]);
+        refused(b"", &["a zip archive", "bhn data fetch omniglot"]);
+        refused(&good[..good.len() / 2], &["a zip archive"]);
+        refused(&zip(&[("1/../../a.png", &png(SIDE))]), &["../../a.png", "FOLDER/ALPHABET"]);
+        refused(&zip(&[("/etc/a.sh", b"")]), &["/etc/a.sh", "FOLDER/ALPHABET"]);
+        refused(&zip(&[("1/a.png", b"not a picture")]), &["1/a.png", "105×105"]);
+        refused(&zip(&[("1/a.png", &png(SIDE + 1))]), &["1/a.png", "105×105"]);
+        refused(&zip(&[("1/a.png", &png(SIDE - 1))]), &["104×104", "105×105"]);
+        let mut flipped = good;
+        let at = flipped.len() / 2;
+        flipped[at] ^= 1;
+        refused(&flipped, &["small.zip"]);
+    }
+
+    /// Neither an archive of zeros without end nor a picture whose header says terabytes costs memory.
+    #[test]
+    fn what_would_unpack_to_much_more_than_it_should() {
+        let error = |archive: &[u8]| {
+            add(&mut Drawings::new(), "small.zip", archive).unwrap_err().to_string()
+        };
+        let bomb = error(&zip(&[("1/a.png", &vec![0; 1 << 24])]));
+        assert!(bomb.contains("more than 65536 bytes"), "{bomb}");
+        let mut picture = png(SIDE);
+        // IHDR: width and height, and its CRC.
+        picture[16..24].copy_from_slice(&[0x7f; 8]);
+        let mut crc = flate2::Crc::new();
+        crc.update(&picture[12..29]);
+        picture[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+        let wide = error(&zip(&[("1/a.png", &picture)]));
+        assert!(wide.contains("105×105"), "{wide}");
+        let names: Vec<String> = (0..=ENTRIES).map(|i| format!("1/{i}.png")).collect();
+        let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+        assert!(error(&zip(&many)).contains("10001 entries"));
+    }
+}

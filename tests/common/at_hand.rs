@@ -1,0 +1,12 @@
+//! Published data sets, for tests of real files.
+use std::path::PathBuf;
+
+/// A data folder for tests that has the set `name`, if there is one; says if there is not.
+pub fn data_at_hand(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("BHN_TEST_DATA").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join(name).is_dir());
+    if folder.is_none() {
+        eprintln!("skipped: BHN_TEST_DATA names no data folder with {name}");
+    }
+    folder
+}
