@@ -1,8 +1,11 @@
-//! `bhn data list|check`.
+//! `bhn data list|fetch|check`.
+use super::fetch::{Fetched, fetch};
 use super::{Context, show};
 use crate::data;
-use anyhow::Result;
+use crate::data::sources;
+use anyhow::{Context as _, Result};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// What was typed.
 #[derive(clap::Args)]
@@ -15,12 +18,25 @@ pub struct Args {
 enum Verb {
     /// What there is, from where, under which licence
     List,
-    /// Compare the files of a data set with their published checksums
-    Check {
-        /// The data set
-        #[arg(default_value = "mnist")]
-        name: String,
+    /// Get data sets from where they are published, into the data folder
+    Fetch {
+        /// Data sets, a family of them such as uci, or all
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// A folder or file at hand, or another address, to get the published files from
+        #[arg(long, value_name = "PATH")]
+        from: Option<String>,
     },
+    /// Compare the files of data sets with their published checksums
+    Check {
+        /// The data set, or a family of them such as uci [default: all that are at hand]
+        name: Option<String>,
+    },
+}
+
+/// The user's cache folder.
+pub fn cache() -> Option<PathBuf> {
+    dirs::cache_dir().map(|folder| folder.join("bhn"))
 }
 
 /// A table, or JSON.
@@ -52,12 +68,23 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                 .collect();
             show::print(context, &value, &show::table(&rows.collect::<Vec<_>>()))
         }
+        Verb::Fetch { names, from } => get(&names, from.as_deref(), context),
         Verb::Check { name } => {
-            let checked = data::check(&name, dir)?;
+            let names = match &name {
+                Some(name) => vec![name.as_str()],
+                None => {
+                    data::list(dir).iter().filter(|l| l.present.is_some()).map(|l| l.name).collect()
+                }
+            };
+            let mut checked = vec![];
+            for name in &names {
+                checked.extend(data::check(name, dir)?);
+            }
             let rows: Vec<_> = checked
                 .iter()
                 .map(|c| {
-                    let state = c.problem.clone().unwrap_or("ok".into());
+                    let state = if c.stand_in { "ok, a stand-in" } else { "ok" };
+                    let state = c.problem.as_deref().unwrap_or(state);
                     (c.file.clone(), format!("{} bytes  sha256 {}  {state}", c.bytes, c.sha256))
                 })
                 .collect();
@@ -65,7 +92,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                 .iter()
                 .map(|c| {
                     json!({
-                        "file": c.file, "bytes": c.bytes, "sha256": c.sha256, "problem": c.problem,
+                        "file": c.file, "bytes": c.bytes, "sha256": c.sha256,
+                        "stand_in": c.stand_in, "problem": c.problem,
                     })
                 })
                 .collect();
@@ -73,10 +101,52 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             let bad = checked.iter().filter(|c| !c.ok()).count();
             anyhow::ensure!(
                 bad == 0,
-                "{name}: {bad} of {} files are not as published. Replace them.",
+                "{}: {bad} of {} files are not as published. Replace them.",
+                names.join(", "),
                 checked.len()
             );
             Ok(())
         }
     }
+}
+
+/// Fetch what can be had; then say what could not.
+fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
+    let dir = context.data_dir.clone().or_else(cache);
+    let dir = dir.context("found no cache folder of this user. Name a folder with --data-dir.")?;
+    let (mut fetched, mut wrong): (Vec<Fetched>, Vec<String>) = (vec![], vec![]);
+    for name in names {
+        let sets = sources::select(name)?;
+        for set in &sets {
+            match fetch(set, &dir, from, context.quiet) {
+                Ok(Some(set)) => fetched.push(set),
+                Ok(None) if sets.len() > 1 => {
+                    show::say(
+                        context,
+                        format!("{}: no files of it in {}", set.name, from.unwrap_or_default()),
+                    );
+                }
+                Ok(None) => wrong.push(format!(
+                    "{}: found none of its files in {}, expected {}",
+                    set.name,
+                    from.unwrap_or_default(),
+                    set.files.iter().map(|file| file.name).collect::<Vec<_>>().join(", ")
+                )),
+                Err(error) => wrong.push(error.to_string()),
+            }
+        }
+    }
+    let rows: Vec<_> = fetched
+        .iter()
+        .map(|set| {
+            let folder =
+                set.folder.as_ref().map_or(String::new(), |f| format!("{}: ", f.display()));
+            (set.name.to_string(), format!("{folder}{}", set.files))
+        })
+        .collect();
+    if wrong.is_empty() || !fetched.is_empty() {
+        show::print(context, &fetched, &show::table(&rows))?;
+    }
+    anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
 }

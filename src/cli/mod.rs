@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error.
 mod data;
 mod eval;
+mod fetch;
 mod predict;
 mod profile;
 mod reproduce;
@@ -35,7 +36,7 @@ struct Cli {
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     json: bool,
-    /// Where data sets are kept; MNIST needs none
+    /// Where data sets are kept; MNIST needs none [default: bhn in your cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -78,7 +79,7 @@ enum Command {
     Sample(sample::Args),
     /// Run an experiment of the paper: its tables, figures and verdicts
     Reproduce(reproduce::Args),
-    /// List data sets, or check their files
+    /// List data sets, fetch them, or check their files
     Data(data::Args),
     /// Print a completion script for your shell
     Completions {
@@ -114,7 +115,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let threads = cli.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let context = Context { quiet: cli.quiet, json: cli.json, data_dir: cli.data_dir };
+    let data_dir = cli.data_dir.or_else(|| data::cache().filter(|folder| folder.is_dir()));
+    let context = Context { quiet: cli.quiet, json: cli.json, data_dir };
     pool.install(|| match cli.command {
         Command::Train(args) => train::run(*args, &context),
         Command::Eval(args) => eval::run(args, &context),

@@ -1,6 +1,8 @@
 //! Defends: each command does what its help says, and whatever the world does wrong ends in one
 //! paragraph that says what was found, what was expected and what to do, with nothing lost.
 #![cfg(feature = "cli")]
+#[path = "../common/at_hand.rs"]
+mod at_hand;
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -8,6 +10,7 @@ mod checkpoints;
 mod commands;
 mod data;
 mod diverge;
+mod fetch;
 mod flags;
 mod methods;
 mod outputs;

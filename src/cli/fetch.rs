@@ -1,0 +1,461 @@
+//! `bhn data fetch`: data sets from where they are published, or from files at hand.
+use crate::checkpoint;
+use crate::data::sources::{File, Place, Set};
+use crate::error::{Error, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lzma_rust2::XzReader;
+use serde::Serialize;
+use std::fs;
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::Agent;
+
+/// A set that is at hand now.
+#[derive(Serialize)]
+pub struct Fetched {
+    pub name: &'static str,
+    pub folder: Option<PathBuf>,
+    /// What its files are, and whether they were there before.
+    pub files: &'static str,
+}
+
+/// Puts the files of a set into the data folder `dir`, each whole and verified or not at all.
+///
+/// They come from their published addresses, from those files below the address `from`, or from the
+/// folder or file `from`; `None` if that has none of them.
+pub fn fetch(set: &Set, dir: &Path, from: Option<&str>, quiet: bool) -> Result<Option<Fetched>> {
+    let Some(address) = &set.address else {
+        let files = "inside the program: nothing to fetch";
+        return Ok(Some(Fetched { name: set.name, folder: None, files }));
+    };
+    let folder = dir.join(set.name);
+    let whole = |place: Place| {
+        let read = |file| place.open(file).and_then(|r| set.whole(file, &place.what(file), r));
+        place.files.iter().all(|file| read(file).is_ok())
+    };
+    let files = if set.place(Some(dir)).is_ok_and(whole) {
+        "there already"
+    } else {
+        match from {
+            None => download(set, address, &folder, quiet)?,
+            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+                download(set, &format!("{}/", url.trim_end_matches('/')), &folder, quiet)?
+            }
+            Some(path) => match copy(set, Path::new(path), &folder)? {
+                Some(files) => files,
+                None => return Ok(None),
+            },
+        }
+    };
+    Ok(Some(Fetched { name: set.name, folder: Some(folder), files }))
+}
+
+const PUBLISHED: &str = "as published";
+const STAND_IN: &str = "stand-ins: the published examples in another order";
+
+/// More than a file has, packed.
+fn most(file: &File) -> u64 {
+    file.bytes + file.bytes / 8 + 4096
+}
+
+/// From a folder as it was downloaded or unpacked, or from one file.
+fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
+    let own = set.name.rsplit('/').next().unwrap_or(set.name);
+    let folders = ["", own, set.name].map(|name| from.join(name));
+    let folders = folders.iter().flat_map(|folder| [folder.clone(), folder.join("data")]);
+    let folders: Vec<PathBuf> = folders.collect();
+    let find = |file: &File| {
+        let names = [file.name.to_owned(), format!("{}.xz", file.name)];
+        let all = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        let itself = names.iter().any(|name| from.ends_with(name)).then(|| from.to_owned());
+        itself.into_iter().chain(all).find(|path| path.is_file())
+    };
+    if !from.exists() {
+        let expected = "a folder or a file";
+        return Err(Error::invalid(from.display(), "nothing there", expected, "Correct it."));
+    }
+    let kinds = [(&set.files, PUBLISHED), (&set.stand_ins, STAND_IN)];
+    let Some((files, kind)) =
+        kinds.into_iter().find(|(files, _)| files.iter().any(|f| find(f).is_some()))
+    else {
+        return Ok(None);
+    };
+    let path = |file: &File| {
+        find(file).ok_or_else(|| {
+            let found = format!("no file {} for {}", file.name, set.name);
+            Error::invalid(from.display(), found, "all of its files", "Add it.")
+        })
+    };
+    let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
+    fs::create_dir_all(to).map_err(Error::io(to))?;
+    for (file, path) in files.iter().zip(paths) {
+        let reader = fs::File::open(&path).map(BufReader::new).map_err(Error::io(&path))?;
+        let reader: Box<dyn Read> = match path.extension().is_some_and(|end| end == "xz") {
+            true => Box::new(XzReader::new(reader, true)),
+            false => Box::new(reader),
+        };
+        let mut bytes = vec![];
+        reader.take(most(file)).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        set.whole(file, &path.display().to_string(), &*bytes)?;
+        checkpoint::write(&to.join(file.name), &bytes)?;
+    }
+    Ok(Some(kind))
+}
+
+/// From addresses that begin with `address`. What an interruption left is gone on with.
+fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'static str> {
+    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(set.packed), target).with_message(set.name);
+    let style = "{msg:20} {bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+    let agent: Agent = Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_recv_body(Some(Duration::from_secs(3600)))
+        .build()
+        .into();
+    for file in &set.files {
+        let path = folder.join(file.name);
+        if let Ok(bytes) = fs::read(&path)
+            && set.whole(file, file.name, &*bytes).is_ok()
+        {
+            bar.inc(bytes.len() as u64);
+            continue;
+        }
+        let url = format!("{address}{}", file.name);
+        let part = folder.join(format!("{}.part", file.name));
+        get(&agent, &url, &part, most(file), &bar)?;
+        let bytes = fs::read(&part).map_err(Error::io(&part))?;
+        if let Err(error) = set.whole(file, &url, &*bytes) {
+            fs::remove_file(&part).map_err(Error::io(&part))?;
+            return Err(error);
+        }
+        checkpoint::write(&path, &bytes)?;
+        fs::remove_file(&part).map_err(Error::io(&part))?;
+    }
+    bar.finish_and_clear();
+    Ok(PUBLISHED)
+}
+
+/// All that `url` gives, up to `most` bytes, or what is missing of it in the file `part`.
+fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
+    let mut options = fs::File::options();
+    let mut file = options.create(true).append(true).open(part).map_err(Error::io(part))?;
+    if file.try_lock().is_err() {
+        let found = "another program that writes it";
+        return Err(Error::invalid(part.display(), found, "none", "Wait until it has ended."));
+    }
+    let mut have = file.metadata().map_err(Error::io(part))?.len();
+    let mut request = agent.get(url);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let response = match request.call() {
+        // There is nothing after these bytes: their checksum decides.
+        Err(ureq::Error::StatusCode(416)) => return Ok(()),
+        answer => answer.map_err(|error| failed(url, &error.to_string()))?,
+    };
+    if response.status() != 206 {
+        file.set_len(0).map_err(Error::io(part))?;
+        have = 0;
+    }
+    bar.inc(have);
+    let end = response.body().content_length().map(|length| have + length);
+    let mut body = response.into_body().into_reader().take(most.saturating_sub(have));
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = body.read(&mut buffer).map_err(|error| failed(url, &error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        file.write_all(&buffer[..read]).map_err(Error::io(part))?;
+        bar.inc(read as u64);
+        have += read as u64;
+    }
+    match end {
+        Some(end) if have < end.min(most) => {
+            Err(failed(url, &format!("the end after {have} of {end} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(url: &str, found: &str) -> Error {
+    let advice = "Run the command again, which goes on from where it stopped; or get the files \
+                  elsewhere and name their folder or address: --from PATH.";
+    Error::invalid(url, found, "the published file", advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+    use std::io::BufRead;
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+    use tempfile::TempDir;
+
+    /// What is asked for: a path, and from which byte on.
+    type Asked = (String, Option<usize>);
+
+    /// A server on the loopback interface that sends raw answers, and all that it was asked for.
+    fn serve(
+        answer: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static,
+    ) -> (String, Arc<Mutex<Vec<Asked>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/some/where", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(vec![]));
+        let log = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> =
+                    lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty()).collect();
+                let path = head[0].split(' ').nth(1).unwrap().to_owned();
+                let range = head.iter().find_map(|line| {
+                    let line = line.to_lowercase();
+                    line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
+                });
+                log.lock().unwrap().push((path.clone(), range));
+                stream.write_all(&answer(&path, range)).unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
+        let head =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n");
+        [head.as_bytes(), b"\r\n", body].concat()
+    }
+
+    /// As a server that knows ranges.
+    fn part(bytes: &[u8], range: Option<usize>) -> Vec<u8> {
+        match range {
+            None => answer("200 OK", bytes.len(), bytes),
+            Some(from) if from >= bytes.len() => answer("416 Range Not Satisfiable", 0, b""),
+            Some(from) => {
+                let body = &bytes[from..];
+                let all = bytes.len();
+                let status =
+                    format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{all}", all - 1);
+                answer(&status, body.len(), body)
+            }
+        }
+    }
+
+    /// 300 kB without a pattern.
+    fn bytes() -> Vec<u8> {
+        let hash = |i: u32| Sha256::digest(i.to_le_bytes()).to_vec();
+        (0..10_000).flat_map(hash).take(300_000).collect()
+    }
+
+    fn file(name: &'static str, bytes: &[u8]) -> File {
+        let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        File { name, gzip: false, bytes: bytes.len() as u64, sha256: sha256.leak() }
+    }
+
+    fn set() -> Set {
+        Set {
+            name: "small/set",
+            what: "",
+            source: "",
+            licence: "",
+            address: Some("http://127.0.0.1:9/".into()),
+            packed: 300_005,
+            files: vec![file("a.bin", &bytes()), file("b.bin", b"hello")],
+            stand_ins: vec![file("c.bin", b"hallo")],
+        }
+    }
+
+    fn try_fetch(folder: &TempDir, from: &str) -> Result<Option<Fetched>> {
+        fetch(&set(), folder.path(), Some(from), true)
+    }
+
+    #[track_caller]
+    fn kind(fetched: Result<Option<Fetched>>) -> &'static str {
+        fetched.unwrap().expect("files of the set").files
+    }
+
+    #[track_caller]
+    fn fails(fetched: Result<Option<Fetched>>, parts: &[&str]) {
+        let error = fetched.err().expect("an error").to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path().join("small/set")).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn content(path: &str, range: Option<usize>) -> Vec<u8> {
+        match path {
+            "/some/where/a.bin" => part(&bytes(), range),
+            "/some/where/b.bin" => part(b"hello", range),
+            _ => answer("404 Not Found", 0, b""),
+        }
+    }
+
+    #[test]
+    fn whole_files_are_got_once() {
+        let folder = TempDir::new().unwrap();
+        let (address, asked) = serve(content);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        assert_eq!(fs::read(folder.path().join("small/set/a.bin")).unwrap(), bytes());
+        assert_eq!(kind(try_fetch(&folder, &address)), "there already");
+        assert_eq!(asked.lock().unwrap().len(), 2);
+        // What is damaged is got again, and nothing else.
+        fs::write(folder.path().join("small/set/b.bin"), "hullo").unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(asked.lock().unwrap()[2..], [("/some/where/b.bin".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_connection_that_is_cut_is_gone_on_with() {
+        let folder = TempDir::new().unwrap();
+        let (address, asked) = serve(|path, range| match range {
+            None if path.ends_with("a.bin") => answer("200 OK", 300_000, &bytes()[..100_000]),
+            _ => content(path, range),
+        });
+        fails(try_fetch(&folder, &address), &["a.bin", "Run the command again", "--from PATH"]);
+        assert_eq!(names(&folder), ["a.bin.part"]);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        let expected = [("a.bin", None), ("a.bin", Some(100_000)), ("b.bin", None)];
+        let expected = expected.map(|(name, range)| (format!("/some/where/{name}"), range));
+        assert_eq!(*asked.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_server_without_ranges_begins_again() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|path, _| content(path, None));
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        fs::write(folder.path().join("small/set/a.bin.part"), &bytes()[..1000]).unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn a_part_that_is_all_there_is_asks_for_nothing_more() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(content);
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        fs::write(folder.path().join("small/set/a.bin.part"), bytes()).unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn a_wrong_checksum_leaves_nothing() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|path, range| match path {
+            "/some/where/b.bin" => part(b"hallo", range),
+            _ => content(path, range),
+        });
+        let own = set().files[1].sha256;
+        fails(try_fetch(&folder, &address), &[&address, "b.bin", "SHA-256", own, "small/set"]);
+        assert_eq!(names(&folder), ["a.bin"]);
+        // A part of something else is not kept either.
+        let (good, _) = serve(content);
+        fs::write(folder.path().join("small/set/b.bin.part"), "ha").unwrap();
+        fails(try_fetch(&folder, &good), &["SHA-256"]);
+        assert_eq!(kind(try_fetch(&folder, &good)), PUBLISHED);
+    }
+
+    #[test]
+    fn more_than_there_should_be_is_not_read_to_its_end() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|_, _| {
+            let endless = [bytes(), bytes(), bytes()].concat();
+            [&b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"[..], &endless].concat()
+        });
+        fails(try_fetch(&folder, &address), &["a.bin", "more than 300000 bytes"]);
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_is_no_file_is_named() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|_, _| answer("404 Not Found", 0, b""));
+        fails(try_fetch(&folder, &address), &[&address, "a.bin", "404", "--from PATH"]);
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = format!("http://{closed}");
+        fails(try_fetch(&folder, &closed), &[&closed, "refused", "--from PATH"]);
+    }
+
+    #[test]
+    fn only_one_at_a_time_writes_a_part() {
+        let folder = TempDir::new().unwrap();
+        let (address, asked) = serve(content);
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        let part = fs::File::create(folder.path().join("small/set/a.bin.part")).unwrap();
+        part.lock().unwrap();
+        fails(try_fetch(&folder, &address), &["a.bin.part", "another program"]);
+        assert!(asked.lock().unwrap().is_empty());
+        drop(part);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn files_at_hand_are_told_by_their_checksums() {
+        let given = TempDir::new().unwrap();
+        let from = given.path().to_str().unwrap().to_owned();
+        let folder = TempDir::new().unwrap();
+        assert!(try_fetch(&folder, &from).unwrap().is_none());
+        assert!(!folder.path().join("small").exists());
+        fails(try_fetch(&folder, &format!("{from}/none")), &["none", "nothing there"]);
+
+        fs::write(given.path().join("c.bin"), "hullo").unwrap();
+        fails(try_fetch(&folder, &from), &["c.bin", "SHA-256", set().stand_ins[0].sha256]);
+        assert!(names(&folder).is_empty());
+        fs::write(given.path().join("c.bin"), "hallo").unwrap();
+        assert_eq!(kind(try_fetch(&folder, &from)), STAND_IN);
+        assert_eq!(names(&folder), ["c.bin"]);
+
+        // A single file, and the layouts of archives and of the data folder itself.
+        let folder = TempDir::new().unwrap();
+        assert_eq!(kind(try_fetch(&folder, &format!("{from}/c.bin"))), STAND_IN);
+        for layout in ["set", "data", "set/data", "small/set"] {
+            let given = TempDir::new().unwrap();
+            let folder = TempDir::new().unwrap();
+            let from = given.path().to_str().unwrap();
+            fs::create_dir_all(given.path().join(layout)).unwrap();
+            fs::write(given.path().join(layout).join("a.bin"), bytes()).unwrap();
+            fails(try_fetch(&folder, from), &["no file b.bin", "all of its files"]);
+            fs::write(given.path().join(layout).join("b.bin"), "hello").unwrap();
+            assert_eq!(kind(try_fetch(&folder, from)), PUBLISHED);
+            assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        }
+    }
+
+    /// `printf hallo | xz`.
+    const XZ: &[u8] = b"\
+        \xfd\x37\x7a\x58\x5a\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x16\x00\x00\x00\
+        \x74\x2f\xe5\xa3\x01\x00\x04\x68\x61\x6c\x6c\x6f\x00\x00\x00\x00\xc1\xb0\x0b\x53\
+        \x9d\xf3\xa4\xec\x00\x01\x1d\x05\xb8\x2d\x80\xaf\x1f\xb6\xf3\x7d\x01\x00\x00\x00\
+        \x00\x04\x59\x5a";
+
+    #[test]
+    fn files_at_hand_may_be_packed_by_xz() {
+        let given = TempDir::new().unwrap();
+        let folder = TempDir::new().unwrap();
+        let from = given.path().to_str().unwrap();
+        fs::write(given.path().join("c.bin.xz"), XZ).unwrap();
+        assert_eq!(kind(try_fetch(&folder, from)), STAND_IN);
+        assert_eq!(fs::read(folder.path().join("small/set/c.bin")).unwrap(), b"hallo");
+        let folder = TempDir::new().unwrap();
+        fs::write(given.path().join("c.bin.xz"), &XZ[..XZ.len() - 20]).unwrap();
+        fails(try_fetch(&folder, from), &["c.bin.xz"]);
+        fs::write(given.path().join("c.bin.xz"), "hallo").unwrap();
+        fails(try_fetch(&folder, from), &["c.bin.xz"]);
+        assert!(names(&folder).is_empty());
+    }
+}
