@@ -7,6 +7,7 @@ pub mod classify;
 mod lab;
 pub mod modes;
 pub mod quadrature;
+pub mod uci;
 
 pub use lab::{Cell, Lab, Progress};
 
@@ -68,4 +69,4 @@ pub struct Experiment {
 
 /// Every experiment there is.
 pub const ALL: &[Experiment] =
-    &[modes::EXPERIMENT, classify::MNIST, classify::MNIST_5K, classify::SWITCHES];
+    &[modes::EXPERIMENT, classify::MNIST, classify::MNIST_5K, classify::SWITCHES, uci::EXPERIMENT];
