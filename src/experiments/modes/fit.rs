@@ -204,8 +204,8 @@ mod tests {
             let (mut params, tape) = (Params::default(), Tape::default());
             let flow = settings.flow(&mut params, 2, &mut stream(1, Purpose::Init, 0));
             // Away from the start, where couplings do nothing.
-            for (name, w) in params.iter_mut().filter(|(name, _)| name.ends_with(".r")) {
-                w.iter_mut().for_each(|r| *r = 0.1 * name.len() as f64 * r.signum());
+            for (_, w) in params.iter_mut().filter(|(name, _)| name.ends_with(".r")) {
+                w.iter_mut().for_each(|r| *r = 0.5 * r.signum());
             }
             let p = params.freeze(&tape);
             let draw = settings.draw(&flow, &p, &tape, (n, 2), &mut stream(2, Purpose::Noise, 0));
