@@ -87,7 +87,8 @@ struct Found {
 fn run(lab: &Lab<'_>) -> Result<Report> {
     let grid = grid(lab.tier);
     let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
-    let caption = "Test RMSE and mean log-likelihood in the target's units and nats. Means over splits with one standard error; beside \
+    let caption = "Test RMSE and mean log-likelihood in the target's units and nats. Means over \
+        splits with one standard error; beside \
         them those of MC dropout as published (Gal & Ghahramani 2016).";
     let mut table = Table::new("scores", caption, &header);
     let chosen = "What was chosen on the validation rows of each split.";
@@ -169,17 +170,20 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let there = verdicts.len() / 2;
     Ok(Report {
         title: "UCI regression".into(),
-        paper: "Not in the paper: the authors' code trains hypernets of inverse autoregressive flows on nine regression sets in \
+        paper: "Not in the paper: the authors' code trains hypernets of inverse autoregressive \
+            flows on nine regression sets in \
             the 20 divisions (protein: 5) that Gal & Ghahramani (2016) used."
             .into(),
         ours: vec![
             format!(
-                "Not shown to be worse than MC dropout in RMSE on {} of {there} sets, in log-likelihood on {}.",
+                "Not shown to be worse than MC dropout in RMSE on {} of {there} sets, in \
+                    log-likelihood on {}.",
                 there - worse(0),
                 there - worse(1)
             ),
             format!(
-                "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 × 200); batch 32, Adam decaying \
+                "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 \
+                    × 200); batch 32, Adam decaying \
                  tenfold, the noise's precision learned. For each split the learning rate ({:?}) and the prior's precision \
                  ({:?}) with the best log-likelihood on the last fifth of the training rows are taken, and the network is trained \
                  anew on all of them. Up to {} epochs, {} posterior samples.",
