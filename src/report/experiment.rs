@@ -96,13 +96,15 @@ impl Table {
     }
 
     fn html(&self) -> Markup {
+        // A number and its error stay on one line.
+        let text = |entry: &str| entry.replace(" ± ", "\u{a0}±\u{a0}");
         html! {
             figure {
                 table {
                     thead { tr { @for word in &self.header { th { (word) } } } }
                     tbody {
                         @for row in &self.rows {
-                            tr { @for entry in row { td { (entry) } } }
+                            tr { @for entry in row { td { (text(entry)) } } }
                         }
                     }
                 }
