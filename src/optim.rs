@@ -232,6 +232,8 @@ pub enum Schedule {
     Paper,
     /// `1 − e/E`.
     Linear,
+    /// `min(1, (1 − e/E) / 0.9)`: down linearly after the first tenth, as in the authors' toy.
+    LateLinear,
     /// `½ (1 + cos(π e/E))`.
     Cosine,
 }
@@ -243,6 +245,7 @@ impl Schedule {
             Self::Constant => 1.,
             Self::Paper => 10_f64.powf(-e / (epochs - 1.).max(1.)),
             Self::Linear => (1. - e / epochs).max(0.),
+            Self::LateLinear => ((1. - e / epochs) / 0.9).clamp(0., 1.),
             Self::Cosine => 0.5 * (1. + (std::f64::consts::PI * e / epochs).cos()),
         }
     }

@@ -92,6 +92,7 @@ fn no_gradient_is_a_zero_gradient() {
 #[case(Schedule::Constant, [1., 1., 1.])]
 #[case(Schedule::Paper, [1., 10_f64.powf(-5. / 9.), 0.1])]
 #[case(Schedule::Linear, [1., 0.5, 0.1])]
+#[case(Schedule::LateLinear, [1., 0.5 / 0.9, 0.1 / 0.9])]
 #[case(Schedule::Cosine, [1., 0.5, 0.024471741852423234])]
 fn schedules(#[case] schedule: Schedule, #[case] expected: [f64; 3]) {
     for (epoch, expected) in [0., 5., 9.].into_iter().zip(expected) {

@@ -6,6 +6,7 @@
 pub mod classify;
 mod lab;
 pub mod modes;
+pub mod nuts;
 pub mod quadrature;
 pub mod uci;
 

@@ -1,0 +1,172 @@
+//! Draws from a density itself: the No-U-Turn sampler (Hoffman & Gelman 2014) of the crate `nuts-rs`,
+//! on the tape's gradients.
+//!
+//! This is what a posterior of ours is compared with where no formula is known. Nothing is
+//! approximated but by the number of draws; whether those suffice is for
+//! [`rhat`](crate::stats::rhat) and [`ess_bulk`](crate::stats::ess_bulk) to say.
+use crate::error::{Error, Result};
+use crate::tape::{Storage, Tape, Tensor, Var};
+use nuts_rs::{Chain as _, CpuLogpFunc, CpuMath, CpuMathError, HasDims, LowRankNutsSettings};
+use nuts_rs::{LogpError, Settings as _};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+
+/// How a chain is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Nuts {
+    /// Draws at the start in which step size and metric adapt; they are thrown away.
+    pub warmup: u64,
+    /// Draws that count.
+    pub draws: u64,
+    /// Of these every so many is kept.
+    pub thin: u64,
+    /// A draw takes less than `2^depth` steps.
+    pub depth: u64,
+    /// The mean acceptance that the step size is chosen for.
+    pub accept: f64,
+}
+
+impl Default for Nuts {
+    fn default() -> Self {
+        Self { warmup: 1000, draws: 1000, thin: 1, depth: 10, accept: 0.8 }
+    }
+}
+
+/// What one chain found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Chain {
+    /// The draws kept, each `θ [D]`.
+    pub theta: Vec<Vec<f64>>,
+    /// `ln p` of each, up to a constant.
+    pub log_density: Vec<f64>,
+    /// How many of the draws that count met a divergence: a step so wrong that its energy is lost.
+    pub divergences: u64,
+    /// How many of them were cut off by `depth`.
+    pub cut_off: u64,
+    /// Gradients of all draws, warm-up included.
+    pub gradients: u64,
+}
+
+impl Nuts {
+    /// One chain for the density whose logarithm, up to a constant, is `log_density` of `θ [1, D]`:
+    /// one number on the tape of `θ`.
+    ///
+    /// ```
+    /// use bhn::{experiments::nuts::Nuts, tape::Var};
+    /// use rand::{SeedableRng, rngs::ChaCha8Rng};
+    /// let settings = Nuts { warmup: 200, draws: 500, ..Nuts::default() };
+    /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    /// let log_density = |theta: Var<'_, f64>| theta.standard_normal_log_prob().sum();
+    /// let chain = settings.chain(&[1.], log_density, rng).unwrap();
+    /// let mean = chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.;
+    /// assert!(mean.abs() < 0.3);
+    /// ```
+    ///
+    /// # Errors
+    /// If the density or its gradient is not finite at `start`, or an entry of the gradient is 0.
+    pub fn chain(
+        &self,
+        start: &[f64],
+        log_density: impl for<'t> Fn(Var<'t, f64>) -> Var<'t, f64>,
+        rng: &mut impl Rng,
+    ) -> Result<Chain> {
+        let failed = |error: &dyn fmt::Display| {
+            // More lines are a backtrace.
+            let found = error.to_string().lines().next().unwrap_or_default().to_string();
+            let expected = "a start where the density's logarithm is finite, its gradient too, and \
+                            no entry of that is 0";
+            Error::invalid("NUTS", found, expected, "Start it elsewhere.")
+        };
+        let mut settings = LowRankNutsSettings {
+            num_tune: self.warmup,
+            num_draws: self.draws,
+            maxdepth: self.depth,
+            ..LowRankNutsSettings::default()
+        };
+        settings.adapt_options.step_size_settings.target_accept = self.accept;
+        let log_density = &log_density;
+        let density = Density { d: start.len(), log_density, storage: Storage::default() };
+        let chain = settings.new_chain(0, CpuMath::new(density), rng);
+        let mut sampler = chain.map_err(|error| failed(&error))?;
+        sampler.set_position(start).map_err(|error| failed(&error))?;
+        let mut found = Chain::default();
+        for n in 0..self.warmup + self.draws {
+            let (theta, progress) = sampler.draw().map_err(|error| failed(&error))?;
+            found.gradients += progress.num_gradients;
+            let Some(n) = n.checked_sub(self.warmup) else { continue };
+            found.divergences += u64::from(progress.diverging);
+            found.cut_off += u64::from(progress.num_steps + 1 >= 1 << self.depth);
+            if n % self.thin == 0 {
+                let tape = Tape::default();
+                found.log_density.push(log_density(tape.constant(row(&theta))).item());
+                found.theta.push(theta.into());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A density as `nuts-rs` wants it.
+struct Density<'f, F> {
+    d: usize,
+    log_density: &'f F,
+    storage: Storage<f64>,
+}
+
+/// The sampler turns back from here.
+#[derive(Debug, thiserror::Error)]
+#[error("a density whose logarithm or gradient is not finite")]
+struct NotFinite;
+
+impl LogpError for NotFinite {
+    fn is_recoverable(&self) -> bool {
+        true
+    }
+}
+
+impl<F> HasDims for Density<'_, F> {
+    fn dim_sizes(&self) -> HashMap<String, u64> {
+        HashMap::from([("unconstrained_parameter".into(), self.d as u64)])
+    }
+}
+
+impl<F: for<'t> Fn(Var<'t, f64>) -> Var<'t, f64>> CpuLogpFunc for Density<'_, F> {
+    type LogpError = NotFinite;
+    type FlowParameters = ();
+    type ExpandedVector = Vec<f64>;
+
+    fn dim(&self) -> usize {
+        self.d
+    }
+
+    fn logp(&mut self, theta: &[f64], gradient: &mut [f64]) -> std::result::Result<f64, NotFinite> {
+        let tape = Tape::reusing(mem::take(&mut self.storage));
+        let theta = tape.leaf(row(theta));
+        let y = (self.log_density)(theta);
+        let (value, grads) = (y.item(), y.backward());
+        match grads.wrt(theta) {
+            Some(g) => gradient.iter_mut().zip(g).for_each(|(to, g)| *to = *g),
+            None => gradient.fill(0.),
+        }
+        drop(grads);
+        self.storage = tape.into_storage();
+        let finite = value.is_finite() && gradient.iter().all(|g| g.is_finite());
+        if finite { Ok(value) } else { Err(NotFinite) }
+    }
+
+    fn expand_vector<R: Rng + ?Sized>(
+        &mut self,
+        _: &mut R,
+        theta: &[f64],
+    ) -> std::result::Result<Vec<f64>, CpuMathError> {
+        Ok(theta.to_vec())
+    }
+}
+
+/// `θ [D]` as `[1, D]`.
+fn row(theta: &[f64]) -> Tensor<f64> {
+    Tensor::from_shape_vec(vec![1, theta.len()], theta.to_vec()).expect("as many numbers")
+}
