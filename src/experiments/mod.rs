@@ -4,6 +4,7 @@
 //! result, so that what was interrupted continues; the experiment says what to compute and what
 //! the paper claims. `bhn reproduce` runs them.
 pub mod classify;
+pub mod dependence;
 mod lab;
 pub mod modes;
 pub mod nuts;
@@ -69,5 +70,11 @@ pub struct Experiment {
 }
 
 /// Every experiment there is.
-pub const ALL: &[Experiment] =
-    &[modes::EXPERIMENT, classify::MNIST, classify::MNIST_5K, classify::SWITCHES, uci::EXPERIMENT];
+pub const ALL: &[Experiment] = &[
+    dependence::EXPERIMENT,
+    modes::EXPERIMENT,
+    classify::MNIST,
+    classify::MNIST_5K,
+    classify::SWITCHES,
+    uci::EXPERIMENT,
+];

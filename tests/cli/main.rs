@@ -18,6 +18,7 @@ mod profile;
 mod reproduce;
 mod streams;
 mod system;
+mod toys;
 
 use assert_cmd::Command;
 use rand::rngs::ChaCha8Rng;
