@@ -9,6 +9,7 @@ mod lab;
 pub mod modes;
 pub mod nuts;
 pub mod quadrature;
+pub mod regression;
 pub mod uci;
 
 pub use lab::{Cell, Lab, Progress};
@@ -71,6 +72,7 @@ pub struct Experiment {
 
 /// Every experiment there is.
 pub const ALL: &[Experiment] = &[
+    regression::EXPERIMENT,
     dependence::EXPERIMENT,
     modes::EXPERIMENT,
     classify::MNIST,

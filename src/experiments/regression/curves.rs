@@ -1,0 +1,226 @@
+//! Samples of functions of one number: what they say, and how far they are from others.
+use crate::bayes::{Model, Targets};
+use crate::data::Split;
+use crate::metrics::{coverage, gaussian_mixture_log_likelihood, rmse};
+use crate::random::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::stats::{log_mean_exp, wasserstein_1};
+use crate::tape::{Tape, Tensor};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+/// The standard deviation of `e`.
+const NOISE: f64 = 0.02;
+/// Sampled functions that are drawn.
+const DRAWN: usize = 12;
+/// 95 % of a normal distribution are within so many standard deviations.
+const Z: f64 = 1.959964;
+
+/// `n` times `x ~ U(range)` and `y = x + 0.3 sin 2π(x + e) + 0.3 sin 4π(x + e) + e` with
+/// `e ~ N(0, 0.02²)`; others for another `index`.
+pub fn data(n: usize, range: Range<f64>, index: u64) -> Split {
+    let rng = &mut stream(0, Purpose::Toy, index);
+    let mut pair = |_| {
+        let (u, z): (f64, f64) = (rng.random(), rng.sample(StandardNormal));
+        let (x, e) = (range.start + (range.end - range.start) * u, NOISE * z);
+        let waves = (TAU * (x + e)).sin() + (2. * TAU * (x + e)).sin();
+        (x as f32, (x + 0.3 * waves + e) as f32)
+    };
+    let (x, y): (Vec<_>, Vec<_>) = (0..n).map(&mut pair).unzip();
+    Split { x: column(x), y: Targets::Values(y) }
+}
+
+/// `x [N]` as inputs `[N, 1]`.
+pub fn column(x: Vec<f32>) -> Array2<f32> {
+    Array2::from_shape_vec((x.len(), 1), x).expect("N numbers")
+}
+
+/// Samples that go through a network together: what is in between fits the cache.
+const TOGETHER: usize = 20;
+
+/// `f(xₙ; θ_s)` `[S, N]` for `theta [S, D]` and `x [N, 1]`.
+pub fn functions<T: Scalar>(model: &Model<T>, theta: &Tensor<T>, x: &Array2<f32>) -> Array2<f32> {
+    let mut all = Array2::zeros((theta.shape()[0], x.nrows()));
+    let parts = all.axis_chunks_iter_mut(Axis(0), TOGETHER);
+    for (mut f, theta) in parts.zip(theta.axis_chunks_iter(Axis(0), TOGETHER)) {
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let x = tape.constant(x.mapv(|x| T::of(x.into())).into_dyn());
+        let outputs = model.primary.forward(&p, tape.constant(theta.to_shared()), x).value();
+        f.iter_mut().zip(&outputs).for_each(|(f, y)| *f = y.f64() as f32);
+    }
+    all
+}
+
+/// Where functions are looked at.
+pub struct Places {
+    /// `[G, 1]`: evenly over all that is drawn.
+    pub grid: Array2<f32>,
+    /// `[N]` test examples where there were data.
+    pub inside: Split,
+    /// `[M]` where there were none.
+    pub outside: Split,
+}
+
+/// Functions sampled from one posterior at [`Places`].
+pub struct Functions {
+    /// `[S, G]`.
+    pub grid: Array2<f32>,
+    /// `[S, N]`.
+    pub inside: Array2<f32>,
+    /// `[S, M]`.
+    pub outside: Array2<f32>,
+}
+
+impl Places {
+    /// So many points of a grid over `seen`, and so many test examples over each part of it.
+    pub fn new(grid: usize, test: usize, data_range: Range<f64>, seen: Range<f64>) -> Self {
+        let step = (seen.end - seen.start) / (grid - 1) as f64;
+        let all = data(test, seen.clone(), 1);
+        let is_outside = |&n: &usize| !data_range.contains(&f64::from(all.x[[n, 0]]));
+        let rows: Vec<_> = (0..test).filter(is_outside).collect();
+        let (x, y) = all.batch(&rows);
+        Self {
+            grid: column((0..grid).map(|i| (seen.start + step * i as f64) as f32).collect()),
+            inside: data(test, data_range, 2),
+            outside: Split { x, y },
+        }
+    }
+}
+
+impl Functions {
+    /// Those of `theta [S, D]`.
+    pub fn new<T: Scalar>(model: &Model<T>, theta: &Tensor<T>, places: &Places) -> Self {
+        let at = |x: &Array2<f32>| functions(model, theta, x);
+        let [grid, inside, outside] = [&places.grid, &places.inside.x, &places.outside.x].map(at);
+        Self { grid, inside, outside }
+    }
+}
+
+/// What functions sampled from a posterior say of `y = f(x) + N(0, 1/τ)`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// `mean_s f_s` along the grid.
+    pub mean: Vec<f64>,
+    /// `std_s f_s` along it.
+    pub spread: Vec<f64>,
+    /// A few of the functions.
+    pub drawn: Vec<Vec<f32>>,
+    /// Test scores where there were data.
+    pub inside: Scores,
+    /// And where there were none.
+    pub outside: Scores,
+    /// `W₁` along the grid between the distributions of `f(x)`, its own and the truth's.
+    pub wasserstein: Vec<f64>,
+    /// `KL(p(y|x) ‖ q(y|x))` along the grid of the truth's predictive density from its own, nats.
+    pub kl: Vec<f64>,
+}
+
+/// Scores of a test.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Scores {
+    /// Of the mean.
+    pub rmse: f64,
+    /// Nats an example.
+    pub nll: f64,
+    /// The share of the `y` within 1.96 standard deviations of `y` from the mean.
+    pub coverage: f64,
+}
+
+impl Found {
+    /// From functions and the precision `τ`, against `truth [S', G]`.
+    pub fn new(f: &Functions, truth: ArrayView2<'_, f32>, precision: f64, places: &Places) -> Self {
+        let (mean, spread) = moments(f.grid.view());
+        let columns = || truth.columns().into_iter().zip(f.grid.columns());
+        Self {
+            mean,
+            spread,
+            drawn: f.grid.outer_iter().take(DRAWN).map(|f| f.to_vec()).collect(),
+            inside: Scores::new(f.inside.view(), &places.inside.y, precision),
+            outside: Scores::new(f.outside.view(), &places.outside.y, precision),
+            wasserstein: columns().map(|(p, q)| wasserstein_1(&wide(p), &wide(q))).collect(),
+            kl: columns().map(|(p, q)| kl(&wide(p), &wide(q), precision)).collect(),
+        }
+    }
+}
+
+impl Scores {
+    fn new(f: ArrayView2<'_, f32>, y: &Targets, precision: f64) -> Self {
+        let Targets::Values(y) = y else { unreachable!("a regression") };
+        let (mean, spread) = moments(f);
+        let mean: Vec<_> = mean.iter().map(|&m| m as f32).collect();
+        let std: Vec<_> = spread.iter().map(|s| (1. / precision + s * s).sqrt() as f32).collect();
+        let precisions = vec![precision as f32; f.nrows()];
+        Self {
+            rmse: rmse(&mean, y),
+            nll: -gaussian_mixture_log_likelihood(f, &precisions, y).value,
+            coverage: coverage(&mean, &std, y, Z).value,
+        }
+    }
+}
+
+/// Means and standard deviations over samples of `f [S, N]`.
+fn moments(f: ArrayView2<'_, f32>) -> (Vec<f64>, Vec<f64>) {
+    let f = f.mapv(f64::from);
+    (f.mean_axis(Axis(0)).expect("a sample").to_vec(), f.std_axis(Axis(0), 0.).to_vec())
+}
+
+fn wide(v: ArrayView1<'_, f32>) -> Vec<f64> {
+    v.iter().map(|&v| v.into()).collect()
+}
+
+/// `KL(p ‖ q) = ∫ p ln(p/q) dy` of mixtures `(1/S) Σ_s N(y; f_s, 1/τ)` around `f = p [S]` and `q [S']`.
+///
+/// By the trapezoidal rule over all that `p` reaches, with two steps to a standard deviation of a
+/// component: for what is so smooth that is exact to 10⁻¹².
+pub fn kl(p: &[f64], q: &[f64], precision: f64) -> f64 {
+    let std = precision.powf(-0.5);
+    let (low, high) = p
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &f| (low.min(f), high.max(f)));
+    let steps = ((high - low) / std + 16.).ceil() as usize * 2;
+    let log = |f: &[f64], y: f64| {
+        let exponents: Vec<_> = f.iter().map(|f| -0.5 * precision * (y - f).powi(2)).collect();
+        log_mean_exp(&exponents) + 0.5 * (precision / TAU).ln()
+    };
+    let at = |i: usize| {
+        let y = low - 8. * std + 0.5 * std * i as f64;
+        let log_p = log(p, y);
+        log_p.exp() * (log_p - log(q, y))
+    };
+    0.5 * std * (0..=steps).map(at).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_divergence_of_one_normal_from_another() {
+        // KL(N(0, s²) ‖ N(m, s²)) = m² / 2s².
+        let found = kl(&[0.3], &[0.5], 25.);
+        assert!((found - 0.5).abs() < 1e-12, "{found}");
+        assert_eq!(kl(&[0.3, 0.7], &[0.7, 0.3], 25.), 0.);
+        // Components that do not overlap, half of which p does not have.
+        let found = kl(&[0., 50.], &[0., 50., 100., 150.], 25.);
+        assert!((found - 2_f64.ln()).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn scores_of_functions() {
+        // Two functions a distance of 2 apart, noise of variance 3: y has variance 4.
+        let f = Array2::from_shape_fn((2, 4), |(s, _)| s as f32 * 2. - 1.);
+        let y = Targets::Values(vec![0., 3.9, -3.9, 4.]);
+        let scores = Scores::new(f.view(), &y, 1. / 3.);
+        assert_eq!(scores.coverage, 0.75);
+        assert!((scores.rmse - ((2. * 3.9_f64.powi(2) + 16.) / 4.).sqrt()).abs() < 1e-6);
+        // ln N(0; ±1, 3) = −½ ln 6π − 1/6 for either function.
+        let first = Scores::new(f.slice(ndarray::s![.., ..1]), &Targets::Values(vec![0.]), 1. / 3.);
+        let expected = 0.5 * (3. * TAU).ln() + 1. / 6.;
+        assert!((first.nll - expected).abs() < 1e-6, "{} {expected}", first.nll);
+    }
+}
