@@ -95,9 +95,15 @@ impl Run {
     /// # Errors
     /// If the folder is not a run's, its files are damaged, or its data have changed.
     pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
-        let config = read_config(dir)?;
-        let data = find_data(dir, &config, data_dir)?;
-        let config = config.resolve(&data)?;
+        Self::resume_on(dir, find_data(dir, &read_config(dir)?, data_dir)?)
+    }
+
+    /// The same on data that no name stands for: those of [`Run::create`].
+    ///
+    /// # Errors
+    /// As [`Run::resume`].
+    pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
+        let config = read_config(dir)?.resolve(&data)?;
         checkpoint::sweep(dir)?;
         let mut run = Self::at_start(dir, config, data)?;
         let last = dir.join("last.safetensors");

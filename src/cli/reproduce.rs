@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// What was typed.
@@ -154,6 +155,8 @@ impl FoundVerdict {
 /// Shows how a lab gets on: a bar on a terminal, else a line now and then.
 struct Watch {
     bar: ProgressBar,
+    /// Whether the bar is that of cells; epochs are of runs within them then.
+    cells: AtomicBool,
     /// When the last line was written, and when computing began.
     lines: Option<Mutex<(Instant, Instant)>>,
 }
@@ -174,7 +177,8 @@ impl Watch {
         let style = "{bar:30} {percent:>3} %  {msg}  {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
         let now = Instant::now();
-        Self { bar, lines: (!context.quiet && !terminal).then(|| Mutex::new((now, now))) }
+        let lines = (!context.quiet && !terminal).then(|| Mutex::new((now, now)));
+        Self { bar, cells: AtomicBool::new(false), lines }
     }
 
     fn hear(&self, progress: &Progress<'_>) {
@@ -183,6 +187,7 @@ impl Watch {
                 if *kept > 0 {
                     self.say(&format!("continuing: {kept} of {count} cells are there"));
                 }
+                self.cells.store(true, Relaxed);
                 self.bar.set_length((cost * PER_COST) as u64);
                 self.bar.set_position(0);
                 self.bar.reset_eta();
@@ -198,9 +203,11 @@ impl Watch {
                 self.line(key);
             }
             Progress::Epoch { key, epoch, epochs } => {
-                self.bar.set_length(*epochs as u64);
-                self.bar.set_position(*epoch as u64);
-                self.bar.set_message(key.to_string());
+                if !self.cells.load(Relaxed) {
+                    self.bar.set_length(*epochs as u64);
+                    self.bar.set_position(*epoch as u64);
+                }
+                self.bar.set_message(format!("{key}, epoch {epoch} of {epochs}"));
                 self.line(key);
             }
         }
@@ -218,9 +225,9 @@ impl Watch {
     fn line(&self, key: &str) {
         let Some(lines) = &self.lines else { return };
         let mut times = lines.lock().expect("no panic while it is held");
-        if times.0.elapsed() >= PAUSE {
+        let (done, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        if done > 0 && times.0.elapsed() >= PAUSE {
             times.0 = Instant::now();
-            let (done, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let share = done as f64 / length.max(1) as f64;
             let left = times.1.elapsed().as_secs_f64() * (1. / share.max(1e-9) - 1.);
             let left = show::duration(left);

@@ -6,6 +6,7 @@
 use super::{Experiment, Tier};
 use crate::checkpoint;
 use crate::config::Config;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
@@ -207,18 +208,26 @@ impl<'a> Lab<'a> {
     }
 
     /// The run `key`, trained to its end on all threads: begun, continued, or as it was. With it, its
-    /// best epoch's model.
+    /// best epoch's model. In a cell, its time is the cell's.
     ///
     /// # Errors
     /// If it was begun with another configuration, training diverges, or a file cannot be read or
     /// written.
     pub fn run(&self, key: &str, config: &Config) -> Result<(Run, Trained)> {
+        self.run_on(key, config, load_data(config, self.data_dir.as_deref())?)
+    }
+
+    /// The same on data that no name stands for. They must be the same each time.
+    ///
+    /// # Errors
+    /// As [`Lab::run`], or if the run was begun with other data.
+    pub fn run_on(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
         check_key(key);
         let dir = self.dir.join("runs").join(key);
-        let data_dir = self.data_dir.as_deref();
+        let config = config.clone().resolve(&data)?;
         let mut run = if dir.join("config.toml").exists() {
-            let run = Run::resume(&dir, data_dir)?;
-            if config.clone().resolve(&run.data)? != run.config {
+            let run = Run::resume_on(&dir, data)?;
+            if run.config != config {
                 let advice = "Remove that folder: the run will be made again.";
                 let found = "a run with another configuration";
                 return Err(Error::invalid(dir.display(), found, "the experiment's", advice));
@@ -229,8 +238,7 @@ impl<'a> Lab<'a> {
             if dir.exists() {
                 fs::remove_dir_all(&dir).map_err(Error::io(&dir))?;
             }
-            let data = load_data(config, data_dir)?;
-            Run::create(&dir, config.clone().resolve(&data)?, data)?
+            Run::create(&dir, config, data)?
         };
         let epochs = run.config.train.epochs;
         run.train(|progress| {
@@ -239,12 +247,10 @@ impl<'a> Lab<'a> {
             }
         })?;
         let trained = Trained::load(&dir)?;
-        let mut ledger = self.ledger();
-        ledger.seconds += run.history.iter().map(|epoch| epoch.seconds).sum::<f64>();
         Ok((run, trained))
     }
 
-    /// Seconds that all results used so far took, over all sittings.
+    /// Seconds that all cells used so far took, over all sittings.
     pub fn seconds(&self) -> f64 {
         self.ledger().seconds
     }
