@@ -3,8 +3,10 @@
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`]. The lab is a folder that keeps every partial
 //! result, so that what was interrupted continues; the experiment says what to compute and what
 //! the paper claims. `bhn reproduce` runs them.
+pub mod anomaly;
 pub mod classify;
 pub mod dependence;
+pub mod digits;
 mod lab;
 pub mod modes;
 pub mod nuts;
@@ -78,5 +80,6 @@ pub const ALL: &[Experiment] = &[
     classify::MNIST,
     classify::MNIST_5K,
     classify::SWITCHES,
+    anomaly::EXPERIMENT,
     uci::EXPERIMENT,
 ];
