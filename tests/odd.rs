@@ -21,9 +21,10 @@ fn smoke(name: &str, dir: &Path) -> (Report, usize) {
     (report, cells.into_inner())
 }
 
-/// Seven nets.
+/// Seven nets; four nets and ten digits.
 #[rstest]
 #[case("anomaly", 7)]
+#[case("unseen", 40)]
 fn once(#[case] name: &str, #[case] cells: usize) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(name);

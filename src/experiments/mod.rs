@@ -13,6 +13,7 @@ pub mod nuts;
 pub mod quadrature;
 pub mod regression;
 pub mod uci;
+pub mod unseen;
 
 pub use lab::{Cell, Lab, Progress};
 
@@ -81,5 +82,6 @@ pub const ALL: &[Experiment] = &[
     classify::MNIST_5K,
     classify::SWITCHES,
     anomaly::EXPERIMENT,
+    unseen::EXPERIMENT,
     uci::EXPERIMENT,
 ];
