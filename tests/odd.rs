@@ -21,10 +21,11 @@ fn smoke(name: &str, dir: &Path) -> (Report, usize) {
     (report, cells.into_inner())
 }
 
-/// Seven nets; four nets and ten digits.
+/// Seven nets; four nets and ten digits; five nets and one that the attacks are transferred from.
 #[rstest]
 #[case("anomaly", 7)]
 #[case("unseen", 40)]
+#[case("adversarial", 6)]
 fn once(#[case] name: &str, #[case] cells: usize) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(name);

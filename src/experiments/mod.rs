@@ -3,6 +3,7 @@
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`]. The lab is a folder that keeps every partial
 //! result, so that what was interrupted continues; the experiment says what to compute and what
 //! the paper claims. `bhn reproduce` runs them.
+pub mod adversarial;
 pub mod anomaly;
 pub mod classify;
 pub mod dependence;
@@ -83,5 +84,6 @@ pub const ALL: &[Experiment] = &[
     classify::SWITCHES,
     anomaly::EXPERIMENT,
     unseen::EXPERIMENT,
+    adversarial::EXPERIMENT,
     uci::EXPERIMENT,
 ];

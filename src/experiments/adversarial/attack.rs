@@ -1,0 +1,145 @@
+//! The fast gradient sign (Goodfellow et al. 2015) against a prediction that is a mean over samples.
+use crate::bayes::Model;
+use crate::scalar::Scalar;
+use crate::tape::{Tape, Tensor, Var};
+use ndarray::{Array2, ArrayView2, Axis};
+
+/// Rows `S·B` that are differentiated together.
+const ROWS: usize = 2048;
+
+/// `−ln (1/S) Σ_s p_s(y|x)` for the logits `x_s [S, B, K]` and labels `y [B]`, giving `[B]`: the
+/// cross-entropy of the averaged prediction.
+///
+/// # Panics
+/// Unless there is one label below `K` for each row.
+pub fn averaged_loss<'t, T: Scalar>(logits: Var<'t, T>, y: &[usize]) -> Var<'t, T> {
+    let samples = T::of(logits.shape()[0] as f64);
+    let log_p = logits.categorical_log_prob(y);
+    -(log_p.log_sum_exp(0) - samples.ln())
+}
+
+/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each of `x [N, inputs]`, `y [N]`, with the samples `theta [S, D]`.
+///
+/// In single precision `1 − p` of a sure answer is rounded away, and an attack fails for no merit of the
+/// network: use `f64`.
+///
+/// # Panics
+/// If the shapes do not fit the model.
+pub fn gradient<T: Scalar>(
+    model: &Model<T>,
+    theta: &Tensor<T>,
+    x: ArrayView2<'_, T>,
+    y: &[usize],
+) -> Array2<T> {
+    let rows = (ROWS / theta.shape()[0]).max(1);
+    let mut gradient = Array2::zeros([0, x.ncols()]);
+    for (x, y) in x.axis_chunks_iter(Axis(0), rows).zip(y.chunks(rows)) {
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let x = tape.leaf(x.to_owned().into_dyn());
+        let logits = model.primary.forward(&p, tape.constant(theta.clone()), x);
+        let grads = averaged_loss(logits, y).sum().backward();
+        let part = grads.wrt(x).expect("logits depend on inputs").view();
+        let part = part.into_dimensionality().expect("[B, inputs]");
+        gradient.append(Axis(0), part).expect("the same inputs");
+    }
+    gradient
+}
+
+/// `x + ε sign(g)`, not clipped to `[0, 1]`, for `x` and `g` `[N, inputs]`; the sign of 0 is 0.
+pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Array2<f32> {
+    let sign = |g: f64| if g == 0. { 0. } else { g.signum() };
+    ndarray::Zip::from(x).and(gradient).map_collect(|&x, &g| x + (epsilon * sign(g)) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Method};
+    use crate::data::Task;
+    use crate::gradcheck::{gradcheck, randn};
+    use crate::nn::Bound;
+    use crate::primary::Layer;
+    use crate::random::{Purpose, stream};
+
+    const INPUTS: usize = 7;
+
+    /// A hypernet's small network with a wide posterior, and four samples of it.
+    fn model() -> (Model<f64>, Tensor<f64>) {
+        let mut config = Config { method: Method::Bhn, ..Config::default() };
+        config.primary.layers = Some(Layer::mlp(&[8, 8], 3));
+        config.flow.log_scale = -0.5;
+        config.flow.hidden = 5;
+        let classes = ["a", "b", "c"].map(String::from).into();
+        let model = config.build::<f64>(INPUTS, &Task::Classification { classes });
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let rng = &mut stream(3, Purpose::Evaluation, 0);
+        let theta = model.posterior.predictive(&p, &tape, 4, rng).theta.value();
+        (model, theta)
+    }
+
+    /// By the inputs, through the network and the mean of the samples' probabilities.
+    #[test]
+    fn the_gradient_by_inputs() {
+        let (model, theta) = model();
+        let report = gradcheck(&[randn(&[5, INPUTS], 1)], |x| {
+            let tape = x[0].tape();
+            let p: Bound<'_, f64> = model.params.freeze(tape);
+            let logits = model.primary.forward(&p, tape.constant(theta.clone()), x[0]);
+            averaged_loss(logits, &[0, 1, 2, 1, 0])
+        });
+        report.assert();
+    }
+
+    /// The loss is `−ln p̄_y` of the prediction, and a chunk is as good as the whole.
+    #[test]
+    fn the_loss_is_that_of_the_mean() {
+        let (model, theta) = model();
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let x = tape.constant(randn(&[2, INPUTS], 4));
+        let logits = model.primary.forward(&p, tape.constant(theta), x);
+        let loss = averaged_loss(logits, &[2, 0]).value();
+        let mean = logits.log_softmax().exp().mean_axis(0).value();
+        for (b, y) in [(0, 2), (1, 0)] {
+            assert!((loss[b] + mean[[b, y]].ln()).abs() < 1e-12);
+        }
+    }
+
+    /// To first order a step raises every example's loss by `ε Σ |g|`.
+    #[test]
+    fn a_small_step_raises_the_loss() {
+        let (model, theta) = model();
+        let n = 2 * ROWS / theta.shape()[0] + 3;
+        let x = randn(&[n, INPUTS], 5).into_dimensionality::<ndarray::Ix2>().unwrap();
+        let y: Vec<_> = (0..n).map(|i| i % 3).collect();
+        let g = gradient(&model, &theta, x.view(), &y);
+        let loss = |x: &Array2<f64>| {
+            let tape = Tape::default();
+            let p = model.params.freeze(&tape);
+            let x = tape.constant(x.clone().into_dyn());
+            averaged_loss(model.primary.forward(&p, tape.constant(theta.clone()), x), &y).value()
+        };
+        let epsilon = 1e-6;
+        let after = loss(&(&x + &g.mapv(|g| epsilon * g.signum())));
+        let before = loss(&x);
+        let mut kinks = 0;
+        for (row, (before, after)) in g.rows().into_iter().zip(before.iter().zip(&after)) {
+            let expected = epsilon * row.iter().map(|g| g.abs()).sum::<f64>();
+            assert!(expected > 0. && after > before, "{before} to {after}");
+            // A kink of a ReLU within the step is rare.
+            kinks += usize::from((after - before - expected).abs() > 1e-3 * expected);
+        }
+        assert!(kinks < n / 100, "{kinks} of {n}");
+    }
+
+    #[test]
+    fn a_step_is_of_one_size() {
+        let x = Array2::<f32>::from_elem([1, 3], 0.9);
+        let g = Array2::from_shape_vec([1, 3], vec![-1e-30, 0., 7.]).unwrap();
+        let expected = Array2::from_shape_vec([1, 3], vec![0.65, 0.9, 1.15]).unwrap();
+        let found = moved(x.view(), &g, 0.25);
+        assert!((found - expected).iter().all(|d: &f32| d.abs() < 1e-6));
+    }
+}
