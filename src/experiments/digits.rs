@@ -98,8 +98,7 @@ impl Net {
         if self.method.is_point() { &Score::ALL[..2] } else { &Score::ALL }
     }
 
-    /// Seconds of an epoch on 50,000 digits, roughly, and of prediction for 10,000 digits with so many samples:
-    /// what a cell costs.
+    /// Seconds, roughly, of so many epochs on 50,000 digits, and of predictions for so many inputs.
     pub fn cost(&self, epochs: usize, inputs: usize, samples: usize) -> f64 {
         let epoch = match self.method {
             Method::Mle => 0.7,
@@ -109,7 +108,7 @@ impl Net {
             _ => 1.2 + 0.1 * self.couplings as f64,
         };
         let passes = self.config(Tier::Quick, 10, 1, 0).samples(samples) * inputs;
-        epoch * epochs as f64 + 1.5e-5 * passes as f64
+        epoch * epochs as f64 + 2.5e-6 * passes as f64
     }
 }
 
