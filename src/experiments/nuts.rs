@@ -55,12 +55,11 @@ impl Nuts {
     /// one number on the tape of `θ`.
     ///
     /// ```
-    /// use bhn::{experiments::nuts::Nuts, tape::Var};
+    /// use bhn::experiments::nuts::Nuts;
     /// use rand::{SeedableRng, rngs::ChaCha8Rng};
     /// let settings = Nuts { warmup: 200, draws: 500, ..Nuts::default() };
     /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    /// let log_density = |theta: Var<'_, f64>| theta.standard_normal_log_prob().sum();
-    /// let chain = settings.chain(&[1.], log_density, rng).unwrap();
+    /// let chain = settings.chain(&[1.], |theta| theta.standard_normal_log_prob().sum(), rng).unwrap();
     /// let mean = chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.;
     /// assert!(mean.abs() < 0.3);
     /// ```
