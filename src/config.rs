@@ -182,8 +182,10 @@ pub struct Train {
     /// Start with activations normalised over the last 64 training examples (Salimans & Kingma
     /// 2016), as the authors do; networks of scales alone.
     pub data_init: bool,
-    /// Posterior samples for each epoch's validation.
+    /// Posterior samples for a validation.
     pub validation_samples: usize,
+    /// Epochs from one validation and checkpoint to the next; there are both after the last.
+    pub validate_every: usize,
     /// The learning rate at the start.
     pub learning_rate: f64,
     /// What becomes of it.
@@ -248,6 +250,7 @@ impl Default for Train {
             noise: None,
             data_init: false,
             validation_samples: 20,
+            validate_every: 1,
             learning_rate: 1e-3,
             schedule: Schedule::Paper,
             kl_anneal_epochs: 0.,
@@ -367,6 +370,7 @@ impl Config {
         count("train.batch", t.batch)?;
         count("train.samples", t.samples)?;
         count("train.validation_samples", t.validation_samples)?;
+        count("train.validate_every", t.validate_every)?;
         positive("train.learning_rate", t.learning_rate)?;
         let anneal = t.kl_anneal_epochs;
         need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;

@@ -1,8 +1,9 @@
 //! A run folder: what is in it, in which order it is written, and how it is picked up again.
 //!
-//! `config.toml` comes first and never changes. Each epoch writes its line of `metrics.jsonl`, then
-//! `best.safetensors` if it is one, then `last.safetensors`; a run that was killed anywhere goes on
-//! from `last`, forgetting lines beyond it. `summary.json` and `report.html` come at the end.
+//! `config.toml` comes first and never changes. Each epoch writes its line of `metrics.jsonl`, then,
+//! if it ends with a validation, `best.safetensors` if it is that and `last.safetensors`; a run that
+//! was killed anywhere goes on from `last`, forgetting lines beyond it. `summary.json` and
+//! `report.html` come at the end.
 use crate::bayes::Model;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::config::Config;
@@ -39,7 +40,7 @@ pub struct Run {
 pub enum Progress<'a> {
     /// A step was taken.
     Step(&'a Step),
-    /// An epoch was finished and saved; whether it is the best so far.
+    /// An epoch was finished; whether it is the best so far.
     Epoch(&'a Epoch, bool),
 }
 
@@ -164,10 +165,11 @@ impl Run {
         validate(&copy.model, &part, &data.preprocess, samples, (0, 0));
         let validation = start.elapsed().as_secs_f64() * data.validation.len() as f64 / n as f64;
         let epochs = (settings.epochs - self.epoch()) as f64;
-        Ok(epochs * (self.trainer.steps_per_epoch() as f64 * step + validation))
+        let training = self.trainer.steps_per_epoch() as f64 * step;
+        Ok(epochs * (training + validation / settings.validate_every as f64))
     }
 
-    /// Train to the end, saving after each epoch.
+    /// Train to the end, with a validation and a checkpoint each `train.validate_every` epochs.
     ///
     /// # Errors
     /// If training diverges or a file cannot be written; the last checkpoint stays.
@@ -180,16 +182,15 @@ impl Run {
                 progress(Progress::Step(&step));
             })?;
             let epoch = self.epoch();
-            let samples = self.config.samples(self.config.train.validation_samples);
-            let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
-            let scores =
-                validate(model, validation, preprocess, samples, (self.config.seed, epoch));
-            self.check_finite(&scores)?;
+            let settings = &self.config.train;
+            let is_due = epoch == settings.epochs || epoch.is_multiple_of(settings.validate_every);
+            let scores = if is_due { Some(self.validate()?) } else { None };
             self.trainer.spent("validation", Pass::Between, 0);
-            let is_best = self.best.as_ref().is_none_or(|(_, best)| better(&scores, best));
-            if is_best {
-                self.best = Some((epoch, scores.clone()));
-            }
+            let beaten =
+                |scores: &&Scores| self.best.as_ref().is_none_or(|(_, best)| better(scores, best));
+            let new = scores.as_ref().filter(beaten).map(|scores| (epoch, scores.clone()));
+            let is_best = new.is_some();
+            self.best = new.or(self.best.take());
             let seconds = start.elapsed().as_secs_f64();
             let classes = matches!(self.data.task, data::Task::Classification { .. });
             let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
@@ -199,6 +200,15 @@ impl Run {
             self.history.push(record);
         }
         Ok(())
+    }
+
+    fn validate(&self) -> Result<Scores> {
+        let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
+        let samples = self.config.samples(self.config.train.validation_samples);
+        let position = (self.config.seed, self.epoch());
+        let scores = validate(model, validation, preprocess, samples, position);
+        self.check_finite(&scores)?;
+        Ok(scores)
     }
 
     /// A last step may overflow what no later step looks at.
@@ -221,6 +231,9 @@ impl Run {
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
         file.and_then(|mut f| f.write_all(line(record).as_bytes()).and_then(|()| f.sync_all()))
             .map_err(Error::io(&metrics))?;
+        if record.validation.is_none() {
+            return Ok(());
+        }
         let header = Header {
             config: self.config.clone(),
             task: self.data.task.clone(),
@@ -394,14 +407,13 @@ impl Sums {
         epoch: usize,
         steps: u64,
         classes: bool,
-        scores: Scores,
+        validation: Option<Scores>,
         seconds: f64,
     ) -> Epoch {
         let n = self.examples as f64;
         let (learning_rate, beta) = self.last.expect("an epoch has a step");
         let [loss, elbo, log_likelihood, kl] = self.terms.map(|sum| sum / n);
         let train_accuracy = classes.then_some(self.correct as f64 / n);
-        let validation = Some(scores);
         Epoch {
             epoch,
             steps,

@@ -128,6 +128,23 @@ fn whatever_is_newer_than_the_checkpoint_is_forgotten() {
     folder.bhn().args(resume).assert().success();
 }
 
+/// Every epoch has its line of metrics, some a validation and a checkpoint.
+#[test]
+fn a_run_with_few_checkpoints_goes_on_from_the_last() {
+    let folder = Folder::new();
+    folder.write("sparse.toml", "[train]\nvalidate_every = 4\n");
+    let flags = ["--config", "sparse.toml"];
+    train(&folder, "whole", &flags);
+    let whole = outcome(&folder.path("whole"));
+    let validated: Vec<_> = whole.2.iter().map(|epoch| !epoch["validation"].is_null()).collect();
+    assert_eq!(validated, [false, false, false, true, false, true]);
+    let small = SMALL.map(|flag| if flag == "3" { "6" } else { flag });
+    let args = [&small[..], &["--out", "part"], &flags].concat();
+    kill(start(&folder, &args), &folder.path("part"), 5, Duration::ZERO);
+    folder.bhn().args(["train", "--resume", "part", "--samples", "5"]).assert().success();
+    assert!(outcome(&folder.path("part")) == whole);
+}
+
 #[test]
 fn a_finished_run_resumes_to_itself() {
     let folder = Folder::new();

@@ -28,16 +28,23 @@ pub struct Dropout {
     /// Point estimates `[D]`; what lies where the masks are is not used.
     point: ParamId,
     masks: Vec<Mask>,
-    rates: Rates,
     scaled: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Mask {
     range: Range<usize>,
-    rate: f64,
-    /// `ln p/(1 − p)` `[1]`, if it is learned.
-    logit: Option<ParamId>,
+    /// The scales up to the next mask, on which it acts.
+    scales: Range<usize>,
+    rate: Rate,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rate {
+    /// `p`.
+    Fixed(f64),
+    /// `ln p/(1 − p)` `[1]`, and the `λ` of the scales' prior.
+    Learned(ParamId, f64),
 }
 
 /// Where the rates of dropout come from.
@@ -66,17 +73,20 @@ impl Dropout {
         rates: Rates,
         scaled: bool,
     ) -> Self {
-        let start = Owned::from_shape_fn(vec![point.len()], |i| T::of(point[i[0]]));
-        let point = params.add(format!("{name}.theta"), start);
-        let mask = |(i, (range, rate)): (usize, &(Range<usize>, f64))| {
-            let logit = matches!(rates, Rates::Learned { .. }).then(|| {
-                let start = Owned::from_elem(vec![1], T::of((rate / (1. - rate)).ln()));
-                params.add(format!("{name}.{i}.logit"), start)
-            });
-            Mask { range: range.clone(), rate: *rate, logit }
+        let ends = masks.iter().skip(1).map(|(next, _)| next.start).chain([point.len()]);
+        let theta = params.add(format!("{name}.theta"), super::vector(point));
+        let mask = |(i, ((range, rate), end)): (usize, (&(Range<usize>, f64), usize))| {
+            let rate = match rates {
+                Rates::Fixed => Rate::Fixed(*rate),
+                Rates::Learned { precision } => {
+                    let logit = super::vector(&[(rate / (1. - rate)).ln()]);
+                    Rate::Learned(params.add(format!("{name}.{i}.logit"), logit), precision)
+                }
+            };
+            Mask { range: range.clone(), scales: range.end..end, rate }
         };
-        let masks = masks.iter().enumerate().map(mask).collect();
-        Self { point, masks, rates, scaled }
+        let masks = masks.iter().zip(ends).enumerate().map(mask).collect();
+        Self { point: theta, masks, scaled }
     }
 
     /// `θ [S, D]` with `mask(m)` in the place of mask `m`.
@@ -115,35 +125,30 @@ impl<T: Scalar> Posterior<T> for Dropout {
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, T> {
-        let point = p[self.point];
-        let mut kl = None;
-        let ends = self.masks.iter().skip(1).map(|m| m.range.start).chain([point.shape()[0]]);
-        let mut ends = ends.collect::<Vec<_>>().into_iter();
-        let theta = self.with_masks(p, samples, |m| {
-            let (n, end) = (m.range.len(), ends.next().expect("one a mask"));
+        let (point, mut kl) = (p[self.point], None);
+        let theta = self.with_masks(p, samples, |mask| {
+            let n = mask.range.len();
             let mut uniform = || rng.random_range(f64::EPSILON..1.);
-            let Some(logit) = m.logit else {
-                let kept = T::of(1. / (1. - m.rate));
-                let each = || if uniform() < m.rate { T::zero() } else { kept };
-                return tape.constant(Owned::from_shape_simple_fn(vec![samples, n], each));
+            let (logit, precision) = match mask.rate {
+                Rate::Fixed(rate) => {
+                    let kept = T::of(1. / (1. - rate));
+                    let each = || if uniform() < rate { T::zero() } else { kept };
+                    return tape.constant(Owned::from_shape_simple_fn(vec![samples, n], each));
+                }
+                Rate::Learned(logit, precision) => (p[logit], precision),
             };
             let noise = || {
-                T::of({
-                    let u = uniform();
-                    (u / (1. - u)).ln() / TEMPERATURE
-                })
+                let u = uniform();
+                T::of((u / (1. - u)).ln() / TEMPERATURE)
             };
             let noise = tape.constant(Owned::from_shape_simple_fn(vec![samples, n], noise));
-            let logit = p[logit];
             let (rate, kept) = (logit.sigmoid(), (-logit).sigmoid());
-            if let Rates::Learned { precision } = self.rates {
-                let scales = point.slice(0, m.range.end..end);
-                let weights = (scales * scales).sum() / kept * T::of(precision / 2.);
-                // p ln p + (1 − p) ln(1 − p), in a form that bears p = 0 and 1.
-                let negative_entropy = -(rate * (-logit).softplus() + kept * logit.softplus());
-                let layer = (weights + negative_entropy * T::of(n as f64)).sum();
-                kl = Some(kl.map_or(layer, |kl: Var<'t, T>| kl + layer));
-            }
+            let scales = point.slice(0, mask.scales.clone());
+            let weights = (scales * scales).sum() / kept * T::of(precision / 2.);
+            // p ln p + (1 − p) ln(1 − p), in a form that bears p = 0 and 1.
+            let negative_entropy = -(rate * (-logit).softplus() + kept * logit.softplus());
+            let layer = (weights + negative_entropy * T::of(n as f64)).sum();
+            kl = Some(kl.map_or(layer, |kl: Var<'t, T>| kl + layer));
             (-(logit * T::of(1. / TEMPERATURE) + noise)).sigmoid() / kept
         });
         Draw { theta, log_q: None, kl }

@@ -39,10 +39,9 @@ impl MeanField {
         log_std: f64,
         local: bool,
     ) -> Self {
-        let d = vec![mean.len()];
-        let start = Owned::from_shape_fn(d.clone(), |i| T::of(mean[i[0]]));
-        let mean = params.add(format!("{name}.mean"), start);
-        let log_std = params.add(format!("{name}.log_std"), Owned::from_elem(d, T::of(log_std)));
+        let log_stds = Owned::from_elem(vec![mean.len()], T::of(log_std));
+        let mean = params.add(format!("{name}.mean"), super::vector(mean));
+        let log_std = params.add(format!("{name}.log_std"), log_stds);
         Self { mean, log_std, local }
     }
 }

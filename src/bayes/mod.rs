@@ -23,7 +23,8 @@ pub use prior::Prior;
 
 use crate::nn::{Bound, Params};
 use crate::scalar::Scalar;
-use crate::tape::{Tape, Tensor, Var};
+use crate::tape::{Owned, Tape, Tensor, Var};
+use ndarray::Array1;
 use rand::Rng;
 
 /// `S` samples of `θ` from a posterior.
@@ -77,6 +78,11 @@ pub trait Posterior<T: Scalar>: Send + Sync {
 
     /// Move the parameters so that `q` is around `theta [D]`.
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]);
+}
+
+/// Numbers `[D]` as a tensor.
+fn vector<T: Scalar>(numbers: &[f64]) -> Owned<T> {
+    numbers.iter().map(|&x| T::of(x)).collect::<Array1<T>>().into_dyn()
 }
 
 /// `to ← from`.

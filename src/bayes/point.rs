@@ -2,7 +2,7 @@
 use super::{Draw, Posterior};
 use crate::nn::{Bound, ParamId, Params};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tape};
+use crate::tape::Tape;
 use rand::Rng;
 
 /// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
@@ -22,8 +22,7 @@ pub struct Point(ParamId);
 impl Point {
     /// Starting from `theta [D]`.
     pub fn new<T: Scalar>(params: &mut Params<T>, name: &str, theta: &[f64]) -> Self {
-        let start = Owned::from_shape_fn(vec![theta.len()], |i| T::of(theta[i[0]]));
-        Self(params.add(format!("{name}.theta"), start))
+        Self(params.add(format!("{name}.theta"), super::vector(theta)))
     }
 }
 

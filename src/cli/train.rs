@@ -190,16 +190,25 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
             }
         }
         Progress::Epoch(epoch, is_best) => {
-            let v = epoch.validation.as_ref().expect("validated");
             let accuracy = |a: f64| format!("{:.2} %", 100. * a);
             let train = epoch.train_accuracy.map(|a| format!(" train {}", accuracy(a)));
-            let score = v.accuracy.map(accuracy).or(v.rmse.map(|r| format!("RMSE {r:.4}")));
+            let validation = epoch.validation.as_ref().map(|v| {
+                let score = v.accuracy.map(accuracy).or(v.rmse.map(|r| format!("RMSE {r:.4}")));
+                let best = if is_best { "  *" } else { "" };
+                format!(" validation {} NLL {:.4}{best}", score.unwrap_or_default(), v.nll)
+            });
             bar.suspend(|| {
-                show::say(context, format!(
-                    "epoch {:>3}/{total}  loss {:.4}  KL {:.0} nats {} validation {} NLL {:.4}{}",
-                    epoch.epoch, epoch.loss, epoch.kl, train.unwrap_or_default(),
-                    score.unwrap_or_default(), v.nll, if is_best { "  *" } else { "" },
-                ));
+                show::say(
+                    context,
+                    format!(
+                        "epoch {:>3}/{total}  loss {:.4}  KL {:.0} nats {}{}",
+                        epoch.epoch,
+                        epoch.loss,
+                        epoch.kl,
+                        train.unwrap_or_default(),
+                        validation.unwrap_or_default(),
+                    ),
+                );
             });
         }
     })?;
@@ -261,7 +270,7 @@ fn about(config: &Config) -> String {
     };
     let members = config.ensemble.members;
     match config.method {
-        Method::Bhn if flow.starts_with("an elementwise") => {
+        Method::Bhn if config.flow.couplings == 0 && config.flow.kind != FlowKind::Linear => {
             format!("Bayes by Backprop on the scales of a network ({network})")
         }
         Method::Bhn => {

@@ -1,4 +1,5 @@
 //! How a claim of the paper stands: one rule from seeds to words.
+use crate::stats::{Estimate, over_seeds};
 use serde::Serialize;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -20,11 +21,8 @@ impl Mean {
     /// # Panics
     /// If there is none.
     pub fn of(values: &[f64]) -> Self {
-        assert!(!values.is_empty(), "Mean: no seed");
-        let n = values.len() as f64;
-        let value = values.iter().sum::<f64>() / n;
-        let squares = values.iter().map(|v| (v - value).powi(2)).sum::<f64>();
-        let error = if values.len() == 1 { f64::INFINITY } else { (squares / (n - 1.) / n).sqrt() };
+        let Estimate { value, error } = over_seeds(values);
+        let error = if values.len() == 1 { f64::INFINITY } else { error };
         Self { value, error, seeds: values.len() }
     }
 
@@ -56,10 +54,10 @@ impl Mean {
 const LEAST_SEEDS: usize = 3;
 
 impl fmt::Display for Mean {
-    /// To two digits of the error: `0.520 ± 0.012`; a mean alone to three of its own.
+    /// To two digits of the error: `0.520 ± 0.012`; a mean alone to four of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = self.error.is_finite() && self.error > 0.;
-        let (scale, digits) = if known { (self.error, 1) } else { (self.value.abs(), 2) };
+        let (scale, digits) = if known { (self.error, 1) } else { (self.value.abs(), 3) };
         let first = if scale > 0. { scale.log10().floor() } else { 0. };
         let places = (f64::from(digits) - first).clamp(0., 9.) as usize;
         write!(f, "{:.places$}", self.value)?;
@@ -150,8 +148,8 @@ mod tests {
         let mean = |value, error| Mean { value, error, seeds: 3 }.to_string();
         assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
         assert_eq!(mean(1234.5, 123.), "1234 ± 123");
-        assert_eq!(mean(-0.69215, 0.0), "-0.692 ± 0.000");
-        assert_eq!(mean(0.6921, f64::INFINITY), "0.692");
-        assert_eq!(mean(0., 0.), "0.00 ± 0.00");
+        assert_eq!(mean(-0.69214, 0.0), "-0.6921 ± 0.0000");
+        assert_eq!(mean(0.6921, f64::INFINITY), "0.6921");
+        assert_eq!(mean(0., 0.), "0.000 ± 0.000");
     }
 }

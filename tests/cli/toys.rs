@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::fs;
 
 #[rstest]
-#[case("regression", 5, &["scores", "spreads", "distances", "nuts", "curves"], &["panels", "along"])]
+#[case("regression", 6, &["scores", "spreads", "distances", "nuts", "curves"], &["panels", "along"])]
 #[case("dependence", 7, &["tests", "histogram"], &["dependence"])]
 fn smoke(
     #[case] name: &str,
