@@ -17,7 +17,7 @@ log=$folder/log
 python3 -c 'import resource, torch; print("{\"import_mb\": %d}" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))' > "$log"
 for round in $(seq "$rounds"); do
   for threads in ${THREADS:-1 2}; do
-    for case in ${CASES:-mlp bhn bhn8 predict}; do
+    for case in ${CASES:-mlp bhn bhn8 predict cnn}; do
       run=(python3 "$torch" --only "$case" --threads "$threads" --secs "$secs")
       cargo bench --bench step -- "$case" --threads "$threads" --secs "$secs" 2> /dev/null >> "$log"
       "${run[@]}" >> "$log"

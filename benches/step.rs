@@ -1,19 +1,22 @@
 //! The main job's two loops, timed end to end: a training step of the 784-800-800-10 network and a
-//! prediction of 10,000 images with 100 posterior samples.
+//! prediction of 10,000 images with 100 posterior samples; and a step of the network for CIFAR-10.
 //!
 //! `cargo bench --bench step -- [CASE…] [--threads N] [--secs S]` prints one JSON line a case. Cases:
 //! `mlp` (plain, maximum likelihood), `bhn` (T = 8 couplings of 200 units, one noise sample a
 //! minibatch of 128, the bound with all its terms, clipping, Adam), `bhn8` (the same with 8 noise
-//! samples), `predict`. The median is the figure to compare.
+//! samples), `predict`, `cnn` (the network of convolutions, batch 64). The median is the figure to compare.
 mod common;
 
 use bhn::bayes::Targets;
+use bhn::config::Config;
 use bhn::nn::{Mlp, Params};
 use bhn::optim::{Clip, Optimiser, Rule};
 use bhn::predict::{draw, predict};
+use bhn::primary::Shape;
 use bhn::random::{Purpose, stream};
 use bhn::tape::{Storage, Tape};
-use common::{BATCH, INPUTS, median, model, normal, reference, timed, trainer};
+use bhn::train::Trainer;
+use common::{BATCH, INPUTS, digits, median, model, normal, reference, timed, trainer};
 use std::time::Duration;
 
 #[global_allocator]
@@ -28,7 +31,7 @@ fn main() {
     let secs = Duration::from_secs_f64(flag("--secs").unwrap_or(5.));
     let threads = flag("--threads").map_or(vec![1, 2], |n| vec![n as usize]);
     let named = |case: &&&str| words.iter().any(|w| w == **case);
-    let cases = ["mlp", "bhn", "bhn8", "predict"];
+    let cases = ["mlp", "bhn", "bhn8", "predict", "cnn"];
     let some = cases.iter().any(|case| named(&case));
     for threads in threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -43,6 +46,17 @@ fn main() {
             );
         }
     }
+}
+
+/// The paper's network for CIFAR-10 with its 906 scales from the same hypernet, batch 64.
+fn photographs() -> Config {
+    let words = "conv 64 3x3,relu,conv 64 3x3,relu,pool 2,conv 128 3x3,relu,conv 128 3x3,relu,pool 2,\
+                 flatten,dense 512,relu,dense 10";
+    let mut config = reference();
+    let layers = words.split(',').map(|word| word.parse().expect("a layer"));
+    config.primary.layers = Some(layers.collect());
+    config.train.batch = 64;
+    config
 }
 
 /// Milliseconds of each run after a warm-up.
@@ -74,6 +88,17 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
                 let rng = &mut stream(0, Purpose::Sample, i as u64);
                 let (theta, _) = draw(&model, 100, rng);
                 predict(&model, &theta, images.view());
+            })
+        }
+        "cnn" => {
+            let (config, n) = (photographs(), 64);
+            let shape = Shape::Image([3, 32, 32]);
+            let images = normal([8 * n, shape.len()]);
+            let mut trainer = Trainer::new(&config, shape, &digits(), 50_000);
+            let y = Targets::Classes(labels[..n].to_vec());
+            timed(secs, 5, |i| {
+                let rows = images.slice(ndarray::s![i % 8 * n..(i % 8 + 1) * n, ..]);
+                trainer.step(rows.to_owned(), &y).expect("a finite step");
             })
         }
         _ => {

@@ -8,6 +8,7 @@ use crate::data::{Preprocess, Task};
 use crate::error::{Error, Result};
 use crate::nn::Params;
 use crate::optim::Optimiser;
+use crate::primary::Shape;
 use crate::record::Scores;
 use crate::tape::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -44,6 +45,13 @@ pub struct Header {
     pub epoch: usize,
     /// The best validation so far and its epoch.
     pub best: Option<(usize, Scores)>,
+}
+
+impl Header {
+    /// What goes into its network.
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.preprocess.inputs, self.image)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

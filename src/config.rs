@@ -7,7 +7,7 @@ use crate::data::{Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
-use crate::primary::{AllWeights, Layer, PrimaryNet, WeightNormed};
+use crate::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
 use crate::random::{Purpose, stream};
 use crate::scalar::Scalar;
 use rand::rngs::ChaCha8Rng;
@@ -322,7 +322,9 @@ impl Config {
     /// What the method asks of other settings.
     fn resolve_method(&mut self) -> Result<()> {
         let layers = self.primary.layers.as_mut().expect("filled in");
-        let dropped = layers.iter().find(|layer| matches!(layer, Layer::Dropout(_)));
+        let is_mask =
+            |layer: &&Layer| matches!(layer, Layer::Dropout(_) | Layer::ChannelDropout(_));
+        let dropped = layers.iter().find(is_mask);
         match (dropped, self.method.drops()) {
             (Some(layer), false) => {
                 let advice = "Take the layer out, or use --method mc-dropout.";
@@ -412,17 +414,15 @@ impl Config {
 
     /// That memory has a chance to hold it; `D`, the length of `θ`.
     fn check_sizes(&self, data: &Dataset) -> Result<usize> {
-        let inputs = data.preprocess.inputs;
-        let widths = self.primary.layers.iter().flatten().filter_map(|layer| match layer {
-            Layer::Dense(units) => Some(*units),
-            _ => None,
-        });
         let product = |sizes: [usize; 3]| sizes.into_iter().fold(1, usize::saturating_mul);
-        let (mut fan_in, mut units, mut weights, mut widest) = (inputs, 0_usize, 0_usize, inputs);
-        for width in widths {
-            units = units.saturating_add(width);
-            weights = weights.saturating_add(product([fan_in, width, 1]));
-            (fan_in, widest) = (width, widest.max(width));
+        let (mut units, mut weights, mut widest) = (0_usize, 0_usize, data.preprocess.inputs);
+        for placed in Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?
+        {
+            if let Some([n, k]) = placed.weights() {
+                units = units.saturating_add(n);
+                weights = weights.saturating_add(product([n, k, 1]));
+            }
+            widest = widest.max(placed.output.len());
         }
         let entries = match self.method.is_over_all_weights() {
             true => weights.saturating_add(units),
@@ -475,11 +475,11 @@ impl Config {
         }
     }
 
-    /// The model it describes, at its starting point, for data with this many inputs.
+    /// The model it describes, at its starting point, for data with such inputs.
     ///
     /// # Panics
     /// If it was not resolved.
-    pub fn build<T: Scalar + 'static>(&self, inputs: usize, task: &Task) -> Model<T> {
+    pub fn build<T: Scalar + 'static>(&self, inputs: impl Into<Shape>, task: &Task) -> Model<T> {
         let rng = &mut stream(self.seed, Purpose::Init, 0);
         let mut params = Params::default();
         let layers = self.primary.layers.as_ref().expect("a resolved configuration");

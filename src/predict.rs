@@ -9,8 +9,9 @@ use rand::Rng;
 use rayon::prelude::*;
 use std::mem;
 
-/// Rows `S·B` of a chunk: its activations stay in the cache.
+/// Rows `S·B` of a chunk, and entries of a layer's activations: they stay in the cache.
 const ROWS: usize = 2048;
+const ACTIVATIONS: usize = 1 << 21;
 /// Entries of `θ` that go through the network together, and so share a chunk's inputs.
 const ENTRIES: usize = 1 << 21;
 
@@ -60,7 +61,8 @@ pub fn draw(
 /// If there is no sample.
 pub fn chunk(model: &Model, samples: usize) -> usize {
     assert!(samples > 0, "chunk: no sample");
-    (ROWS / group(model, samples)).max(1)
+    let rows = ROWS.min(ACTIVATIONS / model.primary.widest());
+    (rows / group(model, samples)).max(1)
 }
 
 /// How many samples go through the network together: all, unless `θ` is very long.

@@ -143,14 +143,16 @@ impl Profile {
 }
 
 fn is_product(name: &str) -> bool {
-    matches!(name, "matmul" | "matmul_t" | "linear")
+    matches!(name, "matmul" | "matmul_t" | "linear" | "conv2d")
 }
 
 /// How many numbers an operation must read and write at least, and its arithmetic if it is a product:
-/// `2 n k m` for `[n, k]` by `[k, m]`, and as much for each gradient that it forms.
+/// `2 n k m` for `[n, k]` by `[k, m]`, and as much for each gradient that it forms; of a convolution `n` is the
+/// number of positions and `k` what its window covers.
 fn cost(name: &str, pass: Pass, y: usize, inputs: &[Input]) -> (usize, usize) {
     let len = |x: &Input| x.shape.iter().product::<usize>();
-    let flops = 2 * y * inputs[0].shape.last().filter(|_| is_product(name)).unwrap_or(&0);
+    let inner = &inputs[usize::from(name == "conv2d")];
+    let flops = 2 * y * inner.shape.last().filter(|_| is_product(name)).unwrap_or(&0);
     if pass == Pass::Forward {
         let entries = match name {
             "reshape" => 0,
@@ -164,7 +166,7 @@ fn cost(name: &str, pass: Pass, y: usize, inputs: &[Input]) -> (usize, usize) {
         "add" | "sub" | "sum" | "sum_axis" | "scale_shift" | "reshape" | "slice" | "concat"
         | "gather" | "permute_axes" | "broadcast_to" | "row_norms" => 0,
         // Linear in each of two: the gradient of one takes the other.
-        "mul" | "affine" | "affine_relu" | "matmul" | "matmul_t" | "linear" => {
+        "mul" | "affine" | "affine_relu" | "matmul" | "matmul_t" | "linear" | "conv2d" => {
             (0..2).filter(|&k| inputs[1 - k].written > 0).map(|k| len(&inputs[k])).sum()
         }
         _ => inputs.iter().map(len).sum(),

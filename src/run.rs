@@ -79,8 +79,7 @@ impl Run {
     }
 
     fn at_start(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
-        let inputs = data.preprocess.inputs;
-        let mut trainer = Trainer::new(&config, inputs, &data.task, data.train.len());
+        let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
         if config.train.data_init {
             trainer.model.fit(data.train.x.view());
         }
@@ -147,8 +146,7 @@ impl Run {
     /// If even these diverge.
     pub fn estimate(&self) -> Result<f64> {
         let (data, settings) = (&self.data, &self.config.train);
-        let inputs = data.preprocess.inputs;
-        let mut copy = Trainer::new(&self.config, inputs, &data.task, data.train.len());
+        let mut copy = Trainer::new(&self.config, data.shape(), &data.task, data.train.len());
         let rows: Vec<_> = (0..data.train.len().min(settings.batch)).collect();
         let mut step = || {
             let (x, y) = data.train.batch(&rows);
@@ -280,7 +278,7 @@ impl Trained {
         let saved = Checkpoint::load(&path)?;
         same_config(dir, &saved.header, &config)?;
         let header = Header { config, ..saved.header.clone() };
-        let mut model = header.config.build(header.preprocess.inputs, &header.task);
+        let mut model = header.config.build(header.shape(), &header.task);
         saved.restore(&mut model.params)?;
         Ok(Self { model, header, dir: dir.to_path_buf() })
     }

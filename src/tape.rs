@@ -602,8 +602,9 @@ mod tests {
             leaf(&[1100, 2], 8),
         ];
         let [x, v, s, b, w, c, wide, tall] = leaves;
-        let h = x.matmul_t(v).affine_relu(s / v.row_norms(), b);
-        let y = h.affine(s, b).linear(w, c).tanh().reshape(&[80, 30]).matmul(wide);
+        let [scale, own] = [s / v.row_norms(), s].map(|s| s.reshape(&[2, 1, 50]));
+        let h = x.matmul_t(v).affine_relu(scale, b);
+        let y = h.affine(own, b).linear(w, c).tanh().reshape(&[80, 30]).matmul(wide);
         let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum();
         let grads = loss.backward();
         let values = [h, y, loss].map(Var::value);

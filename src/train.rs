@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gradient::Gradient;
 use crate::metrics::predictions;
 use crate::optim::{Clip, Optimiser, kl_weight};
+use crate::primary::Shape;
 use crate::profile::{Pass, Profile};
 use crate::random::{Purpose, stream};
 use crate::tape::{Storage, Tape, Tensor};
@@ -47,8 +48,8 @@ pub struct Step {
 }
 
 impl Trainer {
-    /// At the starting point, for `examples = N` training examples of so many inputs.
-    pub fn new(config: &Config, inputs: usize, task: &Task, examples: usize) -> Self {
+    /// At the starting point, for `examples = N` training examples with such inputs.
+    pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
         let model = config.build(inputs, task);
         let optimiser = Optimiser::new(config.train.optimiser, &model.params);
         let storage = Storage::default();

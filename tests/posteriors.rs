@@ -7,7 +7,7 @@ use bhn::config::{Config, Method};
 use bhn::data::Task;
 use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Params};
-use bhn::primary::{AllWeights, Layer, PrimaryNet, WeightNormed};
+use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::tape::{Tape, Tensor};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
@@ -24,14 +24,29 @@ fn task() -> Task {
 
 /// The model of a method on 3 inputs, its parameters of order one and smooth in them.
 fn model(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
+    model_on(Shape::Flat(3), LAYERS.to_vec(), method, change)
+}
+
+/// The same on images [2, 5, 4], with every layer there is for them.
+fn model_of_images(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
+    let words = "conv 3 2x2 pad 1,tanh,avg-pool 2 stride 1,conv 2 3x2 stride 2x1,tanh,pool 2x1,flatten,dense 3";
+    let layers = words.split(',').map(|word| word.parse().unwrap()).collect();
+    model_on(Shape::Image([2, 5, 4]), layers, method, change)
+}
+
+fn model_on(
+    inputs: Shape,
+    layers: Vec<Layer>,
+    method: Method,
+    change: impl Fn(&mut Config),
+) -> Model<f64> {
     let mut config = Config { method, ..Config::default() };
-    let layers = LAYERS.to_vec();
     let layers = if method.drops() { Layer::with_dropout(&layers, 0.4) } else { layers };
     config.primary.layers = Some(layers);
     (config.flow.couplings, config.flow.hidden) = (2, 5);
     config.ensemble.members = 2;
     change(&mut config);
-    let mut model = config.build::<f64>(3, &task());
+    let mut model = config.build::<f64>(inputs, &task());
     for ((_, w), seed) in model.params.iter_mut().zip(50..) {
         *w = (&*w + randn(w.shape(), seed) * 0.3).into_shared();
     }
@@ -55,13 +70,35 @@ fn model(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
 #[case::ensemble(model(Method::Ensemble, |_| ()))]
 #[case::noise_per_example(model(Method::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
 fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
+    gradients(&model, 5, 3);
+}
+
+#[rstest]
+#[case::bhn(model_of_images(Method::Bhn, |_| ()))]
+#[case::full_bhn(model_of_images(Method::FullBhn, |c| c.flow.couplings = 0))]
+#[case::noise_per_example(model_of_images(Method::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
+#[case::mle(model_of_images(Method::Mle, |_| ()))]
+#[case::mc_dropout(model_of_images(Method::McDropout, |_| ()))]
+#[case::channel_dropout(model_of_images(Method::McDropout, |c| {
+    let layers = c.primary.layers.as_mut().unwrap();
+    layers.retain(|layer| !matches!(layer, Layer::Dropout(_)));
+    layers.insert(2, Layer::ChannelDropout(0.4));
+    layers.splice(7.., [Layer::GlobalPool, Layer::Dense(3)]);
+}))]
+#[case::bbb(model_of_images(Method::Bbb, |c| c.mean_field.local = false))]
+#[case::bbb_local(model_of_images(Method::Bbb, |_| ()))]
+fn gradients_of_the_whole_loss_on_images(#[case] model: Model<f64>) {
+    gradients(&model, 2, 40);
+}
+
+fn gradients(model: &Model<f64>, batch: usize, width: usize) {
     let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
-    let y = Targets::Classes(vec![0, 2, 1, 1, 0]);
+    let y = Targets::Classes([0, 2, 1, 1, 0][..batch].to_vec());
     let check = |seed| {
         gradcheck(&inputs, |vars| {
             let p = Bound::from_vars(vars.to_vec());
-            let x = vars[0].tape().constant(randn(&[5, 3], seed));
-            let scale = Scale { data: 20, batch: 5, beta: 0.7 };
+            let x = vars[0].tape().constant(randn(&[batch, width], seed));
+            let scale = Scale { data: 20, batch, beta: 0.7 };
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
         })
     };
@@ -109,6 +146,45 @@ fn a_network_of_given_weights_is_that_network() {
         let found = found.index_axis(ndarray::Axis(0), s);
         assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
     }
+}
+
+/// A convolution whose scales multiply after the product is one whose weights were formed before, for
+/// every sample and whether or not examples have noise of their own.
+#[test]
+fn a_network_of_scales_is_one_of_the_weights_they_make() {
+    let (image, words) =
+        (Shape::Image([2, 6, 5]), "conv 3 3x2,relu,pool 2,flatten,dense 4,tanh,dense 2");
+    let layers: Vec<Layer> = words.split(',').map(|word| word.parse().unwrap()).collect();
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", image, &layers, &mut rng(1));
+    for ((_, w), seed) in params.iter_mut().zip(2..) {
+        *w = randn(w.shape(), seed).into_shared();
+    }
+    let tape = Tape::default();
+    let p = params.bind(&tape);
+    let d = PrimaryNet::<f64>::dim(&net);
+    let (theta, x) = (tape.constant(randn(&[2, d], 8)), tape.constant(randn(&[3, 60], 9)));
+    let (mut formed, mut start) = (vec![], 0);
+    for pair in params.iter().map(|(_, w)| tape.constant(w.clone())).collect::<Vec<_>>().chunks(2) {
+        let [n, k] = pair[0].shape()[..] else { panic!("a matrix") };
+        for s in 0..2 {
+            let scales = theta.slice(0, s..s + 1).slice(1, start..start + n).reshape(&[n]);
+            formed.push((s, pair[0].weight_norm(scales).reshape(&[n * k])));
+            formed.push((s, pair[1]));
+        }
+        start += n;
+    }
+    let of = |s| {
+        let own: Vec<_> = formed.iter().filter(|(of, _)| *of == s).map(|(_, w)| *w).collect();
+        bhn::tape::Var::concat(&own, 0)
+    };
+    let all = AllWeights::new(image, &layers);
+    let expected = all.forward(&p, bhn::tape::Var::stack(&[of(0), of(1)], 0), x).value();
+    let near = |found: Tensor<f64>| (&found - &expected).iter().all(|e| e.abs() < 1e-12);
+    assert!(near(net.forward(&p, theta, x).value()));
+    let each = theta.reshape(&[2, 1, d]).broadcast_to(&[2, 3, d]);
+    assert!(near(net.forward(&p, each, x).value()));
+    assert!(expected.iter().any(|y| y.abs() > 0.1));
 }
 
 /// Examples with noise of their own that happens to be the same are a batch that shares it.

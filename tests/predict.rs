@@ -250,6 +250,10 @@ impl PrimaryNet<f32> for Constant {
         self.0
     }
 
+    fn widest(&self) -> usize {
+        1
+    }
+
     fn parts(&self) -> Vec<(String, usize)> {
         vec![]
     }

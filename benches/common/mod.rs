@@ -33,7 +33,7 @@ pub fn model(config: &Config) -> Model {
     config.build(INPUTS, &digits())
 }
 
-fn digits() -> Task {
+pub fn digits() -> Task {
     Task::Classification { classes: (0..10).map(|c| c.to_string()).collect() }
 }
 

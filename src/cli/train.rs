@@ -334,7 +334,9 @@ fn page(
             Targets::Classes(labels),
             Task::Classification { classes },
         ) => {
-            let images = image.map(|shape| (test.x.view(), shape));
+            // Two colours, or four, are no picture.
+            let images = image.filter(|shape| [1, 3].contains(&shape[0]));
+            let images = images.map(|shape| (test.x.view(), shape));
             report::Test::Classification(Classification {
                 p: p.view(),
                 labels,

@@ -33,6 +33,7 @@ pub use split::Split;
 pub use uci::{uci, uci_splits};
 
 use crate::error::{Error, Result};
+use crate::primary::Shape;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -128,6 +129,13 @@ pub struct Dataset {
     pub validation: Split,
     /// The rows to report on.
     pub test: Split,
+}
+
+impl Dataset {
+    /// What goes into a network.
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.preprocess.inputs, self.image)
+    }
 }
 
 /// Whether [`load`] takes `source` for the name of a set rather than of a file.

@@ -143,7 +143,7 @@ impl Masked {
         let n = b.shape()[0];
         let scale = self.r.map(|r| (p[r] / w.norms_or_one()).reshape(&[1, n]));
         move |z| match scale {
-            Some(scale) => z.matmul_t(w).affine(scale, b).reshape(&[z.shape()[0], n]),
+            Some(scale) => z.matmul_t(w).affine(scale, b),
             None => z.linear(w, b),
         }
     }

@@ -2,10 +2,10 @@
 use super::vector::CHUNK;
 use crate::scalar::Scalar;
 use multiversion::multiversion;
-use ndarray::{ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
-/// Columns a thread takes at a time in [`backward`]: no sum crosses them.
+/// Columns a thread takes at a time in [`backward`].
 const COLUMNS: usize = 208;
 
 /// What is between `p` and `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
@@ -62,46 +62,71 @@ fn forward_row<T: Scalar>(p: &[T], scale: &[T], shift: &[T], relu: bool, y: &mut
 
 /// `dp ← β dp + Σ s ⊙ δ` for `β` 0 or 1 (over the scales that share a row of `p`), `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, with
 /// `δ = dy` where `act` lets it through.
+///
+/// Few rows are cut into columns, which no sum crosses; many rows of few columns, as images have them, into
+/// rows, whose sums are added up in order.
+///
+/// # Panics
+/// Unless `dp` is as long as `p`.
 pub fn backward<T: Scalar>(
     map: Affine<'_, T>,
     (dy, y): (&[T], &[T]),
-    (beta, mut dp): (T, ArrayViewMut2<'_, T>),
+    (beta, dp): (T, &mut [T]),
     mut scale: ArrayViewMut2<'_, T>,
     mut shift: ArrayViewMut2<'_, T>,
 ) {
-    let width = if dy.len() <= CHUNK { map.n } else { COLUMNS };
-    scale.fill(T::zero());
-    shift.fill(T::zero());
-    let parts = dp.axis_chunks_iter_mut(Axis(1), width).into_par_iter().enumerate();
-    let sums = scale.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
-    let sums = sums.zip(shift.axis_chunks_iter_mut(Axis(1), width));
-    parts.zip(sums).for_each(|((part, dp), (scale, shift))| {
-        backward_columns(map, part * width, (dy, y), (beta, dp), scale, shift);
+    let Affine { n, batch, .. } = map;
+    let (scales, copies) = (scale.nrows(), dp.len() / (batch * n));
+    let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("as many entries");
+    let rows = if n > COLUMNS { batch } else { (CHUNK / n).max(1) };
+    if batch <= rows {
+        scale.fill(T::zero());
+        shift.fill(T::zero());
+        let width = if dy.len() <= CHUNK { n } else { COLUMNS };
+        let parts = dp.axis_chunks_iter_mut(Axis(2), width).into_par_iter().enumerate();
+        let sums = scale.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
+        let sums = sums.zip(shift.axis_chunks_iter_mut(Axis(1), width));
+        return parts.zip(sums).for_each(|((part, dp), (scale, shift))| {
+            backward_part(map, [0, part * width], (dy, y), (beta, dp), scale, shift);
+        });
+    }
+    let parts = dp.axis_chunks_iter_mut(Axis(1), rows).into_par_iter().enumerate();
+    let sums = parts.map(|(part, dp)| {
+        let (mut ds, mut db) = (Array2::zeros((scales, n)), Array2::zeros((1, n)));
+        let (scale, shift) = (ds.view_mut(), db.view_mut());
+        backward_part(map, [part * rows, 0], (dy, y), (beta, dp), scale, shift);
+        [ds, db]
     });
+    let sums = sums.collect::<Vec<_>>().into_iter();
+    let sums = sums.reduce(|[ds, db], [s, b]| [ds + s, db + b]).expect("a row");
+    scale.assign(&sums[0]);
+    shift.assign(&sums[1]);
 }
 
-fn backward_columns<T: Scalar>(
+/// The part of `dp [S or 1, B, n]` that begins at this row and column.
+fn backward_part<T: Scalar>(
     map: Affine<'_, T>,
-    from: usize,
+    [top, from]: [usize; 2],
     (dy, y): (&[T], &[T]),
-    (mut beta, mut dp): (T, ArrayViewMut2<'_, T>),
+    (mut beta, mut dp): (T, ArrayViewMut3<'_, T>),
     mut ds: ArrayViewMut2<'_, T>,
     mut db: ArrayViewMut2<'_, T>,
 ) {
     let Affine { p, scale, n, batch, relu } = map;
-    let width = dp.ncols();
+    let (copies, rows, width) = dp.dim();
     let db = db.as_slice_mut().expect("one row");
     for (s, mut ds) in ds.rows_mut().into_iter().enumerate() {
         let ds = ds.as_slice_mut().expect("adjacent");
         let scale = &scale[s * n + from..][..width];
-        for i in s * batch..(s + 1) * batch {
-            let (row, at) = (map.from(i), i * n + from);
-            let mut dp = dp.row_mut(row);
+        let mut dp = dp.index_axis_mut(Axis(0), s.min(copies - 1));
+        for (i, mut dp) in (s * batch + top..).zip(dp.rows_mut()).take(rows) {
+            let at = i * n + from;
             let dp = dp.as_slice_mut().expect("adjacent");
             if beta == T::zero() {
                 dp.fill(beta);
             }
-            let inputs = [&dy[at..], &y[at..], &p[row * n + from..], scale].map(|x| &x[..width]);
+            let p = &p[map.from(i) * n + from..];
+            let inputs = [&dy[at..], &y[at..], p, scale].map(|x| &x[..width]);
             backward_row(relu, inputs, dp, ds, db);
         }
         if map.shared() {

@@ -91,10 +91,10 @@ fn blocks<T: Scalar>(
 
 /// A matrix `B [k, n]` as the micro-kernels read it, for the products of many `A` with it.
 #[derive(Debug)]
-pub struct Packed<T>(Form<T>);
+pub struct Packed<T>(pub(super) Form<T>);
 
 #[derive(Debug)]
-enum Form<T> {
+pub(super) enum Form<T> {
     Panels { micro: Micro<T>, panels: Vec<T>, shape: [usize; 2] },
     Plain(ndarray::Array2<T>),
 }
@@ -102,8 +102,13 @@ enum Form<T> {
 impl<T: Scalar> Packed<T> {
     /// A copy of `B`.
     pub fn new(b: ArrayView2<'_, T>) -> Self {
+        Self::by(T::avx512().or_else(T::avx2), b)
+    }
+
+    /// The same for one kind of micro-kernel, or none.
+    pub(super) fn by(micro: Option<Micro<T>>, b: ArrayView2<'_, T>) -> Self {
         let shape @ [k, n] = dim(&b);
-        Self(match T::avx512().or_else(T::avx2) {
+        Self(match micro {
             Some(micro) if k * n > 0 => {
                 let mut panels = vec![T::zero(); k * n.next_multiple_of(micro.cols)];
                 packed::pack_all(micro, b, &mut panels);
@@ -111,6 +116,14 @@ impl<T: Scalar> Packed<T> {
             }
             _ => Form::Plain(b.to_owned()),
         })
+    }
+
+    /// `[k, n]`.
+    pub fn shape(&self) -> [usize; 2] {
+        match &self.0 {
+            Form::Panels { shape, .. } => *shape,
+            Form::Plain(b) => dim(&b.view()),
+        }
     }
 
     /// `C ← A B`.
@@ -159,7 +172,7 @@ fn scale<T: Scalar>(beta: T, c: &mut ArrayViewMut2<'_, T>) {
     c.mapv_inplace(|x| if beta == T::zero() { beta } else { beta * x });
 }
 
-fn block<T: Scalar>(
+pub(super) fn block<T: Scalar>(
     alpha: T,
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,

@@ -373,8 +373,8 @@ micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4,
 
 /// The micro-kernels that this processor can run, if any.
 pub trait Native: Sized + 'static {
-    /// Memory that a thread packs operands into: taken, and put back.
-    fn space() -> &'static LocalKey<Cell<Vec<Self>>>;
+    /// Memory that a thread packs operands into: each piece is taken, and put back.
+    fn space() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
     /// For AVX-512.
     fn avx512() -> Option<Micro<Self>>;
     /// For AVX2 with FMA.
@@ -384,8 +384,8 @@ pub trait Native: Sized + 'static {
 macro_rules! native {
     ($t:ty, $avx512:ident, $avx2:ident) => {
         impl Native for $t {
-            fn space() -> &'static LocalKey<Cell<Vec<Self>>> {
-                thread_local!(static SPACE: Cell<Vec<$t>> = const { Cell::new(vec![]) });
+            fn space() -> &'static LocalKey<Cell<Vec<Vec<Self>>>> {
+                thread_local!(static SPACE: Cell<Vec<Vec<$t>>> = const { Cell::new(vec![]) });
                 &SPACE
             }
 

@@ -4,10 +4,12 @@
 //! thread count, and no sum crosses a block. Every kernel has a naive twin in its tests.
 pub mod affine;
 pub mod broadcast;
+pub mod conv;
 pub mod gemm;
 mod micro;
 mod packed;
 pub mod peak;
+pub mod pool;
 pub mod vector;
 
 pub(crate) use micro::Native;

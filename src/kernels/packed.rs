@@ -234,16 +234,20 @@ unsafe fn turn<T: Scalar>(
     }
 }
 
-/// `f` with `n` entries of this thread's memory, which hold anything.
-fn with_space<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    let mut space = T::space().take();
+/// `f` with `n` entries of this thread's memory, which hold anything. Within it there are others.
+pub(super) fn with_space<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut kept = T::space().take();
+    let mut space = kept.pop().unwrap_or_default();
+    T::space().set(kept);
     space.resize(n.max(space.len()), T::zero());
     let result = f(&mut space[..n]);
-    T::space().set(space);
+    let mut kept = T::space().take();
+    kept.push(space);
+    T::space().set(kept);
     result
 }
 
 /// Equal parts of `n`, of at most `most`.
-fn even(n: usize, most: usize) -> usize {
+pub(super) fn even(n: usize, most: usize) -> usize {
     n.div_ceil(n.div_ceil(most))
 }

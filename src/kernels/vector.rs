@@ -21,6 +21,20 @@ pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
     }
 }
 
+/// `y[j, i] ← x[i, j]` for matrices `x [a, b]`, one after another.
+///
+/// # Panics
+/// Unless the lengths agree.
+pub fn turn<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
+    assert!(x.len() == y.len() && x.len().is_multiple_of(a * b), "turn: lengths differ");
+    let each = (a * b).max(1);
+    y.par_chunks_mut(each).zip(x.par_chunks(each)).for_each(|(y, x)| {
+        for (i, x) in x.chunks_exact(b).enumerate() {
+            y[i..].iter_mut().step_by(a).zip(x).for_each(|(y, &x)| *y = x);
+        }
+    });
+}
+
 /// `zᵢ ← f(xᵢ, yᵢ)`.
 ///
 /// # Panics

@@ -99,11 +99,10 @@ impl WnLinear {
         x: Var<'t, T>,
         affine: impl Fn(Var<'t, T>, Var<'t, T>, Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
-        let (v, n) = (p[self.v], p[self.r].shape()[0]);
-        let y = x.matmul_t(v);
-        let rows = y.shape().iter().product::<usize>() / n;
-        let scale = (p[self.r] / v.row_norms()).reshape(&[1, n]);
-        affine(y.reshape(&[rows, n]), scale, p[self.b]).reshape(&y.shape())
+        let (y, scale) = (x.matmul_t(p[self.v]), p[self.r] / p[self.v].row_norms());
+        let mut shape = vec![1; y.shape().len()];
+        *shape.last_mut().expect("an axis of outputs") = scale.shape()[0];
+        affine(y, scale.reshape(&shape), p[self.b])
     }
 }
 

@@ -12,7 +12,8 @@ fn between<'a, T: Scalar>(
     batch: usize,
     relu: bool,
 ) -> Affine<'a, T> {
-    Affine { p: flat(p), scale: flat(scale), n: scale.shape()[1], batch, relu }
+    let n = *scale.shape().last().expect("checked");
+    Affine { p: flat(p), scale: flat(scale), n, batch, relu }
 }
 
 /// The matrix of sample `s`: of `[S, n, k]` its own, of `[n, k]` the one that all share.
@@ -140,8 +141,9 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `s ⊙ p + b` for `p [B, n]`, which all scales share, or `[S, B, n]`, scales `s [S, n]` and
-    /// `b [n]`, giving `[S, B, n]`; `dp = s dy` (summed over `S` if shared), `ds = Σ_B p dy`, `db = Σ dy`.
+    /// `s ⊙ p + b` for scales `s [S, 1, …, 1, n]`, `b [n]`, and `p [S, …, n]` or, if all scales share it,
+    /// `[…, n]` with an axis less than `s`, giving `[S, …, n]`; `dp = s dy` (summed over `S` if shared),
+    /// `ds = Σ p dy`, `db = Σ dy`. One scale (`S = 1`) is all rows' of any `p` with as many axes.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -160,27 +162,31 @@ impl<T: Scalar> Var<'_, T> {
     fn scaled(self, name: &'static str, scale: Self, shift: Self, relu: bool) -> Self {
         let [p, s, b] = [self, scale, shift].map(Self::value);
         let (ps, ss) = (p.shape(), s.shape());
-        let fits = ss.len() == 2
-            && b.shape() == [ss[1]]
-            && ps.last() == Some(&ss[1])
-            && (ps.len() == 2 || ps.len() == 3 && ps[0] == ss[0]);
+        let n = ss.last().copied().unwrap_or(0);
+        let is_row = ss.len() >= 2 && ss[1..ss.len() - 1].iter().all(|&axis| axis == 1);
+        let is_shared = ps.len() + 1 == ss.len();
+        let fits = is_row
+            && (is_shared || ps.len() == ss.len() && (ps[0] == ss[0] || ss[0] == 1))
+            && b.shape() == [n]
+            && ps.last() == Some(&n);
         assert!(fits, "{name}: {ps:?}, scales {ss:?}, shifts {:?}", b.shape());
-        let batch = ps[ps.len() - 2];
-        let mut y = self.tape().space(&[ss[0], batch, ss[1]]);
+        let lead = if is_shared { &ss[..1] } else { &[] };
+        let mut y = self.tape().space(&[lead, ps].concat());
+        let batch = if n * ss[0] == 0 { 0 } else { y.len() / n / ss[0] };
         if !y.is_empty() {
             let y = y.as_slice_mut().expect("new");
             affine::forward(between(&p, &s, batch, relu), flat(&b), y);
         }
         Self::record(name, &[self, scale, shift], y, move |c, sink| {
             let mut ds = Owned::zeros(c.x(1).raw_dim());
-            let mut db = Owned::zeros(vec![1, ds.shape()[1]]);
+            let mut db = Owned::zeros(vec![1, c.x(2).len()]);
             let mut run = |beta, dp: &mut Owned<T>| {
                 let g = (c.g.as_slice().expect("row-major"), flat(c.y));
                 let map = between(c.x(0), c.x(1), batch, relu);
                 affine::backward(
                     map,
                     g,
-                    (beta, rows_mut(dp)),
+                    (beta, dp.as_slice_mut().expect("row-major")),
                     rows_mut(&mut ds),
                     rows_mut(&mut db),
                 );
@@ -251,11 +257,13 @@ crate::gradchecks! {
     matmul_t_of_low_rank: [[2, 6], [5, 6]] => |[x, w]| x.matmul_t(w);
     matmul_each: [[2, 3, 4], [2, 5, 4]] => |[x, w]| x.matmul_each(w);
     matmul_each_shared: [[3, 4], [2, 5, 4]] => |[x, w]| x.matmul_each(w);
-    affine_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
-    affine_relu_shared: [[3, 4], [2, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
-    affine: [[2, 3, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
-    affine_relu: [[2, 3, 4], [2, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
-    affine_of_nothing: [[2, 0, 4], [2, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_shared: [[3, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_relu_shared: [[3, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
+    affine: [[2, 3, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_relu: [[2, 3, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
+    affine_of_one: [[2, 3, 4], [1, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_of_images: [[3, 2, 2, 4], [2, 1, 1, 1, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
+    affine_of_nothing: [[2, 0, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
     weight_norm: [[3, 4], [3]] => |[v, g]| v.weight_norm(g);
 }

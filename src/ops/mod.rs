@@ -3,6 +3,7 @@
 //! Every doc comment is a formula and its backward rule, with `dy` for `dL/dy`; every file ends
 //! with one gradient check an operation. A composite has no rule of its own.
 mod arithmetic;
+mod conv;
 mod elementwise;
 mod linear;
 mod loss;

@@ -1,13 +1,29 @@
 //! Moving entries about: nothing here computes.
 use super::flat;
+use crate::kernels::vector;
 use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
-use ndarray::{Axis, IxDyn, Slice};
+use crate::tape::{Owned, Tensor, Var};
+use ndarray::{ArrayViewD, Axis, IxDyn, Slice};
 use std::ops::Range;
 use std::sync::Arc;
 
 fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
     assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
+}
+
+/// The axes in another order. If some go to the end as they are, as the channels of images do, that is
+/// a transposition of matrices.
+fn permuted<T: Scalar>(x: ArrayViewD<'_, T>, axes: &[usize]) -> Owned<T> {
+    let kept = axes.iter().enumerate().take_while(|(i, axis)| i == *axis).count();
+    let (moved, n) = (&axes[kept..], axes.len() - kept);
+    let turns = |by: &usize| moved.iter().enumerate().all(|(i, a)| *a == kept + (i + by) % n);
+    let (Some(by), Some(from)) = ((1..n).find(turns), x.as_slice()) else {
+        return x.permuted_axes(IxDyn(axes)).as_standard_layout().into_owned();
+    };
+    let sides = [kept..kept + by, kept + by..axes.len()].map(|a| x.shape()[a].iter().product());
+    let mut y = Owned::zeros(axes.iter().map(|&axis| x.shape()[axis]).collect::<Vec<_>>());
+    vector::turn(from, y.as_slice_mut().expect("new"), sides);
+    y
 }
 
 /// `[outer, n, inner]` around `axis`.
@@ -53,11 +69,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         });
         let fits = axes.len() == x.ndim() && !back.contains(&usize::MAX);
         assert!(fits, "permute_axes: {axes:?} of {:?}", x.shape());
-        let y = x.view().permuted_axes(IxDyn(axes)).as_standard_layout().into_owned();
+        let y = permuted(x.view(), axes);
         Self::record("permute_axes", &[self], y, move |c, sink| {
-            sink.add(0, || {
-                c.g.view().permuted_axes(IxDyn(&back)).as_standard_layout().into_owned()
-            });
+            sink.add(0, || permuted(c.g.view(), &back));
         })
     }
 

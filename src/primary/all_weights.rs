@@ -1,11 +1,12 @@
 //! A network all of whose weights and biases are given from outside.
-use super::{Layer, PrimaryNet};
+use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::nn::{Bound, Init};
 use crate::scalar::Scalar;
 use crate::tape::Var;
 use rand::Rng;
 
-/// `h ← W h + b` for every dense layer, `W [n, k]` and `b [n]` its slices of `θ`, in this order.
+/// `h ← W h + b` for every dense layer and convolution, `W [n, k]` and `b [n]` its slices of `θ`, in this
+/// order.
 ///
 /// `D` is the number of weights and biases: 151 for 1-50-1. Nothing is learned here, and nothing shared
 /// between samples, so this is for Bayes by Backprop, ensembles, and hypernets of small networks.
@@ -22,44 +23,41 @@ use rand::Rng;
 /// assert_eq!(y.item(), 402.);
 /// ```
 #[derive(Clone, Debug)]
-pub struct AllWeights {
-    /// With the shape `[n, k]` of a dense layer's weights.
-    layers: Vec<(Layer, Option<[usize; 2]>)>,
-}
+pub struct AllWeights(Vec<Placed>);
 
 impl AllWeights {
-    /// A network on `inputs` numbers.
+    /// A new network.
     ///
     /// # Panics
-    /// If there is no dense layer, or one of dropout.
-    pub fn new(inputs: usize, layers: &[Layer]) -> Self {
-        let mut fan_in = inputs;
-        let mut shape = |&layer: &Layer| match layer {
-            Layer::Dense(units) => (layer, Some([units, std::mem::replace(&mut fan_in, units)])),
-            Layer::Dropout(_) => panic!("AllWeights: {layer}: all of θ is weights"),
-            Layer::Relu | Layer::Tanh => (layer, None),
-        };
-        let layers: Vec<_> = layers.iter().map(&mut shape).collect();
-        assert!(layers.iter().any(|(_, shape)| shape.is_some()), "AllWeights: no dense layer");
-        Self { layers }
+    /// If a layer does not fit the one before, none has weights, or one is dropout.
+    pub fn new(inputs: impl Into<Shape>, layers: &[Layer]) -> Self {
+        let placed = Layer::place(layers, inputs.into());
+        let placed = placed.unwrap_or_else(|error| panic!("AllWeights: {error}"));
+        let is_mask =
+            |layer: &&Layer| matches!(layer, Layer::Dropout(_) | Layer::ChannelDropout(_));
+        if let Some(layer) = layers.iter().find(is_mask) {
+            panic!("AllWeights: {layer}: all of θ is weights");
+        }
+        assert!(placed.iter().any(|p| p.weights().is_some()), "AllWeights: no weights");
+        Self(placed)
     }
 
-    /// Layer by layer; `dense` is given `h`, the shape `[n, k]` of its weights and where they start in `θ`.
+    /// Layer by layer; one with weights is given `h`, itself, the shape `[n, k]` of its weights and where they start
+    /// in `θ`.
     fn through<'t, T: Scalar>(
         &self,
         x: Var<'t, T>,
-        mut dense: impl FnMut(Var<'t, T>, [usize; 2], usize) -> Var<'t, T>,
+        mut weighted: impl FnMut(Var<'t, T>, &Placed, [usize; 2], usize) -> Var<'t, T>,
     ) -> Var<'t, T> {
-        let (mut h, mut start) = (x, 0);
-        for (layer, shape) in &self.layers {
-            h = match (layer, shape) {
-                (_, Some([n, k])) => {
-                    let y = dense(h, [*n, *k], start);
+        let (mut h, mut start) = (self.0[0].enter(x), 0);
+        for placed in &self.0 {
+            h = match placed.weights() {
+                Some([n, k]) => {
+                    let y = weighted(h, placed, [n, k], start);
                     start += n * k + n;
                     y
                 }
-                (Layer::Tanh, None) => h.tanh(),
-                _ => h.relu(),
+                None => placed.pass(h),
             };
         }
         h
@@ -68,13 +66,16 @@ impl AllWeights {
 
 impl<T: Scalar> PrimaryNet<T> for AllWeights {
     fn dim(&self) -> usize {
-        self.layers.iter().filter_map(|(_, shape)| *shape).map(|[n, k]| n * k + n).sum()
+        self.0.iter().filter_map(Placed::weights).map(|[n, k]| n * k + n).sum()
+    }
+
+    fn widest(&self) -> usize {
+        self.0.iter().map(|placed| placed.output.len()).max().unwrap_or(1)
     }
 
     fn parts(&self) -> Vec<(String, usize)> {
-        let dense =
-            self.layers.iter().enumerate().filter_map(|(i, (_, shape))| Some((i, (*shape)?)));
-        dense
+        let weighted = self.0.iter().enumerate().filter_map(|(i, p)| Some((i, p.weights()?)));
+        weighted
             .flat_map(|(i, [n, k])| [(format!("{i}.weights"), n * k), (format!("{i}.biases"), n)])
             .collect()
     }
@@ -85,17 +86,21 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             shape.len() == 2 && shape[1] == d,
             "theta {shape:?} is not [S, {d}]: a batch shares its weights"
         );
-        self.through(x, |h, [n, k], start| {
+        self.through(x, |h, placed, [n, k], start| {
             let w = theta.slice(1, start..start + n * k).reshape(&[shape[0], n, k]);
             let b = theta.slice(1, start + n * k..start + n * k + n);
-            h.matmul_each(w) + b.reshape(&[shape[0], 1, n])
+            let y = match placed.layer {
+                Layer::Conv(_, window) => h.conv2d_each(w, window),
+                _ => h.matmul_each(w),
+            };
+            y + b.reshape(&[&[shape[0], 1], &placed.units()[..]].concat())
         })
     }
 
     /// Weights by He et al.'s rule, biases 0.
     fn start(&self, rng: &mut dyn Rng) -> Vec<f64> {
         let mut theta = vec![];
-        for [n, k] in self.layers.iter().filter_map(|(_, shape)| *shape) {
+        for [n, k] in self.0.iter().filter_map(Placed::weights) {
             theta.extend(Init::He.sample::<f64>(&[n, k], &mut &mut *rng));
             theta.extend(std::iter::repeat_n(0., n));
         }
@@ -103,7 +108,8 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
     }
 
     /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the deviations of a layer's
-    /// weights and biases, and `ε` drawn anew for each sample, example and unit.
+    /// weights and biases, and `ε` drawn anew for each sample, example and unit, at every position of an
+    /// image.
     fn forward_normal<'t>(
         &self,
         [mean, std]: [Var<'t, T>; 2],
@@ -113,13 +119,18 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
     ) -> Option<Var<'t, T>> {
         let batch = x.shape()[0];
         let squares = std * std;
-        Some(self.through(x, |h, [n, k], start| {
+        Some(self.through(x, |h, placed, [n, k], start| {
             let layer = |of: Var<'t, T>, h: Var<'t, T>| {
                 let w = of.slice(0, start..start + n * k).reshape(&[n, k]);
-                h.linear(w, of.slice(0, start + n * k..start + n * k + n))
+                let b = of.slice(0, start + n * k..start + n * k + n);
+                match placed.layer {
+                    Layer::Conv(_, window) => h.conv2d(w, window) + b,
+                    _ => h.linear(w, b),
+                }
             };
             let normal = Init::Normal { mean: 0., std: 1. };
-            let eps = h.tape().constant(normal.sample(&[samples, batch, n], &mut &mut *rng));
+            let shape = [&[samples, batch][..], &placed.output.axes()].concat();
+            let eps = h.tape().constant(normal.sample(&shape, &mut &mut *rng));
             layer(mean, h) + layer(squares, h * h).sqrt() * eps
         }))
     }

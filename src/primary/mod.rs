@@ -3,8 +3,9 @@ mod all_weights;
 mod layer;
 mod weight_normed;
 
+pub use crate::kernels::conv::Window;
 pub use all_weights::AllWeights;
-pub use layer::Layer;
+pub use layer::{Layer, Placed, Shape};
 pub use weight_normed::WeightNormed;
 
 use crate::nn::{Bound, Params};
@@ -17,6 +18,9 @@ use std::ops::Range;
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// `D`, the length of `θ`.
     fn dim(&self) -> usize;
+
+    /// The most numbers that there are of one example between two layers.
+    fn widest(&self) -> usize;
 
     /// How `θ` divides among the layers: names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;

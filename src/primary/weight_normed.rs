@@ -1,16 +1,16 @@
 //! The paper's primary network: weight-normalised, with its scales given from outside.
-use super::{Layer, PrimaryNet};
+use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
-use crate::tape::{Tape, Tensor, Var};
+use crate::tape::{Tape, Tensor, Var, rows};
 use ndarray::Axis;
 use rand::Rng;
 use std::ops::Range;
 
-/// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer, with `g` its slice of `θ`.
+/// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer and convolution, with `g` its slice of `θ`.
 ///
-/// One scale a unit, output units included, so `D` is the number of units: 1610 for
-/// 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
+/// One scale a unit, output units included, and one a channel of a convolution, so `D` is the number of
+/// units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
 /// same loss. Since `g` multiplies *after* the product, `S` samples are one product over `[S·B, h]`
 /// rows with the same `V`, and the first layer's product, which no sample has touched yet, is
 /// computed once for all of them. This is why a Bayesian hypernetwork predicts cheaply.
@@ -29,61 +29,72 @@ use std::ops::Range;
 /// assert_eq!(y.shape(), [2, 3, 10]);
 /// ```
 ///
-/// A layer `dropout P` multiplies what comes to it by its slice of `θ`, a mask.
+/// A layer `dropout P` multiplies what comes to it by its slice of `θ`, a mask; `channel-dropout P` has an
+/// entry a channel. Images `[C, H, W]` are turned to `[H, W, C]` once, at the start: with channels last
+/// a scale a channel and a scale a unit are the same operation.
 #[derive(Clone, Debug)]
 pub struct WeightNormed(Vec<Step>);
 
-/// A layer, the size of what it gives out, and the directions and biases of a dense one.
-#[derive(Clone, Copy, Debug)]
+/// A layer, the directions and biases that it has, and how many entries of `θ` are its own.
+#[derive(Clone, Debug)]
 struct Step {
-    layer: Layer,
-    width: usize,
-    dense: Option<[ParamId; 2]>,
-}
-
-impl Step {
-    /// How many entries of `θ` are its own.
-    fn len(&self) -> usize {
-        if matches!(self.layer, Layer::Dense(_) | Layer::Dropout(_)) { self.width } else { 0 }
-    }
+    placed: Placed,
+    weights: Option<[ParamId; 2]>,
+    len: usize,
 }
 
 impl WeightNormed {
-    /// A new network on `inputs` numbers: directions `V ~ N(0, 0.05²)`, biases 0.
+    /// A new network: directions `V ~ N(0, 0.05²)`, biases 0.
     ///
     /// # Panics
-    /// If there is no dense layer.
+    /// If a layer does not fit the one before, or none has weights.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
-        inputs: usize,
+        inputs: impl Into<Shape>,
         layers: &[Layer],
         rng: &mut impl Rng,
     ) -> Self {
-        let mut width = inputs;
-        let mut build = |(i, &layer): (usize, &Layer)| {
-            let Layer::Dense(units) = layer else { return Step { layer, width, dense: None } };
+        let placed = Layer::place(layers, inputs.into());
+        let placed = placed.unwrap_or_else(|error| panic!("WeightNormed: {error}"));
+        let mut build = |(i, placed): (usize, Placed)| {
+            let Some([n, k]) = placed.weights() else {
+                let len = match placed.layer {
+                    Layer::Dropout(_) => placed.output.len(),
+                    Layer::ChannelDropout(_) => placed.units().iter().product(),
+                    _ => 0,
+                };
+                return Step { placed, weights: None, len };
+            };
             let std = Init::Normal { mean: 0., std: 0.05 };
-            let v = params.add(format!("{name}.{i}.v"), std.sample(&[units, width], rng));
-            let b = params.add(format!("{name}.{i}.b"), Init::Constant(0.).sample(&[units], rng));
-            width = units;
-            Step { layer, width, dense: Some([v, b]) }
+            let v = params.add(format!("{name}.{i}.v"), std.sample(&[n, k], rng));
+            let b = params.add(format!("{name}.{i}.b"), Init::Constant(0.).sample(&[n], rng));
+            Step { placed, weights: Some([v, b]), len: n }
         };
-        let steps: Vec<_> = layers.iter().enumerate().map(&mut build).collect();
-        assert!(steps.iter().any(|step| step.dense.is_some()), "WeightNormed: no dense layer");
+        let steps: Vec<_> = placed.into_iter().enumerate().map(&mut build).collect();
+        assert!(steps.iter().any(|step| step.weights.is_some()), "WeightNormed: no weights");
         Self(steps)
     }
 }
 
+/// `V h`, at every position of an image.
+fn product<'t, T: Scalar>(layer: Layer, h: Var<'t, T>, v: Var<'t, T>) -> Var<'t, T> {
+    if let Layer::Conv(_, window) = layer { h.conv2d(v, window) } else { h.matmul_t(v) }
+}
+
 impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     fn dim(&self) -> usize {
-        self.0.iter().map(Step::len).sum()
+        self.0.iter().map(|step| step.len).sum()
+    }
+
+    fn widest(&self) -> usize {
+        self.0.iter().map(|step| step.placed.output.len()).max().unwrap_or(1)
     }
 
     fn parts(&self) -> Vec<(String, usize)> {
         let named = self.0.iter().enumerate().filter_map(|(i, step)| {
-            let what = if step.dense.is_some() { "scales" } else { "mask" };
-            (step.len() > 0).then(|| (format!("{i}.{what}"), step.len()))
+            let what = if step.weights.is_some() { "scales" } else { "mask" };
+            (step.len > 0).then(|| (format!("{i}.{what}"), step.len))
         });
         named.collect()
     }
@@ -93,56 +104,65 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         let each = shape.len() == 3;
         let fits = shape.last() == Some(&d) && (shape.len() == 2 || each);
         assert!(fits, "theta {shape:?} is neither [S, {d}] nor [S, B, {d}]");
-        let (mut h, mut start) = (x, 0);
+        let lead = [shape[0], if each { shape[1] } else { 1 }];
+        let (mut h, mut start) = (self.0[0].placed.enter(x), 0);
         let mut steps = self.0.iter().peekable();
-        while let Some(step) = steps.next() {
-            // Of no length unless the layer has a part in θ.
-            let own = || theta.slice(shape.len() - 1, start..start + step.len());
-            h = match (step.layer, step.dense) {
-                (_, Some([v, b])) => {
-                    let (product, scale) = (h.matmul_t(p[v]), own() / p[v].row_norms());
-                    let relu = steps.next_if(|next| next.layer == Layer::Relu).is_some();
+        while let Some(Step { placed, weights, len }) = steps.next() {
+            // `[S, 1 or B, …]`, beside what the layer gives out.
+            let own = |axes: &[usize]| {
+                let theta = theta.slice(shape.len() - 1, start..start + len);
+                theta.reshape(&[&lead[..], axes].concat())
+            };
+            h = match (placed.layer, weights) {
+                (layer, Some([v, b])) => {
+                    let (product, b) = (product(layer, h, p[*v]), p[*b]);
+                    let scale = own(&placed.units()) / p[*v].row_norms();
+                    let is_relu = |next: &&Step| next.placed.layer == Layer::Relu;
+                    let relu = steps.next_if(is_relu).is_some();
                     match (each, relu) {
-                        (false, true) => product.affine_relu(scale, p[b]),
-                        (false, false) => product.affine(scale, p[b]),
-                        (true, true) => (product * scale + p[b]).relu(),
-                        (true, false) => product * scale + p[b],
+                        (false, true) => product.affine_relu(scale, b),
+                        (false, false) => product.affine(scale, b),
+                        (true, true) => (product * scale + b).relu(),
+                        (true, false) => product * scale + b,
                     }
                 }
-                (Layer::Dropout(_), _) if each => h * own(),
-                (Layer::Dropout(_), _) => h * own().reshape(&[shape[0], 1, step.width]),
-                (Layer::Tanh, _) => h.tanh(),
-                _ => h.relu(),
+                (Layer::Dropout(_), _) => h * own(&placed.output.axes()),
+                (Layer::ChannelDropout(_), _) => h * own(&placed.units()),
+                _ => placed.pass(h),
             };
-            start += step.len();
+            start += len;
         }
         h
     }
 
-    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`.
+    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over the positions of an image too.
     fn fit(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
-        let (mut h, mut theta) = (x, vec![]);
-        for step in &self.0 {
+        let mut h = {
+            let tape = Tape::default();
+            self.0[0].placed.enter(tape.constant(x)).value()
+        };
+        let mut theta = vec![];
+        for Step { placed, weights, len } in &self.0 {
             let tape = Tape::default();
             let x = tape.constant(h);
-            let y = match (step.layer, step.dense) {
-                (_, Some([v, b])) => {
+            let y = match (placed.layer, weights) {
+                (layer, Some([v, b])) => {
                     let p = params.freeze(&tape);
-                    let t = (x.matmul_t(p[v]) / p[v].row_norms()).value();
-                    let mean = t.mean_axis(Axis(0)).expect("an example");
+                    let t = (product(layer, x, p[*v]) / p[*v].row_norms()).value();
+                    let rows = rows(&t);
+                    let mean = rows.mean_axis(Axis(0)).expect("an example");
                     let unit = |std: T| if std > T::of(1e-6) { std } else { T::one() };
-                    let scale = t.std_axis(Axis(0), T::zero()).mapv(|std| T::one() / unit(std));
+                    let scale = rows.std_axis(Axis(0), T::zero()).mapv(|std| T::one() / unit(std));
                     theta.extend(scale.iter().map(|scale| scale.f64()));
                     let shift = -(mean * &scale);
-                    *params.get_mut(b) = shift.to_shared();
+                    *params.get_mut(*b) = shift.clone().into_dyn().into_shared();
                     tape.constant(&t * &scale + shift)
                 }
-                (Layer::Dropout(_), _) => {
-                    theta.extend(std::iter::repeat_n(1., step.len()));
+                (Layer::Dropout(_) | Layer::ChannelDropout(_), _) => {
+                    theta.extend(std::iter::repeat_n(1., *len));
                     x
                 }
-                (Layer::Tanh, _) => x.tanh(),
-                _ => x.relu(),
+                _ => placed.pass(x),
             };
             h = y.value();
         }
@@ -152,9 +172,11 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     fn masks(&self) -> Vec<(Range<usize>, f64)> {
         let mut start = 0;
         let mask = |step: &Step| {
-            start += step.len();
-            let Layer::Dropout(rate) = step.layer else { return None };
-            Some((start - step.len()..start, rate))
+            start += step.len;
+            let (Layer::Dropout(rate) | Layer::ChannelDropout(rate)) = step.placed.layer else {
+                return None;
+            };
+            Some((start - step.len..start, rate))
         };
         self.0.iter().filter_map(mask).collect()
     }

@@ -1,6 +1,8 @@
 //! Defends: every method goes through every command, and its runs are their seeds: the same bytes for
 //! any number of threads, and after a stop.
 use crate::common::Folder;
+use ndarray::{Array1, Array4};
+use ndarray_npy::{NpzWriter, write_npy};
 use rstest::rstest;
 use serde_json::Value;
 use std::fs;
@@ -29,16 +31,44 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("bbb")]
 #[case("ensemble")]
 fn a_method_goes_through_every_command(#[case] flags: &str) {
-    let method = flags.split(' ').next().unwrap();
     let folder = Folder::new();
     let table: String = (0..150).map(|i| format!("{},{},{}\n", i, i * i % 7, i % 3)).collect();
     fs::write(folder.path("table.csv"), "a,b,kind\n".to_string() + &table).unwrap();
     let small =
         ["train", "table.csv", "--task", "classification", "--hidden", "8", "--couplings", "2"];
+    goes_through_every_command(&folder, &small, flags, "table.csv");
+}
+
+/// On photographs of 6 by 5 in two colours.
+#[rstest]
+#[case("bhn")]
+#[case("mle")]
+#[case("mc-dropout")]
+#[case("bbb")]
+fn convolutions_go_through_every_command(#[case] flags: &str) {
+    let folder = Folder::new();
+    let layers =
+        r#"["conv 4 3x2 pad 1", "relu", "pool 2", "conv 3 2x2", "tanh", "flatten", "dense 3"]"#;
+    let toml = format!("[primary]\nlayers = {layers}\n[flow]\ncouplings = 2\n");
+    fs::write(folder.path("cnn.toml"), toml).unwrap();
+    let x = Array4::from_shape_fn([150, 2, 6, 5], |(n, c, h, w)| {
+        if h / 2 == n % 3 { 1. } else { ((n * 7 + c * 5 + h * 3 + w) % 11) as f32 / 22. }
+    });
+    write_npy(folder.path("x.npy"), &x).unwrap();
+    let mut npz = NpzWriter::new(fs::File::create(folder.path("photographs.npz")).unwrap());
+    npz.add_array("x", &x).unwrap();
+    npz.add_array("y", &Array1::from_shape_fn(150, |n| (n % 3) as i64)).unwrap();
+    npz.finish().unwrap();
+    let small = ["train", "photographs.npz", "--config", "cnn.toml"];
+    goes_through_every_command(&folder, &small, flags, "x.npy");
+}
+
+fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: &str) {
+    let method = flags.split(' ').next().unwrap();
     let train = |out: &str, epochs: &str, threads: &str| {
         let rest = ["--epochs", epochs, "--threads", threads, "--out", out, "--method"];
         let flags: Vec<_> = flags.split(' ').collect();
-        bhn(&folder, &[&small[..], &rest, &flags, &["--samples", "7"]].concat());
+        bhn(folder, &[small, &rest, &flags, &["--samples", "7"]].concat());
     };
     train("one", "3", "1");
     train("two", "3", "2");
@@ -50,18 +80,17 @@ fn a_method_goes_through_every_command(#[case] flags: &str) {
     fs::write(folder.path("part/metrics.jsonl"), lines.split_inclusive('\n').next().unwrap())
         .unwrap();
     fs::remove_file(folder.path("part/last.safetensors")).unwrap();
-    bhn(&folder, &["train", "--resume", "part", "--samples", "7"]);
+    bhn(folder, &["train", "--resume", "part", "--samples", "7"]);
     assert!(files(&folder.path("one")) == files(&folder.path("part")), "a resumed run differs");
 
     let scores: Value =
-        serde_json::from_slice(&bhn(&folder, &["eval", "one", "--json", "--samples", "7"]))
-            .unwrap();
+        serde_json::from_slice(&bhn(folder, &["eval", "one", "--json", "--samples", "7"])).unwrap();
     assert!(scores["test"]["accuracy"].as_f64().unwrap() >= 0.);
     let kl = scores["elbo"]["kl"].as_f64().unwrap();
     let density = ["bhn", "full-bhn", "bbb"].contains(&method);
     assert_eq!(kl != 0., density, "KL {kl}");
 
-    let csv = String::from_utf8(bhn(&folder, &["predict", "one", "table.csv", "--samples", "5"]));
+    let csv = String::from_utf8(bhn(folder, &["predict", "one", inputs, "--samples", "5"]));
     let csv = csv.unwrap();
     assert_eq!(csv.lines().count(), 151);
     let bald = csv.lines().next().unwrap().split(',').position(|name| name == "bald").unwrap();
@@ -69,7 +98,7 @@ fn a_method_goes_through_every_command(#[case] flags: &str) {
     let most = bald.map(Result::unwrap).fold(0., f64::max);
     assert_eq!(most > 1e-6, !["mle", "dropout"].contains(&method), "BALD up to {most}");
 
-    bhn(&folder, &["sample", "one", "--samples", "5"]);
+    bhn(folder, &["sample", "one", "--samples", "5"]);
     let bytes = fs::read(folder.path("one/samples.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.tensor("theta").unwrap().shape()[0], 5);
@@ -114,6 +143,14 @@ fn a_warm_start_starts_from_the_other_network() {
 #[case("method = \"ensemble\"\n[train]\ndata_init = true\n", "train.data_init")]
 #[case("method = \"ensemble\"\n[ensemble]\nmembers = 0\n", "ensemble.members")]
 #[case("method = \"dropout\"\n[dropout]\nrate = 1.0\n", "dropout.rate")]
+#[case(
+    "[primary]\nlayers = [\"conv 8 3x3\", \"dense 10\"]\n",
+    "`dense 10` on an image [8, 26, 26]"
+)]
+#[case(
+    "[primary]\nlayers = [\"pool 9\", \"conv 8 4x4\", \"flatten\", \"dense 10\"]\n",
+    "`conv 8 4x4` on an image [1, 3, 3]"
+)]
 fn what_does_not_go_together_is_refused(#[case] toml: &str, #[case] named: &str) {
     let folder = Folder::new();
     fs::write(folder.path("c.toml"), toml).unwrap();

@@ -1,0 +1,104 @@
+//! Pools: the largest entry or the mean of what a window covers, channel by channel, for images
+//! `[H, W, C]` without padding.
+use super::conv::Sliding;
+use crate::scalar::Scalar;
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+/// `y[p, c] = max x[p + k, c]`; NaN if one is.
+pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
+    let [image, out] = lengths(over);
+    y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| max_image(over, x, y));
+}
+
+/// Adds `dy` to `dx` where `x` was the largest, to the first of several.
+pub fn max_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
+    let [image, out] = lengths(over);
+    let tasks = dx.par_chunks_mut(image).zip(x.par_chunks(image));
+    let tasks = tasks.zip(y.par_chunks(out).zip(dy.par_chunks(out)));
+    tasks.for_each(|((dx, x), (y, dy))| max_backward_image(over, [x, y, dy], dx));
+}
+
+/// `y[p, c] = mean x[p + k, c]`.
+pub fn mean<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
+    let [image, out] = lengths(over);
+    y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| mean_image(over, x, y));
+}
+
+/// Adds each place's share of `dy` to `dx`.
+pub fn mean_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
+    let [image, out] = lengths(over);
+    let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
+    tasks.for_each(|(dx, dy)| mean_backward_image(over, dy, dx));
+}
+
+/// Entries of an image, and of what a pool makes of it.
+fn lengths(over: &Sliding) -> [usize; 2] {
+    [over.entries(), over.count() * over.channels()]
+}
+
+/// Where everything is that the window covers at its position number `i`.
+#[inline(always)]
+fn places(over: &Sliding, i: usize) -> impl Iterator<Item = usize> {
+    let (over, [_, width], [h, w]) = (*over, over.positions(), over.window().size);
+    (0..h * w).map(move |k| over.start([i / width, i % width], k / w) + k % w * over.channels())
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn max_image<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
+    let c = over.channels();
+    for (i, y) in y.chunks_exact_mut(c).enumerate() {
+        for (k, at) in places(over, i).enumerate() {
+            let x = &x[at..at + c];
+            if k == 0 {
+                y.copy_from_slice(x);
+            }
+            let larger = |x: T, y: T| if x > y || x.is_nan() { x } else { y };
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y = larger(x, *y));
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn max_backward_image<T: Scalar>(over: &Sliding, [x, y, dy]: [&[T]; 3], dx: &mut [T]) {
+    let c = over.channels();
+    let mut left = vec![T::zero(); c];
+    for (i, (y, dy)) in y.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
+        left.copy_from_slice(dy);
+        for at in places(over, i) {
+            let (x, dx) = (&x[at..at + c], &mut dx[at..at + c]);
+            for (((&x, &y), left), dx) in x.iter().zip(y).zip(&mut left).zip(dx) {
+                let own = if x == y { *left } else { T::zero() };
+                *dx += own;
+                *left -= own;
+            }
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn mean_image<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
+    let (c, share): (_, T) = (over.channels(), share(over));
+    for (i, y) in y.chunks_exact_mut(c).enumerate() {
+        y.fill(T::zero());
+        for at in places(over, i) {
+            y.iter_mut().zip(&x[at..at + c]).for_each(|(y, &x)| *y += share * x);
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn mean_backward_image<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
+    let (c, share): (_, T) = (over.channels(), share(over));
+    for (i, dy) in dy.chunks_exact(c).enumerate() {
+        for at in places(over, i) {
+            dx[at..at + c].iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
+        }
+    }
+}
+
+/// `1/(h·w)`.
+fn share<T: Scalar>(over: &Sliding) -> T {
+    let [h, w] = over.window().size;
+    T::one() / T::of((h * w) as f64)
+}

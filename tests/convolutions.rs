@@ -1,0 +1,133 @@
+//! Defends: convolutions and pools are PyTorch's, forward and backward, and the same bits for any number
+//! of threads.
+use bhn::primary::Window;
+use bhn::tape::{Tape, Tensor, Var};
+use serde::Deserialize;
+
+/// A case of `golden/conv.py`.
+#[derive(Deserialize)]
+struct Golden {
+    kind: String,
+    image: [usize; 4],
+    units: usize,
+    size: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    y: Vec<f64>,
+    dx: Vec<f64>,
+    dw: Vec<f64>,
+}
+
+impl Golden {
+    fn window(&self) -> Window {
+        Window { size: self.size, stride: self.stride, padding: self.padding }
+    }
+
+    fn apply<'t>(&self, x: Var<'t>, w: Var<'t>) -> Var<'t> {
+        match &*self.kind {
+            "conv" => x.conv2d(w, self.window()),
+            "max" => x.max_pool2d(self.window()),
+            _ => x.avg_pool2d(self.window()),
+        }
+    }
+}
+
+fn numbers(shape: &[usize], seed: usize) -> Tensor<f32> {
+    let entry = |i: usize| (((7919 * i + seed) % 1009) as f32 - 504.) / 512.;
+    let n = shape.iter().product();
+    Tensor::from_shape_vec(shape, (0..n).map(entry).collect()).unwrap()
+}
+
+/// `[B, C, H, W]` with the channels last, and back.
+fn last<'t>(x: Var<'t>) -> Var<'t> {
+    x.permute_axes(&[0, 2, 3, 1])
+}
+
+fn first<'t>(x: Var<'t>) -> Var<'t> {
+    x.permute_axes(&[0, 3, 1, 2])
+}
+
+/// Values and gradients as PyTorch has them, `[B, C, H, W]` and `[N, C, h, w]`.
+fn run(case: &Golden) -> [Tensor<f32>; 3] {
+    let ([_, c, ..], [h, w]) = (case.image, case.size);
+    let tape = Tape::default();
+    let x = tape.leaf(numbers(&case.image, 1));
+    let weights = tape.leaf(numbers(&[case.units.max(1), c, h, w], 2));
+    let matrix = last(weights).reshape(&[case.units.max(1), h * w * c]);
+    let y = first(case.apply(last(x), matrix));
+    let dy = tape.constant(numbers(&y.shape(), 3));
+    let grads = (y * dy).sum().backward();
+    let of = |x: Var<'_>| {
+        grads.wrt(x).cloned().unwrap_or_else(|| Tensor::zeros(x.value().raw_dim()).into_owned())
+    };
+    let (dx, dw) = (of(x).into_shared(), of(weights).into_shared());
+    [y.value(), dx, dw]
+}
+
+/// Every sum is within 10⁻⁵ of the largest of its kind: the rounding of two orders of adding.
+#[test]
+fn convolutions_and_pools_are_pytorchs() {
+    let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/conv.json")).unwrap();
+    assert!(golden.len() >= 8);
+    for case in &golden {
+        let expected = [&case.y, &case.dx, &case.dw];
+        for (found, expected) in run(case).iter().zip(expected).filter(|(_, e)| !e.is_empty()) {
+            let every = (found.len() / 60).max(1);
+            let found: Vec<_> = found.iter().step_by(every).map(|&x| f64::from(x)).collect();
+            assert_eq!(found.len(), expected.len());
+            let scale = expected.iter().fold(0., |a: f64, x| a.max(x.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                let (kind, image) = (&case.kind, case.image);
+                assert!(
+                    (found - expected).abs() <= 1e-5 * scale,
+                    "{kind} {image:?}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/conv.json")).unwrap();
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| golden.iter().map(run).collect::<Vec<_>>())
+    };
+    let one = on(1);
+    assert!(one == on(2) && one == on(3));
+}
+
+#[test]
+#[should_panic(
+    expected = "conv2d: [1, 2, 5, 3]: no place for [3, 3] with stride [1, 1] and padding [0, 0]"
+)]
+fn a_window_that_does_not_fit_is_named() {
+    let tape = Tape::<f32>::default();
+    let x = tape.leaf(Tensor::zeros(vec![1, 2, 5, 3]));
+    x.conv2d(tape.leaf(Tensor::zeros(vec![4, 27])), Window::new([3, 3]));
+}
+
+#[test]
+#[should_panic(
+    expected = "conv2d: [1, 4, 5, 3] with weights [4, 9], and not [N, 27] for windows of [3, 3]"
+)]
+fn weights_that_do_not_fit_are_named() {
+    let tape = Tape::<f32>::default();
+    let x = tape.leaf(Tensor::zeros(vec![1, 4, 5, 3]));
+    x.conv2d(tape.leaf(Tensor::zeros(vec![4, 9])), Window::new([3, 3]));
+}
+
+#[test]
+fn the_largest_hands_its_gradient_to_the_first_and_a_nan_shows() {
+    let tape = Tape::<f32>::default();
+    let x = tape.leaf(Tensor::from_elem(vec![1, 2, 2, 1], 7.));
+    let y = x.max_pool2d(Window::squares(2));
+    assert_eq!(y.sum().backward().wrt(x).unwrap().as_slice().unwrap(), [1., 0., 0., 0.]);
+    for at in 0..4 {
+        let mut x = vec![1.; 4];
+        x[at] = f32::NAN;
+        let x = tape.constant(Tensor::from_shape_vec(vec![1, 2, 2, 1], x).unwrap());
+        assert!(x.max_pool2d(Window::squares(2)).item().is_nan());
+    }
+}
