@@ -60,10 +60,14 @@ fn cifar_10() {
     let sizes = [data.train.len(), data.validation.len(), data.test.len()];
     assert_eq!((sizes, data.image), ([100, 5_000, 10_000], Some([3, 32, 32])));
     assert_eq!(counts(&data.test.y), [1000; 10]);
-    // Red, green and blue of the test images.
+    // Red, green and blue of the test images; of those trained on, standardised.
+    let raw = data.preprocess.raw(data.test.x.view());
     for (channel, expected) in [0.494214280, 0.485131389, 0.450409093].into_iter().enumerate() {
-        let plane = data.test.x.slice(s![.., channel * 1024..(channel + 1) * 1024]);
-        near(mean(&plane.to_owned()), expected, 1e-6);
+        let plane = s![.., channel * 1024..(channel + 1) * 1024];
+        near(mean(&raw.slice(plane).to_owned()), expected, 1e-6);
+        let plane = data.train.x.slice(plane).mapv(f64::from);
+        near(plane.mean().unwrap(), 0., 1e-6);
+        near(plane.std(0.), 1., 1e-6);
     }
 }
 

@@ -62,3 +62,14 @@ fn sets_that_are_not_at_hand_are_named() {
         assert_eq!(row[1] != format!("skipped: bhn data fetch {set}"), there, "{row:?}");
     }
 }
+
+#[test]
+fn photographs_that_are_not_there_are_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = ALL.iter().find(|experiment| experiment.name == "cifar-10").unwrap();
+    let (dir, data) = (folder.path().join("out"), Some(folder.path()));
+    let lab = Lab::open(&dir, experiment, (Tier::Smoke, 1), data, &|_| ()).unwrap();
+    let report = (experiment.run)(&lab).unwrap();
+    assert!(report.verdicts.is_empty());
+    assert!(format!("{report:?}").contains("skipped: bhn data fetch cifar-10"));
+}

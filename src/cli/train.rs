@@ -328,6 +328,7 @@ fn page(
 ) -> Result<String> {
     let Dataset { test, task, image, .. } = &run.data;
     let targets: Vec<f32>;
+    let pixels;
     let test = match (&found.predictive, &test.y, task) {
         (
             Predictive::Classes { p, entropy, bald, .. },
@@ -336,7 +337,8 @@ fn page(
         ) => {
             // Two colours, or four, are no picture.
             let images = image.filter(|shape| [1, 3].contains(&shape[0]));
-            let images = images.map(|shape| (test.x.view(), shape));
+            pixels = images.map(|_| run.data.preprocess.raw(test.x.view()));
+            let images = pixels.as_ref().map(|x| x.view()).zip(images);
             report::Test::Classification(Classification {
                 p: p.view(),
                 labels,

@@ -1,6 +1,6 @@
 //! CIFAR-10: records of a label and 32×32 pixels in three planes, in a packed tar archive or not.
 use super::mnist::split;
-use super::{Dataset, Options, Preprocess, Split, Task, files, sources};
+use super::{Dataset, Options, Preprocess, Split, Standardise, Task, files, sources};
 use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub(super) const PIXELS: usize = 3 * 32 * 32;
 const BYTES: u64 = 10_000 * (1 + PIXELS as u64);
 
 /// 45 000 images to train on, the last 5 000 of the published training images to validate with and
-/// 10 000 to test with.
+/// 10 000 to test with, each channel standardised by those trained on.
 pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     options.only_classes(NAME)?;
     let kept = options.keep(45_000)?;
@@ -38,14 +38,18 @@ pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset
     let [pixels, labels] = read(&files, data_dir)?;
     let part =
         |from: usize, to: usize| split(&pixels[from * PIXELS..to * PIXELS], &labels[from..to]);
+    let mut parts = [part(0, kept), part(45_000, 50_000), part(50_000, 60_000)];
+    let scale = Standardise::fit_channels(&parts[0].x, 3);
+    parts.iter_mut().for_each(|part| scale.apply_to(&mut part.x));
+    let [train, validation, test] = parts;
     Ok(Dataset {
         name: NAME.into(),
         task: Task::Classification { classes: CLASSES.map(String::from).to_vec() },
         image: Some([3, 32, 32]),
-        preprocess: Preprocess { inputs: PIXELS, ..Preprocess::default() },
-        train: part(0, kept),
-        validation: part(45_000, 50_000),
-        test: part(50_000, 60_000),
+        preprocess: Preprocess { inputs: PIXELS, x: Some(scale), ..Preprocess::default() },
+        train,
+        validation,
+        test,
     })
 }
 

@@ -142,7 +142,7 @@ impl Source {
     ) -> Result<Option<Array2<f32>>> {
         let x = match self {
             Self::Picture(file, image) => {
-                return file.take().map(|file| picture(what, file, *image)).transpose();
+                file.take().map(|file| picture(what, file, *image)).transpose()?
             }
             Self::Table(table, places) => {
                 if !table.next(rows)? {

@@ -151,7 +151,8 @@ pub fn is_named(source: &str) -> bool {
 ///   program; the bytes are the same, since their SHA-256 is checked. Pixels are `byte / 255`;
 ///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
 /// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`, and are checked and
-///   read in the same way; CIFAR-10 is divided into 45 000, 5 000 and 10 000.
+///   read in the same way; CIFAR-10 is divided into 45 000, 5 000 and 10 000, and each of its channels
+///   standardised by the training images.
 /// * `uci/NAME` and `uci/NAME/SPLIT` are [`uci`]'s, the former the first split.
 /// * A CSV file has a header. The target is a class if it is text or has at most 20 distinct whole
 ///   values, and has fewer distinct values than half the rows. Classes are sorted. Features, and

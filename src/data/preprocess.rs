@@ -1,14 +1,14 @@
 //! From raw values to a network's, and back.
 use crate::error::{Error, Result};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// `(x − mean) / std`, feature by feature.
+/// `(x − mean) / std`, feature by feature, or channel by channel of images `[C, H, W]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standardise {
-    /// `[inputs]`: means over the training rows.
+    /// `[inputs]` or `[C]`: means over the training rows.
     pub mean: Vec<f64>,
-    /// `[inputs]`: standard deviations over the training rows; 1 for a constant feature.
+    /// As many: standard deviations over the training rows; 1 for a constant feature.
     pub std: Vec<f64>,
 }
 
@@ -21,18 +21,47 @@ impl Standardise {
         Self { mean, std }
     }
 
+    /// Fitted to the channels of images `x [N, C·H·W]`.
+    pub(super) fn fit_channels(x: &Array2<f32>, channels: usize) -> Self {
+        let part = x.ncols() / channels;
+        let fitted = x.axis_chunks_iter(Axis(1), part).map(|x| {
+            let n = x.len() as f64;
+            let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+            let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+            (mean, if variance > 0. { variance.sqrt() } else { 1. })
+        });
+        let (mean, std) = fitted.unzip();
+        Self { mean, std }
+    }
+
+    /// Mean and standard deviation of a column of `inputs`.
+    fn of(&self, column: usize, inputs: usize) -> (f64, f64) {
+        let i = column / (inputs / self.mean.len());
+        (self.mean[i], self.std[i])
+    }
+
+    /// `x [N, inputs]` of bytes standardised in place, as [`Standardise::apply`] would.
+    pub(super) fn apply_to(&self, x: &mut Array2<f32>) {
+        let inputs = x.ncols();
+        for (column, mut x) in x.columns_mut().into_iter().enumerate() {
+            let (mean, std) = self.of(column, inputs);
+            x.mapv_inplace(|x| ((f64::from(x) - mean) / std) as f32);
+        }
+    }
+
     /// `x [N, inputs]` standardised, in double precision until the end: a feature such as a date
     /// in seconds has no digits to spare. For messages, `first` is the number of its first row.
     pub(super) fn apply(&self, what: &str, x: &Array2<f64>, first: usize) -> Result<Array2<f32>> {
         let scaled = Array2::from_shape_fn(x.dim(), |(row, column)| {
-            ((x[[row, column]] - self.mean[column]) / self.std[column]) as f32
+            let (mean, std) = self.of(column, x.ncols());
+            ((x[[row, column]] - mean) / std) as f32
         });
         match scaled.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(scaled),
             Some(((row, column), _)) => Err(Error::invalid(
                 format!("{what}, row {}, feature {column} (from 0)", first + row),
                 x[[row, column]],
-                format!("a value nearer to the training mean {}", self.mean[column]),
+                format!("a value nearer to the training mean {}", self.of(column, x.ncols()).0),
                 "Mend or remove that row.",
             )),
         }
@@ -82,12 +111,26 @@ impl Preprocess {
         }
     }
 
+    /// Inputs `[N, inputs]` as they were before.
+    pub fn raw(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
+        let Some(scale) = &self.x else { return x.to_owned() };
+        Array2::from_shape_fn(x.dim(), |(row, column)| {
+            let (mean, std) = scale.of(column, x.ncols());
+            (mean + std * f64::from(x[[row, column]])) as f32
+        })
+    }
+
     /// Whether the parts, which may come from a damaged file, fit each other.
     pub(super) fn check(&self, image: Option<[usize; 3]>) -> Result<()> {
+        let channels = |n: usize| match image {
+            Some([c, ..]) if n == c => self.inputs,
+            _ => n,
+        };
         let scale = self.x.as_ref();
         let lengths = [
-            scale.map(|x| x.mean.len()),
-            scale.map(|x| x.std.len()),
+            scale.map(|x| channels(x.mean.len())),
+            scale.map(|x| channels(x.std.len())),
+            scale.filter(|x| x.mean.len() != x.std.len()).map(|x| x.mean.len().min(x.std.len())),
             self.columns.as_ref().map(Vec::len),
             image.map(|[c, h, w]| c.saturating_mul(h).saturating_mul(w)),
         ];

@@ -81,6 +81,7 @@ pub const ALL: &[Experiment] = &[
     modes::EXPERIMENT,
     classify::MNIST,
     classify::MNIST_5K,
+    classify::CIFAR_10,
     classify::SWITCHES,
     anomaly::EXPERIMENT,
     unseen::EXPERIMENT,
