@@ -7,7 +7,7 @@ use crate::data::{Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
-use crate::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
+use crate::primary::{AllWeights, Layer, Placed, PrimaryNet, Shape, WeightNormed};
 use crate::random::{Purpose, stream};
 use crate::scalar::Scalar;
 use rand::rngs::ChaCha8Rng;
@@ -322,9 +322,7 @@ impl Config {
     /// What the method asks of other settings.
     fn resolve_method(&mut self) -> Result<()> {
         let layers = self.primary.layers.as_mut().expect("filled in");
-        let is_mask =
-            |layer: &&Layer| matches!(layer, Layer::Dropout(_) | Layer::ChannelDropout(_));
-        let dropped = layers.iter().find(is_mask);
+        let dropped = layers.iter().find(|layer| layer.is_mask());
         match (dropped, self.method.drops()) {
             (Some(layer), false) => {
                 let advice = "Take the layer out, or use --method mc-dropout.";
@@ -415,18 +413,19 @@ impl Config {
     /// That memory has a chance to hold it; `D`, the length of `θ`.
     fn check_sizes(&self, data: &Dataset) -> Result<usize> {
         let product = |sizes: [usize; 3]| sizes.into_iter().fold(1, usize::saturating_mul);
-        let (mut units, mut weights, mut widest) = (0_usize, 0_usize, data.preprocess.inputs);
-        for placed in Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?
-        {
+        let placed = Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?;
+        let (mut units, mut weights, mut masks) = (0_usize, 0_usize, 0_usize);
+        for placed in &placed {
             if let Some([n, k]) = placed.weights() {
                 units = units.saturating_add(n);
                 weights = weights.saturating_add(product([n, k, 1]));
             }
-            widest = widest.max(placed.output.len());
+            masks = masks.saturating_add(placed.mask());
         }
+        let mut widest = Placed::widest(&placed);
         let entries = match self.method.is_over_all_weights() {
             true => weights.saturating_add(units),
-            false => units,
+            false => units.saturating_add(masks),
         };
         if self.method.has_flow() {
             let HypernetConfig { kind, couplings, layers, hidden, .. } = self.flow;

@@ -65,9 +65,11 @@ pub fn chunk(model: &Model, samples: usize) -> usize {
     (rows / group(model, samples)).max(1)
 }
 
-/// How many samples go through the network together: all, unless `θ` is very long.
+/// How many samples go through the network together: all, unless `θ` or what is between layers is
+/// very long.
 fn group(model: &Model, samples: usize) -> usize {
-    samples.min(ENTRIES / model.primary.dim()).max(1)
+    let most = (ENTRIES / model.primary.dim()).min(ACTIVATIONS / model.primary.widest());
+    samples.min(most).max(1)
 }
 
 /// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;

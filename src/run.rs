@@ -11,6 +11,7 @@ use crate::data::{self, Dataset, Options};
 use crate::error::{Error, Result};
 use crate::evaluate::validate;
 use crate::predict::draw;
+use crate::primary::{Layer, Shape};
 use crate::profile::Pass;
 use crate::random::{Purpose, stream};
 use crate::record::{Epoch, Scores};
@@ -84,7 +85,7 @@ impl Run {
             trainer.model.fit(data.train.x.view());
         }
         if let Some(dir) = &config.warm_start {
-            warm_start(&mut trainer.model, dir)?;
+            warm_start(&mut trainer.model, &config, data.shape(), dir)?;
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
         Ok(Self { dir, config, data, trainer, history: vec![], best: None, fingerprint })
@@ -295,15 +296,17 @@ impl Trained {
 }
 
 /// Put the network of the run in `dir` in the place of this one's, with the posterior around its `θ`.
-fn warm_start(model: &mut Model, dir: &Path) -> Result<()> {
-    let from = Trained::load(dir)?.model;
-    let (found, expected) = (from.primary.parts(), model.primary.parts());
+fn warm_start(model: &mut Model, config: &Config, inputs: Shape, dir: &Path) -> Result<()> {
+    let Trained { model: from, header, .. } = Trained::load(dir)?;
+    let words = |model: &Model, config: &Config, inputs: Shape| {
+        let layers = config.primary.layers.iter().flatten().map(Layer::to_string);
+        let parts = model.primary.parts().into_iter().map(|(name, n)| format!("{name} {n}"));
+        let [layers, parts] = [layers.collect::<Vec<_>>(), parts.collect()].map(|w| w.join(", "));
+        format!("{layers} on {inputs}, with {parts}")
+    };
+    let found = words(&from, &header.config, header.shape());
+    let expected = words(model, config, inputs);
     if found != expected {
-        let words = |parts: &[(String, usize)]| {
-            let words = parts.iter().map(|(name, n)| format!("{name} {n}"));
-            words.collect::<Vec<_>>().join(", ")
-        };
-        let (found, expected) = (words(&found), words(&expected));
         let advice = "Start from a run with the same layers.";
         return Err(Error::invalid(dir.display(), found, expected, advice));
     }

@@ -47,16 +47,35 @@ struct Node<T> {
 #[derive(Debug)]
 pub struct Fixed<T> {
     value: Tensor<T>,
-    /// `Vᵀ`.
-    pub(crate) turned: OnceLock<gemm::Packed<T>>,
-    /// `‖vᵢ‖`.
-    pub(crate) norms: OnceLock<Tensor<T>>,
+    turned: OnceLock<gemm::Packed<T>>,
+    norms: OnceLock<Tensor<T>>,
+}
+
+/// What is in the cell, worked out if nothing is: by more than one at a time if they come together. Under
+/// a lock a thread that waits for a part of its own work may be given another's, and wait for itself.
+fn once<V>(cell: &OnceLock<V>, work_out: impl FnOnce() -> V) -> &V {
+    if cell.get().is_none() {
+        drop(cell.set(work_out()));
+    }
+    cell.get().expect("it was set")
 }
 
 impl<T> Fixed<T> {
     /// Nothing is worked out yet.
     pub fn new(value: Tensor<T>) -> Self {
         Self { value, turned: OnceLock::new(), norms: OnceLock::new() }
+    }
+}
+
+impl<T: Scalar> Fixed<T> {
+    /// `Vᵀ`.
+    pub(crate) fn turned(&self) -> &gemm::Packed<T> {
+        once(&self.turned, || gemm::Packed::new(rows(&self.value).reversed_axes()))
+    }
+
+    /// `‖vᵢ‖`, given how to work them out.
+    pub(crate) fn norms(&self, work_out: impl FnOnce() -> Tensor<T>) -> &Tensor<T> {
+        once(&self.norms, work_out)
     }
 }
 
@@ -579,6 +598,7 @@ impl<T: Scalar> Grads<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::conv::Window;
 
     /// Values and gradients of a network with every operation that writes into [`Tape::space`], bit by
     /// bit, and the tape's memory.
@@ -605,7 +625,12 @@ mod tests {
         let [scale, own] = [s / v.row_norms(), s].map(|s| s.reshape(&[2, 1, 50]));
         let h = x.matmul_t(v).affine_relu(scale, b);
         let y = h.affine(own, b).linear(w, c).tanh().reshape(&[80, 30]).matmul(wide);
-        let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum();
+        let image = x.reshape(&[2, 8, 15, 10]);
+        let (window, kernel) = (Window::new([1, 6]), v.reshape(&[1, 50, 60]));
+        let convolved = image.conv2d(v, window) + image.conv2d_each(kernel, window);
+        let pool = Window::squares(2);
+        let pooled = (convolved.max_pool2d(pool) * convolved.avg_pool2d(pool)).sum();
+        let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum() + pooled;
         let grads = loss.backward();
         let values = [h, y, loss].map(Var::value);
         let grads: Vec<_> = leaves.iter().map(|&x| grads.wrt(x).unwrap().clone()).collect();

@@ -150,10 +150,13 @@ fn a_network_of_given_weights_is_that_network() {
 
 /// A convolution whose scales multiply after the product is one whose weights were formed before, for
 /// every sample and whether or not examples have noise of their own.
-#[test]
-fn a_network_of_scales_is_one_of_the_weights_they_make() {
-    let (image, words) =
-        (Shape::Image([2, 6, 5]), "conv 3 3x2,relu,pool 2,flatten,dense 4,tanh,dense 2");
+#[rstest]
+#[case("conv 3 3x2,relu,pool 2,flatten,dense 4,tanh,dense 2")]
+#[case("pool 2,conv 3 2x2,tanh,global-pool,dense 2")]
+#[case("tanh,avg-pool 2 stride 1,flatten,dense 2")]
+#[case("flatten,dense 2")]
+fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
+    let image = Shape::Image([2, 6, 5]);
     let layers: Vec<Layer> = words.split(',').map(|word| word.parse().unwrap()).collect();
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", image, &layers, &mut rng(1));
@@ -359,6 +362,24 @@ fn data_dependent_initialisation_normalises_every_layer() {
         for unit in out.columns() {
             assert!(unit.mean().unwrap().abs() < 1e-12 && (unit.var(0.) - 1.).abs() < 1e-12);
         }
+    }
+}
+
+/// Of a convolution every channel, over its positions.
+#[test]
+fn data_dependent_initialisation_normalises_every_channel() {
+    let x = randn(&[40, 30], 5).into_dimensionality().unwrap() * 3. + 1.;
+    let mut config = Config { method: Method::Mle, ..Config::default() };
+    config.primary.layers = Some(vec!["conv 3 2x2".parse().unwrap()]);
+    let mut model = config.build::<f64>(Shape::Image([1, 6, 5]), &task());
+    model.fit(x.view());
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+    let out = model.primary.forward(&p, theta, tape.constant(x.into_dyn())).value();
+    assert_eq!(out.shape(), [1, 40, 5, 4, 3]);
+    for channel in out.axis_iter(ndarray::Axis(4)) {
+        assert!(channel.mean().unwrap().abs() < 1e-12 && (channel.var(0.) - 1.).abs() < 1e-12);
     }
 }
 

@@ -7,7 +7,7 @@ use bhn::evaluate::validate;
 use bhn::gradcheck::randn;
 use bhn::nn::{Bound, Params};
 use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
-use bhn::primary::{Layer, PrimaryNet};
+use bhn::primary::{Layer, PrimaryNet, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::score::Score;
 use bhn::tape::{Tape, Tensor, Var};
@@ -136,6 +136,37 @@ fn blocks_have_the_bits_of_the_whole() {
             assert_eq!(blocks.flat_map(bits).collect::<Vec<_>>(), bits(x.view()));
         }
     }
+}
+
+/// Wide images go through a network one at a time and some samples at a time, on more threads than there are
+/// weights to pack: the same predictions as from all at once.
+#[test]
+fn wide_images_are_predicted_in_groups_of_samples() {
+    let mut config = Config::default();
+    let words = "conv 64 1x1,relu,pool 4,conv 3 1x1,global-pool,dense 3";
+    config.primary.layers = Some(words.split(',').map(|word| word.parse().unwrap()).collect());
+    config.flow.log_scale = -1.;
+    let mut model: bhn::bayes::Model = config.build(Shape::Image([1, 64, 64]), &classification());
+    scale_up(&mut model.params);
+    let x: Array2<f32> = randn(&[12, 4096], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
+    let (theta, _) = draw(&model, 20, &mut stream(0, Purpose::Sample, 0));
+    assert_eq!(chunk(&model, 20), 1);
+    let found = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        match pool.install(|| predict(&model, &theta, x.view())) {
+            Predictive::Classes { p, .. } => p,
+            Predictive::Values { .. } => panic!("classes"),
+        }
+    };
+    let one = found(1);
+    (0..5).for_each(|_| assert!(found(4) == one));
+    let tape = Tape::default();
+    let [inputs, all] =
+        [x.clone().into_dyn().into_shared(), theta.clone()].map(|x| tape.constant(x));
+    let outputs = model.primary.forward(&model.params.freeze(&tape), all, inputs);
+    let mean = outputs.log_softmax().exp().mean_axis(0).value();
+    assert!(one.iter().zip(&mean).all(|(p, q)| (p - q).abs() < 1e-5));
+    assert!(one.iter().any(|&p| p > 0.4), "a uniform prediction says nothing");
 }
 
 /// The clip of the paper's loss has no place in a test score or a bound.

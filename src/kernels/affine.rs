@@ -7,6 +7,8 @@ use rayon::prelude::*;
 
 /// Columns a thread takes at a time in [`backward`].
 const COLUMNS: usize = 208;
+/// More rows than these are cut, however many columns they have.
+const MANY: usize = 2048;
 
 /// What is between `p` and `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
 /// row `i` of `p`, or from row `i mod B` if `p [B, n]` is shared by all scales.
@@ -76,9 +78,10 @@ pub fn backward<T: Scalar>(
     mut shift: ArrayViewMut2<'_, T>,
 ) {
     let Affine { n, batch, .. } = map;
+    assert_eq!(dp.len(), map.p.len(), "affine: lengths differ");
     let (scales, copies) = (scale.nrows(), dp.len() / (batch * n));
     let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("as many entries");
-    let rows = if n > COLUMNS { batch } else { (CHUNK / n).max(1) };
+    let rows = if n > COLUMNS && batch <= MANY { batch } else { (CHUNK / n).max(1) };
     if batch <= rows {
         scale.fill(T::zero());
         shift.fill(T::zero());
@@ -113,13 +116,13 @@ fn backward_part<T: Scalar>(
     mut db: ArrayViewMut2<'_, T>,
 ) {
     let Affine { p, scale, n, batch, relu } = map;
-    let (copies, rows, width) = dp.dim();
+    let (copies, _, width) = dp.dim();
     let db = db.as_slice_mut().expect("one row");
     for (s, mut ds) in ds.rows_mut().into_iter().enumerate() {
         let ds = ds.as_slice_mut().expect("adjacent");
         let scale = &scale[s * n + from..][..width];
         let mut dp = dp.index_axis_mut(Axis(0), s.min(copies - 1));
-        for (i, mut dp) in (s * batch + top..).zip(dp.rows_mut()).take(rows) {
+        for (i, mut dp) in (s * batch + top..).zip(dp.rows_mut()) {
             let at = i * n + from;
             let dp = dp.as_slice_mut().expect("adjacent");
             if beta == T::zero() {

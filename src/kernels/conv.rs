@@ -3,8 +3,8 @@
 //! What one row of a window covers lies side by side: `w·C` adjacent entries of the image, `stride·C`
 //! further on for the next position. These are the rows of a matrix, overlapping in memory, that the
 //! micro-kernel reads where they lie: a convolution is one product for each row of the window, added
-//! up, and nothing is unfolded. So are its gradients: by the input one product for each place in the
-//! window, by the weights one for each few columns of them.
+//! up. So are its gradients: by the input one product for each place in the window, by the weights one
+//! for each few columns of them. Images of few channels are unfolded first, one at a time.
 #![allow(unsafe_code)]
 use super::gemm::{Form, Packed, block};
 use super::micro::{Blend, Micro};
@@ -15,7 +15,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, s};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Sums over a batch that are kept apart until the end: as many tasks as [`backward_weight`] has.
+/// Sums over a batch that are kept apart until the end, at most: the tasks of [`backward_weight`].
 const PARTS: usize = 8;
 
 /// A window that slides over an image, along its height and its width.
@@ -43,12 +43,16 @@ impl Window {
     /// This window over images `[H, W, C]`, if it fits in at least once.
     pub fn over(self, image: [usize; 3]) -> Option<Sliding> {
         let along = |i: usize| {
-            (image[2] > 0).then_some(())?;
             let whole = image[i].checked_add(self.padding[i].checked_mul(2)?)?;
             let free = whole.checked_sub(self.size[i])?;
             (self.size[i] > 0).then_some(free.checked_div(self.stride[i])? + 1)
         };
-        Some(Sliding { window: self, image, positions: [along(0)?, along(1)?] })
+        let over = Sliding { window: self, image, positions: [along(0)?, along(1)?] };
+        // No product of sizes is beyond what there are numbers for.
+        let [h, w] = self.padding.map(|side| side.saturating_mul(2));
+        let sizes = [h.saturating_add(image[0]), w.saturating_add(image[1]), image[2]];
+        let all = sizes.into_iter().chain(self.size).try_fold(1, usize::checked_mul);
+        (all.is_some() && !image.contains(&0)).then_some(over)
     }
 }
 
@@ -198,19 +202,19 @@ fn tiles<T: Scalar>(micro: Micro<T>, over: &Sliding, x: &[T], panels: &[T], n: u
         for down in 0..height {
             for across in (0..width).step_by(rows) {
                 let size = [rows.min(width - across), micro.cols.min(n - j)];
-                let to = &raw mut y[(down * width + across) * n + j];
+                let to = &mut y[(down * width + across) * n + j..][..(size[0] - 1) * n + size[1]];
                 for (row, panel) in panel.chunks_exact(run * micro.cols).enumerate() {
                     let beta = if row == 0 { T::zero() } else { T::one() };
                     let from = &x[over.start([down, across], row)..][..(size[0] - 1) * step + run];
                     // SAFETY: the instruction set was detected; `from` holds as many rows of `run`
-                    // entries, `step` apart, the panel `run` rows as wide as a tile, and `y` as many
-                    // rows of `n` from `to` on.
+                    // entries, `step` apart, the panel `run` rows as wide as a tile, and `to` as many
+                    // rows, `n` apart.
                     unsafe {
                         (micro.tile)(
                             run,
                             (from.as_ptr(), [step as isize, 1]),
                             (panel.as_ptr(), micro.cols as isize),
-                            (to, n as isize),
+                            (to.as_mut_ptr(), n as isize),
                             size,
                             Blend { alpha: T::one(), beta },
                         );
@@ -398,6 +402,7 @@ fn collect<T: Scalar>(
     mut sum: ArrayViewMut2<'_, T>,
 ) {
     let ((n, k), count, space, inner) = (sum.dim(), over.count(), over.space(), over.padded());
+    assert!(sum.is_standard_layout(), "conv: a sum that is not row-major");
     let Some(micro) = micro else {
         return with_space(space + count * k, |room| {
             let (space, unfolded) = room.split_at_mut(space);
@@ -428,7 +433,7 @@ fn collect<T: Scalar>(
                         count,
                         (dy.as_ptr().add(i), [1, n as isize]),
                         (panel.as_ptr(), micro.cols as isize),
-                        (&raw mut sum[[i, j]], k as isize),
+                        (sum.as_mut_ptr().add(i * k + j), k as isize),
                         size,
                         Blend { alpha: T::one(), beta: T::one() },
                     );

@@ -6,35 +6,51 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// `y[p, c] = max x[p + k, c]`; NaN if one is.
+///
+/// # Panics
+/// Unless the lengths agree and there is no padding.
 pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let [image, out] = lengths(over);
+    let [image, out] = lengths(over, x.len(), y.len());
     y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| max_image(over, x, y));
 }
 
 /// Adds `dy` to `dx` where `x` was the largest, to the first of several.
+///
+/// # Panics
+/// As [`max`].
 pub fn max_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
-    let [image, out] = lengths(over);
+    let [image, out] = lengths(over, dx.len(), dy.len());
+    assert!(x.len() == dx.len() && y.len() == dy.len(), "pool: lengths differ");
     let tasks = dx.par_chunks_mut(image).zip(x.par_chunks(image));
     let tasks = tasks.zip(y.par_chunks(out).zip(dy.par_chunks(out)));
     tasks.for_each(|((dx, x), (y, dy))| max_backward_image(over, [x, y, dy], dx));
 }
 
 /// `y[p, c] = mean x[p + k, c]`.
+///
+/// # Panics
+/// As [`max`].
 pub fn mean<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let [image, out] = lengths(over);
+    let [image, out] = lengths(over, x.len(), y.len());
     y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| mean_image(over, x, y));
 }
 
 /// Adds each place's share of `dy` to `dx`.
+///
+/// # Panics
+/// As [`max`].
 pub fn mean_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
-    let [image, out] = lengths(over);
+    let [image, out] = lengths(over, dx.len(), dy.len());
     let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
     tasks.for_each(|(dx, dy)| mean_backward_image(over, dy, dx));
 }
 
-/// Entries of an image, and of what a pool makes of it.
-fn lengths(over: &Sliding) -> [usize; 2] {
-    [over.entries(), over.count() * over.channels()]
+/// Entries of an image, and of what a pool makes of it, where there are so many of all.
+fn lengths(over: &Sliding, x: usize, y: usize) -> [usize; 2] {
+    let [image, out] = [over.entries(), over.count() * over.channels()];
+    let fits = over.window().padding == [0, 0] && x.is_multiple_of(image) && x / image * out == y;
+    assert!(fits, "pool: {x} entries of {over:?} and {y} outputs");
+    [image, out]
 }
 
 /// Where everything is that the window covers at its position number `i`.

@@ -83,7 +83,7 @@ impl WnLinear {
         Self { v, r, b }
     }
 
-    /// `[…, inputs]` to `[…, outputs]`.
+    /// `[…, inputs]` to `[…, outputs]`, with two axes or more.
     pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         self.through(p, x, Var::affine)
     }

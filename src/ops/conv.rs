@@ -59,10 +59,9 @@ impl<T: Scalar> Var<'_, T> {
         let run = |packed: &Packed<T>, y: &mut Owned<T>| {
             conv::forward(&over, flat(&x), packed, entries_mut(y));
         };
-        let turned = rows(&w_value).reversed_axes();
         match w.remembered() {
-            Some(w) => run(w.turned.get_or_init(|| Packed::new(turned)), &mut y),
-            None => run(&Packed::new(turned), &mut y),
+            Some(w) => run(w.turned(), &mut y),
+            None => run(&Packed::new(rows(&w_value).reversed_axes()), &mut y),
         }
         Self::record("conv2d", &[self, w], y, move |c, sink| {
             let (x, w, g) = (c.x(0), rows(c.x(1)), entries(c.g));
@@ -102,6 +101,9 @@ impl<T: Scalar> Var<'_, T> {
         Self::record("conv2d_each", &[self, w], y, move |c, sink| {
             let (x, w, g) = (c.x(0), c.x(1), entries(c.g));
             sink.blend(0, |mut beta, dx| {
+                if samples == 0 && beta == T::zero() {
+                    dx.fill(beta);
+                }
                 for s in 0..samples {
                     let g = part(g, true, s, samples);
                     let n = dx.len() / samples;

@@ -76,10 +76,7 @@ impl<T: Scalar> Var<'_, T> {
         }
         let turned = rows(&w).reversed_axes();
         match inputs[1].remembered().filter(|_| !biased) {
-            Some(w) => {
-                let packed = w.turned.get_or_init(|| gemm::Packed::new(turned));
-                packed.multiply(rows(&x), rows_mut(&mut y));
-            }
+            Some(w) => w.turned().multiply(rows(&x), rows_mut(&mut y)),
             None => {
                 let beta = if biased { T::one() } else { T::zero() };
                 gemm::gemm(T::one(), rows(&x), turned, beta, rows_mut(&mut y));
@@ -216,7 +213,7 @@ impl<T: Scalar> Var<'_, T> {
             norms.into_shared()
         };
         let y = match self.remembered() {
-            Some(v) => v.norms.get_or_init(norms).clone(),
+            Some(v) => v.norms(norms).clone(),
             None => norms(),
         };
         Self::record("row_norms", &[self], y, |c, sink| {

@@ -227,10 +227,31 @@ crate::gradchecks! {
     reshape: [[3, 4]] => |[x]| x.reshape(&[2, 6]);
     transpose: [[3, 4]] => |[x]| x.transpose();
     permute_axes: [[3, 4, 2]] => |[x]| x.permute_axes(&[2, 0, 1]);
+    permute_axes_last: [[2, 3, 4, 2]] => |[x]| x.permute_axes(&[0, 2, 3, 1]);
+    permute_axes_crossed: [[3, 4, 2]] => |[x]| x.permute_axes(&[1, 0, 2]);
     slice: [[3, 4, 2]] => |[x]| x.slice(1, 1..3);
     masked: [[2, 3]] => |[x]| x.masked([true, false, true, true, false, false]);
     concat: [[3, 4], [3, 2], [3, 1]] => |[a, b, c]| Var::concat(&[a, b, c, a], 1);
     stack: [[3, 4], [3, 4]] => |[a, b]| Var::stack(&[a, b, a], 1);
     gather: [[3, 4, 2]] => |[x]| x.gather(1, [2, 0, 2, 3]);
     broadcast_to: [[3, 1]] => |[x]| x.broadcast_to(&[2, 3, 4]);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::{Tape, Tensor};
+
+    #[test]
+    fn every_order_of_four_axes() {
+        let tape = Tape::<f64>::default();
+        let x =
+            Tensor::from_shape_vec(vec![2, 3, 4, 5], (0..120).map(f64::from).collect()).unwrap();
+        for code in 0..256 {
+            let axes = [code / 64, code / 16 % 4, code / 4 % 4, code % 4];
+            if (0..4).all(|axis| axes.contains(&axis)) {
+                let y = tape.constant(x.clone()).permute_axes(&axes).value();
+                assert!(y == x.view().permuted_axes(&axes[..]), "{axes:?}");
+            }
+        }
+    }
 }

@@ -33,9 +33,7 @@ impl AllWeights {
     pub fn new(inputs: impl Into<Shape>, layers: &[Layer]) -> Self {
         let placed = Layer::place(layers, inputs.into());
         let placed = placed.unwrap_or_else(|error| panic!("AllWeights: {error}"));
-        let is_mask =
-            |layer: &&Layer| matches!(layer, Layer::Dropout(_) | Layer::ChannelDropout(_));
-        if let Some(layer) = layers.iter().find(is_mask) {
+        if let Some(layer) = layers.iter().find(|layer| layer.is_mask()) {
             panic!("AllWeights: {layer}: all of θ is weights");
         }
         assert!(placed.iter().any(|p| p.weights().is_some()), "AllWeights: no weights");
@@ -70,7 +68,7 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
     }
 
     fn widest(&self) -> usize {
-        self.0.iter().map(|placed| placed.output.len()).max().unwrap_or(1)
+        Placed::widest(&self.0)
     }
 
     fn parts(&self) -> Vec<(String, usize)> {

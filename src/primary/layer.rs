@@ -60,7 +60,7 @@ impl Layer {
         hidden.chain([Self::Dense(outputs)]).collect()
     }
 
-    /// These layers with dropout after every activation, or the pool that follows it.
+    /// These layers with dropout after every activation, or after the `pool` or `avg-pool` that follows it.
     pub fn with_dropout(layers: &[Self], rate: f64) -> Vec<Self> {
         let is_pool =
             |layer: Option<&Self>| matches!(layer, Some(Self::Pool(_) | Self::AvgPool(_)));
@@ -93,6 +93,11 @@ impl Layer {
         layers.iter().map(place).collect()
     }
 
+    /// Whether it is a dropout mask.
+    pub fn is_mask(&self) -> bool {
+        matches!(self, Self::Dropout(_) | Self::ChannelDropout(_))
+    }
+
     fn is_of_images(self) -> bool {
         !matches!(self, Self::Dense(_) | Self::Relu | Self::Tanh | Self::Dropout(_))
     }
@@ -115,8 +120,16 @@ impl Layer {
             }
         };
         match (self, input) {
+            (Self::Conv(_, Window { size, padding, .. }), _)
+                if size.iter().zip(padding).any(|(&size, padding)| padding >= size) =>
+            {
+                bad("padding below the size of the window", "Take a larger window, or pad less.")
+            }
             (Self::Conv(n, window), _) => slide(window, Some(n)),
-            (Self::Pool(window) | Self::AvgPool(window), _) => slide(window, None),
+            (Self::Pool(window) | Self::AvgPool(window), _) if window.padding == [0, 0] => {
+                slide(window, None)
+            }
+            (Self::Pool(_) | Self::AvgPool(_), _) => bad("no padding", "Leave it out."),
             (Self::GlobalPool, Shape::Image([c, ..])) => Ok(Shape::Flat(c)),
             (Self::Flatten, Shape::Image(_)) => Ok(Shape::Flat(input.len())),
             (Self::Dense(n), Shape::Flat(_)) => Ok(Shape::Flat(n)),
@@ -215,6 +228,21 @@ impl Placed {
         }
     }
 
+    /// How many entries of `θ` it has as a mask.
+    pub fn mask(&self) -> usize {
+        match self.layer {
+            Layer::Dropout(_) => self.output.len(),
+            Layer::ChannelDropout(_) => self.units().iter().product(),
+            _ => 0,
+        }
+    }
+
+    /// The most numbers that one example is between these layers, or as an input.
+    pub fn widest(placed: &[Self]) -> usize {
+        let widths = placed.iter().map(|placed| placed.input.len().max(placed.output.len()));
+        widths.max().unwrap_or(1)
+    }
+
     /// The shape in which one number a unit, or a channel, stands beside its output on a tape.
     pub fn units(&self) -> Vec<usize> {
         match self.output {
@@ -225,8 +253,8 @@ impl Placed {
 }
 
 const EXPECTED: &str = "`dense N`, `conv N HxW` (`stride N`, `pad N`), `pool N` or `avg-pool N` (`stride N`), \
-    `global-pool`, `flatten`, `relu`, `tanh`, `dropout P` or `channel-dropout P`, with N above 0 and P from 0 to \
-    below 1";
+    `global-pool`, `flatten`, `relu`, `tanh`, `dropout P` or `channel-dropout P`, with N above 0 (of windows up \
+    to 65536; of `pad` 0 too) and P from 0 to below 1";
 
 impl FromStr for Layer {
     type Err = Error;

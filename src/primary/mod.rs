@@ -19,7 +19,7 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// `D`, the length of `θ`.
     fn dim(&self) -> usize;
 
-    /// The most numbers that there are of one example between two layers.
+    /// The most numbers that one example is between two layers, or as an input.
     fn widest(&self) -> usize;
 
     /// How `θ` divides among the layers: names and lengths, in order.

@@ -59,12 +59,7 @@ impl WeightNormed {
         let placed = placed.unwrap_or_else(|error| panic!("WeightNormed: {error}"));
         let mut build = |(i, placed): (usize, Placed)| {
             let Some([n, k]) = placed.weights() else {
-                let len = match placed.layer {
-                    Layer::Dropout(_) => placed.output.len(),
-                    Layer::ChannelDropout(_) => placed.units().iter().product(),
-                    _ => 0,
-                };
-                return Step { placed, weights: None, len };
+                return Step { placed, weights: None, len: placed.mask() };
             };
             let std = Init::Normal { mean: 0., std: 0.05 };
             let v = params.add(format!("{name}.{i}.v"), std.sample(&[n, k], rng));
@@ -88,7 +83,8 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     }
 
     fn widest(&self) -> usize {
-        self.0.iter().map(|step| step.placed.output.len()).max().unwrap_or(1)
+        let placed: Vec<_> = self.0.iter().map(|step| step.placed).collect();
+        Placed::widest(&placed)
     }
 
     fn parts(&self) -> Vec<(String, usize)> {

@@ -48,6 +48,7 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
 #[case("seed = -1", &["line 1", "-1"])]
 #[case("[primary]\nlayers = ['dense 0']", &["dense 0", "N above 0"])]
 #[case("[primary]\nlayers = ['conv 3']", &["line 2", "conv 3", "`relu`, `tanh`"])]
+#[case("[primary]\nlayers = ['conv 8 3x3', 'dense 2']", &["`conv 8 3x3` on 2 numbers", "an image"])]
 #[case("[primary]\nlayers = ['dense 3']", &["primary.layers", "`dense 3`", "`dense 2`"])]
 #[case("[primary]\nlayers = []", &["primary.layers", "nothing", "`dense 2`"])]
 #[case("[train]\nepochs = 0", &["train.epochs", "found 0", "above 0"])]

@@ -151,6 +151,15 @@ fn a_warm_start_starts_from_the_other_network() {
     "[primary]\nlayers = [\"pool 9\", \"conv 8 4x4\", \"flatten\", \"dense 10\"]\n",
     "`conv 8 4x4` on an image [1, 3, 3]"
 )]
+#[case("[primary]\nlayers = [\"conv 8 3x3 pad 3\", \"flatten\", \"dense 10\"]\n", "padding below")]
+#[case(
+    "[primary]\nlayers = [\"conv 18446744073709551615 3x3\", \"flatten\", \"dense 10\"]\n",
+    "weights of the networks"
+)]
+#[case(
+    "[primary]\nlayers = [\"channel-dropout 0.5\", \"flatten\", \"dense 10\"]\n",
+    "channel-dropout 0.5"
+)]
 fn what_does_not_go_together_is_refused(#[case] toml: &str, #[case] named: &str) {
     let folder = Folder::new();
     fs::write(folder.path("c.toml"), toml).unwrap();
