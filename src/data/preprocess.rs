@@ -1,6 +1,6 @@
 //! From raw values to a network's, and back.
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
 
 /// `(x − mean) / std`, feature by feature, or channel by channel of images `[C, H, W]`.
@@ -24,13 +24,8 @@ impl Standardise {
     /// Fitted to the channels of images `x [N, C·H·W]`.
     pub(super) fn fit_channels(x: &Array2<f32>, channels: usize) -> Self {
         let part = x.ncols() / channels;
-        let fitted = x.axis_chunks_iter(Axis(1), part).map(|x| {
-            let n = x.len() as f64;
-            let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-            let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
-            (mean, if variance > 0. { variance.sqrt() } else { 1. })
-        });
-        let (mean, std) = fitted.unzip();
+        let channels = x.axis_chunks_iter(Axis(1), part);
+        let (mean, std) = channels.map(|x| moments(x.iter().map(|&x| f64::from(x)))).unzip();
         Self { mean, std }
     }
 
@@ -112,12 +107,13 @@ impl Preprocess {
     }
 
     /// Inputs `[N, inputs]` as they were before.
-    pub fn raw(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
-        let Some(scale) = &self.x else { return x.to_owned() };
-        Array2::from_shape_fn(x.dim(), |(row, column)| {
+    pub fn raw<'a>(&self, x: ArrayView2<'a, f32>) -> CowArray<'a, f32, Ix2> {
+        let Some(scale) = &self.x else { return x.into() };
+        let raw = Array2::from_shape_fn(x.dim(), |(row, column)| {
             let (mean, std) = scale.of(column, x.ncols());
             (mean + std * f64::from(x[[row, column]])) as f32
-        })
+        });
+        raw.into()
     }
 
     /// Whether the parts, which may come from a damaged file, fit each other.

@@ -138,15 +138,20 @@ impl Sliding {
         space
     }
 
-    /// What the window covers at each position, `[H'·W', h·w·C]`, of a padded image.
-    fn unfold<T: Scalar>(&self, x: &[T], to: &mut [T]) {
-        let (run, mut done) = (self.run(), 0);
-        for at in self.each() {
-            for row in 0..self.window.size[0] {
-                copy(&x[self.start(at, row)..], &mut to[done..], run);
-                done += run;
+    /// `f` with what the window covers of an image at each position, `[H'·W', h·w·C]`.
+    fn unfolded<T: Scalar>(&self, x: &[T], f: impl FnOnce(&[T])) {
+        let (inner, run, space) = (self.padded(), self.run(), self.space());
+        with_space(space + self.count() * self.covered(), |room| {
+            let (space, unfolded) = room.split_at_mut(space);
+            let (x, mut done) = (self.widen(x, space), 0);
+            for at in inner.each() {
+                for row in 0..self.window.size[0] {
+                    copy(&x[inner.start(at, row)..], &mut unfolded[done..], run);
+                    done += run;
+                }
             }
-        }
+            f(unfolded);
+        });
     }
 
     /// All positions, in order.
@@ -169,25 +174,21 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     }
     let tasks = y.par_chunks_mut(over.count() * n).zip(x.par_chunks(over.entries()));
     tasks.for_each(|(y, x)| {
-        let (space, inner) = (over.space(), over.padded());
+        let inner = over.padded();
         match &w.0 {
             // Few channels are worth unfolding: a product should not be shorter than a tile is wide.
             Form::Panels { micro, panels, .. } if inner.run() < micro.cols => {
-                with_space(space + inner.count() * k, |room| {
-                    let (space, unfolded) = room.split_at_mut(space);
-                    inner.unfold(over.widen(x, space), unfolded);
-                    let all = Window::new([1, 1]).over([1, inner.count(), k]).expect("one by one");
+                over.unfolded(x, |unfolded| {
+                    let all = Window::new([1, 1]).over([1, over.count(), k]).expect("one by one");
                     tiles(*micro, &all, unfolded, panels, n, y);
                 });
             }
-            Form::Panels { micro, panels, .. } => with_space(space, |space| {
+            Form::Panels { micro, panels, .. } => with_space(over.space(), |space| {
                 tiles(*micro, &inner, over.widen(x, space), panels, n, y);
             }),
-            Form::Plain(w) => with_space(space + inner.count() * k, |room| {
-                let (space, unfolded) = room.split_at_mut(space);
-                inner.unfold(over.widen(x, space), unfolded);
-                let unfolded = matrix(unfolded, [inner.count(), k]);
-                block(T::one(), unfolded, w.view(), T::zero(), matrix_mut(y, [inner.count(), n]));
+            Form::Plain(w) => over.unfolded(x, |unfolded| {
+                let unfolded = matrix(unfolded, [over.count(), k]);
+                block(T::one(), unfolded, w.view(), T::zero(), matrix_mut(y, [over.count(), n]));
             }),
         }
     });
@@ -404,16 +405,9 @@ fn collect<T: Scalar>(
     let ((n, k), count, space, inner) = (sum.dim(), over.count(), over.space(), over.padded());
     assert!(sum.is_standard_layout(), "conv: a sum that is not row-major");
     let Some(micro) = micro else {
-        return with_space(space + count * k, |room| {
-            let (space, unfolded) = room.split_at_mut(space);
-            inner.unfold(over.widen(x, space), unfolded);
-            block(
-                T::one(),
-                matrix(dy, [count, n]).t(),
-                matrix(unfolded, [count, k]),
-                T::one(),
-                sum,
-            );
+        return over.unfolded(x, |unfolded| {
+            let [dy, unfolded] = [(dy, n), (unfolded, k)].map(|(x, n)| matrix(x, [count, n]));
+            block(T::one(), dy.t(), unfolded, T::one(), sum);
         });
     };
     let rows = even(n, micro.rows);
@@ -443,7 +437,7 @@ fn collect<T: Scalar>(
     });
 }
 
-/// Some columns of what [`Sliding::unfold`] gives, in rows `wide` apart.
+/// Some columns of what [`Sliding::unfolded`] gives, in rows `wide` apart.
 fn gather<T: Scalar>(over: &Sliding, x: &[T], columns: Range<usize>, wide: usize, panel: &mut [T]) {
     let run = over.run();
     // Pieces within one row of the window: where in the panel, which row, where in it.

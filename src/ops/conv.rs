@@ -1,10 +1,10 @@
 //! Convolutions and pools of images `[…, H, W, C]`, their channels last.
 use super::flat;
+use super::linear::sample;
 use crate::kernels::conv::{self, Sliding, Window};
 use crate::kernels::{gemm::Packed, pool};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor, Var, rows, rows_mut};
-use ndarray::{ArrayView2, Axis};
+use crate::tape::{Owned, Var, rows, rows_mut};
 
 /// The window over the last three axes of `x`, and the shape that `n` numbers a position have.
 fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, Vec<usize>) {
@@ -32,10 +32,6 @@ fn entries_mut<T: Scalar>(g: &mut Owned<T>) -> &mut [T] {
 /// The part of sample `s`, as entries: of `[S, …]` with `S > 1` its own, or the one that all share.
 fn part<T: Scalar>(x: &[T], each: bool, s: usize, samples: usize) -> &[T] {
     if each { &x[x.len() / samples * s..][..x.len() / samples] } else { x }
-}
-
-fn weights<T: Scalar>(w: &Tensor<T>, s: usize) -> ArrayView2<'_, T> {
-    w.index_axis(Axis(0), s).into_dimensionality().expect("a matrix")
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -94,7 +90,7 @@ impl<T: Scalar> Var<'_, T> {
         }
         let mut y = self.tape().space(&shape);
         for (s, mut y) in y.outer_iter_mut().enumerate() {
-            let packed = Packed::new(weights(&w_value, s).reversed_axes());
+            let packed = Packed::new(sample(&w_value, s).reversed_axes());
             let x = part(flat(&x), each, s, samples);
             conv::forward(&over, x, &packed, y.as_slice_mut().expect("row-major"));
         }
@@ -109,7 +105,7 @@ impl<T: Scalar> Var<'_, T> {
                     let n = dx.len() / samples;
                     let dx = entries_mut(dx);
                     let dx = if each { &mut dx[n * s..n * (s + 1)] } else { dx };
-                    conv::backward_input(&over, g, weights(w, s), beta, dx);
+                    conv::backward_input(&over, g, sample(w, s), beta, dx);
                     if !each {
                         beta = T::one();
                     }

@@ -17,7 +17,7 @@ fn between<'a, T: Scalar>(
 }
 
 /// The matrix of sample `s`: of `[S, n, k]` its own, of `[n, k]` the one that all share.
-fn sample<T, S: Data<Elem = T>>(x: &ArrayBase<S, IxDyn>, s: usize) -> ArrayView2<'_, T> {
+pub(super) fn sample<T, S: Data<Elem = T>>(x: &ArrayBase<S, IxDyn>, s: usize) -> ArrayView2<'_, T> {
     let x = if x.ndim() == 2 { x.view() } else { x.index_axis(Axis(0), s) };
     x.into_dimensionality().expect("a matrix")
 }
@@ -118,6 +118,9 @@ impl<T: Scalar> Var<'_, T> {
         Self::record("matmul_each", &[self, w], y, |c, sink| {
             let (x, w, g) = (c.x(0), c.x(1), c.g);
             sink.blend(0, |beta, dx| {
+                if w.shape()[0] == 0 && beta == T::zero() {
+                    dx.fill(beta);
+                }
                 for s in 0..w.shape()[0] {
                     let (g, w) = (sample(g, s), sample(w, s));
                     if dx.ndim() == 2 {
