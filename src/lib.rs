@@ -74,6 +74,7 @@
 //! 6. [`run`]: a folder with all that a run leaves behind, by [`checkpoint`], [`record`] and
 //!    [`summary`]. [`random`] makes it repeatable, [`error`] says what went wrong.
 //! 7. `experiments` (with the command line): the paper's, each with its claims and their verdicts.
+pub mod acquire;
 pub mod bayes;
 pub mod checkpoint;
 #[cfg(feature = "cli")]

@@ -4,7 +4,7 @@ use crate::data::{Preprocess, Split};
 use crate::nn::Bound;
 use crate::profile::Profile;
 use crate::tape::{Storage, Tape, Tensor, Var};
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
 use rayon::prelude::*;
 use std::mem;
@@ -144,6 +144,16 @@ pub fn predict_profiled(
             Some(precision) => values(cube(&outputs.value()), precision),
         });
     parts.into_iter().reduce(Predictive::and).expect("predict: no input")
+}
+
+/// The network's outputs `[S, N, K]` for `x [N, inputs]` under each of the samples `theta [S, D]`.
+///
+/// # Panics
+/// As [`predict`].
+pub fn logits(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Array3<f32> {
+    let parts = chunks(model, theta, x, None, |_, _, outputs| outputs.value());
+    let views: Vec<_> = parts.iter().map(cube).collect();
+    ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows")
 }
 
 /// `ln p(yₙ | xₙ, θₛ)`, unclipped, as `[S, N]`.

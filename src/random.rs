@@ -23,6 +23,8 @@ pub enum Purpose {
     Toy,
     /// Images of noise.
     Images,
+    /// What active learning labels first, looks at, and takes by chance; the index is the round.
+    Pool,
 }
 
 /// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are

@@ -2,6 +2,7 @@
 //! and its active learning do.
 use crate::predict::Predictive;
 use ndarray::{Array2, ArrayView1};
+use std::f64::consts::{E, TAU};
 
 /// An uncertainty of a predicted class. Every score points the same way: **higher is more uncertain**,
 /// and so more likely out of the distribution, or worth a label.
@@ -37,19 +38,36 @@ impl Score {
 
     /// The score of each of `N` predicted inputs, higher if more uncertain; `[N]`.
     ///
+    /// Of a number, predicted with `std` and, of that, `spread`: the entropy is `½ ln 2πe std²`, BALD
+    /// `½ ln std²/(std² − spread²)`, both those of a normal with that mean and variance; the mean standard deviation
+    /// is `spread`.
+    ///
     /// # Panics
-    /// If what is predicted are numbers and not classes.
+    /// If numbers were predicted and the score is of classes alone.
     pub fn of(self, predictive: &Predictive) -> Vec<f64> {
-        let Predictive::Classes { p, entropy, bald, mean_std, variation_ratio } = predictive else {
-            panic!("Score::of: {self:?} of classes, and numbers were predicted");
-        };
         let wide = |v: &[f32]| v.iter().map(|&x| x.into()).collect();
-        match self {
-            Self::MaxConfidence => doubt(p),
-            Self::Entropy => wide(entropy),
-            Self::Bald => wide(bald),
-            Self::MeanStd => wide(mean_std),
-            Self::VariationRatio => wide(variation_ratio),
+        match predictive {
+            Predictive::Classes { p, entropy, bald, mean_std, variation_ratio } => match self {
+                Self::MaxConfidence => doubt(p),
+                Self::Entropy => wide(entropy),
+                Self::Bald => wide(bald),
+                Self::MeanStd => wide(mean_std),
+                Self::VariationRatio => wide(variation_ratio),
+            },
+            Predictive::Values { std, spread, .. } => match self {
+                Self::Entropy => {
+                    std.iter().map(|&s| f64::from(s).ln() + 0.5 * (TAU * E).ln()).collect()
+                }
+                Self::Bald => {
+                    let share =
+                        |(&of, &std): (&f32, &f32)| (f64::from(of) / f64::from(std)).powi(2);
+                    spread.iter().zip(std).map(|pair| -0.5 * (-share(pair)).ln_1p()).collect()
+                }
+                Self::MeanStd => wide(spread),
+                Self::MaxConfidence | Self::VariationRatio => {
+                    panic!("Score::of: {self:?} of classes, and numbers were predicted")
+                }
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Defends: a configuration that cannot be trained, or not be saved, is refused by the name of its key.
-use bhn::config::Config;
+use bhn::bayes::Model;
+use bhn::config::{Config, Method};
 use bhn::data::{Options, load};
 use rstest::rstest;
 
@@ -27,4 +28,26 @@ fn numbers_out_of_range_are_refused(#[case] line: &str, #[case] key: &str) {
 fn every_seed_is_read_back() {
     let config = Config { seed: u64::MAX, ..Config::default() };
     assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+}
+
+/// Every network in `networks/` is one for its data, for every method that it may be trained with.
+#[test]
+fn the_networks_described_in_files_fit_their_data() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/networks");
+    let mut names = vec![];
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        let config = Config::read(&file).unwrap();
+        let (channels, side) = if config.data == "mnist" { (1, 28) } else { (3, 32) };
+        let mut data = load("mnist", &Options::default(), None).unwrap();
+        data.image = Some([channels, side, side]);
+        data.preprocess.inputs = channels * side * side;
+        for method in [Method::Bhn, Method::McDropout, Method::Bbb, Method::Mle] {
+            let config = Config { method, ..config.clone() }.resolve(&data).unwrap();
+            let model: Model = config.build(data.shape(), &data.task);
+            assert!(model.primary.dim() > 0 && config.primary.layers.unwrap().len() > 5);
+        }
+        names.push(file.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    names.sort();
+    assert_eq!(names, ["active-first.toml", "active.toml", "cifar-10.toml", "lenet.toml"]);
 }

@@ -1,6 +1,8 @@
 //! Defends: convolutions and pools are PyTorch's, forward and backward, and the same bits for any number
 //! of threads.
-use bhn::primary::Window;
+use bhn::nn::Params;
+use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed, Window};
+use bhn::random::{Purpose, stream};
 use bhn::tape::{Tape, Tensor, Var};
 use serde::Deserialize;
 
@@ -130,4 +132,32 @@ fn the_largest_hands_its_gradient_to_the_first_and_a_nan_shows() {
         let x = tape.constant(Tensor::from_shape_vec(vec![1, 2, 2, 1], x).unwrap());
         assert!(x.max_pool2d(Window::squares(2)).item().is_nan());
     }
+}
+
+/// A filter drawn as an image is the image of its size to which its channel answers most, with
+/// `‖w‖²/‖w‖` or `‖w‖²`: its weights are where the convolution reads them.
+#[test]
+fn filters_are_drawn_as_the_convolution_reads_them() {
+    let layers: Vec<Layer> = ["conv 5 4x3", "flatten"].map(|word| word.parse().unwrap()).into();
+    let (shape, rng) = (Shape::Image([3, 4, 3]), &mut stream(0, Purpose::Init, 0));
+    let mut params = Params::<f64>::default();
+    let directions = WeightNormed::new(&mut params, "net", shape, &layers, rng);
+    let weights = AllWeights::new(shape, &layers);
+    let nets: [&dyn PrimaryNet<f64>; 2] = [&directions, &weights];
+    for net in nets {
+        let theta = Tensor::from_shape_vec(vec![1, net.dim()], net.start(rng)).unwrap();
+        let (filters, image) = net.filters(&params, theta.as_slice().unwrap()).unwrap();
+        assert_eq!((filters.dim(), image), ((5, 36), [3, 4, 3]));
+        let tape = Tape::default();
+        let x = tape.constant(filters.clone().into_dyn());
+        let y = net.forward(&params.freeze(&tape), tape.constant(theta), x).value();
+        for (n, filter) in filters.rows().into_iter().enumerate() {
+            let square = filter.dot(&filter);
+            let expected = if net.dim() == 5 { square.sqrt() } else { square };
+            assert!((y[[0, n, n]] - expected).abs() < 1e-12 * expected, "{n}");
+        }
+    }
+    let mut params = Params::<f64>::default();
+    let dense = WeightNormed::new(&mut params, "net", 12, &Layer::mlp(&[3], 2), rng);
+    assert!(PrimaryNet::filters(&dense, &params, &[]).is_none());
 }

@@ -67,7 +67,7 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
         heard.lock().unwrap().push(match progress {
             Progress::Cells { count, kept, cost } => format!("{count} {kept} {cost}"),
             Progress::Cell { key, .. } => key.to_string(),
-            Progress::Epoch { .. } => unreachable!(),
+            Progress::Part { .. } => unreachable!(),
         });
     };
     let lab =
@@ -135,7 +135,7 @@ fn a_run_is_trained_once_and_resumed() {
     config.train.epochs = 3;
     let epochs = AtomicUsize::new(0);
     let count = |progress: Progress<'_>| {
-        if let Progress::Epoch { epoch, epochs: 3, .. } = progress {
+        if let Progress::Part { done: epoch, of: 3, .. } = progress {
             epochs.fetch_max(epoch, Relaxed);
         }
     };

@@ -365,7 +365,11 @@ fn every_score_points_the_same_way() {
 }
 
 #[test]
-#[should_panic(expected = "Score::of: Bald of classes, and numbers were predicted")]
+#[should_panic(expected = "Score::of: VariationRatio of classes, and numbers were predicted")]
 fn numbers_have_no_score_of_classes() {
-    Score::Bald.of(&Predictive::Values { mean: vec![0.], std: vec![1.], spread: vec![1.] });
+    Score::VariationRatio.of(&Predictive::Values {
+        mean: vec![0.],
+        std: vec![1.],
+        spread: vec![1.],
+    });
 }

@@ -12,6 +12,7 @@ fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {
         results: vec![("accuracy".into(), "98.31 ± 0.13 %".into())],
         history,
         test,
+        filters: None,
         command: "bhn train mnist --seed 7 && true".into(),
     }
 }

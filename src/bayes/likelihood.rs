@@ -27,6 +27,17 @@ impl<T> Targets<T> {
         self.len() == 0
     }
 
+    /// Class indices `[B]`.
+    ///
+    /// # Panics
+    /// If they are numbers.
+    pub fn classes(&self) -> &[usize] {
+        match self {
+            Self::Classes(y) => y,
+            Self::Values(_) => panic!("Targets::classes: the targets are numbers"),
+        }
+    }
+
     /// The targets of some examples, in the order asked for.
     ///
     /// # Panics

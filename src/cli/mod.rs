@@ -1,6 +1,7 @@
 //! The command line: what was typed (`Cli`) and, in one file a command, what it means.
 //!
 //! Results go to standard output, everything else to standard error.
+mod acquire;
 mod data;
 mod eval;
 mod fetch;
@@ -75,6 +76,8 @@ enum Command {
     Eval(eval::Args),
     /// Predict your own images or table rows: probabilities, entropy, BALD
     Predict(predict::Args),
+    /// Choose the inputs that are most worth a label
+    Acquire(acquire::Args),
     /// Draw posterior samples of the scales, as safetensors
     Sample(sample::Args),
     /// Run an experiment of the paper: its tables, figures and verdicts
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Train(args) => train::run(*args, &context),
         Command::Eval(args) => eval::run(args, &context),
         Command::Predict(args) => predict::run(args, &context),
+        Command::Acquire(args) => acquire::run(args, &context),
         Command::Sample(args) => sample::run(args, &context),
         Command::Reproduce(args) => reproduce::run(args, &context),
         Command::Data(args) => data::run(args, &context),

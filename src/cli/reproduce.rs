@@ -202,12 +202,12 @@ impl Watch {
                 self.bar.set_message(key.to_string());
                 self.line(key);
             }
-            Progress::Epoch { key, epoch, epochs } => {
+            Progress::Part { key, what, done, of } => {
                 if !self.cells.load(Relaxed) {
-                    self.bar.set_length(*epochs as u64);
-                    self.bar.set_position(*epoch as u64);
+                    self.bar.set_length(*of as u64);
+                    self.bar.set_position(*done as u64);
                 }
-                self.bar.set_message(format!("{key}, epoch {epoch} of {epochs}"));
+                self.bar.set_message(format!("{key}, {what} {done} of {of}"));
                 self.line(key);
             }
         }

@@ -1,14 +1,16 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
 use super::{Context, number, samples, seed, show};
-use crate::bayes::{FlowKind, Targets};
+use crate::bayes::{FlowKind, Model, Targets};
 use crate::checkpoint;
 use crate::config::{Config, Method};
 use crate::data::{self, Dataset, Task, TaskKind};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::predict::Predictive;
+use crate::predict::{Predictive, draw};
 use crate::primary::Layer;
 use crate::profile::Pass;
+use crate::random::{Purpose, stream};
+use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
 use crate::run::{Progress, Run, Trained, load_data};
 use crate::summary::Summary;
@@ -94,7 +96,7 @@ struct Printed {
 }
 
 /// One of the words that `config.toml` uses for a `T`.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
+pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
 }
 
@@ -314,13 +316,31 @@ fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));
     let report = run.dir.join("report.html");
-    checkpoint::write(&report, page(run, &found, &rows, &summary)?.as_bytes())?;
+    checkpoint::write(&report, page(&trained.model, run, &found, &rows, &summary)?.as_bytes())?;
     rows.push(("run folder".into(), run.dir.display().to_string()));
     rows.push(("report".into(), report.display().to_string()));
     Ok((summary, show::table(&rows)))
 }
 
+/// The filters of a network that begins with a convolution of grey or coloured images.
+fn filters(model: &Model, run: &Run) -> Option<Sheet> {
+    let (theta, _) = draw(model, 1, &mut stream(run.config.seed, Purpose::Evaluation, 0));
+    let theta = theta.as_slice().expect("row-major");
+    let (weights, shape) = model.primary.filters(&model.params, theta)?;
+    let caption = "The weights of each channel of the first layer. Grey is zero; black and white are the largest of \
+        them, below and above. With weight normalisation they are the same in all posterior samples but for a factor; \
+        without, they are those of one.";
+    [1, 3].contains(&shape[0]).then(|| Sheet {
+        name: "filters".into(),
+        caption: caption.into(),
+        columns: 16,
+        shape,
+        images: contrast(weights.view()),
+    })
+}
+
 fn page(
+    model: &Model,
     run: &Run,
     found: &Evaluation,
     rows: &[(String, String)],
@@ -382,6 +402,7 @@ fn page(
         results: rows.to_vec(),
         history: &run.history,
         test,
+        filters: filters(model, run),
         command: summary.command.clone(),
     })?)
 }

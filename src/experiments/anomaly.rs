@@ -4,7 +4,7 @@ use super::digits::{
 };
 use super::{Cell, Experiment, Lab, Tier};
 use crate::config::Config;
-use crate::data::{Dataset, GREY, Targets, grey28};
+use crate::data::{Dataset, GREY, grey28};
 use crate::error::{Error, Result};
 use crate::metrics::{Detection, accuracy};
 use crate::random::{Purpose, stream};
@@ -127,7 +127,7 @@ fn measure(
     };
     let inside = rows(data.test.len(), 1);
     let (x, y) = data.test.batch(&inside);
-    let Targets::Classes(y) = y else { unreachable!("digits are classes") };
+    let y = y.classes();
     let seen = look(&trained, size.samples, x.view());
     let compare = |(set, index): (&Set, u64)| {
         let rows = rows(set.images.nrows(), index);
@@ -142,7 +142,7 @@ fn measure(
         };
         net.scores().iter().map(detect).collect()
     };
-    let accuracy = accuracy(probabilities(&seen), &y).value;
+    let accuracy = accuracy(probabilities(&seen), y).value;
     Ok(Found { accuracy, sets: sets.iter().zip(2..).map(compare).collect() })
 }
 
@@ -185,6 +185,7 @@ fn report(lab: &Lab<'_>, size: &Size, results: &Results, missing: &[&'static str
         tables: vec![sets_table(results, missing), best_table(results), scores_table(results)],
         figures: figures(results),
         data: vec![data_table(results)],
+        ..Report::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tables 1 and 2: how well each method classifies digits, with all of MNIST and with a tenth of it, and
 //! photographs; and what each of the authors' ways is worth that is not our default.
 use super::digits::{minus, positive};
+use super::networks::{CIFAR_10 as PHOTOGRAPHS, network};
 use super::{Cell, Experiment, Lab, Tier};
 use crate::bayes::{FlowKind, Noise};
 use crate::config::{Config, Method};
@@ -170,18 +171,18 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
         tables: vec![table("accuracy", &rows)],
         figures: vec![curves("validation", &rows)],
         data: vec![by_epoch(&rows)],
+        ..Report::default()
     })
 }
 
-/// Of the paper's network for CIFAR-10, with what drops out after each layer that may.
-fn photographs(tier: Tier, drop: &str) -> Result<Vec<Layer>> {
-    let [a, b, c] = tier.pick([[4, 4, 8], [64, 128, 512], [64, 128, 512]]);
-    let text = format!(
-        "conv {a} 3x3,relu,{drop},conv {a} 3x3,relu,pool 2,{drop},conv {b} 3x3,relu,{drop},conv {b} 3x3,relu,\
-         pool 2,flatten,dense {c},relu,{},dense 10",
-        drop.trim_start_matches("channel-")
-    );
-    text.split(',').filter(|word| !word.is_empty()).map(str::parse).collect()
+/// Dropout after every hidden layer but the last convolution's pool; of channels, `channels`.
+fn dropped(layers: &[Layer], channels: bool) -> Vec<Layer> {
+    let mut layers = Layer::with_dropout(layers, 0.5);
+    let flat = layers.iter().position(|layer| *layer == Layer::Flatten).expect("in the file");
+    layers.remove(flat - 1);
+    let masks = layers[..flat].iter_mut().filter(|layer| layer.is_mask() && channels);
+    masks.for_each(|layer| *layer = Layer::ChannelDropout(0.5));
+    layers
 }
 
 fn cifar_10(lab: &Lab<'_>) -> Result<Report> {
@@ -189,30 +190,26 @@ fn cifar_10(lab: &Lab<'_>) -> Result<Report> {
     let epochs = lab.tier.pick([1, 6, 30]);
     let mut base = base(lab.tier, subset, epochs, 64);
     base.data = "cifar-10".into();
-    base.primary.layers = Some(photographs(lab.tier, "")?);
+    let layers = network(lab.tier, PHOTOGRAPHS)?;
+    base.primary.layers = Some(layers.clone());
     base.train.validation_samples = lab.tier.pick([2, 2, 10]);
     base.train.validate_every = lab.tier.pick([1, 2, 2]);
     let way = |key, words, published, config| Way { key, words, published, config };
     let method = |method| Config { method, ..base.clone() };
-    let dropped = |kind, drop| -> Result<Config> {
+    let dropped = |kind, channels| {
         let mut config = method(kind);
-        config.primary.layers = Some(photographs(lab.tier, drop)?);
-        Ok(config)
+        config.primary.layers = Some(dropped(&layers, channels));
+        config
     };
     let mut ways = vec![
         way("bhn-0", "BHN, T = 0", "", hypernet(&base, 0)),
         way("bhn-8", "BHN, T = 8", "74.90 (secondary source)", hypernet(&base, 8)),
         way("mle", "maximum likelihood", "72.75 (secondary source)", method(Method::Mle)),
-        way(
-            "dropout",
-            "dropout",
-            "74.08 (secondary source)",
-            dropped(Method::Dropout, "dropout 0.5")?,
-        ),
-        way("mc-dropout", "MC dropout", "", dropped(Method::McDropout, "dropout 0.5")?),
+        way("dropout", "dropout", "74.08 (secondary source)", dropped(Method::Dropout, false)),
+        way("mc-dropout", "MC dropout", "", dropped(Method::McDropout, false)),
     ];
     if lab.tier == Tier::Paper {
-        let channels = dropped(Method::McDropout, "channel-dropout 0.5")?;
+        let channels = dropped(Method::McDropout, true);
         ways.insert(1, way("bhn-4", "BHN, T = 4", "", hypernet(&base, 4)));
         ways.push(way("channels", "MC dropout of channels", "", channels));
         ways.push(way("bbb", "Bayes by Backprop", "", method(Method::Bbb)));
@@ -257,6 +254,7 @@ fn cifar_10(lab: &Lab<'_>) -> Result<Report> {
         tables: vec![scores],
         figures,
         data,
+        ..Report::default()
     })
 }
 
@@ -321,6 +319,7 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
         tables: vec![table("accuracy", &rows), milestones(&rows, epochs)],
         figures: vec![curves("validation", &rows)],
         data: vec![by_epoch(&rows)],
+        ..Report::default()
     })
 }
 
@@ -381,6 +380,7 @@ fn switches(lab: &Lab<'_>) -> Result<Report> {
         tables: vec![table("accuracy", &rows)],
         figures: vec![curves("validation", &rows)],
         data: vec![by_epoch(&rows)],
+        ..Report::default()
     })
 }
 

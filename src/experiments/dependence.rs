@@ -347,6 +347,7 @@ fn report(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Report {
             chart: chart(settings, rows),
         }],
         data: vec![histogram],
+        ..Report::default()
     }
 }
 

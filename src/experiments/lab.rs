@@ -8,6 +8,7 @@ use crate::checkpoint;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::record::Epoch;
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -54,14 +55,16 @@ pub enum Progress<'a> {
         /// Its cost.
         cost: f64,
     },
-    /// An epoch of a run was finished.
-    Epoch {
+    /// An epoch of a run was finished, or a round.
+    Part {
         /// The name of the run.
         key: &'a str,
-        /// Which epoch, counted from 1.
-        epoch: usize,
+        /// `epoch` or `round`.
+        what: &'a str,
+        /// Which, counted from 1.
+        done: usize,
         /// Of how many.
-        epochs: usize,
+        of: usize,
     },
 }
 
@@ -242,12 +245,17 @@ impl<'a> Lab<'a> {
         };
         let epochs = run.config.train.epochs;
         run.train(|progress| {
-            if let run::Progress::Epoch(epoch, _) = progress {
-                (self.listener)(Progress::Epoch { key, epoch: epoch.epoch, epochs });
+            if let run::Progress::Epoch(Epoch { epoch: done, .. }, _) = progress {
+                (self.listener)(Progress::Part { key, what: "epoch", done: *done, of: epochs });
             }
         })?;
         let trained = Trained::load(&dir)?;
         Ok((run, trained))
+    }
+
+    /// Tell that the run `key` has done so many rounds.
+    pub fn round(&self, key: &str, done: usize, of: usize) {
+        (self.listener)(Progress::Part { key, what: "round", done, of });
     }
 
     /// Seconds that all cells used so far took, over all sittings.

@@ -3,6 +3,7 @@
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`]. The lab is a folder that keeps every partial
 //! result, so that what was interrupted continues; the experiment says what to compute and what
 //! the paper claims. `bhn reproduce` runs them.
+pub mod active;
 pub mod adversarial;
 pub mod anomaly;
 pub mod classify;
@@ -10,6 +11,7 @@ pub mod dependence;
 pub mod digits;
 mod lab;
 pub mod modes;
+pub mod networks;
 pub mod nuts;
 pub mod quadrature;
 pub mod regression;
@@ -82,6 +84,7 @@ pub const ALL: &[Experiment] = &[
     classify::MNIST,
     classify::MNIST_5K,
     classify::CIFAR_10,
+    active::EXPERIMENT,
     classify::SWITCHES,
     anomaly::EXPERIMENT,
     unseen::EXPERIMENT,

@@ -196,6 +196,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         tables: vec![table],
         figures: vec![],
         data: vec![data],
+        ..Report::default()
     })
 }
 

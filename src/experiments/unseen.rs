@@ -87,7 +87,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
 /// `data` of nine digits, labels 0 to 8 in their order, and the test examples of the tenth.
 fn without(data: &Dataset, digit: usize) -> (Dataset, Split) {
     let part = |split: &Split, keep: bool| {
-        let Targets::Classes(y) = &split.y else { unreachable!("digits are classes") };
+        let y = split.y.classes();
         let rows: Vec<_> = (0..split.len()).filter(|&n| (y[n] != digit) == keep).collect();
         let (x, _) = split.batch(&rows);
         let label = |&n: &usize| if y[n] > digit { y[n] - 1 } else { y[n] };
@@ -123,12 +123,12 @@ fn measure(
     rows.shuffle(&mut stream(seed, Purpose::Evaluation, 1));
     rows.truncate(unseen.len());
     let (x, y) = data.test.batch(&rows);
-    let Targets::Classes(y) = y else { unreachable!("digits are classes") };
+    let y = y.classes();
     let inside = look(&trained, size.samples, x.view());
     let outside = look(&trained, size.samples, unseen.x.view());
     let detect = |score: &Score| Detection::of(&score.of(&inside), &score.of(&outside));
     Ok(Found {
-        accuracy: accuracy(probabilities(&inside), &y).value,
+        accuracy: accuracy(probabilities(&inside), y).value,
         scores: net.scores().iter().map(detect).collect(),
     })
 }
@@ -170,6 +170,7 @@ fn report(lab: &Lab<'_>, size: &Size, results: &Results) -> Report {
         tables: BLOCKS.map(|block| block_table(results, block)).into(),
         figures: figures(results),
         data: vec![data_table(results)],
+        ..Report::default()
     }
 }
 

@@ -1,8 +1,9 @@
 //! A network all of whose weights and biases are given from outside.
 use super::{Layer, Placed, PrimaryNet, Shape};
-use crate::nn::{Bound, Init};
+use crate::nn::{Bound, Init, Params};
 use crate::scalar::Scalar;
 use crate::tape::Var;
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 
 /// `h ← W h + b` for every dense layer and convolution, `W [n, k]` and `b [n]` its slices of `θ`, in this
@@ -103,6 +104,11 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             theta.extend(std::iter::repeat_n(0., n));
         }
         theta
+    }
+
+    fn filters(&self, _: &Params<T>, theta: &[T]) -> Option<(Array2<T>, [usize; 3])> {
+        let (first, [n, k]) = self.0.iter().find_map(|p| Some((p, p.weights()?)))?;
+        first.filters(ArrayView2::from_shape([n, k], &theta[..n * k]).expect("a whole θ"))
     }
 
     /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the deviations of a layer's

@@ -3,6 +3,7 @@ use crate::error::Error;
 use crate::kernels::conv::Window;
 use crate::scalar::Scalar;
 use crate::tape::Var;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -226,6 +227,25 @@ impl Placed {
             }
             _ => None,
         }
+    }
+
+    /// Its weights `[N, k]` as `N` images of `[C, H, W]`, `[N, C·H·W]`, if it is a convolution.
+    ///
+    /// # Panics
+    /// If they have another shape.
+    pub fn filters<T: Scalar>(
+        &self,
+        weights: ArrayView2<'_, T>,
+    ) -> Option<(Array2<T>, [usize; 3])> {
+        let (Layer::Conv(n, Window { size: [h, w], .. }), Shape::Image([c, ..])) =
+            (self.layer, self.input)
+        else {
+            return None;
+        };
+        let windows = weights.to_shape([n, h, w, c]).expect("Placed::filters: `weights`' shape");
+        let planes = windows.permuted_axes([0, 3, 1, 2]);
+        let rows = planes.to_shape([n, c * h * w]).expect("as many").into_owned();
+        Some((rows, [c, h, w]))
     }
 
     /// How many entries of `θ` it has as a mask.

@@ -11,6 +11,7 @@ pub use weight_normed::WeightNormed;
 use crate::nn::{Bound, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Tensor, Var};
+use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
 
@@ -44,6 +45,12 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// Which entries of `θ` are dropout masks, and the probability of a 0 in each.
     fn masks(&self) -> Vec<(Range<usize>, f64)> {
         vec![]
+    }
+
+    /// The weights of the first layer under `theta [D]`, but for a factor a channel, if it is a convolution: `N`
+    /// images of `[C, H, W]`, as `[N, C·H·W]`.
+    fn filters(&self, _params: &Params<T>, _theta: &[T]) -> Option<(Array2<T>, [usize; 3])> {
+        None
     }
 
     /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, of which each example sees only

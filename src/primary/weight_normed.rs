@@ -3,7 +3,7 @@ use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Tape, Tensor, Var, rows};
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::ops::Range;
 
@@ -175,5 +175,11 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
             Some((start - step.len..start, rate))
         };
         self.0.iter().filter_map(mask).collect()
+    }
+
+    /// Their directions, which are the same under every `θ`.
+    fn filters(&self, params: &Params<T>, _: &[T]) -> Option<(Array2<T>, [usize; 3])> {
+        let (first, [v, _]) = self.0.iter().find_map(|step| Some((step, step.weights?)))?;
+        first.placed.filters(rows(params.get(v)))
     }
 }

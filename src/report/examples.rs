@@ -1,13 +1,12 @@
 //! Test examples as cards: the image, what it is, what it was taken for, and how sure that was.
 use std::fmt::Write;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use maud::{Markup, html};
 use ndarray::ArrayView1;
 
+use super::sheet::{png, uri};
 use super::{Classification, formulas};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics;
 
 const MOST_UNCERTAIN: usize = 30;
@@ -44,7 +43,8 @@ fn cards(test: &Classification<'_>, chosen: impl Iterator<Item = usize>) -> Resu
     let cards = chosen.map(|n| {
         let (truth, class) = (test.labels[n], predicted[n]);
         let percent = 100.0 * test.p[[n, class]];
-        let source = test.images.map(|(x, shape)| data_uri(x.row(n), shape)).transpose()?;
+        let source =
+            test.images.map(|(x, shape)| png(x.row(n), shape)).transpose()?.map(|png| uri(&png));
         Ok(html! {
             li.card {
                 @if let Some(source) = source { img src=(source) alt={ "test example " (n) }; }
@@ -75,42 +75,5 @@ fn bars(p: ArrayView1<'_, f32>, truth: usize) -> Markup {
             path.others d=(others) {}
             path.truth d=(true_bar) {}
         }
-    }
-}
-
-/// An image `x [C·H·W]` in `[0, 1]` (beyond, it is clamped) as PNG within a URI.
-fn data_uri(x: ArrayView1<'_, f32>, [channels, height, width]: [usize; 3]) -> Result<String> {
-    let color = match channels {
-        1 => ExtendedColorType::L8,
-        3 => ExtendedColorType::Rgb8,
-        _ => {
-            let advice = "Give the report no images.";
-            return Err(Error::invalid("report: channels of an image", channels, "1 or 3", advice));
-        }
-    };
-    let plane = height * width;
-    let byte =
-        |i: usize| (255.0 * x[i % channels * plane + i / channels].clamp(0.0, 1.0)).round() as u8;
-    let bytes: Vec<u8> = (0..channels * plane).map(byte).collect();
-    let mut png = Vec::new();
-    PngEncoder::new(&mut png)
-        .write_image(&bytes, width as u32, height as u32, color)
-        .expect("the buffer has the size of the image and memory takes all");
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_comes_back_with_its_channels_together() {
-        // Planes red, green, blue of two pixels; beyond [0, 1] is clamped.
-        let x = ndarray::array![1.0, 0.0, 0.2, 2.0, -1.0, 0.6];
-        let uri = data_uri(x.view(), [3, 1, 2]).unwrap();
-        let png = STANDARD.decode(uri.split_once(',').unwrap().1).unwrap();
-        let pixels = image::load_from_memory(&png).unwrap().into_rgb8();
-        assert_eq!(pixels.dimensions(), (2, 1));
-        assert_eq!(pixels.into_raw(), [255, 51, 0, 0, 255, 153]);
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use maud::{Markup, html};
 
 use super::chart::Chart;
+use super::sheet::Sheet;
 use super::verdict::Verdict;
 use super::{document, figure, table};
 use crate::checkpoint;
@@ -25,6 +26,8 @@ pub struct Report {
     pub tables: Vec<Table>,
     /// Figures.
     pub figures: Vec<Figure>,
+    /// Images.
+    pub sheets: Vec<Sheet>,
     /// Tables for programs: written as CSV only.
     pub data: Vec<Table>,
 }
@@ -115,8 +118,8 @@ impl Table {
 }
 
 impl Report {
-    /// Write `table.md`, `report.html`, a CSV a table, an SVG and a PNG a figure into `dir`, with the
-    /// facts about the computation: name and value.
+    /// Write `table.md`, `report.html`, a CSV a table, an SVG and a PNG a figure, a PNG a sheet into `dir`,
+    /// with the facts about the computation: name and value.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -128,8 +131,11 @@ impl Report {
             checkpoint::write(&dir.join(format!("{name}.svg")), chart.svg(name).as_bytes())?;
             checkpoint::write(&dir.join(format!("{name}.png")), &chart.png()?)?;
         }
+        for sheet in &self.sheets {
+            checkpoint::write(&dir.join(format!("{}.png", sheet.name)), &sheet.png()?)?;
+        }
         checkpoint::write(&dir.join("table.md"), self.markdown(facts).as_bytes())?;
-        checkpoint::write(&dir.join("report.html"), self.page(facts).as_bytes())
+        checkpoint::write(&dir.join("report.html"), self.page(facts)?.as_bytes())
     }
 
     /// The verdicts as a table.
@@ -155,9 +161,11 @@ impl Report {
         for table in tables.chain(&self.tables) {
             let _ = write!(text, "\n{}\n{}\n", table.markdown(), table.caption);
         }
-        for Figure { name, caption, .. } in &self.figures {
+        let figures = self.figures.iter().map(|f| (format!("{}.svg", f.name), &f.caption));
+        let sheets = self.sheets.iter().map(|s| (format!("{}.png", s.name), &s.caption));
+        for (file, caption) in figures.chain(sheets) {
             let (title, _) = caption.split_once(". ").unwrap_or((caption, ""));
-            let _ = write!(text, "\n![{title}]({name}.svg)\n\n{caption}\n");
+            let _ = write!(text, "\n![{title}]({file})\n\n{caption}\n");
         }
         text += "\n## What was done\n";
         self.ours.iter().for_each(|paragraph| text += &format!("\n* {paragraph}"));
@@ -166,8 +174,9 @@ impl Report {
         text
     }
 
-    fn page(&self, facts: &[(String, String)]) -> String {
-        document(
+    fn page(&self, facts: &[(String, String)]) -> Result<String> {
+        let sheets = self.sheets.iter().map(Sheet::html).collect::<Result<Vec<_>>>()?;
+        Ok(document(
             &self.title,
             html! {
                 h1 { (self.title) }
@@ -176,6 +185,7 @@ impl Report {
                 @for Figure { name, caption, chart } in &self.figures {
                     (figure(chart.svg(name), caption))
                 }
+                @for sheet in sheets { (sheet) }
                 @if !self.tables.is_empty() { h2 { "Tables" } }
                 @for table in &self.tables { (table.html()) }
                 h2 { "What was done" }
@@ -183,7 +193,7 @@ impl Report {
                 h2 { "The computation" }
                 (table(facts))
             },
-        )
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ mod examples;
 pub mod experiment;
 pub mod figures;
 mod regression;
+pub mod sheet;
 pub mod verdict;
 
 pub use classification::Classification;
@@ -17,6 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::Result;
 use crate::record::Epoch;
+use sheet::Sheet;
 
 /// What the page tells of. Nothing in it is HTML: text is escaped.
 pub struct Run<'a> {
@@ -32,6 +34,8 @@ pub struct Run<'a> {
     pub history: &'a [Epoch],
     /// The predictions for the test set.
     pub test: Test<'a>,
+    /// What the first layer looks for, if that can be drawn.
+    pub filters: Option<Sheet>,
     /// The command line that made the run.
     pub command: String,
 }
@@ -56,6 +60,7 @@ pub fn render(run: &Run<'_>) -> Result<String> {
         Test::Classification(test) => (test.outcome(), test.sections()?),
         Test::Regression(test) => (test.outcome(), test.sections()),
     };
+    let filters = run.filters.as_ref().map(Sheet::html).transpose()?;
     let body = html! {
         h1 { (run.title) }
         p.summary { (run.about) " " (training(run.history)) " " (outcome) }
@@ -63,6 +68,7 @@ pub fn render(run: &Run<'_>) -> Result<String> {
         (table(&run.results))
         (learning(run.history))
         (sections)
+        @if let Some(filters) = filters { h2 { "What the first layer looks for" } (filters) }
         h2 { "Settings" }
         div.settings { (table(&run.settings)) }
         h2 { "The command that made this page" }

@@ -15,6 +15,7 @@ fn no_argument_prints_help() {
 #[case("train")]
 #[case("eval")]
 #[case("predict")]
+#[case("acquire")]
 #[case("sample")]
 #[case("reproduce")]
 #[case("data")]

@@ -1,6 +1,6 @@
 //! What a run leaves, and what `eval`, `predict` and `sample` make of it.
 use crate::common::{Folder, SMALL, TINY, animals, contents};
-use crate::heights;
+use crate::{heights, refused};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{NpzWriter, write_npy};
 use rstest::rstest;
@@ -189,4 +189,60 @@ fn quiet_is_quiet_and_the_config_is_the_run() {
     for command in [&["eval", "a"][..], &["predict", "a", "animals.csv"], &["sample", "a"]] {
         folder.bhn().args(command).arg("-q").assert().success().stderr("");
     }
+}
+
+/// The most wanted first, by the BALD that `predict` prints; of files given one after another.
+#[test]
+fn acquire_chooses_what_predict_is_least_sure_of() {
+    let folder = Folder::new();
+    folder.trained();
+    let half = |from: usize| {
+        let text = animals();
+        let rows: Vec<_> = text.lines().skip(1 + from).take(50).collect();
+        format!("length,weight,kind\n{}\n", rows.join("\n"))
+    };
+    folder.write("a.csv", half(0));
+    folder.write("b.csv", half(50));
+    let records = |args: &[&str]| -> Vec<csv::StringRecord> {
+        let text = stdout(&folder, args);
+        csv::Reader::from_reader(&*text).into_records().map(|r| r.unwrap()).collect()
+    };
+    let predicted = records(&["predict", "run", "a.csv", "b.csv", "--samples", "20"]);
+    let bald = |row: &csv::StringRecord| row[row.len() - 2].parse::<f64>().unwrap();
+    let mut order: Vec<_> = (0..100).collect();
+    order.sort_by(|&a, &b| bald(&predicted[b]).total_cmp(&bald(&predicted[a])).then(a.cmp(&b)));
+    let pools = ["--pool", "a.csv", "--pool", "b.csv", "--samples", "20", "--k", "7"];
+    let asked = [&["acquire", "run"][..], &pools].concat();
+    let found = records(&asked);
+    assert_eq!(found.len(), 7);
+    for (i, row) in found.iter().enumerate() {
+        let (file, line) = (if order[i] < 50 { "a" } else { "b" }, order[i] % 50);
+        let expected = [(i + 1).to_string(), order[i].to_string(), format!("{file}.csv#{line}")];
+        assert_eq!(row.iter().take(3).collect::<Vec<_>>(), expected);
+        assert!((row[3].parse::<f64>().unwrap() - bald(&predicted[order[i]])).abs() < 1e-6);
+    }
+    for score in ["max-entropy", "variation-ratio", "mean-std", "batch-bald", "random"] {
+        let args = [&asked[..], &["--score", score, "--json", "--out", "wanted.json"]].concat();
+        assert!(stdout(&folder, &args).is_empty());
+        let wanted = json(&fs::read(folder.path("wanted.json")).unwrap());
+        assert_eq!(wanted.as_array().unwrap().len(), 7, "{score}");
+        assert_eq!(wanted[0]["score"].is_null(), score == "random");
+    }
+    let all = records(&["acquire", "run", "--pool", "a.csv", "--k", "1000"]);
+    assert_eq!(all.len(), 50, "all there are");
+}
+
+#[test]
+fn acquire_refuses_what_numbers_have_not() {
+    let folder = Folder::new();
+    folder.write("heights.csv", heights());
+    folder.bhn().args(["train", "heights.csv", "--out", "run"]).args(TINY).assert().success();
+    let asked = ["acquire", "run", "--pool", "heights.csv"];
+    refused(
+        folder.bhn().args(asked).args(["--score", "batch-bald"]),
+        &["--score", "found batch-bald", "bald, max-entropy, mean-std or random"],
+    );
+    refused(folder.bhn().args(asked).args(["--score", "best"]), &["--score", "batch-bald"]);
+    refused(folder.bhn().args(["acquire", "run", "--pool", "none.csv"]), &["none.csv"]);
+    assert_eq!(stdout(&folder, &asked).iter().filter(|byte| **byte == b'\n').count(), 11);
 }

@@ -4,7 +4,7 @@ pub mod attack;
 use super::digits::{Net, digits, look, mean_of, minus, percent, positive, probabilities};
 use super::{Cell, Experiment, Lab, Tier};
 use crate::config::Config;
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::metrics::{auroc, predictions};
 use crate::random::{Purpose, stream};
@@ -133,15 +133,15 @@ fn measure(lab: &Lab<'_>, size: &Size, net: &Net, seed: u64, data: &Dataset) -> 
     rows.shuffle(&mut stream(seed, Purpose::Evaluation, 1));
     rows.truncate(size.images);
     let (x, y) = data.test.batch(&rows);
-    let Targets::Classes(y) = y else { unreachable!("digits are classes") };
+    let y = y.classes();
     let clean = look(&trained, size.samples, x.view());
     let clean_scores: Vec<_> = net.scores().iter().map(|score| score.of(&clean)).collect();
     let attack = |from: &Trained| {
-        let gradient = gradient(from, size.samples, x.view(), &y);
+        let gradient = gradient(from, size.samples, x.view(), y);
         let step = |epsilon: f64| {
             let moved = attack::moved(x.view(), &gradient, epsilon);
             let seen = look(&trained, size.samples, moved.view());
-            let right = rights(probabilities(&seen), &y);
+            let right = rights(probabilities(&seen), y);
             let scores: Vec<_> = net.scores().iter().map(|score| score.of(&seen)).collect();
             let pairs = scores.iter().zip(&clean_scores);
             Attacked {
@@ -152,7 +152,7 @@ fn measure(lab: &Lab<'_>, size: &Size, net: &Net, seed: u64, data: &Dataset) -> 
         };
         size.epsilons().into_iter().map(step).collect()
     };
-    let accuracy = share(&rights(probabilities(&clean), &y));
+    let accuracy = share(&rights(probabilities(&clean), y));
     Ok(Found { accuracy, attacks: [attack(&trained), attack(&source)] })
 }
 
@@ -224,6 +224,7 @@ fn report(lab: &Lab<'_>, size: &Size, results: &Results) -> Report {
         tables: vec![defence_table(results), accuracy_table(results)],
         figures: figures(results),
         data: vec![data_table(results)],
+        ..Report::default()
     }
 }
 

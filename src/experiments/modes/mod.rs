@@ -246,6 +246,7 @@ fn report(lab: &Lab<'_>, problems: &[Problem], rows: &[Row<'_>]) -> Report {
         tables: vec![table("net", NET, true), table("ridge", RIDGE, false)],
         figures: figures(rows),
         data: vec![data(rows)],
+        ..Report::default()
     }
 }
 

@@ -504,6 +504,7 @@ fn report(
             figure("along", ALONG, along(rows)),
         ],
         data: vec![curves_table(rows)],
+        ..Report::default()
     }
 }
 

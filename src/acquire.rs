@@ -1,0 +1,244 @@
+//! Which inputs are most worth a label: acquisition functions of active learning (Gal, Islam &
+//! Ghahramani 2017), and BatchBALD (Kirsch, van Amersfoort & Gal 2019).
+use crate::bayes::Model;
+use crate::data::Task;
+use crate::predict::{logits, predict};
+use crate::score::Score;
+use crate::tape::Tensor;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How to choose what to label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acquisition {
+    /// By chance.
+    Random,
+    /// The highest [`Score::Bald`].
+    Bald,
+    /// The highest [`Score::Entropy`].
+    MaxEntropy,
+    /// The highest [`Score::VariationRatio`].
+    VariationRatio,
+    /// The highest [`Score::MeanStd`].
+    MeanStd,
+    /// Those that *together* tell the most about `θ`, one after another: the next is the one with the
+    /// highest `I[y₁ … yₙ; θ]`. Copies of one input tell little more than one of them.
+    BatchBald,
+}
+
+impl Acquisition {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Random,
+        Self::Bald,
+        Self::MaxEntropy,
+        Self::VariationRatio,
+        Self::MeanStd,
+        Self::BatchBald,
+    ];
+
+    /// Whether a model with that task can be asked so; one that predicts numbers has no votes.
+    pub fn fits(self, task: &Task) -> bool {
+        matches!(task, Task::Classification { .. })
+            || !matches!(self, Self::VariationRatio | Self::BatchBald)
+    }
+
+    fn score(self) -> Option<Score> {
+        match self {
+            Self::Random | Self::BatchBald => None,
+            Self::Bald => Some(Score::Bald),
+            Self::MaxEntropy => Some(Score::Entropy),
+            Self::VariationRatio => Some(Score::VariationRatio),
+            Self::MeanStd => Some(Score::MeanStd),
+        }
+    }
+}
+
+impl fmt::Display for Acquisition {
+    /// As on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// An input worth a label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pick {
+    /// Its place in the pool, from 0.
+    pub index: usize,
+    /// What it was chosen for: its score; in BatchBALD the nats that it adds to those chosen before it;
+    /// none by chance.
+    pub value: Option<f64>,
+}
+
+/// Inputs without labels, seen by a model a block at a time.
+pub struct Pool<'a> {
+    model: &'a Model,
+    /// `[S, D]`, the same for all blocks: a sample is one function.
+    theta: &'a Tensor<f32>,
+    acquisition: Acquisition,
+    len: usize,
+    /// `[N]` or, if inputs are not scored one by one, nothing.
+    scores: Vec<f64>,
+    /// Blocks of `p_s(y = c | x_n)` `[S, B, K]`, for BatchBALD alone.
+    blocks: Vec<Array3<f64>>,
+}
+
+impl<'a> Pool<'a> {
+    /// An empty one, to be judged by the posterior samples `theta [S, D]`.
+    pub fn new(model: &'a Model, theta: &'a Tensor<f32>, acquisition: Acquisition) -> Self {
+        Self { model, theta, acquisition, len: 0, scores: vec![], blocks: vec![] }
+    }
+
+    /// Inputs so far, `N`.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Add inputs `x [B, inputs]`.
+    ///
+    /// # Panics
+    /// If they, or the acquisition, do not fit the model.
+    pub fn add(&mut self, x: ArrayView2<'_, f32>) {
+        self.len += x.nrows();
+        if let Some(score) = self.acquisition.score() {
+            self.scores.extend(score.of(&predict(self.model, self.theta, x)));
+        } else if self.acquisition == Acquisition::BatchBald {
+            self.blocks.push(softmax(&logits(self.model, self.theta, x)));
+        }
+    }
+
+    /// The `k` to label, or all if there are no more, the first the most wanted. Of equals, those added
+    /// first; chance, and the estimates of BatchBALD, come from `rng`.
+    #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
+    pub fn choose(self, k: usize, rng: &mut dyn Rng) -> Vec<Pick> {
+        let k = k.min(self.len);
+        let mut order: Vec<_> = (0..self.len).collect();
+        match self.acquisition {
+            Acquisition::Random => {
+                let (chosen, _) = order.partial_shuffle(rng, k);
+                chosen.iter().map(|&index| Pick { index, value: None }).collect()
+            }
+            Acquisition::BatchBald if k == 0 => vec![],
+            Acquisition::BatchBald => {
+                let blocks: Vec<_> = self.blocks.iter().map(|block| block.view()).collect();
+                let p = ndarray::concatenate(Axis(1), &blocks).expect("one model's");
+                batch_bald(p.view(), k, rng)
+            }
+            _ => {
+                let scores = self.scores;
+                order.sort_by(|&i, &j| scores[j].total_cmp(&scores[i]));
+                let pick = |index| Pick { index, value: Some(scores[index]) };
+                order.into_iter().take(k).map(pick).collect()
+            }
+        }
+    }
+}
+
+/// The most configurations of labels `(y₁ … yₙ)` that are all looked at; if there are more, so many
+/// are drawn.
+const CONFIGURATIONS: usize = 1 << 12;
+
+/// Inputs that are looked at together.
+const BLOCK: usize = 64;
+
+/// The greedy choice of `k` inputs by
+/// `I[y₁ … yₙ; θ] = H[y₁ … yₙ] − Σᵢ mean_s H[yᵢ | θ_s]`, from `p [S, N, K]`: under a posterior sample
+/// labels are independent, so `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. The entropy is a sum over all
+/// configurations while there are few, and then an estimate from configurations drawn from that mixture, as
+/// many from each sample:
+/// `H[y₁ … yₙ] ≈ −(1/M) Σ_m Σ_c p(ŷ_m, c)/p(ŷ_m) ln p(ŷ_m, c)`.
+///
+/// # Panics
+/// If there are fewer than `k` inputs or there is no sample.
+pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pick> {
+    let (samples, inputs, classes) = p.dim();
+    assert!(samples > 0 && k <= inputs, "batch_bald: {k} of {inputs} inputs, {samples} samples");
+    let entropy = |p: &f64| if *p > 0. { -p * p.ln() } else { 0. };
+    let conditional = p.map(entropy).sum_axis(Axis(2)).mean_axis(Axis(0)).expect("a sample");
+    // Row m is Π p_s(ŷᵢ) over those chosen, for each s, of configuration m.
+    let mut joint = Array2::<f64>::ones([1, samples]);
+    let mut drawn = false;
+    let mut picks: Vec<Pick> = vec![];
+    let (mut told, mut known) = (0., 0.);
+    for _ in 0..k {
+        let weights: Vec<f64> = match drawn {
+            false => vec![1.; joint.nrows()],
+            true => joint.mean_axis(Axis(1)).expect("a sample").mapv(f64::recip).to_vec(),
+        };
+        let count = if drawn { joint.nrows() as f64 } else { 1. };
+        // H[y₁ … yₙ, y] for every input of a block, from one product.
+        let block = |start: usize| {
+            let part = p.slice(s![.., start..inputs.min(start + BLOCK), ..]);
+            let width = part.dim().1;
+            let flat = part.to_shape([samples, width * classes]).expect("S rows");
+            let together = joint.dot(&flat) / samples as f64;
+            let mut sums = vec![0.; width];
+            for (row, weight) in together.rows().into_iter().zip(&weights) {
+                for (sum, p) in sums.iter_mut().zip(row.exact_chunks(classes)) {
+                    *sum += weight * p.iter().map(entropy).sum::<f64>() / count;
+                }
+            }
+            sums
+        };
+        let starts: Vec<_> = (0..inputs).step_by(BLOCK).collect();
+        let entropies: Vec<_> = starts.into_par_iter().flat_map_iter(block).collect();
+        let gain = |&i: &usize| entropies[i] - conditional[i] - known - told;
+        let free = (0..inputs).filter(|i| picks.iter().all(|pick| pick.index != *i));
+        // `max_by` would take the last of equals.
+        let index = free.rev().max_by(|i, j| gain(i).total_cmp(&gain(j))).expect("k ≤ N");
+        let value = gain(&index);
+        told += value;
+        known += conditional[index];
+        picks.push(Pick { index, value: Some(value) });
+
+        if !drawn && joint.nrows() * classes > CONFIGURATIONS {
+            drawn = true;
+            joint = Array2::ones([CONFIGURATIONS.div_ceil(samples) * samples, samples]);
+            picks.iter().for_each(|pick| extend_drawn(&mut joint, p, pick.index, rng));
+        } else if drawn {
+            extend_drawn(&mut joint, p, index, rng);
+        } else {
+            let of = p.slice(s![.., index, ..]);
+            let all = |[m, s]: [usize; 2]| joint[[m / classes, s]] * of[[s, m % classes]];
+            joint = Array2::from_shape_fn([joint.nrows() * classes, samples], |(m, s)| all([m, s]));
+        }
+    }
+    picks
+}
+
+/// Multiply row `m` by `p_s(ŷ)` with `ŷ` drawn from sample `m mod S`.
+fn extend_drawn(joint: &mut Array2<f64>, p: ArrayView3<'_, f64>, input: usize, rng: &mut dyn Rng) {
+    let samples = joint.ncols();
+    for (m, mut row) in joint.rows_mut().into_iter().enumerate() {
+        let mut left = rng.random::<f64>();
+        let of = p.slice(s![m % samples, input, ..]);
+        let last = of.iter().rposition(|&p| p > 0.).expect("probabilities");
+        let label = of.iter().position(|p| {
+            left -= p;
+            left < 0.
+        });
+        row *= &p.slice(s![.., input, label.unwrap_or(last).min(last)]);
+    }
+}
+
+/// Of logits `[S, B, K]`.
+fn softmax(logits: &Array3<f32>) -> Array3<f64> {
+    let mut p = logits.mapv(f64::from);
+    for mut row in p.lanes_mut(Axis(2)) {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row.mapv_inplace(|x| (x - max).exp());
+        row /= row.sum();
+    }
+    p
+}

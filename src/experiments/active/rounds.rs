@@ -1,0 +1,205 @@
+//! Pool-based active learning (Gal, Islam & Ghahramani 2017): train on what is labelled, test, choose what to
+//! label next, again.
+use crate::acquire::{Acquisition, Pool};
+use crate::checkpoint::{self, Checkpoint, Header};
+use crate::config::Config;
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::metrics::predictions;
+use crate::nn::Params;
+use crate::predict::{Predictive, draw, predict};
+use crate::random::{Purpose, stream};
+use crate::train::Trainer;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What all learners of a comparison have in common.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// Labels of each class to begin with.
+    pub per_class: usize,
+    /// Training rows that the first labels come from; the others are the pool.
+    pub set_aside: usize,
+    /// Rows of the pool that are looked at in a round, drawn anew each time.
+    pub candidates: usize,
+    /// Labels bought in a round.
+    pub bought: usize,
+    /// Rounds of buying; there is one training more.
+    pub rounds: usize,
+    /// Posterior samples to test and to choose with.
+    pub samples: usize,
+    /// Rounds from one test to the next; there is one at the end.
+    pub test_every: usize,
+}
+
+/// Who learns.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    /// The network, how its posterior is represented and trained; not yet resolved.
+    pub config: Config,
+    /// Whether a round's training begins where the last one ended, and not anew.
+    pub warm: bool,
+    /// How it chooses.
+    pub acquisition: Acquisition,
+}
+
+/// One round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Labels that it trained on.
+    pub labels: usize,
+    /// The share of the test images that it classified rightly, if it was tested.
+    pub accuracy: Option<f64>,
+    /// What it then bought: training rows, the most wanted first.
+    pub bought: Vec<usize>,
+}
+
+/// All rounds of one learner. Each is kept in `dir` when it is done (`rounds.json` and, for a warm
+/// start, the network as `model-ROUND.safetensors`), and only those that are not there are computed.
+///
+/// A row that was bought leaves the pool. Adam begins anew each round. The learning rate, as the
+/// number of epochs, is that of the configuration in every round.
+///
+/// # Errors
+/// If the configuration does not fit the data, training diverges, or a file cannot be read or written.
+///
+/// # Panics
+/// If the data are not of classes, or fewer than are set aside.
+pub fn learn(
+    dir: &Path,
+    learner: &Learner,
+    protocol: &Protocol,
+    data: &Dataset,
+    mut done: impl FnMut(usize),
+) -> Result<Vec<Round>> {
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    checkpoint::sweep(dir)?;
+    let (mut rounds, mut params) = resume(dir, learner)?;
+    let (seed, fingerprint) = (learner.config.seed, data.fingerprint());
+    let first = first_labels(data, protocol, seed)?;
+    while rounds.len() <= protocol.rounds {
+        let number = rounds.len();
+        let labelled: Vec<usize> =
+            first.iter().chain(rounds.iter().flat_map(|round| &round.bought)).copied().collect();
+        // Numbers that no two rounds of two seeds share.
+        let seed = (seed << 32) + number as u64;
+        let config = Config { seed, ..learner.config.clone() }.resolve(data)?;
+        let trainer = train(&config, data, &labelled, params.take())?;
+
+        let model = &trainer.model;
+        let samples = config.samples(protocol.samples);
+        let (theta, _) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, 0));
+        let is_due = number == protocol.rounds || number.is_multiple_of(protocol.test_every);
+        let accuracy = is_due.then(|| accuracy(&predict(model, &theta, data.test.x.view()), data));
+        let bought = match number == protocol.rounds {
+            true => vec![],
+            false => {
+                let rng = &mut stream(seed, Purpose::Pool, 1);
+                let taken: HashSet<_> = labelled.iter().collect();
+                let pool = 0..data.train.len() - protocol.set_aside;
+                let mut rows: Vec<_> = pool.filter(|row| !taken.contains(row)).collect();
+                rows.shuffle(rng);
+                rows.truncate(protocol.candidates);
+                let mut pool = Pool::new(model, &theta, learner.acquisition);
+                pool.add(data.train.batch(&rows).0.view());
+                let picks = pool.choose(protocol.bought, rng);
+                picks.into_iter().map(|pick| rows[pick.index]).collect()
+            }
+        };
+        rounds.push(Round { labels: labelled.len(), accuracy, bought });
+        if learner.warm {
+            let header = header(config, data, &fingerprint, trainer.steps(), labelled.len());
+            checkpoint::save(&network(dir, number), &header, &trainer.model.params, None)?;
+            params = Some(trainer.model.params);
+        }
+        let json = serde_json::to_string(&rounds).expect("finite numbers");
+        checkpoint::write(&dir.join("rounds.json"), json.as_bytes())?;
+        if let Some(last) = number.checked_sub(1).filter(|_| learner.warm) {
+            fs::remove_file(network(dir, last)).ok();
+        }
+        done(number);
+    }
+    Ok(rounds)
+}
+
+/// A network after its training on these rows, from `params` or from its own start.
+fn train(
+    config: &Config,
+    data: &Dataset,
+    labelled: &[usize],
+    params: Option<Params>,
+) -> Result<Trainer> {
+    let mut trainer = Trainer::new(config, data.shape(), &data.task, labelled.len());
+    if let Some(params) = params {
+        trainer.model.params = params;
+    }
+    let (x, y) = data.train.batch(labelled);
+    let split = Split { x, y };
+    (0..config.train.epochs).try_for_each(|_| trainer.epoch(&split, |_, _| {}))?;
+    Ok(trainer)
+}
+
+/// So many rows of each class from the end of the training rows, by chance.
+fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<usize>> {
+    let mut rows: Vec<_> = (data.train.len() - protocol.set_aside..data.train.len()).collect();
+    rows.shuffle(&mut stream(seed, Purpose::Pool, 0));
+    let labels = data.train.y.classes();
+    let of = |class| rows.iter().copied().filter(move |&row| labels[row] == class);
+    let all = 0..data.task.outputs();
+    let first: Vec<_> = all.flat_map(|class| of(class).take(protocol.per_class)).collect();
+    let wanted = data.task.outputs() * protocol.per_class;
+    if first.len() == wanted {
+        return Ok(first);
+    }
+    let (what, advice) = ("first labels", "Set more rows aside.");
+    Err(Error::invalid(what, first.len(), format!("{wanted}"), advice))
+}
+
+fn accuracy(predictive: &Predictive, data: &Dataset) -> f64 {
+    let Predictive::Classes { p, .. } = predictive else { panic!("learn: classes alone") };
+    let labels = data.test.y.classes();
+    let pairs = predictions(p.view()).into_iter().zip(labels);
+    let right = pairs.filter(|(found, label)| found == *label);
+    right.count() as f64 / labels.len() as f64
+}
+
+/// Rounds that are done, and the network to go on from.
+fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Params>)> {
+    let path = dir.join("rounds.json");
+    if !path.exists() {
+        return Ok((vec![], None));
+    }
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let rounds: Vec<Round> = serde_json::from_str(&text).map_err(|error| {
+        let advice = format!("Remove {}: it will be learned again.", dir.display());
+        Error::invalid(path.display(), error, "rounds of active learning", advice)
+    })?;
+    let Some(last) = rounds.len().checked_sub(1).filter(|_| learner.warm) else {
+        return Ok((rounds, None));
+    };
+    let saved = Checkpoint::load(&network(dir, last))?;
+    let mut model = saved.header.config.build(saved.header.shape(), &saved.header.task);
+    saved.restore(&mut model.params)?;
+    Ok((rounds, Some(model.params)))
+}
+
+fn network(dir: &Path, round: usize) -> PathBuf {
+    dir.join(format!("model-{round}.safetensors"))
+}
+
+fn header(config: Config, data: &Dataset, sha256: &str, steps: u64, examples: usize) -> Header {
+    Header {
+        epoch: config.train.epochs,
+        config,
+        task: data.task.clone(),
+        image: data.image,
+        preprocess: data.preprocess.clone(),
+        examples,
+        data_sha256: sha256.into(),
+        steps,
+        best: None,
+    }
+}

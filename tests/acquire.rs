@@ -1,0 +1,297 @@
+//! Defends: what is chosen to be labelled is what the acquisition says; active learning buys each image
+//! once, and goes on from any round.
+#![cfg(feature = "cli")]
+use bhn::acquire::{Acquisition, Pool, batch_bald};
+use bhn::config::{Config, Method};
+use bhn::data::{Dataset, Options, Task, load};
+use bhn::experiments::active::{Learner, Protocol, area, labels_to, learn};
+use bhn::gradcheck::randn;
+use bhn::predict::{Predictive, chunk, draw, predict};
+use bhn::primary::Layer;
+use bhn::random::{Purpose, stream};
+use bhn::score::Score;
+use ndarray::{Array2, Array3, Axis};
+use rstest::rstest;
+use std::collections::HashSet;
+use std::fs;
+
+fn rng(index: u64) -> rand::rngs::ChaCha8Rng {
+    stream(5, Purpose::Pool, index)
+}
+
+/// `p [S, N, K]`, samples that disagree.
+fn votes(shape: [usize; 3], seed: u64) -> Array3<f64> {
+    let mut p: Array3<f64> =
+        randn(&shape, seed).mapv(|x| (2. * x).exp()).into_dimensionality().unwrap();
+    p.lanes_mut(Axis(2)).into_iter().for_each(|mut row| row /= row.sum());
+    p
+}
+
+/// `I[y₁ … yₙ; θ]` from its definition: every configuration of labels.
+fn information(p: &Array3<f64>, inputs: &[usize]) -> f64 {
+    let (samples, _, classes) = p.dim();
+    let (mut joint, mut each) = (0., 0.);
+    for mut code in 0..classes.pow(inputs.len() as u32) {
+        let mut under = vec![1.; samples];
+        for &n in inputs {
+            let label = code % classes;
+            code /= classes;
+            under.iter_mut().enumerate().for_each(|(s, q)| *q *= p[[s, n, label]]);
+        }
+        let mean = under.iter().sum::<f64>() / samples as f64;
+        joint -= mean * mean.ln();
+        each -= under.iter().map(|q| q * q.ln()).sum::<f64>() / samples as f64;
+    }
+    joint - each
+}
+
+/// Each choice is the best of all that are left, by a sum over all configurations.
+#[test]
+fn batch_bald_is_greedy_in_the_joint_information() {
+    let p = votes([5, 9, 3], 1);
+    let found = batch_bald(p.view(), 4, &mut rng(0));
+    let (mut chosen, mut known) = (vec![], 0.);
+    for pick in &found {
+        let with = |n: usize| information(&p, &[&chosen[..], &[n]].concat());
+        let left: Vec<_> = (0..9).filter(|n| !chosen.contains(n)).collect();
+        let best = left.into_iter().max_by(|a, b| with(*a).total_cmp(&with(*b))).unwrap();
+        assert_eq!(pick.index, best);
+        // Some 81 terms of order one, rounded.
+        assert!((pick.value.unwrap() - (with(best) - known)).abs() < 1e-12, "{pick:?}");
+        known = with(best);
+        chosen.push(best);
+    }
+}
+
+/// With 4⁷ configurations they are drawn, 4096 of them. The mean over 40 draws of the information in all
+/// eight inputs is within four of its standard errors of the sum over 4⁸. What one configuration says varies
+/// by some 2 nats, and so that error is about 2/√(40 · 4096) = 0.005.
+#[test]
+fn the_estimate_of_batch_bald_is_unbiased() {
+    let p = votes([4, 8, 4], 2);
+    let exact = information(&p, &[0, 1, 2, 3, 4, 5, 6, 7]);
+    let total = |seed| -> f64 {
+        batch_bald(p.view(), 8, &mut rng(seed)).iter().map(|pick| pick.value.unwrap()).sum()
+    };
+    let totals: Vec<_> = (0..40).map(total).collect();
+    let mean = totals.iter().sum::<f64>() / 40.;
+    let error = (totals.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / 39. / 40.).sqrt();
+    assert!((mean - exact).abs() < 4. * error, "{mean} ± {error}, and {exact}");
+    assert!(error > 0. && error < 1e-2, "the seventh is drawn, and well: {error}");
+}
+
+/// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other adds
+/// little.
+#[test]
+fn batch_bald_does_not_buy_the_same_twice() {
+    // Sixteen samples; an input without dispute, a copied one in halves, one in other halves, less sure.
+    let sure = |s: usize, n: usize| match n {
+        0 => 0.5,
+        1 | 2 => [0.01, 0.99][s % 2],
+        _ => [0.1, 0.9][s / 2 % 2],
+    };
+    let p = Array3::from_shape_fn([16, 4, 2], |(s, n, c)| [sure(s, n), 1. - sure(s, n)][c]);
+    let found = batch_bald(p.view(), 4, &mut rng(0));
+    assert_eq!(found.iter().map(|pick| pick.index).collect::<Vec<_>>(), [1, 3, 2, 0]);
+    // Independent halves add up; the copy adds only what one answer leaves open; no dispute adds nothing.
+    let told: Vec<_> = found.iter().map(|pick| pick.value.unwrap()).collect();
+    let alone = information(&p, &[3]);
+    assert!((told[1] - alone).abs() < 1e-12 && told[2] < 0.1 * told[0] && told[3].abs() < 1e-12);
+}
+
+fn model(method: Method, task: &Task) -> (Config, bhn::bayes::Model) {
+    let mut config = Config { method, ..Config::default() };
+    config.primary.layers = Some(Layer::mlp(&[6], task.outputs()));
+    config.flow.log_scale = -1.;
+    let model = config.build(4, task);
+    (config, model)
+}
+
+fn classes() -> Task {
+    Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() }
+}
+
+/// The order is that of the score, in blocks or at once.
+#[rstest]
+#[case(Acquisition::Bald, Score::Bald)]
+#[case(Acquisition::MaxEntropy, Score::Entropy)]
+#[case(Acquisition::VariationRatio, Score::VariationRatio)]
+#[case(Acquisition::MeanStd, Score::MeanStd)]
+fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score: Score) {
+    let (_, model) = model(Method::Bhn, &classes());
+    let (theta, _) = draw(&model, 16, &mut rng(1));
+    let rows = 2 * chunk(&model, 16) + 3;
+    let x: Array2<f32> = randn(&[rows, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
+    let scores = score.of(&predict(&model, &theta, x.view()));
+    let mut pool = Pool::new(&model, &theta, acquisition);
+    x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block));
+    assert_eq!(pool.len(), rows);
+    let picks = pool.choose(40, &mut rng(2));
+    let mut order: Vec<_> = (0..rows).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    assert_eq!(picks.iter().map(|pick| pick.index).collect::<Vec<_>>(), order[..40]);
+    assert!(picks.iter().all(|pick| pick.value == Some(scores[pick.index])));
+}
+
+#[test]
+fn chance_takes_each_input_as_often_and_never_twice() {
+    let (_, model) = model(Method::Bhn, &classes());
+    let (theta, _) = draw(&model, 1, &mut rng(1));
+    let mut counts = [0_i32; 8];
+    for seed in 0..800 {
+        let mut pool = Pool::new(&model, &theta, Acquisition::Random);
+        pool.add(Array2::zeros([8, 4]).view());
+        let picks = pool.choose(3, &mut rng(seed));
+        let distinct: HashSet<_> = picks.iter().map(|pick| pick.index).collect();
+        assert_eq!((distinct.len(), picks.len()), (3, 3));
+        distinct.iter().for_each(|&i| counts[i] += 1);
+    }
+    // 800 trials of probability 3/8: a standard deviation of 13.7.
+    assert!(counts.iter().all(|count| (count - 300).abs() < 55), "{counts:?}");
+}
+
+#[rstest]
+#[case(Acquisition::Bald)]
+#[case(Acquisition::BatchBald)]
+#[case(Acquisition::Random)]
+fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
+    let (_, model) = model(Method::Bhn, &classes());
+    let (theta, _) = draw(&model, 3, &mut rng(1));
+    let pool = |rows| {
+        let mut pool = Pool::new(&model, &theta, acquisition);
+        if rows > 0 {
+            pool.add(Array2::ones([rows, 4]).view());
+        }
+        assert_eq!(pool.is_empty(), rows == 0);
+        let mut picks: Vec<_> = pool.choose(5, &mut rng(0)).iter().map(|p| p.index).collect();
+        picks.sort_unstable();
+        picks
+    };
+    assert_eq!(pool(3), [0, 1, 2]);
+    assert_eq!(pool(0), [0; 0]);
+}
+
+/// BALD of a point is zero but for rounding.
+#[test]
+fn a_point_has_nothing_to_disagree_about() {
+    let (config, model) = model(Method::Mle, &classes());
+    let (theta, _) = draw(&model, config.samples(20), &mut rng(1));
+    let x: Array2<f32> = randn(&[200, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
+    let scores = Score::Bald.of(&predict(&model, &theta, x.view()));
+    // Three probabilities in f32, and as many logarithms.
+    assert!(scores.iter().all(|score| *score < 1e-6), "{scores:?}");
+}
+
+/// Of a number, from `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.
+#[test]
+fn numbers_have_scores_too() {
+    let (precision, spread) = (4_f32, 0.75_f32);
+    let std = (1. / precision + spread * spread).sqrt();
+    let found = Predictive::Values { mean: vec![9.], std: vec![std], spread: vec![spread] };
+    let bald = 0.5 * (1. + f64::from(precision * spread * spread)).ln();
+    let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + f64::from(std.ln());
+    for (score, expected) in
+        [(Score::Bald, bald), (Score::Entropy, entropy), (Score::MeanStd, 0.75)]
+    {
+        // Numbers in f32.
+        assert!((score.of(&found)[0] - expected).abs() < 1e-6, "{score:?}");
+    }
+    assert!(Acquisition::Bald.fits(&Task::Regression));
+    assert!(!Acquisition::BatchBald.fits(&Task::Regression));
+}
+
+fn digits() -> Dataset {
+    let options = Options { train_subset: Some(400), ..Options::default() };
+    let mut data = load("mnist", &options, None).unwrap();
+    data.test = data.test.subset(50);
+    data
+}
+
+const PROTOCOL: Protocol = Protocol {
+    per_class: 2,
+    set_aside: 100,
+    candidates: 40,
+    bought: 5,
+    rounds: 4,
+    samples: 3,
+    test_every: 3,
+};
+
+fn learner(warm: bool, acquisition: Acquisition) -> Learner {
+    let mut config = Config { seed: 3, ..Config::default() };
+    config.primary.layers = Some(Layer::mlp(&[8], 10));
+    config.flow.hidden = 6;
+    config.train.epochs = 3;
+    Learner { config, warm, acquisition }
+}
+
+/// Labels are bought once and only from the pool; what is kept after any round goes on to the same end.
+#[rstest]
+fn active_learning_goes_on_from_any_round(
+    #[values(true, false)] warm: bool,
+    #[values(Acquisition::Bald, Acquisition::BatchBald, Acquisition::Random)] how: Acquisition,
+) {
+    let (data, learner) = (digits(), learner(warm, how));
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, part) = (folder.path().join("whole"), folder.path().join("part"));
+    let copy = |round| {
+        if round == 1 {
+            fs::create_dir(&part).unwrap();
+            for file in fs::read_dir(&whole).unwrap().map(|file| file.unwrap()) {
+                fs::copy(file.path(), part.join(file.file_name())).unwrap();
+            }
+            fs::write(part.join(".partial-x"), "killed while it wrote").unwrap();
+        }
+    };
+    let rounds = learn(&whole, &learner, &PROTOCOL, &data, copy).unwrap();
+    let mut others = vec![];
+    let resumed = learn(&part, &learner, &PROTOCOL, &data, |round| others.push(round)).unwrap();
+    assert_eq!((&resumed, others), (&rounds, vec![2, 3, 4]));
+    let again = learn(&whole, &learner, &PROTOCOL, &data, |_| panic!("learned twice")).unwrap();
+    assert_eq!(again, rounds);
+
+    assert_eq!(rounds.iter().map(|r| r.labels).collect::<Vec<_>>(), [20, 25, 30, 35, 40]);
+    let tested: Vec<_> = rounds.iter().map(|r| r.accuracy.is_some()).collect();
+    assert_eq!(tested, [true, false, false, true, true]);
+    let bought: Vec<_> = rounds.iter().flat_map(|r| r.bought.clone()).collect();
+    let distinct: HashSet<_> = bought.iter().collect();
+    assert_eq!((bought.len(), distinct.len()), (20, 20));
+    assert!(bought.iter().all(|&row| row < 300), "the last 100 rows are set aside");
+    let networks = fs::read_dir(&whole).unwrap().count() - 1;
+    assert_eq!(networks, usize::from(warm), "of a warm start the last network is kept");
+}
+
+/// A warm start is the last round's network, trained on: from the same labels and with nothing to learn
+/// it is that network.
+#[test]
+fn a_warm_start_keeps_what_was_learned() {
+    let (data, folder) = (digits(), tempfile::tempdir().unwrap());
+    let start = |warm| {
+        let mut learner = learner(warm, Acquisition::Random);
+        learner.config.train.epochs = 60;
+        let protocol = Protocol { test_every: 1, rounds: 3, ..PROTOCOL };
+        let dir = folder.path().join(format!("{warm}"));
+        let rounds = learn(&dir, &learner, &protocol, &data, |_| ()).unwrap();
+        (rounds[0].clone(), rounds[3].accuracy.unwrap())
+    };
+    let ((first, warm), (same, cold)) = (start(true), start(false));
+    assert_eq!(first, same, "the first round knows no difference");
+    // 240 epochs against 60, with few labels: the test images show it by more than their noise.
+    assert!(warm > cold, "{warm} {cold}");
+}
+
+#[test]
+fn curves_have_areas_and_come_to_an_accuracy() {
+    let curve = [(20, 50.), (30, 70.), (50, 90.)];
+    assert_eq!(area(&curve), (10. * 60. + 20. * 80.) / 30.);
+    assert_eq!([70., 71., 95.].map(|goal| labels_to(&curve, goal)), [Some(30), Some(50), None]);
+}
+
+#[test]
+fn too_few_rows_set_aside_are_told() {
+    let (data, folder) = (digits(), tempfile::tempdir().unwrap());
+    let protocol = Protocol { set_aside: 12, ..PROTOCOL };
+    let learner = learner(false, Acquisition::Random);
+    let error = learn(folder.path(), &learner, &protocol, &data, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("first labels") && error.contains("expected 20"), "{error}");
+}
