@@ -50,11 +50,9 @@ fn main() {
 
 /// The paper's network for CIFAR-10 with its 906 scales from the same hypernet, batch 64.
 fn photographs() -> Config {
-    let words = "conv 64 3x3,relu,conv 64 3x3,relu,pool 2,conv 128 3x3,relu,conv 128 3x3,relu,pool 2,\
-                 flatten,dense 512,relu,dense 10";
+    let network: Config = toml::from_str(include_str!("../networks/cifar-10.toml")).expect("TOML");
     let mut config = reference();
-    let layers = words.split(',').map(|word| word.parse().expect("a layer"));
-    config.primary.layers = Some(layers.collect());
+    config.primary = network.primary;
     config.train.batch = 64;
     config
 }

@@ -3,7 +3,7 @@ use crate::bayes::{
     Base, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Likelihood, MeanField, Model,
     Noise, Point, Posterior, Prior, Rates,
 };
-use crate::data::{Dataset, Task, TaskKind};
+use crate::data::{Augment, Dataset, Task, TaskKind};
 use crate::error::{Error, Result};
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
@@ -50,6 +50,11 @@ impl Method {
     /// Whether `ln q(θ)` is known, and so the bound.
     pub fn has_density(self) -> bool {
         matches!(self, Self::Bhn | Self::FullBhn | Self::Bbb)
+    }
+
+    /// Whether the bound has a KL: those with a density, and concrete dropout, which has one of its own.
+    pub fn has_kl(self) -> bool {
+        self.has_density() || self == Self::ConcreteDropout
     }
 
     /// Whether `θ` is all weights and biases; otherwise it is scales, and perhaps masks.
@@ -175,6 +180,9 @@ pub struct Train {
     pub batch: usize,
     /// `S`, the noise samples a step, each on all of its examples; the members of an ensemble.
     pub samples: usize,
+    /// Change images at random before each step; not if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
     /// Whether a minibatch shares them (the paper's way) or each example has its own; by default shared,
     /// but for dropout.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,6 +255,7 @@ impl Default for Train {
             epochs: 10,
             batch: 128,
             samples: 1,
+            augment: None,
             noise: None,
             data_init: false,
             validation_samples: 20,
@@ -304,6 +313,9 @@ impl Config {
             ));
         }
         self.check_numbers()?;
+        if let Some(augment) = self.train.augment {
+            augment.check(data.image)?;
+        }
         self.resolve_method()?;
         let entries = self.check_sizes(data)?;
         let realnvp = self.method.has_flow() && self.flow.kind == FlowKind::Realnvp;

@@ -25,6 +25,8 @@ pub enum Purpose {
     Images,
     /// What active learning labels first, looks at, and takes by chance; the index is the round.
     Pool,
+    /// How images are changed; the index is the step.
+    Augment,
 }
 
 /// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are

@@ -23,6 +23,7 @@ pub struct Trainer {
     pub optimiser: Optimiser,
     settings: Train,
     seed: u64,
+    inputs: Shape,
     /// `N`.
     examples: usize,
     storage: Storage<f32>,
@@ -50,6 +51,7 @@ pub struct Step {
 impl Trainer {
     /// At the starting point, for `examples = N` training examples with such inputs.
     pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
+        let inputs = inputs.into();
         let model = config.build(inputs, task);
         let optimiser = Optimiser::new(config.train.optimiser, &model.params);
         let storage = Storage::default();
@@ -58,6 +60,7 @@ impl Trainer {
             optimiser,
             settings: config.train,
             seed: config.seed,
+            inputs,
             examples,
             storage,
             profile: None,
@@ -90,7 +93,11 @@ impl Trainer {
             (self.steps() / self.steps_per_epoch(), self.steps() % self.steps_per_epoch());
         let order = self.order(epoch);
         for rows in order.chunks(self.settings.batch).skip(start as usize) {
-            let (x, y) = data.batch(rows);
+            let (mut x, y) = data.batch(rows);
+            if let (Some(augment), Shape::Image(image)) = (self.settings.augment, self.inputs) {
+                let rng = &mut stream(self.seed, Purpose::Augment, self.steps());
+                augment.apply(&mut x, image, rng);
+            }
             each(rows.len(), self.step(x, &y)?);
             self.spent("progress", Pass::Between, 0);
         }

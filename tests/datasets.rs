@@ -71,6 +71,22 @@ fn cifar_10() {
     }
 }
 
+/// The images of the first five classes, in their order, and no others.
+#[test]
+fn cifar_5() {
+    let Some(dir) = data_at_hand("cifar-10") else { return };
+    let options = Options { train_subset: Some(50), ..Options::default() };
+    let [all, part] = ["cifar-10", "cifar-5"].map(|set| load(set, &options, Some(&dir)).unwrap());
+    assert_eq!((part.train.len(), part.test.len(), part.name.as_str()), (50, 5_000, "cifar-5"));
+    assert_eq!(part.task.outputs(), 5);
+    assert_eq!(counts(&part.test.y)[..5], [1000; 5]);
+    let first = all.test.y.classes().iter().position(|class| *class < 5).unwrap();
+    let [all_x, part_x] = [&all, &part].map(|data| data.preprocess.raw(data.test.x.view()));
+    // Bytes, standardised and back in f32.
+    let differences = &all_x.row(first) - &part_x.row(0);
+    assert!(differences.iter().all(|d| d.abs() < 1e-6));
+}
+
 /// Rows, mean, and the mean and two pixels of row 7: `[10, 9]` and `[14, 14]`.
 #[rstest]
 #[case("kmnist", 10_000, 0.184557025310, [0.152280912365, 0., 0.])]

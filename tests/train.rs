@@ -2,11 +2,12 @@
 //! and its numbers are in the units they claim.
 use bhn::bayes::Targets;
 use bhn::config::Config;
-use bhn::data::{Split, Task};
+use bhn::data::{Augment, Split, Task};
 use bhn::gradcheck::randn;
-use bhn::primary::Layer;
+use bhn::primary::{Layer, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::train::{Step, Trainer};
+use ndarray::Array2;
 use rand::Rng;
 
 const N: usize = 10;
@@ -44,6 +45,26 @@ fn an_epoch_is_every_example_once() {
         sorted.sort_unstable();
         assert_eq!(sorted, orders[2]);
     }
+}
+
+/// Of images of one colour a mirrored one is the same, and one that is shifted is not.
+#[test]
+fn images_are_augmented_in_training() {
+    let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };
+    let x = Array2::from_shape_fn((N, 12), |(n, _)| 1. + n as f32);
+    let data = Split { x, y: data().y };
+    let train = |augment| {
+        let mut config = Config::default();
+        config.primary.layers = Some(Layer::mlp(&[6], 2));
+        config.train.augment = augment;
+        let mut trainer = Trainer::new(&config, Shape::Image([1, 4, 3]), &task, N);
+        trainer.epoch(&data, |_, _| {}).unwrap();
+        trainer.model.params.iter().map(|(_, w)| w.clone()).collect::<Vec<_>>()
+    };
+    let plain = train(None);
+    assert!(train(Some(Augment { shift: 0, flip: true })) == plain);
+    let shifted = Some(Augment { shift: 2, flip: false });
+    assert!(train(shifted) != plain && train(shifted) == train(shifted));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
     after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in one to three minutes on two cores."
 )]
 pub struct Args {
-    /// mnist, fashion-mnist, cifar-10, uci/NAME, FILE.csv or FILE.npz [default: mnist]
+    /// mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default: mnist]
     data: Option<String>,
     /// bhn: a Bayesian hypernetwork over the scales; full-bhn: one over all weights, for small
     /// networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb: Bayes by
@@ -184,6 +184,7 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
     run.trainer.spent("estimate", Pass::Between, 0);
     let bar = bar(run, context);
     let total = run.config.train.epochs;
+    let has_kl = run.config.method.has_kl();
     run.train(|progress| match progress {
         Progress::Step(step) => {
             bar.inc(1);
@@ -199,14 +200,14 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
                 let best = if is_best { "  *" } else { "" };
                 format!(" validation {} NLL {:.4}{best}", score.unwrap_or_default(), v.nll)
             });
+            let kl = if has_kl { format!("  KL {:.0} nats", epoch.kl) } else { String::new() };
             bar.suspend(|| {
                 show::say(
                     context,
                     format!(
-                        "epoch {:>3}/{total}  loss {:.4}  KL {:.0} nats {}{}",
+                        "epoch {:>3}/{total}  loss {:.4}{kl} {}{}",
                         epoch.epoch,
                         epoch.loss,
-                        epoch.kl,
                         train.unwrap_or_default(),
                         validation.unwrap_or_default(),
                     ),

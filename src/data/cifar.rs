@@ -30,21 +30,33 @@ pub(super) const PIXELS: usize = 3 * 32 * 32;
 const BYTES: u64 = 10_000 * (1 + PIXELS as u64);
 
 /// 45 000 images to train on, the last 5 000 of the published training images to validate with and
-/// 10 000 to test with, each channel standardised by those trained on.
-pub(super) fn load(options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
-    options.only_classes(NAME)?;
-    let kept = options.keep(45_000)?;
+/// 10 000 to test with, each channel standardised by those trained on; of these the images of the first so many
+/// classes.
+pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
+    let name = format!("cifar-{classes}");
+    options.only_classes(&name)?;
     let files = [&TRAIN[..], &TEST].concat();
     let [pixels, labels] = read(&files, data_dir)?;
-    let part =
-        |from: usize, to: usize| split(&pixels[from * PIXELS..to * PIXELS], &labels[from..to]);
-    let mut parts = [part(0, kept), part(45_000, 50_000), part(50_000, 60_000)];
+    let rows = |from: usize, to: usize| -> Vec<usize> {
+        (from..to).filter(|&row| usize::from(labels[row]) < classes).collect()
+    };
+    let mut rows = [rows(0, 45_000), rows(45_000, 50_000), rows(50_000, 60_000)];
+    let kept = options.keep(rows[0].len())?;
+    rows[0].truncate(kept);
+    let part = |rows: &Vec<usize>| {
+        let image = |&row: &usize| &pixels[row * PIXELS..][..PIXELS];
+        let labels: Vec<_> = rows.iter().map(|&row| labels[row]).collect();
+        split(&rows.iter().flat_map(image).copied().collect::<Vec<_>>(), &labels)
+    };
+    let mut parts = rows.each_ref().map(part);
     let scale = Standardise::fit_channels(&parts[0].x, 3);
     parts.iter_mut().for_each(|part| scale.apply_to(&mut part.x));
     let [train, validation, test] = parts;
     Ok(Dataset {
-        name: NAME.into(),
-        task: Task::Classification { classes: CLASSES.map(String::from).to_vec() },
+        name,
+        task: Task::Classification {
+            classes: CLASSES[..classes].iter().map(|c| c.to_string()).collect(),
+        },
         image: Some([3, 32, 32]),
         preprocess: Preprocess { inputs: PIXELS, x: Some(scale), ..Preprocess::default() },
         train,

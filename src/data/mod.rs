@@ -7,6 +7,7 @@
 //! standard ways.
 //! Files come from outside: every size in a header is compared with the real one before anything
 //! is allocated, and whatever is wrong is an [`Error`] that names the file and the way out.
+mod augment;
 mod catalogue;
 mod cifar;
 mod files;
@@ -25,6 +26,7 @@ mod table;
 mod uci;
 
 pub use crate::bayes::Targets;
+pub use augment::Augment;
 pub use catalogue::{Checked, Listing, check, list};
 pub use grey::{GREY, grey28};
 pub use inputs::{Inputs, inputs};
@@ -141,18 +143,18 @@ impl Dataset {
 /// Whether [`load`] takes `source` for the name of a set rather than of a file.
 pub fn is_named(source: &str) -> bool {
     let file = ["csv", "npz"].contains(&files::extension(Path::new(source)).as_str());
-    let named = ["mnist", "fashion-mnist", "cifar-10"].contains(&source);
+    let named = ["mnist", "fashion-mnist", "cifar-10", "cifar-5"].contains(&source);
     named || source.starts_with("uci/") && !file
 }
 
-/// Reads `source`: `mnist`, `fashion-mnist`, `cifar-10`, `uci/NAME`, `FILE.csv` or `FILE.npz`.
+/// Reads `source`: `mnist`, `fashion-mnist`, `cifar-10`, `cifar-5`, `uci/NAME`, `FILE.csv` or `FILE.npz`.
 ///
 /// * `mnist` comes from the folder `data_dir/mnist` if there is one, and otherwise from inside the
 ///   program; the bytes are the same, since their SHA-256 is checked. Pixels are `byte / 255`;
 ///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
 /// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`, and are checked and
 ///   read in the same way; CIFAR-10 is divided into 45 000, 5 000 and 10 000, and each of its channels
-///   standardised by the training images.
+///   standardised by the training images. `cifar-5` is the images of its first five classes.
 /// * `uci/NAME` and `uci/NAME/SPLIT` are [`uci`]'s, the former the first split.
 /// * A CSV file has a header. The target is a class if it is text or has at most 20 distinct whole
 ///   values, and has fewer distinct values than half the rows. Classes are sorted. Features, and
@@ -183,12 +185,13 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
         "npz" => npz::load(path, options),
         _ if source == "mnist" => mnist::load(source, mnist::DIGITS, options, data_dir),
         _ if source == "fashion-mnist" => mnist::load(source, mnist::ARTICLES, options, data_dir),
-        _ if source == "cifar-10" => cifar::load(options, data_dir),
+        _ if source == "cifar-10" => cifar::load(10, options, data_dir),
+        _ if source == "cifar-5" => cifar::load(5, options, data_dir),
         _ if source.starts_with("uci/") => uci::load(source, options, data_dir),
         _ => Err(Error::invalid(
             "data set",
             format!("{source:?}"),
-            "mnist, fashion-mnist, cifar-10, uci/NAME, FILE.csv or FILE.npz",
+            "mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz",
             "Name one of these.",
         )),
     }

@@ -84,6 +84,7 @@ pub const ALL: &[Experiment] = &[
     classify::MNIST,
     classify::MNIST_5K,
     classify::CIFAR_10,
+    classify::CIFAR_5,
     active::EXPERIMENT,
     classify::SWITCHES,
     anomaly::EXPERIMENT,

@@ -53,6 +53,7 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
 #[case("[primary]\nlayers = []", &["primary.layers", "nothing", "`dense 2`"])]
 #[case("[train]\nepochs = 0", &["train.epochs", "found 0", "above 0"])]
 #[case("[train]\nbatch = 0", &["train.batch", "found 0", "above 0"])]
+#[case("[train]\naugment = { flip = true }", &["train.augment", "rows of a table", "Leave it out"])]
 #[case("[train]\nsamples = 0", &["train.samples", "found 0", "above 0"])]
 #[case("[train]\nsamples = 1000000000000", &["train.samples", "at most"])]
 #[case("[train]\nvalidation_samples = 0", &["train.validation_samples", "found 0"])]

@@ -49,7 +49,8 @@ fn convolutions_go_through_every_command(#[case] flags: &str) {
     let folder = Folder::new();
     let layers =
         r#"["conv 4 3x2 pad 1", "relu", "pool 2", "conv 3 2x2", "tanh", "flatten", "dense 3"]"#;
-    let toml = format!("[primary]\nlayers = {layers}\n[flow]\ncouplings = 2\n");
+    let augment = "[train]\naugment = { shift = 1, flip = true }\n";
+    let toml = format!("[primary]\nlayers = {layers}\n[flow]\ncouplings = 2\n{augment}");
     fs::write(folder.path("cnn.toml"), toml).unwrap();
     let x = Array4::from_shape_fn([150, 2, 6, 5], |(n, c, h, w)| {
         if h / 2 == n % 3 { 1. } else { ((n * 7 + c * 5 + h * 3 + w) % 11) as f32 / 22. }
@@ -151,6 +152,7 @@ fn a_warm_start_starts_from_the_other_network() {
     "[primary]\nlayers = [\"pool 9\", \"conv 8 4x4\", \"flatten\", \"dense 10\"]\n",
     "`conv 8 4x4` on an image [1, 3, 3]"
 )]
+#[case("[train]\naugment = { shift = 28 }\n", "train.augment")]
 #[case("[primary]\nlayers = [\"conv 8 3x3 pad 3\", \"flatten\", \"dense 10\"]\n", "padding below")]
 #[case(
     "[primary]\nlayers = [\"conv 18446744073709551615 3x3\", \"flatten\", \"dense 10\"]\n",

@@ -1,0 +1,65 @@
+//! Single convolutions of 3 × 3, forward and both gradients, beside PyTorch's in `benches/torch_conv.py`:
+//! `cargo bench --bench conv -- [--threads N] [--secs S]` prints one JSON line each, the best of many runs.
+//! The weights are packed anew each time, as in a training step. `benches/conv.sh` compares.
+use bhn::kernels::conv::{Window, backward_input, backward_weight, forward};
+use bhn::kernels::gemm::Packed;
+use ndarray::Array2;
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Images, channels, side, channels out, padding: the layers of the paper's network for CIFAR-10, and one whose images
+/// keep their size.
+const SHAPES: [[usize; 5]; 5] = [
+    [64, 3, 32, 64, 0],
+    [64, 64, 30, 64, 0],
+    [64, 64, 14, 128, 0],
+    [64, 128, 12, 128, 0],
+    [64, 64, 32, 64, 1],
+];
+
+fn main() {
+    let words: Vec<_> = std::env::args().collect();
+    let flag = |name: &str| {
+        let at = words.iter().position(|word| word == name)?;
+        words.get(at + 1)?.parse::<f64>().ok()
+    };
+    let secs = Duration::from_secs_f64(flag("--secs").unwrap_or(1.));
+    let threads = flag("--threads").map_or(vec![1, 2], |n| vec![n as usize]);
+    for threads in threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        SHAPES.iter().for_each(|shape| pool.install(|| run(*shape, threads, secs)));
+    }
+}
+
+fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs: Duration) {
+    let window = Window { padding: [padding; 2], ..Window::new([3, 3]) };
+    let over = window.over([side, side, channels]).expect("it fits");
+    let positions: usize = over.positions().iter().product();
+    let numbers = |n: usize| (0..n).map(|i| (i * 7 % 11) as f32 - 5.).collect::<Vec<_>>();
+    let (mut x, mut y) =
+        (numbers(images * side * side * channels), numbers(images * positions * out));
+    let w =
+        Array2::from_shape_vec([out, 9 * channels], numbers(out * 9 * channels)).expect("as many");
+    let mut dw = w.clone();
+    let report = |what: &str, mut f: Box<dyn FnMut() + '_>| {
+        (0..2).for_each(|_| f());
+        let (start, mut best, mut runs) = (Instant::now(), f64::MAX, 0);
+        while runs < 10 || start.elapsed() < secs {
+            let at = Instant::now();
+            f();
+            best = best.min(at.elapsed().as_secs_f64());
+            runs += 1;
+        }
+        let flop = (2 * images * positions * out * 9 * channels) as f64;
+        println!(
+            "{{\"case\": \"{images}×{channels}×{side}×{side} → {out}, padding {padding}\", \"pass\": \"{what}\", \
+             \"threads\": {threads}, \"gflops\": {:.1}}}",
+            flop / best * 1e-9
+        );
+    };
+    report("forward", Box::new(|| forward(&over, &x, &Packed::new(w.t()), &mut y)));
+    report("by weight", Box::new(|| backward_weight(&over, &x, &y, 0., dw.view_mut())));
+    report("by input", Box::new(|| backward_input(&over, &y, w.view(), 0., &mut x)));
+}
