@@ -8,6 +8,7 @@
 //! With `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink away from `x` makes
 //! `D₄(h)` and `D₄(h/2)` differ; one at `x` itself leaves a jump between the one-sided slopes. Where
 //! the estimate exceeds the tolerance nothing is proved, and the verdict says so.
+use crate::ops;
 use crate::tape::{Owned, Tape, Var};
 use ndarray::Zip;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -195,25 +196,67 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
     Report((0..xs.len()).map(verdict).collect())
 }
 
-/// One gradient check a line: `name: [shapes of the inputs] => |[inputs]| output;`.
+/// A function of some inputs, to be checked where they are random: what [`gradchecks!`](crate::gradchecks) makes of a line.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    /// The shapes of its inputs.
+    pub shapes: &'static [&'static [usize]],
+    /// It.
+    pub f: for<'t> fn(&[Var<'t, f64>]) -> Var<'t, f64>,
+}
+
+impl Case {
+    /// Check it at inputs `~ N(0, 1)`.
+    pub fn check(&self) -> Report {
+        let xs: Vec<_> = self.shapes.iter().zip(1..).map(|(s, seed)| randn(s, seed)).collect();
+        gradcheck(&xs, self.f)
+    }
+}
+
+/// The checks of every operation.
+pub fn operations() -> impl Iterator<Item = &'static Case> {
+    let files = [
+        ops::arithmetic::gradchecks::ALL,
+        ops::conv::gradchecks::ALL,
+        ops::elementwise::gradchecks::ALL,
+        ops::linear::gradchecks::ALL,
+        ops::loss::gradchecks::ALL,
+        ops::reduce::gradchecks::ALL,
+        ops::root::gradchecks::ALL,
+        ops::shape::gradchecks::ALL,
+        ops::triangular::gradchecks::ALL,
+    ];
+    files.into_iter().flatten()
+}
+
+/// One gradient check a line: `name: [shapes of the inputs] => |[inputs]| output;`. Makes a module `gradchecks` with a
+/// test a line, and `ALL`, the same as [`Case`]s.
 #[macro_export]
 macro_rules! gradchecks {
     ($($name:ident: [$($shape:expr),*] => |$x:pat_param| $y:expr;)*) => {
-        #[cfg(test)]
-        mod gradchecks {
+        #[allow(dead_code)]
+        pub(crate) mod gradchecks {
             #[allow(unused_imports)]
             use super::*;
-            $(#[test]
-            fn $name() {
-                let shapes: &[&[usize]] = &[$(&$shape),*];
-                let xs: Vec<_> =
-                    shapes.iter().zip(1..).map(|(s, seed)| $crate::gradcheck::randn(s, seed)).collect();
-                $crate::gradcheck::gradcheck(&xs, |x| {
+            use $crate::gradcheck::Case;
+            pub const ALL: &[Case] = &[$(Case {
+                name: stringify!($name),
+                shapes: &[$(&$shape),*],
+                f: |x| {
                     let $x = *<&[_; [$(stringify!($shape)),*].len()]>::try_from(x).expect("inputs");
                     $y
-                })
-                .assert();
-            })*
+                },
+            }),*];
+            #[cfg(test)]
+            mod tests {
+                $(#[test]
+                fn $name() {
+                    let case = super::ALL.iter().find(|case| case.name == stringify!($name));
+                    case.expect("a line").check().assert();
+                })*
+            }
         }
     };
 }

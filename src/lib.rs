@@ -107,8 +107,15 @@ pub mod stats;
 pub mod summary;
 pub mod tape;
 pub mod train;
+#[cfg(feature = "cli")]
+pub mod verify;
 
 /// The README's code runs.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So does that of the tour of `bhn verify`.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../docs/verify.md")]
+struct Tour;

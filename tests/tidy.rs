@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 10] = [
         "summary",
         "report",
     ],
-    &["experiments"],
+    &["experiments", "verify"],
     &["cli"],
 ];
 

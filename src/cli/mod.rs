@@ -11,6 +11,7 @@ mod reproduce;
 mod sample;
 mod show;
 mod train;
+mod verify;
 
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
@@ -82,6 +83,8 @@ enum Command {
     Sample(sample::Args),
     /// Run an experiment of the paper: its tables, figures and verdicts
     Reproduce(reproduce::Args),
+    /// Prove the engine right: every property measured, and seen to fail where a mistake was seeded
+    Verify(verify::Args),
     /// List data sets, fetch them, or check their files
     Data(data::Args),
     /// Print a completion script for your shell
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Acquire(args) => acquire::run(args, &context),
         Command::Sample(args) => sample::run(args, &context),
         Command::Reproduce(args) => reproduce::run(args, &context),
+        Command::Verify(args) => verify::run(args, &context),
         Command::Data(args) => data::run(args, &context),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut io::stdout());

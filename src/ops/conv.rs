@@ -156,7 +156,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[allow(dead_code)]
 fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
     Window { size, stride, padding }
 }

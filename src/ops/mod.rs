@@ -2,15 +2,15 @@
 //!
 //! Every doc comment is a formula and its backward rule, with `dy` for `dL/dy`; every file ends
 //! with one gradient check an operation. A composite has no rule of its own.
-mod arithmetic;
-mod conv;
-mod elementwise;
-mod linear;
-mod loss;
-mod reduce;
-mod root;
-mod shape;
-mod triangular;
+pub(crate) mod arithmetic;
+pub(crate) mod conv;
+pub(crate) mod elementwise;
+pub(crate) mod linear;
+pub(crate) mod loss;
+pub(crate) mod reduce;
+pub(crate) mod root;
+pub(crate) mod shape;
+pub(crate) mod triangular;
 
 pub(crate) use elementwise::{sigmoid, softplus};
 

@@ -18,6 +18,7 @@ fn no_argument_prints_help() {
 #[case("acquire")]
 #[case("sample")]
 #[case("reproduce")]
+#[case("verify")]
 #[case("data")]
 fn each_command_has_help(#[case] command: &str) {
     let text = contains(format!("Usage: bhn {command}"));

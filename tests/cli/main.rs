@@ -19,6 +19,7 @@ mod reproduce;
 mod streams;
 mod system;
 mod toys;
+mod verify;
 
 use assert_cmd::Command;
 use rand::rngs::ChaCha8Rng;

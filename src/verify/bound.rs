@@ -1,0 +1,134 @@
+//! The bound: its scale, its terms, its minibatches.
+use super::faults;
+use super::suite::{Finding, Property, Subject, Suite};
+use crate::bayes::{Model, Scale, Targets, Terms};
+use crate::config::{Config, Method};
+use crate::data::Task;
+use crate::gradcheck::randn;
+use crate::primary::Layer;
+use crate::tape::Tape;
+use ndarray::Array2;
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use std::ops::Range;
+
+/// What was said of the bound on a minibatch.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// The loss in nats an example.
+    pub loss: f64,
+    /// The terms over the data set.
+    pub terms: Terms,
+}
+
+/// How the bound on rows of a data set is computed, with the same noise each time.
+pub trait Bound: Send + Sync {
+    /// On these rows, with that weight of the KL.
+    fn on(&self, rows: Range<usize>, beta: f64) -> Said;
+}
+
+/// Examples, in batches of three the last of which is ragged.
+pub const N: usize = 10;
+const BATCH: usize = 3;
+
+/// A model in `f64` and its data.
+pub struct Sound {
+    model: Model<f64>,
+    x: Array2<f64>,
+    y: Vec<usize>,
+}
+
+impl Sound {
+    pub(super) fn new(method: Method) -> Self {
+        let mut config = Config { method, ..Config::default() };
+        config.primary.layers = Some(Layer::mlp(&[6], 3));
+        (config.flow.couplings, config.flow.hidden) = (2, 5);
+        // Local reparametrisation has noise of its own for each example.
+        config.mean_field.local = false;
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        let mut model: Model<f64> = config.build(4, &Task::Classification { classes });
+        for ((_, w), seed) in model.params.iter_mut().zip(20..) {
+            *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into_shared();
+        }
+        let x = randn(&[N, 4], 3).into_dimensionality().expect("[N, 4]");
+        Self { model, x, y: (0..N).map(|n| n * 2 % 3).collect() }
+    }
+}
+
+impl Bound for Sound {
+    fn on(&self, rows: Range<usize>, beta: f64) -> Said {
+        let tape = Tape::default();
+        let p = self.model.params.freeze(&tape);
+        let x = tape.constant(self.x.slice(ndarray::s![rows.clone(), ..]).to_owned().into_dyn());
+        let scale = Scale { data: N, batch: rows.len(), beta };
+        let y = Targets::Classes(self.y[rows].to_vec());
+        let rng = &mut ChaCha8Rng::seed_from_u64(5);
+        let pass = self.model.pass(&p, x, &y, 4, scale, rng);
+        Said { loss: pass.elbo.loss.item(), terms: pass.elbo.terms }
+    }
+}
+
+/// All of it.
+pub fn suite() -> Suite<Box<dyn Bound>> {
+    let subject = |method: Method| Subject {
+        name: method.to_string(),
+        it: Box::new(Sound::new(method)) as Box<dyn Bound>,
+    };
+    Suite {
+        properties: vec![
+            Property {
+                name: "minibatches",
+                proves: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
+                measure: |bound| minibatches(&**bound),
+            },
+            Property {
+                name: "terms",
+                proves: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
+                measure: |bound| terms(&**bound),
+            },
+            Property {
+                name: "annealing",
+                proves: "β weighs the KL and nothing else, and what is reported does not depend on it",
+                measure: |bound| annealing(&**bound),
+            },
+        ],
+        subjects: [Method::Bhn, Method::FullBhn, Method::Bbb, Method::Mle].map(subject).into(),
+        faults: faults::bounds(),
+    }
+}
+
+/// The rounding of sums of nats.
+const ROUNDING: f64 = 1e-11;
+
+fn near(found: f64, expected: f64, at: &str) -> Finding {
+    Finding::new((found - expected).abs() / expected.abs().max(1.), ROUNDING, at)
+}
+
+fn minibatches(bound: &dyn Bound) -> Finding {
+    let whole = bound.on(0..N, 1.);
+    let (mut total, mut loss) = (0., 0.);
+    for start in (0..N).step_by(BATCH) {
+        let rows = start..N.min(start + BATCH);
+        let (said, share) = (bound.on(rows.clone(), 1.), rows.len() as f64 / N as f64);
+        total += share * said.terms.total;
+        loss += share * said.loss;
+    }
+    Finding::worst([near(total, whole.terms.total, "ELBO"), near(loss, whole.loss, "loss")])
+}
+
+fn terms(bound: &dyn Bound) -> Finding {
+    let Said { loss, terms } = bound.on(0..BATCH, 1.);
+    let Terms { total, log_likelihood, log_prior, log_q, kl } = terms;
+    Finding::worst([
+        near(total, log_likelihood + log_prior - log_q, "ELBO"),
+        near(kl, log_q - log_prior, "KL"),
+        near(loss, -total / N as f64, "loss"),
+    ])
+}
+
+fn annealing(bound: &dyn Bound) -> Finding {
+    let (whole, half) = (bound.on(0..BATCH, 1.), bound.on(0..BATCH, 0.5));
+    Finding::worst([
+        near(whole.loss - half.loss, 0.5 * whole.terms.kl / N as f64, "loss"),
+        near(half.terms.total, whole.terms.total, "ELBO"),
+    ])
+}
