@@ -42,6 +42,18 @@ impl Acquisition {
         Self::BatchBald,
     ];
 
+    /// What tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::MaxEntropy => "max entropy",
+            Self::BatchBald => "BatchBALD",
+            Self::Bald => Score::Bald.name(),
+            Self::VariationRatio => Score::VariationRatio.name(),
+            Self::MeanStd => Score::MeanStd.name(),
+        }
+    }
+
     /// Whether a model with that task can be asked so; one that predicts numbers has no votes.
     pub fn fits(self, task: &Task) -> bool {
         matches!(task, Task::Classification { .. })

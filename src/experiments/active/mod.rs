@@ -172,6 +172,10 @@ fn what_was_done(lab: &Lab<'_>, protocol: &Protocol, data: &Dataset) -> Vec<Stri
             "Tested on the first {test} test images {tests}; {samples} posterior samples to test and to choose \
              with, and one for maximum likelihood and dropout. Equal scores are taken in the candidates' random order."
         ),
+        "BALD of one network is the rounding of single precision, about 10⁻⁶ nats at the most; it is largest where the \
+         entropy is small but not nothing. With 130 and 260 labels an epoch's last minibatch has two or four images, and \
+         Adam's step on them is as long as any: hence the dips."
+            .into(),
         "Dropout has Gal, Islam & Ghahramani's rates, 0.25 after the pool and 0.5 after the dense layer. Images \
          that were chosen leave the pool (in the authors' code they did not). The prior is N(0, 1) on the scales, \
          and the KL is weighed against as many examples as are labelled."
@@ -266,6 +270,7 @@ fn verdicts(tier: Tier, rows: &[Row]) -> Vec<Verdict> {
     };
     let mut verdicts = vec![];
     for acquisition in [Random, Bald] {
+        let by = acquisition.name();
         let (Some(bhn), Some(mc)) =
             (find(Bhn, true, acquisition), find(McDropout, false, acquisition))
         else {
@@ -277,12 +282,12 @@ fn verdicts(tier: Tier, rows: &[Row]) -> Vec<Verdict> {
             )
         };
         verdicts.push(Verdict {
-            claim: format!("With {acquisition} choice, a warm BHN starts behind MC dropout"),
+            claim: format!("With {by} acquisition, a warm BHN starts behind MC dropout"),
             quantity: quantity("first"),
             mean: Mean::of(&minus(&bhn.third(false), &mc.third(false))),
             range: f64::NEG_INFINITY..=0.,
         });
-        let claim = format!("With {acquisition} choice, a warm BHN ends ahead of MC dropout");
+        let claim = format!("With {by} acquisition, a warm BHN ends ahead of MC dropout");
         let values = minus(&bhn.third(true), &mc.third(true));
         verdicts.push(positive(claim, quantity("last"), &values));
     }
@@ -301,16 +306,18 @@ fn verdicts(tier: Tier, rows: &[Row]) -> Vec<Verdict> {
         [Mle, McDropout, Dropout].map(|method| find(method, false, Random))
     {
         verdicts.push(Verdict {
-            claim: "With random choice, maximum likelihood is within a point of MC dropout".into(),
+            claim: "With random acquisition, maximum likelihood is within a point of MC dropout"
+                .into(),
             quantity: area.into(),
             mean: Mean::of(&minus(&mle.areas(), &mc.areas())),
             range: -1. ..=f64::INFINITY,
         });
-        let claim = "With random choice, maximum likelihood is better than dropout";
+        let claim = "With random acquisition, maximum likelihood is better than dropout";
         verdicts.push(positive(claim, area, &minus(&mle.areas(), &dropout.areas())));
     }
     if tier == Tier::Paper {
         for acquisition in [Random, Bald] {
+            let by = acquisition.name();
             for (method, words, helps) in
                 [(Bhn, "helps a BHN", true), (McDropout, "hurts MC dropout", false)]
             {
@@ -318,7 +325,7 @@ fn verdicts(tier: Tier, rows: &[Row]) -> Vec<Verdict> {
                 let (Some(warm), Some(cold)) = pair else { continue };
                 let range = if helps { 0. ..=f64::INFINITY } else { f64::NEG_INFINITY..=0. };
                 verdicts.push(Verdict {
-                    claim: format!("With {acquisition} choice, a warm start {words}"),
+                    claim: format!("With {by} acquisition, a warm start {words}"),
                     quantity: area.into(),
                     mean: Mean::of(&minus(&warm.areas(), &cold.areas())),
                     range,
@@ -333,7 +340,7 @@ fn table(rows: &[Row], counts: &[usize; 3]) -> Table {
     let caption = "Accuracy along the curves, means over seeds with one standard error, in per cent. The mean is over \
         labels, from the first to the last; labels to 95 % are those of the first test at 95 % or more.";
     let at = counts.map(|n| format!("with {n} labels"));
-    let header = ["network", "choice", "mean", &at[0], &at[1], &at[2], "labels to 95 %"];
+    let header = ["network", "acquisition", "mean", &at[0], &at[1], &at[2], "labels to 95 %"];
     let mut table = Table::new("areas", caption, &header);
     for row in rows {
         let reached: Vec<_> =
@@ -345,7 +352,7 @@ fn table(rows: &[Row], counts: &[usize; 3]) -> Table {
             n if n < seeds => format!("{:.0}, {n} of {seeds} seeds", mean().value),
             _ => mean().to_string(),
         };
-        let mut entries = vec![row.way.net(), row.way.acquisition.to_string()];
+        let mut entries = vec![row.way.net(), row.way.acquisition.name().into()];
         entries.push(Mean::of(&row.areas()).to_string());
         entries.extend(counts.iter().map(|&n| Mean::of(&row.at(n)).to_string()));
         entries.push(reached);
@@ -366,7 +373,7 @@ fn figure(rows: &[Row]) -> Figure {
         Drawn { name: row.way.net(), ink: row.way.ink(), mark: Mark::Curve(points) }
     };
     let panel = |&choice: &Acquisition| Panel {
-        title: choice.to_string(),
+        title: choice.name().into(),
         x: Axis::new("labels"),
         y: Axis::new("test accuracy, %"),
         layers: rows.iter().filter(|row| row.way.acquisition == choice).map(layer).collect(),
@@ -384,11 +391,11 @@ fn sheet(row: &Row, data: &Dataset, protocol: &Protocol) -> Sheet {
     let bought = (0..protocol.bought).flat_map(|i| rounds.iter().map(move |round| round.bought[i]));
     let bought: Vec<_> = bought.collect();
     let images: Array2<f32> = data.train.x.select(Along(0), &bought);
-    let (net, choice) = (row.way.net(), row.way.acquisition);
+    let (net, choice) = (row.way.net(), row.way.acquisition.name());
     Sheet {
         name: format!("bought-{}", row.way.key()),
         caption: format!(
-            "What {net} bought by {choice}, seed 0. A column a round, the most wanted at the top."
+            "What {net} bought with {choice} acquisition, seed 0. A column a round, the most wanted at the top."
         ),
         columns: rounds.len(),
         shape: data.image.expect("digits are images"),
@@ -397,12 +404,12 @@ fn sheet(row: &Row, data: &Dataset, protocol: &Protocol) -> Sheet {
 }
 
 fn curves(rows: &[Row]) -> Table {
-    let header = ["network", "choice", "seed", "labels", "accuracy"];
+    let header = ["network", "acquisition", "seed", "labels", "accuracy"];
     let mut table = Table::new("curves", "Test accuracy by labels.", &header);
     for row in rows {
         for (seed, rounds) in row.found.iter().enumerate() {
             for (labels, accuracy) in tested(rounds) {
-                let way = [row.way.net(), row.way.acquisition.to_string(), seed.to_string()];
+                let way = [row.way.net(), row.way.acquisition.name().into(), seed.to_string()];
                 let numbers = [labels.to_string(), format!("{accuracy:.2}")];
                 table.row(way.into_iter().chain(numbers).collect());
             }
@@ -412,7 +419,7 @@ fn curves(rows: &[Row]) -> Table {
 }
 
 fn bought(rows: &[Row], data: &Dataset) -> Table {
-    let header = ["network", "choice", "seed", "round", "row", "label"];
+    let header = ["network", "acquisition", "seed", "round", "row", "label"];
     let caption =
         "What was bought: rows of the training set from 0, in the order they were wanted.";
     let mut table = Table::new("bought", caption, &header);
@@ -421,7 +428,7 @@ fn bought(rows: &[Row], data: &Dataset) -> Table {
         for (seed, rounds) in row.found.iter().enumerate() {
             for (number, round) in rounds.iter().enumerate() {
                 for &image in &round.bought {
-                    let way = [row.way.net(), row.way.acquisition.to_string(), seed.to_string()];
+                    let way = [row.way.net(), row.way.acquisition.name().into(), seed.to_string()];
                     let numbers = [number, image, labels[image]].map(|n| n.to_string());
                     table.row(way.into_iter().chain(numbers).collect());
                 }
