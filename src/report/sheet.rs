@@ -21,6 +21,9 @@ pub struct Sheet {
     pub images: Array2<f32>,
 }
 
+/// What is around images: a light grey, which is neither a black nor a zero weight.
+const AROUND: f32 = 0.75;
+
 /// Pixels between images.
 const GAP: usize = 2;
 
@@ -34,7 +37,7 @@ impl Sheet {
         let columns = self.columns.min(self.images.nrows()).max(1);
         let rows = self.images.nrows().div_ceil(columns);
         let (tall, wide) = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP);
-        let mut all = Array2::from_elem([channels, tall * wide], 0.5_f32);
+        let mut all = Array2::from_elem([channels, tall * wide], AROUND);
         for (i, image) in self.images.rows().into_iter().enumerate() {
             let (top, left) =
                 (GAP + i / columns * (height + GAP), GAP + i % columns * (width + GAP));
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(pixels.dimensions(), (2 + 4 + 4, 2 + 3 + 3));
         let at = |x, y| pixels.get_pixel(x, y).0[0];
         assert_eq!([at(2, 2), at(3, 2), at(6, 2), at(7, 2)], [0, 255, 255, 0], "the first row");
-        assert_eq!([at(2, 5), at(3, 5), at(6, 5)], [255, 255, 128], "the second, and nothing");
+        assert_eq!([at(2, 5), at(3, 5), at(6, 5)], [255, 255, 191], "the second, and nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `bhn verify`: properties that the engine must have, measured on the engine and on broken twins of it.
 //!
 //! A [`Suite`](suite::Suite) measures each of its properties on each of its subjects, and first on faults that were seeded in
-//! copies of them ([`faults`]): what cannot be seen to fail proves nothing by passing.
+//! copies of them (`faults.rs`): what cannot be seen to fail proves nothing by passing.
 pub mod bound;
 pub mod densities;
 mod faults;
