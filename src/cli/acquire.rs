@@ -1,11 +1,12 @@
 //! `bhn acquire DIR --pool FILE`: which of the user's inputs are most worth a label.
+use super::predict::block;
 use super::train::word;
 use super::{Context, number, samples, show};
 use crate::acquire::{Acquisition, Pick, Pool};
 use crate::checkpoint;
 use crate::data;
 use crate::error::Error;
-use crate::predict::{chunk, draw};
+use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use anyhow::Result;
@@ -48,10 +49,6 @@ struct Wanted {
     score: Option<f64>,
 }
 
-/// Rows, and numbers in them, that are read at a time.
-const ROWS: usize = 1 << 13;
-const NUMBERS: usize = 1 << 22;
-
 /// The most numbers kept of the pool: 1 GiB.
 const LIMIT: usize = 1 << 27;
 
@@ -74,8 +71,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             ),
         );
     }
-    let block = chunk(&model, count);
-    let rows = block * (ROWS.min(NUMBERS / header.preprocess.inputs) / block).max(1);
+    let rows = block(&model, &header, count);
     let (theta, _) = draw(&model, count, &mut stream(header.config.seed, Purpose::Evaluation, 0));
     let (mut pool, mut names) = (Pool::new(&model, &theta, acquisition), vec![]);
     for file in &args.pool {

@@ -42,6 +42,14 @@ pub struct Args {
 const ROWS: usize = 1 << 13;
 const NUMBERS: usize = 1 << 22;
 
+/// How many rows of the user's files are read at a time: whole chunks of so many samples, so that what is predicted does not
+/// depend on it.
+pub(super) fn block(model: &Model, header: &Header, samples: usize) -> usize {
+    let chunk = chunk(model, samples);
+    let widest = header.preprocess.inputs.max(header.task.outputs());
+    chunk * (ROWS.min(NUMBERS / widest) / chunk).max(1)
+}
+
 /// CSV, or JSON lines with `--json`, written as the files are read.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     if !args.profile {
@@ -64,9 +72,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let chunk = chunk(&model, args.samples);
-    let widest = header.preprocess.inputs.max(header.task.outputs());
-    let rows = chunk * (ROWS.min(NUMBERS / widest) / chunk).max(1);
+    let rows = block(&model, &header, args.samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // What a file's start can tell is told now and not after hours. A pipe opens only once.
     let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());

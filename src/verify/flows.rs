@@ -1,6 +1,6 @@
 //! Flows: invertible, with the log-determinants of their Jacobians.
 use super::faults;
-use super::suite::{Finding, Property, Subject, Suite};
+use super::suite::{Finding, Property, Subject, Suite, largest};
 use crate::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
@@ -121,9 +121,7 @@ pub fn suite() -> Suite<Flow> {
 /// The largest difference, relative to the largest entry or 1.
 fn distance(a: &Owned<f64>, b: &Owned<f64>) -> f64 {
     let size = b.iter().fold(1., |m: f64, e| m.max(e.abs()));
-    // `max` would lose a NaN.
-    (a - b).iter().map(|e| e.abs()).fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m })
-        / size
+    largest((a - b).iter().map(|e| e.abs())) / size
 }
 
 /// What rounding may do to numbers of order one on the way there and back.

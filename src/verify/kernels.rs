@@ -1,6 +1,6 @@
 //! Kernels against naive twins.
 use super::faults;
-use super::suite::{Finding, Property, Subject, Suite};
+use super::suite::{Finding, Property, Subject, Suite, largest};
 use crate::gradcheck::randn;
 use crate::kernels::conv::{self, Window};
 use crate::kernels::gemm::{Packed, gemm};
@@ -104,20 +104,16 @@ fn products_of(
             for [alpha, beta] in [[1., 0.], [-0.5, 1.], [2., 0.25]] {
                 let found = f(a.view(), b.view(), &c, [alpha, beta]);
                 let at = |e: &str| format!("{m}×{k}×{n}, α {alpha}, β {beta}, {e}");
-                let mut worst = 0_f64;
-                for i in 0..m {
-                    for j in 0..n {
-                        let terms = (0..k).map(|l| a[[i, l]] * b[[l, j]]);
-                        let (sum, size) =
-                            terms.fold((0., 0.), |(s, z), t: f64| (s + t, z + t.abs()));
-                        let expected = alpha * sum + beta * c[[i, j]];
-                        // Each of k + 2 operations rounds what is at most the sum of all sizes.
-                        let size = alpha.abs() * size + (beta * c[[i, j]]).abs();
-                        let bound = (k + 2) as f64 * epsilon * size;
-                        let ratio = (found[[i, j]] - expected).abs() / bound.max(f64::MIN_POSITIVE);
-                        worst = if ratio > worst || ratio.is_nan() { ratio } else { worst };
-                    }
-                }
+                let ratio = |((i, j), found): ((usize, usize), &f64)| {
+                    let terms = (0..k).map(|l| a[[i, l]] * b[[l, j]]);
+                    let (sum, size) = terms.fold((0., 0.), |(s, z), t: f64| (s + t, z + t.abs()));
+                    let expected = alpha * sum + beta * c[[i, j]];
+                    // Each of k + 2 operations rounds what is at most the sum of all sizes.
+                    let size = alpha.abs() * size + (beta * c[[i, j]]).abs();
+                    let bound = (k + 2) as f64 * epsilon * size;
+                    (found - expected).abs() / bound.max(f64::MIN_POSITIVE)
+                };
+                let worst = largest(found.indexed_iter().map(ratio));
                 findings.push(Finding::new(worst, 1., at("error over its bound")));
             }
         }
@@ -222,9 +218,8 @@ fn convolved(c: &Convolution, compare: Compare) -> Finding {
         let (found, expected) = compare(&x, &weights, &y, &dy, &naive, [&dx, dw]);
         let size = expected.iter().fold(1., |m: f64, e| m.max(e.abs()));
         let errors = found.iter().zip(&expected).map(|(f, e)| (f - e).abs() / size);
-        let worst = errors.fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m });
         let at = format!("{images}×{h}×{w}×{channels} → {n}, {window:?}");
         // Sums of a few thousand products at the most.
-        Finding::new(worst, 1e-12, at)
+        Finding::new(largest(errors), 1e-12, at)
     }))
 }

@@ -1,7 +1,7 @@
 //! What a run rests on: predictions of a model, the optimiser, dropout's masks, threads, checkpoints.
 use super::faults;
 use super::scores::Uncertain;
-use super::suite::{Finding, Property, Subject, Suite};
+use super::suite::{Finding, Property, Subject, Suite, largest};
 use crate::bayes::{
     Base, Dropout, Hypernet, HypernetConfig, Likelihood, Model, Noise, Posterior, Prior, Rates,
 };
@@ -195,7 +195,7 @@ pub fn dropouts() -> Suite<Masks> {
                         ((0.21 / n).sqrt(), found.iter().filter(|x| **x == 0.).count());
                     let share = zeros as f64 / n;
                     let others = found.iter().filter(|x| **x != 0.);
-                    let off = others.map(|x| (x - 1. / 0.7).abs()).fold(0., f64::max);
+                    let off = largest(others.map(|x| (x - 1. / 0.7).abs()));
                     Finding::worst([
                         Finding::new(
                             (share - 0.3).abs(),

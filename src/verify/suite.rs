@@ -48,6 +48,11 @@ impl Finding {
     }
 }
 
+/// The largest of some errors, or 0; not a number if one of them is none, which `f64::max` would lose.
+pub(super) fn largest(errors: impl IntoIterator<Item = f64>) -> f64 {
+    errors.into_iter().fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m })
+}
+
 /// Something to be verified, by name.
 pub struct Subject<S> {
     /// What it is called.
@@ -171,6 +176,13 @@ mod tests {
         };
         Suite { properties: vec![small], subjects: named(subjects), faults: named(faults) }
             .verify("numbers")
+    }
+
+    #[test]
+    fn the_largest_error_may_be_no_number() {
+        assert_eq!(largest([1., 3., 2.]), 3.);
+        assert_eq!(largest([]), 0.);
+        assert!(largest([1., f64::NAN, 2.]).is_nan());
     }
 
     #[test]

@@ -69,11 +69,10 @@ impl Way {
     fn learner(&self, tier: Tier, seed: u64) -> Result<Learner> {
         let mut config = Config { method: self.method, seed, ..Config::default() };
         let layers = network(tier, ACTIVE)?;
-        config.primary.layers =
-            Some(if self.method.drops() { dropped(&layers) } else { layers.clone() });
+        config.primary.layers = Some(if self.method.drops() { dropped(&layers) } else { layers });
         config.flow.couplings = 4;
         config.flow.hidden = tier.pick([10, 200, 200]);
-        config.train.epochs = tier.pick([2, 50, 50]);
+        config.train.epochs = epochs(tier);
         config.train.batch = 128;
         config.train.learning_rate = 1e-3;
         config.train.schedule = Schedule::Constant;
@@ -87,6 +86,11 @@ impl Way {
         let tested = 2000 / protocol.test_every;
         50. + 0.1 * samples as f64 * (looked_at + tested) as f64 / 2000. * 28.
     }
+}
+
+/// Passes over what is labelled, in every round.
+fn epochs(tier: Tier) -> usize {
+    tier.pick([2, 50, 50])
 }
 
 /// Gal, Islam & Ghahramani's rates: a quarter after the pool, half after the dense layer.
@@ -166,7 +170,7 @@ fn what_was_done(lab: &Lab<'_>, protocol: &Protocol, data: &Dataset) -> Vec<Stri
              to {labels} labels, {bought} of {candidates} candidates a round. A training: {} epochs, batch 128, Adam at 10⁻³, anew each \
              round; in a warm start from the last round's weights, otherwise from new ones. The last epoch is \
              what is tested: with so few labels there are none to validate with.",
-            lab.tier.pick([2, 50, 50])
+            epochs(lab.tier)
         ),
         format!(
             "Tested on the first {test} test images {tests}; {samples} posterior samples to test and to choose \
