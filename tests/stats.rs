@@ -142,6 +142,7 @@ struct Golden {
     many: Vec<Many>,
     samples: Vec<Samples>,
     uniform: Vec<Uniform>,
+    weights: Vec<Weights>,
     chains: Vec<Chains>,
 }
 
@@ -179,6 +180,13 @@ struct Uniform {
     ks: f64,
     p_value: f64,
     exact: f64,
+}
+
+#[derive(Deserialize)]
+struct Weights {
+    x: Vec<f64>,
+    unit: f64,
+    k_hat: f64,
 }
 
 #[derive(Deserialize)]
@@ -229,6 +237,14 @@ fn scipy_agrees() {
 }
 
 #[test]
+fn weights_too_far_apart_or_all_equal() {
+    let apart: Vec<_> = (0..100).map(|i| 400. * f64::from(i)).collect();
+    assert_eq!(k_hat(&apart), f64::INFINITY);
+    assert_eq!(k_hat(&[-3.; 50]), f64::NEG_INFINITY);
+    assert_eq!((k_limit(100), k_limit(10_000)), (0.5, 0.7));
+}
+
+#[test]
 fn arviz_agrees() {
     let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
     assert!(!golden.chains.is_empty());
@@ -238,6 +254,11 @@ fn arviz_agrees() {
         // The normal quantiles of either are good to 10⁻¹⁰.
         close_to(rhat(draws.view()), g.rhat, 1e-9);
         close_to(ess_bulk(draws.view()), g.ess, 1e-9);
+    }
+    assert!(golden.weights.len() > 5);
+    for g in golden.weights {
+        let x: Vec<_> = g.x.iter().map(|x| x / g.unit).collect();
+        close_to(k_hat(&x), g.k_hat, 1e-9);
     }
 }
 

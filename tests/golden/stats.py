@@ -95,6 +95,14 @@ for count, n, phi, apart, wider, unit in [
         }
     )
 
-golden = {"pairs": pairs, "many": many, "samples": samples, "uniform": uniform, "chains": chains}
+# Logarithms of importance weights, of which some have no mean, some are lost beside the largest.
+weights = []
+for n, k, unit in [(30, 0.2, 64), (100, 0.9, 64), (400, 0.5, 256), (1000, 1.5, 64), (1000, -0.5, 1024), (200, 0.4, 2)]:
+    x = whole(unit * np.log(stats.genpareto(k).rvs(n, random_state=rng)))
+    weights.append({"x": x.tolist(), "unit": unit, "k_hat": float(arviz.psislw(x / unit)[1])})
+x = whole(64 * 60 * rng.normal(size=300))
+weights.append({"x": x.tolist(), "unit": 64, "k_hat": float(arviz.psislw(x / 64)[1])})
+
+golden = {"weights": weights, "pairs": pairs, "many": many, "samples": samples, "uniform": uniform, "chains": chains}
 path = pathlib.Path(__file__).with_name("stats.json")
 path.write_text(json.dumps(golden, separators=(",", ":"), default=float) + "\n")
