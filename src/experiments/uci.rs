@@ -273,7 +273,7 @@ fn fit(
     for _ in 0..config.train.epochs {
         trainer.epoch(&data.train, |_, _| ())?;
     }
-    Ok(evaluate(&trainer.model, data, grid.samples, 0).test)
+    Ok(evaluate(&trainer.model, data, grid.samples, 0)?.test)
 }
 
 /// The examples of one split and then of another.
