@@ -2,7 +2,8 @@
 //! Ghahramani 2017), and BatchBALD (Kirsch, van Amersfoort & Gal 2019).
 use crate::bayes::Model;
 use crate::data::Task;
-use crate::predict::{logits, predict};
+use crate::error::Result;
+use crate::predict::{logits, overflows, predict};
 use crate::score::Score;
 use crate::tape::Tensor;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
@@ -119,15 +120,28 @@ impl<'a> Pool<'a> {
 
     /// Add inputs `x [B, inputs]`.
     ///
+    /// # Errors
+    /// If the network's outputs overflow on one of them.
+    ///
     /// # Panics
     /// If they, or the acquisition, do not fit the model.
-    pub fn add(&mut self, x: ArrayView2<'_, f32>) {
-        self.len += x.nrows();
+    pub fn add(&mut self, x: ArrayView2<'_, f32>) -> Result<()> {
+        let name = |row| format!("input {} (from 0) of the pool", self.len + row);
         if let Some(score) = self.acquisition.score() {
-            self.scores.extend(score.of(&predict(self.model, self.theta, x)));
+            let found = predict(self.model, self.theta, x);
+            found.check(name)?;
+            self.scores.extend(score.of(&found));
         } else if self.acquisition == Acquisition::BatchBald {
-            self.blocks.push(softmax(&logits(self.model, self.theta, x)));
+            let logits = logits(self.model, self.theta, x);
+            let bad =
+                |(_, row, _): &(usize, usize, usize), x: &f32| (!x.is_finite()).then_some(*row);
+            if let Some(row) = logits.indexed_iter().find_map(|(at, x)| bad(&at, x)) {
+                return Err(overflows(name(row)));
+            }
+            self.blocks.push(softmax(&logits));
         }
+        self.len += x.nrows();
+        Ok(())
     }
 
     /// The `k` to label, or all if there are no more, the first the most wanted. Of equals, those added

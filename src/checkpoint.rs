@@ -1,25 +1,34 @@
 //! Checkpoints: one safetensors file each, written whole or not at all, resumed to the bit.
 //!
 //! Tensors are the parameters under their names and the optimiser's moments under
-//! `optimiser.KIND.NAME`. One metadata key, `bhn`, holds the [`Header`] as JSON. There is no
-//! generator state: random numbers follow from the seed and the position (see [`crate::random`]).
+//! `optimiser.KIND.NAME`. One metadata key, `bhn`, holds the [`Header`] and the checksum of the whole
+//! file as JSON. There is no generator state: random numbers follow from the seed and the position
+//! (see [`crate::random`]).
 use crate::config::Config;
-use crate::data::{Preprocess, Task};
+use crate::data::{Preprocess, Task, files};
 use crate::error::{Error, Result};
 use crate::nn::Params;
 use crate::optim::Optimiser;
 use crate::primary::Shape;
 use crate::record::Scores;
 use crate::tape::Tensor;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::{BufWriter, Write};
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::io::{BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-/// The version of the format.
-const FORMAT: u32 = 1;
+/// The version of the format. Version 1, which is read too, has a checksum of less: see [`digest`].
+const FORMAT: u32 = 2;
+
+/// What stands for the checksum while it is computed.
+const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The most bytes that the header of a safetensors file may have.
+const HEADER: u64 = 100_000_000;
 
 /// How the names of files begin that are not complete yet.
 const PARTIAL: &str = ".partial-";
@@ -57,7 +66,7 @@ impl Header {
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     format: u32,
-    /// SHA-256 of the tensors' bytes, by name, and of the header.
+    /// SHA-256 of the file with this [`BLANK`].
     sha256: String,
     header: Header,
 }
@@ -91,11 +100,12 @@ pub fn save(
         let view = TensorView::new(Dtype::F32, w.shape().to_vec(), data);
         (name.as_str(), view.expect("bytes fit the shape"))
     });
-    let sha256 = digest(data.iter().map(Vec::as_slice), header);
-    let metadata = Metadata { format: FORMAT, sha256, header: header.clone() };
+    let metadata = Metadata { format: FORMAT, sha256: BLANK.into(), header: header.clone() };
     let metadata = serde_json::to_string(&metadata).expect("finite numbers and text");
     let metadata = HashMap::from([("bhn".to_string(), metadata)]);
-    let file = safetensors::serialize(views, Some(metadata)).expect("valid tensors");
+    let mut file = safetensors::serialize(views, Some(metadata)).expect("valid tensors");
+    let (at, sum) = sum(&file, BLANK).expect("written above");
+    file[at..at + BLANK.len()].copy_from_slice(sum.as_bytes());
     write(path, &file)
 }
 
@@ -113,24 +123,43 @@ impl Checkpoint {
     /// # Errors
     /// If there is no such file, or it is damaged or of another format.
     pub fn load(path: &Path) -> Result<Self> {
+        let file = std::fs::File::open(path).map_err(Error::io(path))?;
+        Self::read(&path.display().to_string(), file)
+    }
+
+    /// The same of what is in `file`, called `what`.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn read(what: &str, mut file: impl Read + Seek) -> Result<Self> {
         let advice = "Use another checkpoint of the run, or train again.";
-        let bad = |found: String| {
-            Error::invalid(path.display(), found, "a whole checkpoint of bhn", advice)
-        };
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| bad(format!("a damaged or truncated file ({e})")))?;
-        let (_, outer) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
+        let bad = |found: String| Error::invalid(what, found, "a whole checkpoint of bhn", advice);
+        let broken = |e: &dyn Display| bad(format!("a damaged or truncated file ({e})"));
+        // What the header says of the file's length is compared with it before the rest is read.
+        let present = files::left(&mut file);
+        let mut bytes = files::bounded(what, file.by_ref().take(8), 8)?;
+        let length = <[u8; 8]>::try_from(&bytes[..]).map_or(0, u64::from_le_bytes).min(HEADER);
+        bytes.extend(files::bounded(what, file.by_ref().take(length), length)?);
+        let outer = &bytes[bytes.len().min(8)..];
+        let outer: Outer = serde_json::from_slice(outer).map_err(|e| broken(&e))?;
+        let said = outer.data_len().saturating_add(bytes.len()) as u64;
+        if let Some(present) = present.filter(|&present| present != said) {
+            return Err(broken(&format!("{present} bytes where its header says {said}")));
+        }
+        bytes.extend(files::exactly(what, file, outer.data_len() as u64)?);
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(&e))?;
         let text = outer.metadata().as_ref().and_then(|m| m.get("bhn"));
         let text = text.ok_or_else(|| bad("a safetensors file without bhn's metadata".into()))?;
         let metadata: Metadata = serde_json::from_str(text)
             .map_err(|e| bad(format!("metadata of another kind ({e})")))?;
-        if metadata.format != FORMAT {
-            return Err(bad(format!("format {}, this version reads {FORMAT}", metadata.format)));
-        }
         let mut tensors: Vec<_> = file.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        if digest(tensors.iter().map(|(_, t)| t.data()), &metadata.header) != metadata.sha256 {
+        let found = match metadata.format {
+            1 => Some(digest(tensors.iter().map(|(_, t)| t.data()), &metadata.header)),
+            FORMAT => sum(&bytes, &metadata.sha256).map(|(_, sum)| sum),
+            other => return Err(bad(format!("format {other}, this version reads 1 and {FORMAT}"))),
+        };
+        if found.is_none_or(|found| found != metadata.sha256) {
             return Err(bad("contents that do not match their checksum".into()));
         }
         let tensors = tensors.into_iter().map(|(name, view)| {
@@ -218,17 +247,37 @@ pub fn stream<E: From<Error>>(
 /// If the file system refuses.
 pub fn sweep(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PARTIAL)) {
-            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        let entry = entry.map_err(Error::io(folder))?;
+        if is_partial(&entry.file_name()) {
+            std::fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
         }
     }
     Ok(())
 }
 
+/// Whether a file of this name is one that is not complete yet.
+pub(crate) fn is_partial(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(PARTIAL)
+}
+
+/// Where a file holds the checksum `written`, and what it should be.
+fn sum(file: &[u8], written: &str) -> Option<(usize, String)> {
+    let at = file.windows(BLANK.len()).position(|text| text == written.as_bytes())?;
+    let mut hash = Sha256::new();
+    hash.update(&file[..at]);
+    hash.update(BLANK);
+    hash.update(&file[at + BLANK.len()..]);
+    Some((at, hexadecimal(hash)))
+}
+
+/// The checksum of version 1: of the tensors' bytes by name, and of the header.
 fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>, header: &Header) -> String {
     let mut hash = Sha256::new();
     tensors.for_each(|tensor| hash.update(tensor));
     hash.update(serde_json::to_string(header).expect("finite numbers and text"));
+    hexadecimal(hash)
+}
+
+fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@ use crate::bayes::{
     Base, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Likelihood, MeanField, Model,
     Noise, Point, Posterior, Prior, Rates,
 };
-use crate::data::{Augment, Dataset, Task, TaskKind};
+use crate::data::{Augment, Dataset, Task, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::nn::{Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// The most numbers in all weights, and in one array of a step: 1 GiB.
 const LIMIT: usize = 1 << 28;
+
+/// The most bytes of a `config.toml`.
+const BYTES: u64 = 1 << 20;
 
 /// How the posterior over `θ` is represented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,15 +279,17 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or a key or value in it is not one of ours.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(&path.display().to_string(), &files::text(path, BYTES)?)
+    }
+
+    /// The same of `text`, called `what`.
+    ///
+    /// # Errors
+    /// If a key or value in it is not one of ours.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
             let expected = "the keys that `config.toml` in any run folder shows";
-            Error::invalid(
-                path.display(),
-                error.to_string().trim_end(),
-                expected,
-                "Mend that line.",
-            )
+            Error::invalid(what, error.to_string().trim_end(), expected, "Mend that line.")
         })
     }
 
@@ -373,9 +378,10 @@ impl Config {
             false => Err(Error::invalid(what, found, expected, "Change it and start again.")),
         };
         let count = |what, n: usize| need(what, n as f64, n > 0, "a whole number above 0");
-        let positive = |what, x: f64| need(what, x, x > 0. && x.is_finite(), "a number above 0");
+        let single = "a number above 0, neither too small nor too large for single precision";
+        let positive = |what, x: f64| need(what, x, x > 0. && (x as f32).is_normal(), single);
         let share = |what, x| need(what, x, (0. ..1.).contains(&x), "from 0 to below 1");
-        let finite = |what, x: f64| need(what, x, x.is_finite(), "a number");
+        let finite = |what, x: f64| need(what, x, (x as f32).is_finite(), "a number");
 
         let t = &self.train;
         count("train.epochs", t.epochs)?;

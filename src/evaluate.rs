@@ -1,6 +1,7 @@
 //! What a trained model is worth: test scores, and the bound on the training data.
 use crate::bayes::{Model, Targets, Terms};
 use crate::data::{Dataset, Preprocess, Split};
+use crate::error::{Error, Result};
 use crate::metrics::{self, BINS, Estimate};
 use crate::predict::{Predictive, bound, draw, log_prob, predict};
 use crate::random::{Purpose, stream};
@@ -62,12 +63,16 @@ pub struct Evaluation {
 
 /// Test `model` with `samples` posterior samples.
 ///
+/// # Errors
+/// If the network's outputs overflow on an example, or the density of a target underflows.
+///
 /// # Panics
 /// If the data do not fit the model.
-pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Evaluation {
+pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Result<Evaluation> {
     let start = Instant::now();
     let (theta, log_q) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, 0));
     let predictive = predict(model, &theta, data.test.x.view());
+    predictive.check(|row| format!("test example {row} (from 0) of {}", data.name))?;
     let (scores, nll, accuracy, brier) =
         score(model, &theta, &predictive, &data.test, &data.preprocess);
     let seconds = start.elapsed().as_secs_f64();
@@ -75,7 +80,12 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Eva
     let first = |x: &Tensor<f32>| x.slice_axis(ndarray::Axis(0), (..few).into()).to_shared();
     let (terms, error) =
         bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
-    Evaluation {
+    if !(scores.nll + terms.total + error).is_finite() {
+        let found = format!("NLL {} nats an example, bound {} ± {error}", scores.nll, terms.total);
+        let advice = "Look for rows that are far from all others, and mend or remove them.";
+        return Err(Error::invalid(format!("a test on {}", data.name), found, "numbers", advice));
+    }
+    Ok(Evaluation {
         test: TestScores {
             examples: data.test.len(),
             samples,
@@ -90,7 +100,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Eva
         },
         elbo: BoundScores { terms, error, samples: few },
         predictive: predictive.in_units(&data.preprocess),
-    }
+    })
 }
 
 /// The scores of an epoch's validation, with samples of its own.

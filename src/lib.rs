@@ -89,6 +89,7 @@ pub mod flows;
 pub mod gradcheck;
 pub mod gradient;
 pub mod kernels;
+pub mod lock;
 pub mod metrics;
 pub mod nn;
 pub mod ops;

@@ -1,6 +1,7 @@
 //! Prediction: the mean over posterior samples, and what their disagreement says.
 use crate::bayes::{Likelihood, Model, Terms};
 use crate::data::{Preprocess, Split};
+use crate::error::{Error, Result};
 use crate::nn::Bound;
 use crate::profile::Profile;
 use crate::tape::{Storage, Tape, Tensor, Var};
@@ -211,6 +212,29 @@ impl Predictive {
         Self::Values { mean: map(mean, shift), std: map(std, 0.), spread: map(spread, 0.) }
     }
 
+    /// The first input that is not predicted, since the network's outputs overflow on it.
+    pub fn overflow(&self) -> Option<usize> {
+        match self {
+            Self::Classes { p, .. } => {
+                p.rows().into_iter().position(|p| p.iter().any(|p| p.is_nan()))
+            }
+            Self::Values { mean, std, .. } => {
+                mean.iter().zip(std).position(|(mean, std)| !(mean + std).is_finite())
+            }
+        }
+    }
+
+    /// That every input is predicted; `name` is what to call one of them.
+    ///
+    /// # Errors
+    /// If the network's outputs overflow on one.
+    pub fn check(&self, name: impl Fn(usize) -> String) -> Result<()> {
+        match self.overflow() {
+            None => Ok(()),
+            Some(i) => Err(overflows(name(i))),
+        }
+    }
+
     /// The predictions of this and then of the other.
     fn and(mut self, other: Self) -> Self {
         use Predictive::{Classes, Values};
@@ -278,14 +302,20 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     Predictive::Classes { p: mean, entropy, bald, mean_std, variation_ratio }
 }
 
-/// From means `f_s [S, B, 1]` and the noise's precision `τ`.
+/// From means `f_s [S, B, 1]` and the noise's precision `τ`; squares are beyond single precision.
 fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
-    let f = f.index_axis(Axis(2), 0);
+    let f = f.index_axis(Axis(2), 0).mapv(f64::from);
+    let single = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
     let mean = f.mean_axis(Axis(0)).expect("a sample").to_vec();
     let spread = f.std_axis(Axis(0), 0.).to_vec();
-    let noise = (1. / precision) as f32;
-    let std = spread.iter().map(|s| (noise + s * s).sqrt()).collect();
-    Predictive::Values { mean, std, spread }
+    let std = spread.iter().map(|s| (1. / precision + s * s).sqrt()).collect();
+    Predictive::Values { mean: single(mean), std: single(std), spread: single(spread) }
+}
+
+/// What to say of an input on which a network's outputs are not finite.
+pub(crate) fn overflows(what: String) -> Error {
+    let expected = "values like those that it was trained on";
+    Error::invalid(what, "an input on which the network overflows", expected, "Mend or remove it.")
 }
 
 /// `H[p] = −Σ p ln p`.

@@ -1,5 +1,6 @@
 //! A run folder: what is in it, in which order it is written, and how it is picked up again.
 //!
+//! It is locked for as long as there is a [`Run`], so that no other process writes in it.
 //! `config.toml` comes first and never changes. Each epoch writes its line of `metrics.jsonl`, then,
 //! if it ends with a validation, `best.safetensors` if it is that and `last.safetensors`; a run that
 //! was killed anywhere goes on from `last`, forgetting lines beyond it. `summary.json` and
@@ -7,19 +8,23 @@
 use crate::bayes::Model;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::config::Config;
-use crate::data::{self, Dataset, Options};
+use crate::data::{self, Dataset, Options, files};
 use crate::error::{Error, Result};
 use crate::evaluate::validate;
+use crate::lock::Lock;
 use crate::predict::draw;
 use crate::primary::{Layer, Shape};
 use crate::profile::Pass;
 use crate::random::{Purpose, stream};
 use crate::record::{Epoch, Scores};
 use crate::train::{Step, Trainer};
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// The most bytes of a `metrics.jsonl`, which has a few hundred an epoch.
+const METRICS: u64 = 1 << 28;
 
 /// A run in training.
 pub struct Run {
@@ -35,6 +40,7 @@ pub struct Run {
     pub history: Vec<Epoch>,
     best: Option<(usize, Scores)>,
     fingerprint: String,
+    _lock: Lock,
 }
 
 /// What a run tells while it goes on.
@@ -63,23 +69,26 @@ impl Run {
     /// Start a run in a new folder. `config` must be resolved.
     ///
     /// # Errors
-    /// If the folder exists or cannot be made.
+    /// If there is something in the folder, it is in use or it cannot be made.
     pub fn create(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
-        if dir.exists() {
+        if !Lock::is_vacant(dir)? {
             let advice = format!(
                 "Continue it with `bhn train --resume {0}`, choose another with --out, or remove it.",
                 dir.display()
             );
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
         }
-        let run = Self::at_start(dir, config, data)?;
-        fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        checkpoint::write(&dir.join("config.toml"), run.config.to_toml().as_bytes())
-            .inspect_err(|_| drop(fs::remove_dir(dir)))?;
-        Ok(run)
+        let lock = Lock::take(dir)?;
+        let begin = || {
+            let run = Self::at_start(lock, dir, config, data)?;
+            let config_toml = dir.join("config.toml");
+            checkpoint::write(&config_toml, run.config.to_toml().as_bytes())?;
+            Ok(run)
+        };
+        begin().inspect_err(|_| Lock::abandon(dir))
     }
 
-    fn at_start(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
+    fn at_start(lock: Lock, dir: &Path, config: Config, data: Dataset) -> Result<Self> {
         let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
         if config.train.data_init {
             trainer.model.fit(data.train.x.view());
@@ -88,7 +97,16 @@ impl Run {
             warm_start(&mut trainer.model, &config, data.shape(), dir)?;
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
-        Ok(Self { dir, config, data, trainer, history: vec![], best: None, fingerprint })
+        Ok(Self {
+            dir,
+            config,
+            data,
+            trainer,
+            history: vec![],
+            best: None,
+            fingerprint,
+            _lock: lock,
+        })
     }
 
     /// Pick a run up where it stopped.
@@ -105,8 +123,7 @@ impl Run {
     /// As [`Run::resume`].
     pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
         let config = read_config(dir)?.resolve(&data)?;
-        checkpoint::sweep(dir)?;
-        let mut run = Self::at_start(dir, config, data)?;
+        let mut run = Self::at_start(Lock::take(dir)?, dir, config, data)?;
         let last = dir.join("last.safetensors");
         if last.exists() {
             let saved = Checkpoint::load(&last)?;
@@ -379,7 +396,7 @@ fn line(record: &Epoch) -> String {
 /// If the file cannot be read.
 pub fn read_metrics(dir: &Path) -> Result<Vec<Epoch>> {
     let path = dir.join("metrics.jsonl");
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = files::text(&path, METRICS)?;
     Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
 }
 

@@ -61,7 +61,9 @@ impl Score {
                 Self::Bald => {
                     let share =
                         |(&of, &std): (&f32, &f32)| (f64::from(of) / f64::from(std)).powi(2);
-                    spread.iter().zip(std).map(|pair| -0.5 * (-share(pair)).ln_1p()).collect()
+                    // Closer to 1 than that, rounding has made the two equal.
+                    let rest = |pair| (1. - share(pair)).max(f32::EPSILON.into());
+                    spread.iter().zip(std).map(|pair| -0.5 * rest(pair).ln()).collect()
                 }
                 Self::MeanStd => wide(spread),
                 Self::MaxConfidence | Self::VariationRatio => {

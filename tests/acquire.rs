@@ -124,7 +124,7 @@ fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score
     let x: Array2<f32> = randn(&[rows, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
     let scores = score.of(&predict(&model, &theta, x.view()));
     let mut pool = Pool::new(&model, &theta, acquisition);
-    x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block));
+    x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block).unwrap());
     assert_eq!(pool.len(), rows);
     let picks = pool.choose(40, &mut rng(2));
     let mut order: Vec<_> = (0..rows).collect();
@@ -140,7 +140,7 @@ fn chance_takes_each_input_as_often_and_never_twice() {
     let mut counts = [0_i32; 8];
     for seed in 0..800 {
         let mut pool = Pool::new(&model, &theta, Acquisition::Random);
-        pool.add(Array2::zeros([8, 4]).view());
+        pool.add(Array2::zeros([8, 4]).view()).unwrap();
         let picks = pool.choose(3, &mut rng(seed));
         let distinct: HashSet<_> = picks.iter().map(|pick| pick.index).collect();
         assert_eq!((distinct.len(), picks.len()), (3, 3));
@@ -160,7 +160,7 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
     let pool = |rows| {
         let mut pool = Pool::new(&model, &theta, acquisition);
         if rows > 0 {
-            pool.add(Array2::ones([rows, 4]).view());
+            pool.add(Array2::ones([rows, 4]).view()).unwrap();
         }
         assert_eq!(pool.is_empty(), rows == 0);
         let mut picks: Vec<_> = pool.choose(5, &mut rng(0)).iter().map(|p| p.index).collect();

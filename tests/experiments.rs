@@ -142,14 +142,17 @@ fn a_run_is_trained_once_and_resumed() {
     let dir = folder.path().join("toy");
     let lab = Lab::open(&dir, &TOY, (Tier::Smoke, 1), None, &count).unwrap();
     let last = || fs::read(dir.join("runs/a/last.safetensors")).unwrap();
-    let (run, _) = lab.run("a", &config).unwrap();
-    let (bits, history) = (last(), run.history);
+    let history = lab.run("a", &config).unwrap().0.history;
+    let bits = last();
     assert_eq!((history.len(), epochs.swap(0, Relaxed)), (3, 3));
     let (run, trained) = lab.run("a", &config).unwrap();
-    assert_eq!((run.history, epochs.swap(0, Relaxed)), (history, 0));
+    assert_eq!((&run.history, epochs.swap(0, Relaxed)), (&history, 0));
     assert!(last() == bits && trained.header.config == run.config);
+    drop(run);
     // Killed before its configuration was written.
-    fs::remove_file(dir.join("runs/a/config.toml")).unwrap();
+    fs::remove_dir_all(dir.join("runs/a")).unwrap();
+    fs::create_dir(dir.join("runs/a")).unwrap();
+    fs::write(dir.join("runs/a/.partial-x"), "half a configuration").unwrap();
     lab.run("a", &config).unwrap();
     assert!(last() == bits && epochs.load(Relaxed) == 3);
     config.train.epochs = 4;

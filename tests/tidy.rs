@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 10] = [
         "acquire",
         "evaluate",
         "checkpoint",
+        "lock",
         "train",
         "run",
         "summary",

@@ -85,7 +85,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                     format!("more than {most} inputs, with {count} samples of {classes} classes");
                 return Err(Error::invalid(what, found, format!("at most {most}"), advice).into());
             }
-            pool.add(inputs.x.view());
+            pool.add(inputs.x.view())?;
             names.extend(inputs.names);
         }
     }

@@ -2,6 +2,7 @@
 use crate::checkpoint;
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lzma_rust2::XzReader;
 use serde::Serialize;
@@ -88,7 +89,7 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
         })
     };
     let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
-    fs::create_dir_all(to).map_err(Error::io(to))?;
+    let _lock = Lock::take(to)?;
     for (file, path) in files.iter().zip(paths) {
         let reader = fs::File::open(&path).map(BufReader::new).map_err(Error::io(&path))?;
         let reader: Box<dyn Read> = match path.extension().is_some_and(|end| end == "xz") {
@@ -105,7 +106,7 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
 
 /// From addresses that begin with `address`. What an interruption left is gone on with.
 fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'static str> {
-    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let _lock = Lock::take(folder)?;
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(set.packed), target).with_message(set.name);
     let style = "{msg:20} {bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
@@ -143,10 +144,6 @@ fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'st
 fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
     let mut options = fs::File::options();
     let mut file = options.create(true).append(true).open(part).map_err(Error::io(part))?;
-    if file.try_lock().is_err() {
-        let found = "another program that writes it";
-        return Err(Error::invalid(part.display(), found, "none", "Wait until it has ended."));
-    }
     let mut have = file.metadata().map_err(Error::io(part))?.len();
     let mut request = agent.get(url);
     if have > 0 {
@@ -292,6 +289,7 @@ mod tests {
         let entries = fs::read_dir(folder.path().join("small/set")).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".lock");
         names.sort();
         names
     }
@@ -392,15 +390,13 @@ mod tests {
     }
 
     #[test]
-    fn only_one_at_a_time_writes_a_part() {
+    fn only_one_at_a_time_writes_in_the_folder() {
         let folder = TempDir::new().unwrap();
         let (address, asked) = serve(content);
-        fs::create_dir_all(folder.path().join("small/set")).unwrap();
-        let part = fs::File::create(folder.path().join("small/set/a.bin.part")).unwrap();
-        part.lock().unwrap();
-        fails(try_fetch(&folder, &address), &["a.bin.part", "another program"]);
+        let lock = Lock::take(&folder.path().join("small/set")).unwrap();
+        fails(try_fetch(&folder, &address), &["small/set", "another bhn is writing"]);
         assert!(asked.lock().unwrap().is_empty());
-        drop(part);
+        drop(lock);
         assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
     }
 

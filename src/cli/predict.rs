@@ -87,20 +87,22 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         Some(path) => Error::io(path)(error).into(),
         None => anyhow::Error::from(error),
     };
-    let mut fill = |out: &mut dyn Write| {
+    let mut fill = |out: &mut dyn Write| -> Result<()> {
         let mut waiting: Vec<Inputs> = vec![];
         for file in &args.files {
             for block in open(file)? {
                 waiting.push(block?);
                 spent("reading");
                 if waiting.iter().map(|block| block.names.len()).sum::<usize>() >= rows {
-                    records.write(&waiting, out).map_err(refused)?;
+                    let found = records.predict(&waiting)?;
+                    records.write(&found, &waiting, out).map_err(refused)?;
                     spent("writing");
                     waiting.clear();
                 }
             }
         }
-        records.write(&waiting, out).and_then(|()| out.flush()).map_err(refused)
+        let found = records.predict(&waiting)?;
+        records.write(&found, &waiting, out).and_then(|()| out.flush()).map_err(refused)
     };
     match &args.out {
         Some(path) => checkpoint::stream(path, |out| fill(out))?,
@@ -122,14 +124,25 @@ struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// Predicts some blocks and writes their records. Blocks are predicted side by side and not as
-    /// one, so that a file's rows are the same to the bit whatever files come with it.
-    fn write(&mut self, blocks: &[Inputs], out: &mut dyn Write) -> io::Result<()> {
+    /// Blocks are predicted side by side and not as one, so that a file's rows are the same to the bit
+    /// whatever files come with it.
+    fn predict(&self, blocks: &[Inputs]) -> Result<Vec<Predictive>> {
         let predict = |block: &Inputs| {
             let found = predict_profiled(self.model, &self.theta, block.x.view(), self.profile);
-            found.in_units(&self.header.preprocess)
+            let found = found.in_units(&self.header.preprocess);
+            found.check(|row| block.names[row].clone())?;
+            Ok(found)
         };
-        let found: Vec<_> = blocks.par_iter().map(predict).collect();
+        blocks.par_iter().map(predict).collect()
+    }
+
+    /// Writes a record for each input of some blocks.
+    fn write(
+        &mut self,
+        found: &[Predictive],
+        blocks: &[Inputs],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(vec![]);
         for (found, block) in found.iter().zip(blocks) {
             for (i, name) in block.names.iter().enumerate() {

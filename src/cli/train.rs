@@ -307,7 +307,7 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     let trained = Trained::load(&run.dir)?;
     let samples = run.config.samples(samples);
-    let found = evaluate(&trained.model, &run.data, samples, run.config.seed);
+    let found = evaluate(&trained.model, &run.data, samples, run.config.seed)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     let summary = Summary::new(run, found.test.clone(), found.elbo, command);
     let json = serde_json::to_string_pretty(&summary)? + "\n";

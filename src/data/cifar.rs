@@ -26,8 +26,9 @@ const TEST: [&str; 1] = ["test_batch.bin"];
 /// The pixels of an image, three planes of 32×32: red, green, blue.
 pub(super) const PIXELS: usize = 3 * 32 * 32;
 
-/// The bytes of one file.
-const BYTES: u64 = 10_000 * (1 + PIXELS as u64);
+/// The records of one file, and its bytes.
+const ROWS: usize = 10_000;
+const BYTES: u64 = (ROWS * (1 + PIXELS)) as u64;
 
 /// 45 000 images to train on, the last 5 000 of the published training images to validate with and
 /// 10 000 to test with, each channel standardised by those trained on; of these the images of the first so many
@@ -86,13 +87,13 @@ fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
     }
     let (mut pixels, mut labels) = (vec![], vec![]);
     for name in names {
-        records(name, &found[*name], &mut pixels, &mut labels)?;
+        records(name, &found[*name], ROWS, &mut pixels, &mut labels)?;
     }
     Ok([pixels, labels])
 }
 
 /// The files of these names in `cifar-10-binary.tar.gz`.
-fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
+pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
     let broken = |error: io::Error| files::unreadable(what, &error);
     let mut found = HashMap::new();
     let mut archive = Archive::new(GzDecoder::new(archive));
@@ -118,13 +119,20 @@ fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, 
     }
 }
 
-/// 10 000 records: a label from 0 to 9, and the pixels.
-fn records(what: &str, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<u8>) -> Result<()> {
+/// So many records: a label from 0 to 9, and the pixels.
+pub fn records(
+    what: &str,
+    bytes: &[u8],
+    rows: usize,
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u8>,
+) -> Result<()> {
     let invalid = |found: String, expected: String| {
         Error::invalid(what, found, expected, "Get it again: `bhn data fetch cifar-10`.")
     };
-    if bytes.len() as u64 != BYTES {
-        let expected = format!("{BYTES}: 10,000 records of {}", 1 + PIXELS);
+    let expected = rows * (1 + PIXELS);
+    if bytes.len() != expected {
+        let expected = format!("{expected}: {rows} records of {}", 1 + PIXELS);
         return Err(invalid(format!("{} bytes", bytes.len()), expected));
     }
     for (row, record) in bytes.chunks_exact(1 + PIXELS).enumerate() {
@@ -189,9 +197,28 @@ mod tests {
         let short = gzip(&[header.as_bytes(), &b"123"[..]].concat());
         let found = unpack("a.tar.gz", &short, &TEST);
         fails(
-            found.and_then(|f| records("b", &f["test_batch.bin"], &mut vec![], &mut vec![])),
+            found.and_then(|f| records("b", &f["test_batch.bin"], ROWS, &mut vec![], &mut vec![])),
             &[],
         );
+    }
+
+    /// Nothing is written to the disk: a path is but a name, and a link has no bytes.
+    #[test]
+    fn links_and_paths_lead_nowhere() {
+        let mut tar = tar::Builder::new(vec![]);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, "x/data_batch_1.bin", "/etc/passwd").unwrap();
+        let mut header = tar::Header::new_gnu();
+        let path = b"../../../test_batch.bin";
+        header.as_old_mut().name[..path.len()].copy_from_slice(path);
+        header.set_size(3);
+        header.set_cksum();
+        tar.append(&header, &b"123"[..]).unwrap();
+        let packed = gzip(&tar.into_inner().unwrap());
+        let found = unpack("a", &packed, &["data_batch_1.bin", "test_batch.bin"]).unwrap();
+        assert!(found["data_batch_1.bin"].is_empty() && found["test_batch.bin"] == b"123");
     }
 
     #[test]
@@ -200,14 +227,14 @@ mod tests {
         (bytes[0], bytes[1], bytes[PIXELS]) = (9, 51, 255);
         bytes[2 * (1 + PIXELS)] = 3;
         let (mut pixels, mut labels) = (vec![], vec![]);
-        records("b", &bytes, &mut pixels, &mut labels).unwrap();
+        records("b", &bytes, ROWS, &mut pixels, &mut labels).unwrap();
         let images = split(&pixels, &labels);
         assert_eq!(images.x.dim(), (10_000, PIXELS));
         assert_eq!([images.x[[0, 0]], images.x[[0, PIXELS - 1]], images.x[[1, 0]]], [0.2, 1., 0.]);
         let Targets::Classes(classes) = images.y else { panic!("values") };
         assert_eq!(classes[..3], [9, 0, 3]);
         let refused = |bytes: &[u8], parts: &[&str]| {
-            fails(records("b.bin", bytes, &mut vec![], &mut vec![]), parts);
+            fails(records("b.bin", bytes, ROWS, &mut vec![], &mut vec![]), parts);
         };
         refused(&bytes[1..], &["b.bin", "30729999 bytes", "30730000", "fetch cifar-10"]);
         refused(&[], &["b.bin", "0 bytes"]);

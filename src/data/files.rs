@@ -34,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
 }
 
 /// How many bytes are left, unless it is a pipe, which does not say.
-pub(super) fn left(reader: &mut impl Seek) -> Option<u64> {
+pub(crate) fn left(reader: &mut impl Seek) -> Option<u64> {
     let here = reader.stream_position().ok()?;
     let end = reader.seek(SeekFrom::End(0)).ok()?;
     reader.seek(SeekFrom::Start(here)).ok()?;
@@ -42,7 +42,7 @@ pub(super) fn left(reader: &mut impl Seek) -> Option<u64> {
 }
 
 /// The next `count` bytes; room is made as they come, so a wrong `count` is not an allocation.
-pub(super) fn exactly(what: &str, reader: impl Read, count: u64) -> Result<Vec<u8>> {
+pub(crate) fn exactly(what: &str, reader: impl Read, count: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let found = reader.take(count).read_to_end(&mut bytes).map_err(|e| unreadable(what, &e))?;
     if (found as u64) < count {
@@ -84,11 +84,20 @@ pub(super) fn within(what: &str, size: u64, limit: u64) -> Result<()> {
 }
 
 /// All that `reader` has, if that is no more than `limit` bytes; never reads beyond `limit + 1`.
-pub(super) fn bounded(what: &str, reader: impl Read, limit: u64) -> Result<Vec<u8>> {
+pub(crate) fn bounded(what: &str, reader: impl Read, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| unreadable(what, &e))?;
     within(what, bytes.len() as u64, limit)?;
     Ok(bytes)
+}
+
+/// A file of text, of at most `limit` bytes.
+pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
+    let what = path.display().to_string();
+    let mut file = File::open(path).map_err(Error::io(path))?;
+    within(&what, left(&mut file).unwrap_or(0), limit)?;
+    String::from_utf8(bounded(&what, file, limit)?)
+        .map_err(|_| Error::invalid(what, "other bytes", "text in UTF-8", AGAIN))
 }
 
 /// What a gzip file unpacks to, by [`bounded`].

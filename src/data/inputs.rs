@@ -7,12 +7,11 @@ use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Pixel};
 use ndarray::Array2;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor};
+use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
 /// The widest and highest picture that is read.
-const SIDE: u32 = 16_384;
+const SIDE: u32 = 8_192;
 
 /// Rows for a network, `N` at least 1, and what to call them.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,10 +47,28 @@ pub fn inputs<'a>(
     image: Option<[usize; 3]>,
     rows: usize,
 ) -> Result<impl Iterator<Item = Result<Inputs>> + use<'a>> {
+    inputs_from(path, files::open(path)?, preprocess, image, rows)
+}
+
+/// The same of what is in `file`, called `path`.
+///
+/// # Errors
+/// As [`inputs`].
+///
+/// # Panics
+/// If `rows` is 0.
+pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
+    path: &Path,
+    file: R,
+    preprocess: &'a Preprocess,
+    image: Option<[usize; 3]>,
+    rows: usize,
+) -> Result<impl Iterator<Item = Result<Inputs>> + use<'a, R>> {
     assert!(rows > 0, "inputs: blocks of 0 rows");
     preprocess.check(image)?;
-    let (what, file) = (path.display().to_string(), files::name(path, true));
-    let mut source = Source::open(path, &what, preprocess, image)?;
+    let what = path.display().to_string();
+    let mut source = Source::open(path, file, preprocess, image)?;
+    let file = files::name(path, true);
     let mut first = 0;
     Ok(std::iter::from_fn(move || {
         let x = source.next(&what, preprocess, first, rows).transpose()?;
@@ -68,32 +85,32 @@ pub fn inputs<'a>(
 }
 
 /// An open file that fits the model as far as its header tells.
-enum Source {
+enum Source<R> {
     /// Until it is read, and the shape that the model wants.
-    Picture(Option<BufReader<File>>, Option<[usize; 3]>),
+    Picture(Option<R>, Option<[usize; 3]>),
     Idx(Idx),
-    Npy(Box<Array<BufReader<File>>>),
+    Npy(Box<Array<R>>),
     /// With the places of the features.
-    Table(Box<Table>, Vec<usize>),
+    Table(Box<Table<R>>, Vec<usize>),
 }
 
-impl Source {
+impl<R: BufRead + Seek + 'static> Source<R> {
     fn open(
         path: &Path,
-        what: &str,
+        mut file: R,
         preprocess: &Preprocess,
         image: Option<[usize; 3]>,
     ) -> Result<Self> {
+        let what = &*path.display().to_string();
         if files::extension(path) == "csv" {
             let columns = preprocess.columns.as_ref().ok_or_else(|| {
                 let expected = "images or an array, since the model was not trained on a CSV file";
                 Error::invalid(what, "a CSV file", expected, "Convert it to an NPY array.")
             })?;
-            let table = Table::open(path)?;
+            let table = Table::open(path, file)?;
             let places = table.find(columns)?;
             return Ok(Self::Table(Box::new(table), places));
         }
-        let mut file = files::open(path)?;
         let start = file.fill_buf().map_err(|error| files::unreadable(what, &error))?;
         let start = start[..start.len().min(8)].to_vec();
         let (source, example) = if start.starts_with(b"\x89PNG") {
@@ -164,7 +181,11 @@ impl Source {
 }
 
 /// `[1, C·H·W]`.
-fn picture(what: &str, file: BufReader<File>, image: Option<[usize; 3]>) -> Result<Array2<f32>> {
+fn picture(
+    what: &str,
+    mut file: impl BufRead + Seek,
+    image: Option<[usize; 3]>,
+) -> Result<Array2<f32>> {
     let Some([channels @ (1 | 3), height, width]) = image else {
         return Err(Error::invalid(
             what,
@@ -178,6 +199,7 @@ fn picture(what: &str, file: BufReader<File>, image: Option<[usize; 3]>) -> Resu
     };
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(SIDE), Some(SIDE));
+    files::within(what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;
     let bytes = files::bounded(what, file, files::LIMIT)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     reader.limits(limits);

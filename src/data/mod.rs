@@ -10,7 +10,7 @@
 mod augment;
 mod catalogue;
 mod cifar;
-mod files;
+pub(crate) mod files;
 mod fingerprint;
 mod grey;
 mod idx;
@@ -29,14 +29,22 @@ pub use crate::bayes::Targets;
 pub use augment::Augment;
 pub use catalogue::{Checked, Listing, check, list};
 pub use grey::{GREY, grey28};
-pub use inputs::{Inputs, inputs};
+pub use inputs::{Inputs, inputs, inputs_from};
 pub use preprocess::{Preprocess, Standardise};
 pub use split::Split;
 pub use uci::{uci, uci_splits};
 
+/// Readers of what is published, for the fuzz targets.
+#[doc(hidden)]
+pub mod published {
+    pub use super::cifar::{records, unpack};
+    pub use super::omniglot::{Drawings, add};
+}
+
 use crate::error::{Error, Result};
 use crate::primary::Shape;
 use serde::{Deserialize, Serialize};
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
 /// What a model of the data has to do.
@@ -181,8 +189,7 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
         ));
     }
     match kind.as_str() {
-        "csv" => table::load(path, options),
-        "npz" => npz::load(path, options),
+        "csv" | "npz" => load_from(path, files::open(path)?, options),
         _ if source == "mnist" => mnist::load(source, mnist::DIGITS, options, data_dir),
         _ if source == "fashion-mnist" => mnist::load(source, mnist::ARTICLES, options, data_dir),
         _ if source == "cifar-10" => cifar::load(10, options, data_dir),
@@ -194,5 +201,18 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
             "mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz",
             "Name one of these.",
         )),
+    }
+}
+
+/// Reads what is in `file`, called `path`, as [`load`] does: NPZ if its name ends so, otherwise CSV.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(path: &Path, mut file: impl BufRead + Seek, options: &Options) -> Result<Dataset> {
+    let what = path.display().to_string();
+    files::within(&what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;
+    match &*files::extension(path) {
+        "npz" => npz::load(path, file, options),
+        _ => table::load(path, file, options),
     }
 }

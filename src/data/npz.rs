@@ -8,8 +8,8 @@ use std::path::Path;
 use zip::ZipArchive;
 
 /// Reads, divides, and standardises the values of a regression.
-pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
-    let mut archive = Archive::open(path.display().to_string(), files::open(path)?)?;
+pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Result<Dataset> {
+    let mut archive = Archive::open(path.display().to_string(), file)?;
     let (example, mut rows, mut whole) = archive.rows("x", "y")?;
     let held_out = if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
         let (test_example, test, test_whole) = archive.rows("x_test", "y_test")?;
@@ -59,9 +59,9 @@ pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
             _ => None,
         },
         preprocess: Preprocess { inputs: rows.x.ncols(), y: y_scale, ..Preprocess::default() },
-        train: rows.split(&train, y_scale),
-        validation: rows.split(&validation, y_scale),
-        test: rows.split(&test, y_scale),
+        train: rows.split(what, &train, y_scale)?,
+        validation: rows.split(what, &validation, y_scale)?,
+        test: rows.split(what, &test, y_scale)?,
     })
 }
 

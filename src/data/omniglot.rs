@@ -17,10 +17,10 @@ const ENTRIES: usize = 10_000;
 const BYTES: u64 = 1 << 16;
 
 /// Drawings by their name below the archive's own folder: alphabet, character, drawing.
-pub(super) type Drawings = BTreeMap<String, GrayImage>;
+pub type Drawings = BTreeMap<String, GrayImage>;
 
 /// Adds an archive's drawings, ink 0 and paper 255. One that is in both archives is there once.
-pub(super) fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
+pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
     let unlike = |what: &str, found: &dyn Display, expected: &str| {
         Error::invalid(what, found, expected, "Get it again: `bhn data fetch omniglot`.")
     };
@@ -118,6 +118,9 @@ mod tests {
         refused(&zip(&[("1/a.png", b"not a picture")]), &["1/a.png", "105×105"]);
         refused(&zip(&[("1/a.png", &png(SIDE + 1))]), &["1/a.png", "105×105"]);
         refused(&zip(&[("1/a.png", &png(SIDE - 1))]), &["104×104", "105×105"]);
+        let mut linked = ZipWriter::new(Cursor::new(vec![]));
+        linked.add_symlink("1/a.png", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+        refused(&linked.finish().unwrap().into_inner(), &["1/a.png", "105×105"]);
         let mut flipped = good;
         let at = flipped.len() / 2;
         flipped[at] ^= 1;

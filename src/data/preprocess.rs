@@ -63,7 +63,8 @@ impl Standardise {
     }
 }
 
-/// Mean and standard deviation; of equal values exactly that value, and 1.
+/// Mean and standard deviation; of equal values exactly that value, and 1, which is also that of values
+/// whose squared differences underflow.
 pub(super) fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let first = values.clone().next().unwrap_or_default();
     if values.clone().all(|value| value == first) {
@@ -72,7 +73,7 @@ pub(super) fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let count = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / count;
     let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-    (mean, variance.sqrt())
+    (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
 }
 
 /// How raw inputs become network inputs, and outputs the target's units; saved with a model, so

@@ -54,13 +54,26 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Some of the rows; with a `(mean, std)` the targets are values, without it classes.
-    pub fn split(&self, rows: &[usize], scale: Option<(f64, f64)>) -> Split {
+    ///
+    /// # Errors
+    /// If a value is so far from the mean that single precision cannot hold it.
+    pub fn split(&self, what: &str, rows: &[usize], scale: Option<(f64, f64)>) -> Result<Split> {
         let y = rows.iter().map(|&row| self.y[row]);
         let y = match scale {
             None => Targets::Classes(y.map(|class| class as usize).collect()),
-            Some((mean, std)) => Targets::Values(y.map(|v| ((v - mean) / std) as f32).collect()),
+            Some((mean, std)) => {
+                let scaled = |value: f64| match ((value - mean) / std) as f32 {
+                    scaled if scaled.is_finite() => Ok(scaled),
+                    _ => {
+                        let what = format!("{what}, a target");
+                        let expected = format!("a value nearer to the training mean {mean}");
+                        Err(Error::invalid(what, value, expected, "Mend or remove that row."))
+                    }
+                };
+                Targets::Values(y.map(scaled).collect::<Result<_>>()?)
+            }
         };
-        Split { x: self.x.select(Axis(0), rows), y }
+        Ok(Split { x: self.x.select(Axis(0), rows), y })
     }
 }
 

@@ -6,28 +6,26 @@ use crate::error::{Error, Result};
 use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 /// No line that we read is longer; a quote that is never closed makes one of all that follows.
 const LINE: usize = 1 << 26;
 
 /// A CSV file and some of its lines, which have as many cells as the header, not yet parsed.
-pub(super) struct Table {
+pub(super) struct Table<R> {
     path: String,
     /// The header.
     pub columns: Vec<String>,
-    lines: Reader<Lines>,
+    lines: Reader<Lines<R>>,
     rows: Vec<StringRecord>,
     /// How many rows came before these.
     first: usize,
 }
 
 /// Reads, guesses the task if it is not given, divides and standardises.
-pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
-    let mut table = Table::open(path)?;
-    files::within(&table.path, path.metadata().map_err(Error::io(path))?.len(), files::LIMIT)?;
+pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result<Dataset> {
+    let mut table = Table::open(path, file)?;
     table.next(usize::MAX)?;
     let target = match &options.target {
         None => table.columns.len() - 1,
@@ -59,16 +57,16 @@ pub(super) fn load(path: &Path, options: &Options) -> Result<Dataset> {
             columns: Some(features.iter().map(|&i| table.columns[i].clone()).collect()),
             target: Some(table.columns[target].clone()),
         },
-        train: rows.split(&train, y_scale),
-        validation: rows.split(&validation, y_scale),
-        test: rows.split(&test, y_scale),
+        train: rows.split(&table.path, &train, y_scale)?,
+        validation: rows.split(&table.path, &validation, y_scale)?,
+        test: rows.split(&table.path, &test, y_scale)?,
     })
 }
 
-impl Table {
+impl<R: BufRead> Table<R> {
     /// The header alone.
-    pub fn open(path: &Path) -> Result<Self> {
-        let lines = Lines { file: files::open(path)?, line: 0, ended: true, length: 0 };
+    pub fn open(path: &Path, file: R) -> Result<Self> {
+        let lines = Lines { file, line: 0, ended: true, length: 0 };
         let lines = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
         let path = path.display().to_string();
         let mut table = Self { path, columns: vec![], lines, rows: vec![], first: 0 };
@@ -205,8 +203,8 @@ fn line(row: &StringRecord) -> u64 {
 
 /// A file, handed out a line at a time, so that the line which was handed out last is the one that
 /// the parser is at.
-struct Lines {
-    file: BufReader<File>,
+struct Lines<R> {
+    file: R,
     /// The number of that line, from 1.
     line: u64,
     /// Whether all of it was handed out.
@@ -215,7 +213,7 @@ struct Lines {
     length: usize,
 }
 
-impl Read for Lines {
+impl<R: BufRead> Read for Lines<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let found = self.file.fill_buf()?;
         let end = found.iter().position(|&byte| byte == b'\n').map_or(found.len(), |at| at + 1);

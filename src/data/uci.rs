@@ -101,9 +101,9 @@ fn divide(
             y: y_scale,
             ..Preprocess::default()
         },
-        train: rows.split(&train, y_scale),
-        validation: rows.split(&validation, y_scale),
-        test: rows.split(&test, y_scale),
+        train: rows.split(&table.what, &train, y_scale)?,
+        validation: rows.split(&table.what, &validation, y_scale)?,
+        test: rows.split(&table.what, &test, y_scale)?,
     })
 }
 

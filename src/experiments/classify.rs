@@ -465,7 +465,7 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>) -> Result<Vec<Row>> {
     let found = lab.cells(&cells, |(key, config)| {
         let (run, trained) = lab.run_on(key, config, data.clone())?;
         let samples = config.samples(samples(lab.tier));
-        let found = evaluate(&trained.model, &run.data, samples, config.seed);
+        let found = evaluate(&trained.model, &run.data, samples, config.seed)?;
         let validated = |e: &Epoch| Some((e.epoch, e.validation.as_ref()?.accuracy?));
         Ok(Found {
             accuracy: found.test.accuracy.expect("a classification"),

@@ -183,7 +183,7 @@ fn measure(settings: &Settings, way: &Way, seed: u64, data: &Dataset) -> Result<
         trainer.epoch(&data.train, |_, _| ())?;
     }
     let model = trainer.model;
-    let accuracy = evaluate(&model, data, 100, seed).test.accuracy.expect("classes");
+    let accuracy = evaluate(&model, data, 100, seed)?.test.accuracy.expect("classes");
     let mut theta = samples(&model, settings.samples, seed);
     let rng = &mut stream(seed, Purpose::Toy, 0);
     let pairs = random_pairs(theta.nrows(), settings.pairs, rng);

@@ -6,8 +6,9 @@
 use super::{Experiment, Tier};
 use crate::checkpoint;
 use crate::config::Config;
-use crate::data::Dataset;
+use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::record::Epoch;
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
@@ -23,6 +24,9 @@ use std::time::Instant;
 /// The version of what is in the folder.
 const FORMAT: u32 = 1;
 
+/// The most bytes of one of its JSON files.
+const BYTES: u64 = 1 << 30;
+
 /// Where an experiment works.
 pub struct Lab<'a> {
     /// How much is to be done.
@@ -35,6 +39,7 @@ pub struct Lab<'a> {
     pub data_dir: Option<PathBuf>,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
+    _lock: Lock,
 }
 
 /// What a lab tells while it works.
@@ -107,7 +112,7 @@ impl<'a> Lab<'a> {
     /// Begin in a new folder, or go on in one of the same experiment and tier.
     ///
     /// # Errors
-    /// If the folder is something else's.
+    /// If the folder is something else's, or in use.
     pub fn open(
         dir: &Path,
         experiment: &Experiment,
@@ -116,13 +121,12 @@ impl<'a> Lab<'a> {
         listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Self> {
         let (name, version) = (experiment.name.to_string(), experiment.version);
-        identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
+        let lock = identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
         let cells = dir.join("cells");
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
-        checkpoint::sweep(dir)?;
         checkpoint::sweep(&cells)?;
         let (dir, data_dir) = (dir.to_path_buf(), data_dir.map(Path::to_path_buf));
-        Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default() })
+        Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default(), _lock: lock })
     }
 
     /// The cell `key`: computed by `compute`, or as it was.
@@ -154,7 +158,7 @@ impl<'a> Lab<'a> {
             };
             checkpoint::write(&path, json.map_err(bad)?.as_bytes())?;
         }
-        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = files::text(&path, BYTES)?;
         let kept: Kept<R> = serde_json::from_str(&text).map_err(|e| {
             let advice = "Remove it: it will be computed again.";
             Error::invalid(path.display(), e, "a cell of this experiment", advice)
@@ -237,10 +241,6 @@ impl<'a> Lab<'a> {
             }
             run
         } else {
-            // Killed before there was anything to resume.
-            if dir.exists() {
-                fs::remove_dir_all(&dir).map_err(Error::io(&dir))?;
-            }
             Run::create(&dir, config, data)?
         };
         let epochs = run.config.train.epochs;
@@ -285,8 +285,8 @@ fn check_key(key: &str) {
     assert!(!key.is_empty() && !key.starts_with('.') && key.chars().all(fits), "key {key:?}");
 }
 
-/// Make `dir` this lab's, or check that it is.
-fn identify(dir: &Path, own: &Identity) -> Result<()> {
+/// Make `dir` this lab's, or check that it is, and lock it.
+fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
     let path = dir.join("lab.json");
     let words = |of: &Identity| {
         let Identity { format, experiment, version, tier } = of;
@@ -297,17 +297,18 @@ fn identify(dir: &Path, own: &Identity) -> Result<()> {
         Err(Error::invalid(dir.display(), found, words(own), advice))
     };
     if path.exists() {
-        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let text = files::text(&path, BYTES)?;
         return match serde_json::from_str::<Identity>(&text) {
-            Ok(found) if found == *own => Ok(()),
+            Ok(found) if found == *own => Lock::take(dir),
             Ok(found) => refuse(words(&found)),
             Err(_) => refuse("a lab.json of another kind".into()),
         };
     }
-    fs::create_dir_all(dir).map_err(Error::io(dir))?;
-    if fs::read_dir(dir).map_err(Error::io(dir))?.next().is_some() {
+    if !Lock::is_vacant(dir)? {
         return refuse("a folder with other files".into());
     }
+    let lock = Lock::take(dir)?;
     let json = serde_json::to_string_pretty(own).expect("numbers and text") + "\n";
-    checkpoint::write(&path, json.as_bytes())
+    checkpoint::write(&path, json.as_bytes())?;
+    Ok(lock)
 }

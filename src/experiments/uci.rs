@@ -258,7 +258,7 @@ fn one(lab: &Lab<'_>, grid: &Grid, set: &Known, split: usize) -> Result<Found> {
     for (_, setting) in tried {
         match fit(lab, set, &all, setting) {
             Ok(model) => {
-                let scores = evaluate(&model, &all, grid.samples, 0).test;
+                let scores = evaluate(&model, &all, grid.samples, 0)?.test;
                 let rmse = scores.rmse.expect("a regression");
                 return Ok(Found { rmse, log_likelihood: -scores.nll, setting });
             }

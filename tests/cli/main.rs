@@ -8,6 +8,7 @@ mod common;
 
 mod checkpoints;
 mod commands;
+mod crash;
 mod data;
 mod diverge;
 mod fetch;

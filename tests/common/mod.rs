@@ -77,12 +77,13 @@ pub fn animals() -> String {
     text
 }
 
-/// Every file of a folder by name.
+/// Every file of a folder by name, but its lock.
 pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = entries
         .map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap()))
         .collect();
+    files.retain(|(name, _)| name != ".lock");
     files.sort();
     files
 }

@@ -104,7 +104,7 @@ pub fn learn(
                 rows.shuffle(rng);
                 rows.truncate(protocol.candidates);
                 let mut pool = Pool::new(model, &theta, learner.acquisition);
-                pool.add(data.train.batch(&rows).0.view());
+                pool.add(data.train.batch(&rows).0.view())?;
                 let picks = pool.choose(protocol.bought, rng);
                 picks.into_iter().map(|pick| rows[pick.index]).collect()
             }

@@ -1,0 +1,174 @@
+//! What each parser does with any bytes: an error, or a value that makes sense. For `fuzz/`, and for
+//! the test that replays its seeds.
+use bhn::bayes::Targets;
+use bhn::checkpoint::Checkpoint;
+use bhn::config::Config;
+use bhn::data::published::{Drawings, add, records, unpack};
+use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};
+use bhn::nn::Params;
+use bhn::primary::{Layer, Placed, Shape};
+use bhn::train::Trainer;
+use flate2::{Compression, write::GzEncoder};
+use ndarray::Array2;
+use sha2::{Digest, Sha256};
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+type Image = Option<[usize; 3]>;
+
+/// What `predict` reads: blocks of finite rows, as wide as the model.
+fn predicted(name: &str, bytes: &[u8], preprocess: &Preprocess, image: Image) {
+    let file = Cursor::new(bytes.to_vec());
+    let Ok(blocks) = inputs_from(Path::new(name), file, preprocess, image, 3) else { return };
+    for block in blocks.map_while(Result::ok) {
+        assert_eq!(block.x.dim(), (block.names.len(), preprocess.inputs));
+        assert!(block.x.iter().all(|x| x.is_finite()));
+    }
+}
+
+/// What `train` reads: rows that belong to their targets, all finite.
+fn trained_on(name: &str, bytes: &[u8]) {
+    for task in [None, Some(TaskKind::Classification), Some(TaskKind::Regression)] {
+        let options = Options { task, ..Options::default() };
+        let Ok(data) = load_from(Path::new(name), Cursor::new(bytes), &options) else { continue };
+        for Split { x, y } in [&data.train, &data.validation, &data.test] {
+            assert_eq!(x.ncols(), data.shape().len());
+            assert!(x.iter().all(|x| x.is_finite()));
+            match y {
+                Targets::Classes(y) => {
+                    assert!(y.len() == x.nrows() && y.iter().all(|&y| y < data.task.outputs()));
+                }
+                Targets::Values(y) => {
+                    assert!(y.len() == x.nrows() && y.iter().all(|y| y.is_finite()), "{y:?}");
+                }
+            }
+        }
+    }
+}
+
+fn model(inputs: usize) -> Preprocess {
+    Preprocess { inputs, ..Preprocess::default() }
+}
+
+pub fn idx(bytes: &[u8]) {
+    predicted("a", bytes, &model(4), None);
+    predicted("a", bytes, &model(4), Some([1, 2, 2]));
+}
+
+pub fn npy(bytes: &[u8]) {
+    predicted("a", bytes, &model(2), None);
+    predicted("a", bytes, &model(4), Some([2, 1, 2]));
+}
+
+pub fn npz(bytes: &[u8]) {
+    trained_on("a.npz", bytes);
+}
+
+pub fn csv(bytes: &[u8]) {
+    trained_on("a.csv", bytes);
+    let columns = Some(["a", "b"].map(String::from).to_vec());
+    predicted("a.csv", bytes, &Preprocess { columns, ..model(2) }, None);
+}
+
+pub fn png(bytes: &[u8]) {
+    predicted("a", bytes, &model(12), Some([1, 4, 3]));
+    predicted("a", bytes, &model(12), Some([3, 2, 2]));
+}
+
+pub fn cifar(bytes: &[u8]) {
+    let (rows, mut pixels, mut labels) = (bytes.len() / 3073, vec![], vec![]);
+    if records("a", bytes, rows, &mut pixels, &mut labels).is_ok() {
+        assert!(labels.len() == rows && pixels.len() == rows * 3072);
+        assert!(labels.iter().all(|&label| label < 10));
+    }
+}
+
+/// As it is, and packed as it is published.
+pub fn tar(bytes: &[u8]) {
+    let mut packed = GzEncoder::new(vec![], Compression::fast());
+    packed.write_all(bytes).unwrap();
+    for bytes in [bytes, &packed.finish().unwrap()] {
+        if let Ok(found) = unpack("a", bytes, &["test_batch.bin"]) {
+            assert!(found.keys().eq(["test_batch.bin"]));
+        }
+    }
+}
+
+pub fn omniglot(bytes: &[u8]) {
+    let mut drawings = Drawings::new();
+    if add(&mut drawings, "a", bytes).is_ok() {
+        assert!(drawings.values().all(|drawing| drawing.dimensions() == (105, 105)));
+    }
+}
+
+/// Seeds have zeros for a checksum, which would hide what is behind it.
+pub fn checkpoint(bytes: &[u8]) {
+    let mut sealed = bytes.to_vec();
+    if let Some(at) = bytes.windows(64).position(|text| text == [b'0'; 64]) {
+        let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        sealed[at..at + 64].copy_from_slice(sum.as_bytes());
+    }
+    if let Ok(found) = Checkpoint::read("a", Cursor::new(sealed)) {
+        found.restore(&mut Params::default()).unwrap();
+    }
+}
+
+fn dataset(image: Image) -> Dataset {
+    let split = || Split { x: Array2::from_elem((4, 12), 0.5), y: Targets::Classes(vec![0; 4]) };
+    Dataset {
+        name: "a".into(),
+        task: Task::Classification { classes: vec!["a".into(), "b".into()] },
+        image,
+        preprocess: model(12),
+        train: split(),
+        validation: split(),
+        test: split(),
+    }
+}
+
+/// What is accepted is written down as it was read, can be built, and makes a step or diverges.
+pub fn config(bytes: &[u8]) {
+    let Ok(config) =
+        std::str::from_utf8(bytes).map_or(Err(()), |text| Config::parse("a", text).map_err(drop))
+    else {
+        return;
+    };
+    for image in [None, Some([3, 2, 2])] {
+        let data = dataset(image);
+        let Ok(config) = config.clone().resolve(&data) else { continue };
+        assert_eq!(Config::parse("a", &config.to_toml()).unwrap(), config);
+        if is_small(&config, data.shape()) && config.warm_start.is_none() {
+            let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
+            let (x, y) = data.train.batch(&[0, 1, 2]);
+            trainer.step(x, &y).ok();
+        }
+    }
+}
+
+fn is_small(config: &Config, inputs: Shape) -> bool {
+    let placed = Layer::place(config.primary.layers.as_ref().unwrap(), inputs).unwrap();
+    let weights: usize = placed.iter().filter_map(Placed::weights).map(|[n, k]| n * k).sum();
+    let flow = &config.flow;
+    let sizes = [flow.hidden, flow.layers, flow.couplings, config.ensemble.members];
+    let sizes = sizes.into_iter().chain([config.train.samples, placed.len()]);
+    weights < 2000 && Placed::widest(&placed) < 500 && sizes.max().unwrap() <= 8
+}
+
+pub fn layers(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let layers: Vec<Layer> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for layer in &layers {
+        assert_eq!(layer.to_string().parse::<Layer>().unwrap(), *layer);
+    }
+    for inputs in [Shape::Flat(5), Shape::Image([3, 8, 7]), Shape::Image([1, 1 << 20, 1 << 20])] {
+        for layers in [layers.clone(), Layer::with_dropout(&layers, 0.5)] {
+            let Ok(placed) = Layer::place(&layers, inputs) else { continue };
+            for place in &placed {
+                place.weights();
+                place.mask();
+                place.units();
+            }
+            Placed::widest(&placed);
+        }
+    }
+}

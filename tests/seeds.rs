@@ -1,0 +1,38 @@
+//! Defends: no bytes from outside bring the program down, nor those that once did: every seed of `fuzz/`,
+//! whole, cut short and with a byte changed.
+#[path = "common/parsers.rs"]
+mod parsers;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rstest::rstest;
+use std::fs;
+use std::path::Path;
+
+#[rstest]
+#[case("checkpoint", parsers::checkpoint)]
+#[case("cifar", parsers::cifar)]
+#[case("config", parsers::config)]
+#[case("csv", parsers::csv)]
+#[case("idx", parsers::idx)]
+#[case("layers", parsers::layers)]
+#[case("npy", parsers::npy)]
+#[case("npz", parsers::npz)]
+#[case("omniglot", parsers::omniglot)]
+#[case("png", parsers::png)]
+#[case("tar", parsers::tar)]
+fn every_seed(#[case] name: &str, #[case] parse: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+    let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    parse(b"");
+    for seed in fs::read_dir(folder).unwrap() {
+        let bytes = fs::read(seed.unwrap().path()).unwrap();
+        parse(&bytes);
+        for _ in 0..20 {
+            parse(&bytes[..rng.random_range(0..bytes.len())]);
+            let mut changed = bytes.clone();
+            changed[rng.random_range(0..bytes.len())] = rng.random();
+            parse(&changed);
+        }
+    }
+}
