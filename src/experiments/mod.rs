@@ -9,6 +9,7 @@ pub mod anomaly;
 pub mod classify;
 pub mod dependence;
 pub mod digits;
+pub mod fit;
 mod lab;
 pub mod modes;
 pub mod networks;
