@@ -14,6 +14,7 @@ mod lab;
 pub mod modes;
 pub mod networks;
 pub mod nuts;
+pub mod oracles;
 pub mod quadrature;
 pub mod regression;
 pub mod uci;
@@ -92,4 +93,5 @@ pub const ALL: &[Experiment] = &[
     unseen::EXPERIMENT,
     adversarial::EXPERIMENT,
     uci::EXPERIMENT,
+    oracles::EXPERIMENT,
 ];
