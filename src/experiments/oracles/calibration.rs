@@ -29,6 +29,7 @@ pub fn uniform(counts: &[usize; BINS]) -> ChiSquared {
 }
 
 /// Where 99 % of a bin's counts are if ranks of `n` simulations are uniform.
+#[expect(clippy::missing_panics_doc, reason = "a bin's share is a probability")]
 pub fn band(n: usize) -> RangeInclusive<u64> {
     let counts = Binomial::new(1. / BINS as f64, n as u64).expect("a probability");
     counts.inverse_cdf(0.005)..=counts.inverse_cdf(0.995)
