@@ -338,3 +338,12 @@ fn chains_are_too_short() {
 fn there_was_no_run() {
     over_seeds(&[]);
 }
+
+/// 10, 20, 30 of 60: `χ² = (100 + 0 + 100)/20`, and with two degrees of freedom `p = e^{−χ²/2}`.
+#[test]
+fn chi_squared_by_hand() {
+    let found = chi_squared_uniform(&[10, 20, 30]);
+    close(found.statistic, 10.0);
+    close(found.p_value, (-5.0_f64).exp());
+    close(chi_squared_uniform(&[7, 7]).p_value, 1.0);
+}

@@ -9,10 +9,12 @@ pub mod anomaly;
 pub mod classify;
 pub mod dependence;
 pub mod digits;
+pub mod fit;
 mod lab;
 pub mod modes;
 pub mod networks;
 pub mod nuts;
+pub mod oracles;
 pub mod quadrature;
 pub mod regression;
 pub mod uci;
@@ -91,4 +93,5 @@ pub const ALL: &[Experiment] = &[
     unseen::EXPERIMENT,
     adversarial::EXPERIMENT,
     uci::EXPERIMENT,
+    oracles::EXPERIMENT,
 ];

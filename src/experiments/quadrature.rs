@@ -1,9 +1,10 @@
-//! Integrals over a rectangle by the trapezoidal rule, refined until they stand still.
+//! Integrals over a box by the trapezoidal rule, refined until they stand still.
+use std::array::from_fn;
 
 /// The logarithm of an integral, and what the last refinement changed in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogIntegral {
-    /// `ln ∫∫ eᶠ dx dy`.
+    /// `ln ∫ eᶠ dx`.
     pub value: f64,
     /// Its difference from the same with steps twice as long.
     pub change: f64,
@@ -12,7 +13,7 @@ pub struct LogIntegral {
 /// Steps a side at first and at the most.
 const STEPS: (usize, usize) = (128, 8192);
 
-/// `ln ∫∫ exp f(x, y) dx dy` over `x` and `y` within these bounds, to `tolerance` nats.
+/// `ln ∫ exp f(x) dx` over `x` within these bounds, to `tolerance` nats.
 ///
 /// For smooth functions that vanish at the bounds with all their derivatives the trapezoidal rule
 /// converges faster than any power of its step (Trefethen & Weideman 2014): once the step resolves
@@ -20,21 +21,20 @@ const STEPS: (usize, usize) = (128, 8192);
 ///
 /// ```
 /// use bhn::experiments::quadrature::log_integral;
-/// let normal = |x: f64, y: f64| -0.5 * (x * x + 4. * y * y);
-/// let found = log_integral(normal, (-9., 9.), (-9., 9.), 1e-9);
+/// let normal = |[x, y]: [f64; 2]| -0.5 * (x * x + 4. * y * y);
+/// let found = log_integral(normal, [(-9., 9.); 2], 1e-9);
 /// assert!((found.value - (std::f64::consts::PI).ln()).abs() < 1e-9);
 /// ```
-pub fn log_integral(
-    f: impl Fn(f64, f64) -> f64,
-    x: (f64, f64),
-    y: (f64, f64),
+pub fn log_integral<const N: usize>(
+    f: impl Fn([f64; N]) -> f64,
+    bounds: [(f64, f64); N],
     tolerance: f64,
 ) -> LogIntegral {
     let mut steps = STEPS.0;
-    let mut before = trapezoid(&f, x, y, steps);
+    let mut before = trapezoid(&f, bounds, steps);
     loop {
         steps *= 2;
-        let value = trapezoid(&f, x, y, steps);
+        let value = trapezoid(&f, bounds, steps);
         let change = (value - before).abs();
         if change <= tolerance || steps == STEPS.1 {
             return LogIntegral { value, change };
@@ -44,20 +44,21 @@ pub fn log_integral(
 }
 
 /// The bounds are left out: the function vanishes there.
-fn trapezoid(
-    f: &impl Fn(f64, f64) -> f64,
-    (x0, x1): (f64, f64),
-    (y0, y1): (f64, f64),
+fn trapezoid<const N: usize>(
+    f: &impl Fn([f64; N]) -> f64,
+    bounds: [(f64, f64); N],
     steps: usize,
 ) -> f64 {
-    let n = steps as f64;
-    let (dx, dy) = ((x1 - x0) / n, (y1 - y0) / n);
-    let mut sum = LogSum::default();
-    for i in 1..steps {
-        let x = x0 + i as f64 * dx;
-        (1..steps).for_each(|j| sum.add(f(x, y0 + j as f64 * dy)));
+    let widths = bounds.map(|(low, high)| (high - low) / steps as f64);
+    let (mut sum, mut point) = (LogSum::default(), [1; N]);
+    loop {
+        sum.add(f(from_fn(|k| bounds[k].0 + point[k] as f64 * widths[k])));
+        // The last coordinate runs fastest.
+        let Some(k) = (0..N).rev().find(|&k| point[k] + 1 < steps) else { break };
+        point[k] += 1;
+        point[k + 1..].fill(1);
     }
-    sum.value() + (dx * dy).ln()
+    sum.value() + widths.iter().product::<f64>().ln()
 }
 
 /// `ln Σ eᵛ` of values as they come.

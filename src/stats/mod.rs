@@ -1,10 +1,12 @@
 //! Statistics of samples: means over runs, tests of hypotheses, distances, convergence of chains.
 mod chains;
+mod counts;
 mod distance;
 mod pareto;
 mod student;
 
 pub use chains::{ess_bulk, rhat};
+pub use counts::{ChiSquared, chi_squared_uniform};
 pub use distance::{KolmogorovSmirnov, ks_two_sample, ks_uniform, wasserstein_1};
 pub use pareto::{k_hat, k_limit};
 pub use student::{Correlation, Welch, pearson, welch};

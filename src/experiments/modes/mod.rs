@@ -8,6 +8,7 @@ mod target;
 pub use fit::{Fit, Measured, Settings, fit};
 pub use target::Target;
 
+use super::fit::{Joint, Training};
 use super::quadrature::LogIntegral;
 use super::{Cell, Experiment, Lab, Tier};
 use crate::error::Result;
@@ -60,11 +61,13 @@ fn authors(tier: Tier, couplings: usize) -> Settings {
         hidden: 100,
         stabiliser: Stabiliser::Exp,
         offset: 0.,
-        steps: tier.pick([100, 20_000, 20_000]),
-        samples: 1,
-        rate: 2.5e-4,
-        decay: 1.,
-        anneal: 0.,
+        training: Training {
+            steps: tier.pick([100, 20_000, 20_000]),
+            samples: 1,
+            rate: 2.5e-4,
+            decay: 1.,
+            anneal: 0.,
+        },
     }
 }
 
@@ -75,18 +78,22 @@ fn ours(tier: Tier, couplings: usize, offset: f64, anneal: f64) -> Settings {
         hidden: 100,
         stabiliser: Stabiliser::Tanh,
         offset,
-        steps: tier.pick([100, 15_000, 15_000]),
-        samples: 32,
-        rate: 1e-2,
-        decay: 100.,
-        anneal,
+        training: Training {
+            steps: tier.pick([100, 15_000, 15_000]),
+            samples: 32,
+            rate: 1e-2,
+            decay: 100.,
+            anneal,
+        },
     }
 }
 
 /// The same for the net, whose branches are 3·10⁻⁴ wide: more and smaller steps, of 8 samples each.
 fn on_net(tier: Tier) -> Settings {
     let ours = ours(tier, 6, OFFSET, ANNEAL);
-    Settings { steps: 2 * ours.steps, samples: 8, decay: 1e3, ..ours }
+    let steps = 2 * ours.training.steps;
+    let training = Training { steps, samples: 8, decay: 1e3, ..ours.training };
+    Settings { training, ..ours }
 }
 
 /// The share of the samples that both branches must have to count as found.
@@ -98,7 +105,8 @@ const ANNEAL: f64 = 0.5;
 
 fn problems(tier: Tier) -> Vec<Problem> {
     let method = |key, words, settings| Method { key, words, settings };
-    let longer = Settings { steps: 5 * authors(tier, 6).steps, ..authors(tier, 6) };
+    let mut longer = authors(tier, 6);
+    longer.training.steps *= 5;
     let net = vec![
         method("t0", "T = 0", authors(tier, 0)),
         method("t6", "T = 6", authors(tier, 6)),
@@ -139,7 +147,8 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     for problem in &problems {
         for method in &problem.methods {
             for seed in 0..lab.seeds {
-                let Settings { couplings, steps, samples, .. } = method.settings;
+                let Settings { couplings, training: Training { steps, samples, .. }, .. } =
+                    method.settings;
                 // Milliseconds a step, as measured.
                 let size = (samples * problem.target.examples()) as f64;
                 let cost = steps as f64 * (0.07 + 0.09 * couplings as f64 + 6e-5 * size);
@@ -262,7 +271,7 @@ const RIDGE: &str = "The phase diagram. The likelihood −κ(1 − ab)²/2 under
     from κ = 5 (the branches are joined) to κ = 200 (two filaments). Columns as above.";
 
 fn ours_in_words(lab: &Lab<'_>, problems: &[Problem]) -> Vec<String> {
-    let steps = |settings: Settings| settings.steps;
+    let steps = |settings: Settings| settings.training.steps;
     let evidence = problems.iter().map(|p| format!("{} {:.6}", p.words, p.log_evidence.value));
     let change = problems.iter().map(|p| p.log_evidence.change).fold(0., f64::max);
     vec![

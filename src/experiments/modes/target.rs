@@ -1,5 +1,6 @@
 //! Posteriors over two or three numbers with two branches, and the truth about them.
 use crate::bayes::Prior;
+use crate::experiments::fit::Joint;
 use crate::experiments::quadrature::{LogIntegral, log_integral};
 use crate::random::{Purpose, stream};
 use crate::tape::{Owned, Tensor, Var};
@@ -42,22 +43,6 @@ impl Target {
         Self::Net { x: x.into_shared(), y: y.into_shared() }
     }
 
-    /// `D`.
-    pub fn dim(&self) -> usize {
-        match self {
-            Self::Ridge { .. } => 2,
-            Self::Net { .. } => 3,
-        }
-    }
-
-    /// `N`.
-    pub fn examples(&self) -> usize {
-        match self {
-            Self::Ridge { .. } => 1,
-            Self::Net { x, .. } => x.len(),
-        }
-    }
-
     /// `λ`.
     pub fn precision(&self) -> f64 {
         match self {
@@ -66,36 +51,17 @@ impl Target {
         }
     }
 
-    /// `p(θ)`.
-    pub fn prior(&self) -> Prior {
-        Prior::Gaussian { precision: self.precision() }
-    }
-
-    /// `ln p(yₙ|xₙ, θₛ) [S, N]` for `θ [S, D]`; the ridge is one example.
-    pub fn log_likelihood<'t>(&self, theta: Var<'t, f64>) -> Var<'t, f64> {
-        let entry = |i: usize| theta.slice(1, i..i + 1);
-        let u = entry(0) * entry(1);
-        match self {
-            Self::Ridge { kappa } => (u - 1.).powi(2) * (-0.5 * kappa),
-            Self::Net { x, y } => {
-                let [x, y] = [x, y].map(|data| theta.tape().constant(data.clone()));
-                let v = entry(0) * entry(2);
-                y.normal_log_prob(u * x, -(v * x))
-            }
-        }
-    }
-
     /// `ln p(D)`, by quadrature over two dimensions.
     pub fn log_evidence(&self) -> LogIntegral {
         match self {
             Self::Ridge { .. } => {
                 // Beyond 9 the prior is below e⁻⁴⁰.
-                log_integral(|a, b| self.log_joint(a, b), (-9., 9.), (-9., 9.), TOLERANCE)
+                log_integral(|[a, b]| self.log_density_at(a, b), [(-9., 9.); 2], TOLERANCE)
             }
             Self::Net { .. } => {
                 let peak = self.peak();
-                let [u, v] = peak.map(|(at, std)| (at - 12. * std, at + 12. * std));
-                log_integral(|u, v| self.log_joint(u, v), u, v, TOLERANCE)
+                let bounds = peak.map(|(at, std)| (at - 12. * std, at + 12. * std));
+                log_integral(|[u, v]| self.log_density_at(u, v), bounds, TOLERANCE)
             }
         }
     }
@@ -105,7 +71,7 @@ impl Target {
     ///
     /// With the Jacobian `a⁻²`, and `r² = u² + v²`, the net's prior over `(u, v)` is
     /// `(λ/2π)^{3/2} ∫ a⁻² exp(−λ(a² + r²/a²)/2) da = λ e^{−λr} / 2πr`.
-    pub fn log_joint(&self, first: f64, second: f64) -> f64 {
+    pub fn log_density_at(&self, first: f64, second: f64) -> f64 {
         let lambda = self.precision();
         match self {
             Self::Ridge { kappa } => {
@@ -132,7 +98,7 @@ impl Target {
             let f = |steps: f64| {
                 let mut place = peak.map(|(at, _)| at);
                 place[i] += 0.1 * steps * peak[i].1;
-                self.log_joint(place[0], place[1])
+                self.log_density_at(place[0], place[1])
             };
             let h = 0.1 * peak[i].1;
             let (slope, bend) =
@@ -161,6 +127,39 @@ impl Target {
                     |a: f64| -2. * a.abs().ln() - 0.5 * lambda * (a * a + square / (a * a));
                 let a = from_density(log_density, (-4., 4.), n, rng);
                 a.into_iter().zip(normal).map(|(a, z)| (a, (u.0 + u.1 * z) / a)).collect()
+            }
+        }
+    }
+}
+
+impl Joint for Target {
+    fn dim(&self) -> usize {
+        match self {
+            Self::Ridge { .. } => 2,
+            Self::Net { .. } => 3,
+        }
+    }
+
+    fn examples(&self) -> usize {
+        match self {
+            Self::Ridge { .. } => 1,
+            Self::Net { x, .. } => x.len(),
+        }
+    }
+
+    fn prior(&self) -> Prior {
+        Prior::Gaussian { precision: self.precision() }
+    }
+
+    fn log_likelihood<'t>(&self, theta: Var<'t, f64>) -> Var<'t, f64> {
+        let entry = |i: usize| theta.slice(1, i..i + 1);
+        let u = entry(0) * entry(1);
+        match self {
+            Self::Ridge { kappa } => (u - 1.).powi(2) * (-0.5 * kappa),
+            Self::Net { x, y } => {
+                let [x, y] = [x, y].map(|data| theta.tape().constant(data.clone()));
+                let v = entry(0) * entry(2);
+                y.normal_log_prob(u * x, -(v * x))
             }
         }
     }
@@ -247,7 +246,7 @@ mod tests {
         };
         // Both branches; towards 0 the integrand vanishes faster than any power.
         let expected = (2. * integral(over_a, 0., 12.)).ln() + 1.5 * (lambda / TAU).ln();
-        assert!((prior.log_joint(u, v) - expected).abs() < 1e-10);
+        assert!((prior.log_density_at(u, v) - expected).abs() < 1e-10);
     }
 
     /// Twice as wide a rectangle gives the same evidence, and Laplace's approximation nearly.
@@ -256,10 +255,10 @@ mod tests {
         let target = Target::net();
         let [u, v] = target.peak();
         let wide = |(at, std): (f64, f64)| (at - 24. * std, at + 24. * std);
-        let f = |u, v| target.log_joint(u, v);
-        let (found, wider) = (target.log_evidence(), log_integral(f, wide(u), wide(v), 1e-8));
+        let f = |[u, v]: [f64; 2]| target.log_density_at(u, v);
+        let (found, wider) = (target.log_evidence(), log_integral(f, [wide(u), wide(v)], 1e-8));
         assert!((found.value - wider.value).abs() < 1e-8, "{found:?}, {wider:?}");
-        let laplace = target.log_joint(u.0, v.0) + (TAU * u.1 * v.1).ln();
+        let laplace = target.log_density_at(u.0, v.0) + (TAU * u.1 * v.1).ln();
         // Corrections are of the order 1/N.
         assert!((found.value - laplace).abs() < 0.05, "{found:?}, {laplace}");
     }

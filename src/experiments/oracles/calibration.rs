@@ -1,0 +1,36 @@
+//! Simulation-based calibration (Talts et al., arXiv 1804.06788): is a posterior right on average?
+//!
+//! With `θ ~ p(θ)`, `D ~ p(D|θ)` and `θ₁ … θ_L ~ p(θ|D)`, the rank of `f(θ)` among the `f(θ_l)` is uniform on
+//! `0 … L` for every `f`. Draws from anything narrower leave the truth outside too often: a histogram like a U.
+use crate::stats::{ChiSquared, chi_squared_uniform};
+use statrs::distribution::{Binomial, DiscreteCDF};
+use std::ops::RangeInclusive;
+
+/// `L`, so that there are 100 ranks.
+pub const DRAWS: usize = 99;
+/// Bins of five ranks each.
+pub const BINS: usize = 20;
+
+/// How many of the `draws` are less than the truth.
+pub fn rank(truth: f64, draws: impl IntoIterator<Item = f64>) -> usize {
+    draws.into_iter().filter(|&draw| draw < truth).count()
+}
+
+/// How often ranks fall into each bin.
+pub fn histogram(ranks: impl IntoIterator<Item = usize>) -> [usize; BINS] {
+    let mut counts = [0; BINS];
+    ranks.into_iter().for_each(|rank| counts[rank * BINS / (DRAWS + 1)] += 1);
+    counts
+}
+
+/// The test that ranks are uniform.
+pub fn uniform(counts: &[usize; BINS]) -> ChiSquared {
+    chi_squared_uniform(counts)
+}
+
+/// Where 99 % of a bin's counts are if ranks of `n` simulations are uniform.
+#[expect(clippy::missing_panics_doc, reason = "a bin's share is a probability")]
+pub fn band(n: usize) -> RangeInclusive<u64> {
+    let counts = Binomial::new(1. / BINS as f64, n as u64).expect("a probability");
+    counts.inverse_cdf(0.005)..=counts.inverse_cdf(0.995)
+}

@@ -1,0 +1,91 @@
+//! The multivariate normal: what is exact where all is linear, and a first guess elsewhere.
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+use std::f64::consts::TAU;
+
+/// `N(m, L Lᵀ)`.
+pub struct Gaussian {
+    /// `m [D]`.
+    pub mean: Array1<f64>,
+    /// `L [D, D]`, lower triangular.
+    pub factor: Array2<f64>,
+}
+
+impl Gaussian {
+    /// With the mean and the covariance of `draws [S, D]`.
+    pub fn of(draws: ArrayView2<'_, f64>) -> Self {
+        let (mean, covariance) = moments(draws);
+        Self { mean, factor: cholesky(&covariance) }
+    }
+
+    /// `θ = m + L z`, `z ~ N(0, I)`: `[S, D]`.
+    pub fn sample(&self, samples: usize, rng: &mut impl Rng) -> Array2<f64> {
+        let normal = || rng.sample::<f64, _>(StandardNormal);
+        let z = Array2::from_shape_simple_fn((samples, self.mean.len()), normal);
+        z.dot(&self.factor.t()) + &self.mean
+    }
+
+    /// `−½ |L⁻¹(θ − m)|² − Σ ln Lᵢᵢ − (D/2) ln 2π` for each `θ [S, D]`.
+    pub fn log_density(&self, theta: ArrayView2<'_, f64>) -> Vec<f64> {
+        let constant = 0.5 * log_det(&self.factor) + 0.5 * self.mean.len() as f64 * TAU.ln();
+        let rows = theta.outer_iter();
+        rows.map(|theta| {
+            let z = solve_lower(&self.factor, (&theta - &self.mean).view());
+            -0.5 * z.dot(&z) - constant
+        })
+        .collect()
+    }
+}
+
+/// `m` and `Σ = (1/(S − 1)) Σₛ (θₛ − m)(θₛ − m)ᵀ` of `draws [S, D]`.
+///
+/// # Panics
+/// If there is no draw.
+pub fn moments(draws: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
+    let mean = draws.mean_axis(Axis(0)).expect("a draw");
+    let centred = &draws - &mean;
+    let covariance = centred.t().dot(&centred) / (draws.nrows() as f64 - 1.);
+    (mean, covariance)
+}
+
+/// `A = L Lᵀ` for a symmetric `A [D, D]`.
+///
+/// # Panics
+/// If it is not positive definite.
+pub fn cholesky(a: &Array2<f64>) -> Array2<f64> {
+    let mut l = Array2::<f64>::zeros(a.raw_dim());
+    for i in 0..a.nrows() {
+        for j in 0..=i {
+            let rest = a[[i, j]] - (0..j).map(|k| l[[i, k]] * l[[j, k]]).sum::<f64>();
+            assert!(i > j || rest > 0., "cholesky: not positive definite: {a}");
+            l[[i, j]] = if i == j { rest.sqrt() } else { rest / l[[j, j]] };
+        }
+    }
+    l
+}
+
+/// `ln det A = 2 Σ ln Lᵢᵢ`.
+pub fn log_det(factor: &Array2<f64>) -> f64 {
+    2. * factor.diag().mapv(f64::ln).sum()
+}
+
+/// `A⁻¹ = L⁻ᵀ L⁻¹`.
+pub fn inverse(factor: &Array2<f64>) -> Array2<f64> {
+    let mut back = Array2::zeros(factor.raw_dim());
+    for (i, mut column) in back.columns_mut().into_iter().enumerate() {
+        let unit = Array1::from_shape_fn(factor.nrows(), |j| f64::from(u8::from(i == j)));
+        column.assign(&solve_lower(factor, unit.view()));
+    }
+    back.t().dot(&back)
+}
+
+/// `L⁻¹ b` by substitution.
+fn solve_lower(l: &Array2<f64>, b: ArrayView1<'_, f64>) -> Array1<f64> {
+    let mut x = Array1::zeros(b.len());
+    for i in 0..b.len() {
+        let known = (0..i).map(|k| l[[i, k]] * x[k]).sum::<f64>();
+        x[i] = (b[i] - known) / l[[i, i]];
+    }
+    x
+}

@@ -1,0 +1,13 @@
+//! Defends: what posteriors are measured with is right. Each evidence is known in two ways, each estimator has a
+//! case with a known answer, and each test of calibration has been seen to fail.
+#![cfg(feature = "cli")]
+mod bridge;
+mod calibration;
+mod evidence;
+mod gaps;
+
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
