@@ -175,6 +175,27 @@ pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32>
     all.into_dimensionality().expect("[S, N]")
 }
 
+/// The bound's terms on `data` for each of the samples `theta [S, D]` with densities `log_q [S]` (`None` for a
+/// point): what [`bound`] is the mean of.
+///
+/// # Panics
+/// As [`log_prob`].
+pub fn terms(
+    model: &Model,
+    theta: &Tensor<f32>,
+    log_q: Option<&Tensor<f32>>,
+    data: &Split,
+) -> Vec<Terms> {
+    let likelihoods = log_prob(model, theta, data).mapv(f64::from).sum_axis(Axis(1));
+    let tape = Tape::default();
+    let priors = model.prior.log_prob(tape.constant(theta.mapv(f64::from)));
+    let of = |s: usize| match log_q {
+        None => Terms::new(likelihoods[s], 0., 0.),
+        Some(q) => Terms::new(likelihoods[s], priors.value()[s], q[s].into()),
+    };
+    (0..likelihoods.len()).map(of).collect()
+}
+
 /// The bound on `data`, an estimate from the samples `theta [S, D]` with densities `log_q [S]`
 /// (`None` for a point), and its standard error over the samples.
 ///
@@ -186,14 +207,11 @@ pub fn bound(
     log_q: Option<&Tensor<f32>>,
     data: &Split,
 ) -> (Terms, f64) {
-    let likelihoods = log_prob(model, theta, data).mapv(f64::from).sum_axis(Axis(1));
-    let tape = Tape::default();
-    let priors = model.prior.log_prob(tape.constant(theta.mapv(f64::from)));
-    let of = |s: usize| match log_q {
-        None => Terms::new(likelihoods[s], 0., 0.),
-        Some(q) => Terms::new(likelihoods[s], priors.value()[s], q[s].into()),
-    };
-    let terms: Vec<_> = (0..likelihoods.len()).map(of).collect();
+    estimate(&terms(model, theta, log_q, data))
+}
+
+/// The mean over samples, and the standard error of the bound.
+pub(crate) fn estimate(terms: &[Terms]) -> (Terms, f64) {
     let n = terms.len() as f64;
     let mean = |f: fn(&Terms) -> f64| terms.iter().map(f).sum::<f64>() / n;
     let mean = Terms::new(mean(|t| t.log_likelihood), mean(|t| t.log_prior), mean(|t| t.log_q));

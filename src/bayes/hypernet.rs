@@ -253,7 +253,9 @@ impl<T: Scalar + 'static> Hypernet<T> {
     pub fn flow(&self) -> &Chain<T> {
         &self.flow
     }
+}
 
+impl<T: Scalar> Hypernet<T> {
     /// `ln q(θ)` of any `θ [S, D]`, giving `[S]`: from `θ` back to `ε`.
     pub fn log_prob<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Var<'t, T> {
         let (eps, log_det) = self.flow.inverse(p, theta);
@@ -273,6 +275,14 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         tape.spent_on("noise", samples * self.d * size_of::<T>());
         let (theta, log_det) = self.flow.forward(p, eps);
         Draw { theta, log_q: Some(self.base.log_prob(eps) - log_det), kl: None }
+    }
+
+    fn flow(&self) -> Option<&dyn Bijector<T>> {
+        Some(&self.flow)
+    }
+
+    fn density<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
+        Some(self.log_prob(p, theta))
     }
 
     /// So that `h(0)` is `theta`: one shift within `h` moves by what the maps behind it, permutations

@@ -2,7 +2,7 @@
 use super::{Draw, Normals, Posterior};
 use crate::nn::{Bound, Init, ParamId, Params};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tape};
+use crate::tape::{Owned, Tape, Var};
 use rand::Rng;
 
 /// `θ ~ N(m, diag(s²))`, `s = eʷ`; `ln q(θ) = Σ ln N(θᵢ; mᵢ, sᵢ²)`.
@@ -65,6 +65,11 @@ impl<T: Scalar> Posterior<T> for MeanField {
     fn normals<'t>(&self, p: &Bound<'t, T>) -> Option<Normals<'t, T>> {
         let log_std = p[self.log_std];
         self.local.then(|| Normals { mean: p[self.mean], std: log_std.exp(), log_std })
+    }
+
+    fn density<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
+        let log_precision = p[self.log_std] * T::of(-2.);
+        Some(theta.normal_log_prob(p[self.mean], log_precision).sum_axis(1))
     }
 
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {

@@ -21,6 +21,7 @@ pub use model::{Model, Noise, Pass};
 pub use point::Point;
 pub use prior::Prior;
 
+use crate::flows::Bijector;
 use crate::nn::{Bound, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tape, Tensor, Var};
@@ -73,6 +74,16 @@ pub trait Posterior<T: Scalar>: Send + Sync {
 
     /// The posterior as independent normals, if it is to be trained without drawing them.
     fn normals<'t>(&self, _p: &Bound<'t, T>) -> Option<Normals<'t, T>> {
+        None
+    }
+
+    /// `h`, if `θ = h(ε)` comes through a flow.
+    fn flow(&self) -> Option<&dyn Bijector<T>> {
+        None
+    }
+
+    /// `ln q(θ)` of any `θ [S, D]`, giving `[S]`, if there is a density.
+    fn density<'t>(&self, _p: &Bound<'t, T>, _theta: Var<'t, T>) -> Option<Var<'t, T>> {
         None
     }
 

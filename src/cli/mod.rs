@@ -12,6 +12,7 @@ mod sample;
 mod show;
 mod train;
 mod verify;
+mod weights;
 
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
@@ -83,7 +84,7 @@ enum Command {
     Sample(sample::Args),
     /// Run an experiment of the paper: its tables, figures and verdicts
     Reproduce(reproduce::Args),
-    /// Prove the engine right: every property measured, and seen to fail where a mistake was seeded
+    /// Prove the engine right, or a run: every property measured, and seen to fail where a mistake was seeded
     Verify(verify::Args),
     /// List data sets, fetch them, or check their files
     Data(data::Args),

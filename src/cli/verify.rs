@@ -1,25 +1,40 @@
-//! `bhn verify`: is the engine right, and would it be noticed if it were not?
-use super::{Context, show};
+//! `bhn verify`: is the engine right, or a run, and would it be noticed if it were not?
+use super::{Context, number, show, weights};
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::run::Trained;
 use crate::verify::SUITES;
-use crate::verify::suite::{Checked, Outcome};
+use crate::verify::suite::{Absent, Checked, Outcome};
+use crate::verify::trained::{Case, Named, suites};
+use crate::verify::weights::{Diagnostics, diagnose, draws};
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What was typed.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every check is first run on copies of the engine with a mistake in them, and counts only if it notices one."
+    after_help = "Every check is first run on copies of the engine, or of the run's network, with a mistake in them, and counts only \
+                  if it notices one. Of a run with a density it also says how far the posterior is from the exact one; that is told and \
+                  never fails."
 )]
 pub struct Args {
-    /// These suites alone; may be given again
+    /// A run folder: verify its network at its trained parameters, on its data [default: the engine]
+    #[arg(value_name = "RUN")]
+    dir: Option<PathBuf>,
+    /// These suites alone, without a run's diagnostics; may be given again
     #[arg(long, value_name = "SUITE", value_parser = names())]
     only: Vec<String>,
     /// Print which check noticed which mistake
     #[arg(long)]
     mutants: bool,
+    /// Posterior draws for a run's diagnostics, each on the whole training set [default: 3 million examples' worth, 60 to 10000]
+    #[arg(long, value_name = "S", requires = "dir", value_parser = number::<20, 1_000_000>)]
+    samples: Option<usize>,
 }
 
 /// What `--json` prints.
@@ -31,6 +46,12 @@ struct Found {
     survivors: Vec<String>,
     seconds: f64,
     suites: Vec<Outcome>,
+    /// Of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    does_not_apply: Option<Vec<Absent>>,
+    /// Of a run with a density.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<Diagnostics>,
 }
 
 fn names() -> PossibleValuesParser {
@@ -41,13 +62,25 @@ fn names() -> PossibleValuesParser {
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let start = Instant::now();
     let chosen = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let run = args.dir.as_deref().map(|dir| load(dir, context)).transpose()?;
+    let (suites, mut absent): (Vec<Named>, _) = match &run {
+        Some((case, _)) => suites(case),
+        None => (SUITES.map(|(name, suite)| (name, Box::new(suite) as _)).into(), vec![]),
+    };
+    absent.retain(|absent| chosen(absent.suite));
+    let known = suites.iter().map(|(name, _)| *name).chain(absent.iter().map(|a| a.suite));
+    are_known(&args.only, &known.collect::<Vec<_>>())?;
     let mut outcomes = vec![];
-    for (name, suite) in SUITES.into_iter().filter(|(name, _)| chosen(name)) {
+    for (name, suite) in suites.into_iter().filter(|(name, _)| chosen(name)) {
         let began = Instant::now();
         let outcome = suite().verify(name);
         show::say(context, line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
     }
+    let diagnostics = match &run {
+        Some((case, data)) if args.only.is_empty() => told(case, data, args.samples, context),
+        _ => None,
+    };
     let survivors: Vec<_> =
         outcomes.iter().flat_map(|o| o.survivors().map(|f| format!("{}: {f}", o.suite))).collect();
     let failed: Vec<_> = outcomes
@@ -63,8 +96,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         survivors,
         seconds: start.elapsed().as_secs_f64(),
         suites: outcomes,
+        does_not_apply: run.is_some().then_some(absent),
+        diagnostics,
     };
-    let table = if args.mutants { matrices(&found.suites) } else { checks(&found.suites) };
+    let mut table = if args.mutants { matrices(&found.suites) } else { checks(&found) };
+    if let Some((case, _)) = run.as_ref().filter(|_| args.only.is_empty()) {
+        let method = case.trained.header.config.method;
+        table += &format!("\n\n{}", weights::text(found.diagnostics.as_ref(), method));
+    }
     let Found { checks, faults, seconds, .. } = &found;
     let verdict = format!(
         "{checks} checks, {} failed; {faults} seeded faults, {} not noticed; {}",
@@ -78,6 +117,47 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         bail!("not everything holds:\n{}", all.collect::<Vec<_>>().join("\n"));
     }
     Ok(())
+}
+
+/// That `--only` names no suite which a run does not have.
+fn are_known(only: &[String], known: &[&str]) -> Result<()> {
+    let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) else {
+        return Ok(());
+    };
+    let (found, expected) = ("a suite of the engine alone", known.join(", "));
+    let advice = "Leave the run folder out to verify the engine.";
+    Err(Error::invalid(format!("--only {unknown}"), found, expected, advice).into())
+}
+
+/// A run and its data.
+fn load(dir: &Path, context: &Context) -> Result<(Arc<Case>, Dataset)> {
+    let trained = Trained::load(dir)?;
+    let data = trained.data(context.data_dir.as_deref())?;
+    Ok((Case::new(trained, &data.train), data))
+}
+
+/// The diagnostics, with word of how far they are.
+fn told(
+    case: &Case,
+    data: &Dataset,
+    samples: Option<usize>,
+    context: &Context,
+) -> Option<Diagnostics> {
+    let (Trained { model, header, .. }, train) = (&case.trained, &data.train);
+    if !header.config.method.has_density() {
+        return None;
+    }
+    let draws = samples.unwrap_or_else(|| draws(train.len()));
+    let (began, mut said) = (Instant::now(), 0.);
+    let tell = |done: usize| {
+        let seconds = began.elapsed().as_secs_f64();
+        if seconds > said + 10. {
+            said = seconds;
+            let left = show::duration(seconds / done as f64 * (draws - done) as f64);
+            show::say(context, format!("{done} of {draws} draws, about {left} left"));
+        }
+    };
+    Some(diagnose((model, &case.precise()), train, draws, header.config.seed, tell))
 }
 
 fn line(outcome: &Outcome, seconds: f64) -> String {
@@ -97,7 +177,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn checks(outcomes: &[Outcome]) -> String {
+fn checks(found: &Found) -> String {
     let mut table = table(&[
         "suite",
         "check",
@@ -108,7 +188,7 @@ fn checks(outcomes: &[Outcome]) -> String {
         "faults noticed",
         "",
     ]);
-    for outcome in outcomes {
+    for outcome in &found.suites {
         for check in &outcome.checks {
             let Checked { property, proves, subjects, worst, caught, worst_on } = check;
             let noticed = caught.iter().filter(|c| **c).count();
@@ -128,6 +208,9 @@ fn checks(outcomes: &[Outcome]) -> String {
                 word,
             ]);
         }
+    }
+    for Absent { suite, property, why } in found.does_not_apply.iter().flatten() {
+        table.add_row([suite, property, &**why, "", "", "", "", "does not apply"]);
     }
     table.to_string()
 }

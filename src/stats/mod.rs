@@ -2,12 +2,14 @@
 mod chains;
 mod counts;
 mod distance;
+mod importance;
 mod pareto;
 mod student;
 
 pub use chains::{ess_bulk, rhat};
 pub use counts::{ChiSquared, chi_squared_uniform};
 pub use distance::{KolmogorovSmirnov, ks_two_sample, ks_uniform, wasserstein_1};
+pub use importance::{effective_sample_size, importance_bound};
 pub use pareto::{k_hat, k_limit};
 pub use student::{Correlation, Welch, pearson, welch};
 

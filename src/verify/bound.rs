@@ -30,11 +30,11 @@ pub trait Bound: Send + Sync {
 pub const N: usize = 10;
 const BATCH: usize = 3;
 
-/// A model in `f64` and its data.
+/// A model in `f64` and `N` examples.
 pub struct Sound {
-    model: Model<f64>,
-    x: Array2<f64>,
-    y: Vec<usize>,
+    pub(super) model: Model<f64>,
+    pub(super) x: Array2<f64>,
+    pub(super) y: Targets<f64>,
 }
 
 impl Sound {
@@ -50,7 +50,7 @@ impl Sound {
             *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into_shared();
         }
         let x = randn(&[N, 4], 3).into_dimensionality().expect("[N, 4]");
-        Self { model, x, y: (0..N).map(|n| n * 2 % 3).collect() }
+        Self { model, x, y: Targets::Classes((0..N).map(|n| n * 2 % 3).collect()) }
     }
 }
 
@@ -60,7 +60,7 @@ impl Bound for Sound {
         let p = self.model.params.freeze(&tape);
         let x = tape.constant(self.x.slice(ndarray::s![rows.clone(), ..]).to_owned().into_dyn());
         let scale = Scale { data: N, batch: rows.len(), beta };
-        let y = Targets::Classes(self.y[rows].to_vec());
+        let y = self.y.select(&rows.collect::<Vec<_>>());
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         let pass = self.model.pass(&p, x, &y, 4, scale, rng);
         Said { loss: pass.elbo.loss.item(), terms: pass.elbo.terms }
@@ -74,27 +74,34 @@ pub fn suite() -> Suite<Box<dyn Bound>> {
         it: Box::new(Sound::new(method)) as Box<dyn Bound>,
     };
     Suite {
-        properties: vec![
-            Property {
-                name: "minibatches",
-                proves: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
-                measure: |bound| minibatches(&**bound),
-            },
-            Property {
-                name: "terms",
-                proves: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
-                measure: |bound| terms(&**bound),
-            },
-            Property {
-                name: "annealing",
-                proves: "β weighs the KL and nothing else, and what is reported does not depend on it",
-                measure: |bound| annealing(&**bound),
-            },
-        ],
+        properties: vec![MINIBATCHES, TERMS, ANNEALING],
         subjects: [Method::Bhn, Method::FullBhn, Method::Bbb, Method::Mle].map(subject).into(),
-        faults: faults::bounds(),
+        faults: faults::bounds(&|| Sound::new(Method::Bhn), true),
     }
 }
+
+type Of = Property<Box<dyn Bound>>;
+
+/// Minibatches' bounds average to the whole.
+pub(super) const MINIBATCHES: Of = Property {
+    name: "minibatches",
+    proves: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
+    measure: |bound| minibatches(&**bound),
+};
+
+/// The bound is the sum of its terms.
+pub(super) const TERMS: Of = Property {
+    name: "terms",
+    proves: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
+    measure: |bound| terms(&**bound),
+};
+
+/// What `β` does; of use where there is a KL.
+pub(super) const ANNEALING: Of = Property {
+    name: "annealing",
+    proves: "β weighs the KL and nothing else, and what is reported does not depend on it",
+    measure: |bound| annealing(&**bound),
+};
 
 /// The rounding of sums of nats.
 const ROUNDING: f64 = 1e-11;

@@ -1,22 +1,24 @@
 //! Broken twins: each is the real thing with one mistake, such as people make. The engine holds none of them.
 use super::bound::{Bound, N, Said, Sound};
-use super::densities::{Density, Hyper, Line, realnvp};
+use super::densities::{Density, Line, realnvp};
 use super::flows::{Flow, coupling};
 use super::kernels::{Convolution, Product};
+use super::loss::Loss;
 use super::machine::{self, Computation, Descent, Keeper, Masks, descend};
 use super::scores::{Doubt, Judge, Ranking, Uncertain};
 use super::suite::Subject;
-use crate::bayes::Terms;
+use crate::bayes::{Draw, Model, Posterior, Terms};
 use crate::checkpoint;
-use crate::config::Method;
 use crate::flows::{Bijector, Permutation};
 use crate::gradcheck::Case;
 use crate::metrics;
 use crate::nn::Bound as Bind;
 use crate::nn::Params;
 use crate::optim::{Clip, Rule};
-use crate::tape::Var;
+use crate::primary::PrimaryNet;
+use crate::tape::{Tape, Var};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
+use rand::Rng;
 use std::ops::Range;
 
 fn fault<S>(name: &str, it: S) -> Subject<S> {
@@ -116,16 +118,28 @@ impl Bijector<f64> for OneOff {
     }
 }
 
-/// Flows.
-pub fn flows() -> Vec<Subject<Flow>> {
-    let changed = |name, there: Change, back: Change| {
-        let Flow { params, map } = coupling();
-        fault(name, Flow { params, map: Box::new(Changed { map, there, back }) })
-    };
-    let same: Change = |y, log_det| (y, log_det);
+/// `sound` with its results changed.
+fn changed(name: &str, sound: &dyn Fn() -> Flow, there: Change, back: Change) -> Subject<Flow> {
+    let Flow { params, map } = sound();
+    fault(name, Flow { params, map: Box::new(Changed { map, there, back }) })
+}
+
+const SAME: Change = |y, log_det| (y, log_det);
+
+/// A flow and a way back that is not its.
+pub fn ways(sound: &dyn Fn() -> Flow) -> Vec<Subject<Flow>> {
+    let changed = |name, there, back| changed(name, sound, there, back);
+    vec![
+        changed("log-determinant: the wrong sign, back", SAME, |x, l| (x, -l)),
+        changed("the inverse is not one", SAME, |x, l| (x * 1.001, l)),
+    ]
+}
+
+/// A log-determinant that is wrong both ways.
+pub fn volumes(sound: &dyn Fn() -> Flow) -> Vec<Subject<Flow>> {
+    let changed = |name, there, back| changed(name, sound, there, back);
     vec![
         changed("log-determinant: the wrong sign, there and back", |y, l| (y, -l), |x, l| (x, -l)),
-        changed("log-determinant: the wrong sign, back", same, |x, l| (x, -l)),
         changed("log-determinant: counted twice", |y, l| (y, l * 2.), |x, l| (x, l * 2.)),
         changed("log-determinant: forgotten", |y, l| (y, l * 0.), |x, l| (x, l * 0.)),
         changed(
@@ -133,8 +147,16 @@ pub fn flows() -> Vec<Subject<Flow>> {
             |y, l| (y, l - 1e-3),
             |x, l| (x, l + 1e-3),
         ),
+    ]
+}
+
+/// Flows.
+pub fn flows() -> Vec<Subject<Flow>> {
+    let changed = |name, there, back| changed(name, &coupling, there, back);
+    let mut all = ways(&coupling);
+    all.extend(volumes(&coupling));
+    all.extend([
         changed("log-determinant: no gradient", |y, l| (y, l.detach()), |x, l| (x, l.detach())),
-        changed("the inverse is not one", same, |x, l| (x * 1.001, l)),
         changed(
             "a sample sees the next",
             |y, l| {
@@ -142,9 +164,9 @@ pub fn flows() -> Vec<Subject<Flow>> {
                 let next = y.gather(0, (0..n).map(|i| (i + 1) % n).collect::<Vec<_>>());
                 (y + next * 1e-3, l)
             },
-            same,
+            SAME,
         ),
-        changed("the inverse has no gradient", same, |x, l| (x.detach(), l)),
+        changed("the inverse has no gradient", SAME, |x, l| (x.detach(), l)),
         fault(
             "a permutation that is off by one on its way back",
             Flow {
@@ -152,7 +174,8 @@ pub fn flows() -> Vec<Subject<Flow>> {
                 map: Box::new(OneOff(Permutation::new(vec![2, 0, 4, 1, 3]))),
             },
         ),
-    ]
+    ]);
+    all
 }
 
 /// `θ` and `ln q` of a draw.
@@ -160,7 +183,7 @@ type Drawn = (Array2<f64>, Array1<f64>);
 
 /// A density with its results changed.
 struct Other {
-    of: Hyper,
+    of: Box<dyn Density>,
     /// What is drawn.
     drawn: fn(Array2<f64>, Array1<f64>) -> Drawn,
     /// `ln q` of any `θ`.
@@ -182,17 +205,20 @@ impl Density for Other {
     }
 }
 
-/// Densities.
-pub fn densities() -> Vec<Subject<Box<dyn Density>>> {
-    let other = |name, drawn, said| {
-        fault(name, Box::new(Other { of: realnvp(), drawn, said }) as Box<dyn Density>)
-    };
+/// `sound` with its results changed.
+fn other(
+    name: &str,
+    sound: &dyn Fn() -> Box<dyn Density>,
+    drawn: fn(Array2<f64>, Array1<f64>) -> Drawn,
+    said: fn(Array1<f64>, &Array2<f64>) -> Array1<f64>,
+) -> Subject<Box<dyn Density>> {
+    fault(name, Box::new(Other { of: sound(), drawn, said }))
+}
+
+/// Draws that do not have the density that is said of them.
+pub fn draws(sound: &dyn Fn() -> Box<dyn Density>) -> Vec<Subject<Box<dyn Density>>> {
+    let other = |name, drawn, said| other(name, sound, drawn, said);
     vec![
-        other(
-            "the base's constant is left out",
-            |t, q| (t, q + std::f64::consts::TAU.ln()),
-            |q, _| q + std::f64::consts::TAU.ln(),
-        ),
         other(
             "ln q of a draw at its noise and not at θ",
             |t, q| {
@@ -205,10 +231,9 @@ pub fn densities() -> Vec<Subject<Box<dyn Density>>> {
         other("draws a tenth too wide", |t, q| (&t * 1.1, q), |q, _| q),
         other(
             "draws moved by a tenth of their width",
-            |mut t, q| {
-                let std = t.column(0).std(0.);
-                t.column_mut(0).mapv_inplace(|x| x + 0.1 * std);
-                (t, q)
+            |t, q| {
+                let std = t.std_axis(Axis(0), 0.);
+                (t + std * 0.1, q)
             },
             |q, _| q,
         ),
@@ -220,6 +245,19 @@ pub fn densities() -> Vec<Subject<Box<dyn Density>>> {
             },
         ),
     ]
+}
+
+/// Densities.
+pub fn densities() -> Vec<Subject<Box<dyn Density>>> {
+    let sound = || Box::new(realnvp()) as Box<dyn Density>;
+    let mut all = draws(&sound);
+    all.push(other(
+        "the base's constant is left out",
+        &sound,
+        |t, q| (t, q + std::f64::consts::TAU.ln()),
+        |q, _| q + std::f64::consts::TAU.ln(),
+    ));
+    all
 }
 
 /// Priors and likelihoods.
@@ -239,6 +277,75 @@ pub fn lines() -> Vec<Subject<Line>> {
     ]
 }
 
+/// A posterior with its draws changed.
+struct Drawing {
+    of: Box<dyn Posterior<f64>>,
+    changed: for<'t> fn(Draw<'t, f64>) -> Draw<'t, f64>,
+}
+
+impl Posterior<f64> for Drawing {
+    fn draw<'t>(
+        &self,
+        p: &Bind<'t, f64>,
+        tape: &'t Tape<f64>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Draw<'t, f64> {
+        (self.changed)(self.of.draw(p, tape, samples, rng))
+    }
+
+    fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
+        self.of.recentre(params, theta);
+    }
+}
+
+/// A network whose outputs have a gradient a thousandth too large.
+struct Steep(Box<dyn PrimaryNet<f64>>);
+
+impl PrimaryNet<f64> for Steep {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn widest(&self) -> usize {
+        self.0.widest()
+    }
+
+    fn parts(&self) -> Vec<(String, usize)> {
+        self.0.parts()
+    }
+
+    fn forward<'t>(&self, p: &Bind<'t, f64>, theta: Var<'t, f64>, x: Var<'t, f64>) -> Var<'t, f64> {
+        let y = self.0.forward(p, theta, x);
+        Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g * 1.001))
+    }
+}
+
+/// Whole losses; one of the KL if the sound one has one.
+pub fn losses(sound: &dyn Fn() -> Loss, has_kl: bool) -> Vec<Subject<Loss>> {
+    let drawing = |name, changed| {
+        let mut loss = sound();
+        let model = loss.model;
+        let of = Drawing { of: model.posterior, changed };
+        loss.model = Model { posterior: Box::new(of), ..model };
+        fault(name, loss)
+    };
+    let mut all =
+        vec![drawing("θ has no gradient", |draw| Draw { theta: draw.theta.detach(), ..draw }), {
+            let mut loss = sound();
+            loss.model = Model { primary: Box::new(Steep(loss.model.primary)), ..loss.model };
+            fault("the network's outputs have a gradient a thousandth too large", loss)
+        }];
+    if has_kl {
+        all.push(drawing("ln q(θ) has no gradient", |draw| Draw {
+            log_q: draw.log_q.map(Var::detach),
+            kl: draw.kl.map(Var::detach),
+            ..draw
+        }));
+    }
+    all
+}
+
 /// A bound with what is said of it changed.
 struct Misstated {
     of: Sound,
@@ -253,51 +360,58 @@ impl Bound for Misstated {
     }
 }
 
-/// Bounds.
-pub fn bounds() -> Vec<Subject<Box<dyn Bound>>> {
-    let wrong = |name, said| {
-        fault(name, Box::new(Misstated { of: Sound::new(Method::Bhn), said }) as Box<dyn Bound>)
-    };
-    vec![
-        wrong("the KL is divided by the batch in place of N", |s, batch, beta| {
-            let kl = beta * s.terms.kl;
-            Said { loss: s.loss - kl / N as f64 + kl / batch as f64, ..s }
-        }),
-        wrong("the KL is multiplied by the share of the batch", |s, batch, _| {
-            let terms = s.terms;
-            let kl = terms.kl * batch as f64 / N as f64;
-            Said { terms: Terms { kl, total: terms.log_likelihood - kl, ..terms }, ..s }
-        }),
+/// Bounds; those of the KL if the sound one has one.
+pub fn bounds(sound: &dyn Fn() -> Sound, has_kl: bool) -> Vec<Subject<Box<dyn Bound>>> {
+    let wrong =
+        |name, said| fault(name, Box::new(Misstated { of: sound(), said }) as Box<dyn Bound>);
+    let mut all = vec![
         wrong("the likelihood is a sum over the batch, not scaled to N", |s, batch, _| {
             let terms = s.terms;
             let log_likelihood = terms.log_likelihood * batch as f64 / N as f64;
             Said { terms: Terms { log_likelihood, total: log_likelihood - terms.kl, ..terms }, ..s }
         }),
-        wrong("the KL has the wrong sign", |s, _, _| {
-            let terms = s.terms;
-            Said { terms: Terms { total: terms.log_likelihood + terms.kl, ..terms }, ..s }
-        }),
-        wrong("β is forgotten", |s, _, beta| Said {
-            loss: s.loss + (1. - beta) * s.terms.kl / N as f64,
-            ..s
-        }),
-        wrong("β weighs the likelihood too", |s, _, beta| {
-            let kl = beta * s.terms.kl / N as f64;
-            Said { loss: beta * (s.loss - kl) + kl, ..s }
-        }),
-        wrong("what is reported depends on β", |s, _, beta| {
-            let terms = s.terms;
-            Said { terms: Terms { total: terms.log_likelihood - beta * terms.kl, ..terms }, ..s }
-        }),
         wrong("a ragged minibatch counts as a full one", |s, batch, _| {
             let kl = s.terms.kl / N as f64;
             Said { loss: (s.loss - kl) * batch as f64 / 3. + kl, ..s }
         }),
-        wrong("the prior is left out", |s, _, _| {
-            let terms = s.terms;
-            Said { terms: Terms { total: terms.log_likelihood - terms.log_q, ..terms }, ..s }
-        }),
-    ]
+    ];
+    if has_kl {
+        all.extend([
+            wrong("the KL is divided by the batch in place of N", |s, batch, beta| {
+                let kl = beta * s.terms.kl;
+                Said { loss: s.loss - kl / N as f64 + kl / batch as f64, ..s }
+            }),
+            wrong("the KL is multiplied by the share of the batch", |s, batch, _| {
+                let terms = s.terms;
+                let kl = terms.kl * batch as f64 / N as f64;
+                Said { terms: Terms { kl, total: terms.log_likelihood - kl, ..terms }, ..s }
+            }),
+            wrong("the KL has the wrong sign", |s, _, _| {
+                let terms = s.terms;
+                Said { terms: Terms { total: terms.log_likelihood + terms.kl, ..terms }, ..s }
+            }),
+            wrong("β is forgotten", |s, _, beta| Said {
+                loss: s.loss + (1. - beta) * s.terms.kl / N as f64,
+                ..s
+            }),
+            wrong("β weighs the likelihood too", |s, _, beta| {
+                let kl = beta * s.terms.kl / N as f64;
+                Said { loss: beta * (s.loss - kl) + kl, ..s }
+            }),
+            wrong("what is reported depends on β", |s, _, beta| {
+                let terms = s.terms;
+                Said {
+                    terms: Terms { total: terms.log_likelihood - beta * terms.kl, ..terms },
+                    ..s
+                }
+            }),
+            wrong("the prior is left out", |s, _, _| {
+                let terms = s.terms;
+                Said { terms: Terms { total: terms.log_likelihood - terms.log_q, ..terms }, ..s }
+            }),
+        ]);
+    }
+    all
 }
 
 /// Dropout's masks.
@@ -631,20 +745,27 @@ pub fn convolutions() -> Vec<Subject<Convolution>> {
 }
 
 /// Computations on threads.
-pub fn computations() -> Vec<Subject<Computation>> {
+pub fn computations(
+    numbers: impl Fn() -> Vec<f32> + Send + Sync + 'static,
+) -> Vec<Subject<Computation>> {
     vec![fault(
         "a sum in as many parts as there are threads",
-        Computation(|| {
-            let numbers: Vec<f32> = (0..10_000).map(|i| 1. / (1. + i as f32)).collect();
+        Computation(Box::new(move || {
+            let numbers = numbers();
             let part = numbers.len().div_ceil(rayon::current_num_threads());
-            let sums: f32 = numbers.chunks(part).map(|part| part.iter().sum::<f32>()).sum();
-            vec![sums.to_bits()]
-        }),
+            // Of a few weightings: one sum of a few numbers may be the same by luck.
+            let sum = |weight: f32| -> f32 {
+                let parts =
+                    numbers.chunks(part).map(|part| part.iter().map(|x| weight * x).sum::<f32>());
+                parts.sum()
+            };
+            (1..=16).map(|i| sum(1. / (2. + i as f32)).to_bits()).collect()
+        })),
     )]
 }
 
-/// Checkpoints.
-pub fn keepers() -> Vec<Subject<Keeper>> {
+/// Checkpoints that do not bring everything back.
+pub fn forgetful() -> Vec<Subject<Keeper>> {
     let sound = Keeper::SOUND;
     vec![
         fault(
@@ -682,27 +803,32 @@ pub fn keepers() -> Vec<Subject<Keeper>> {
                 ..sound
             },
         ),
-        fault(
-            "no checksum",
-            Keeper {
-                load: |path, params, optimiser| {
-                    // The numbers are taken from wherever the header says that they are.
-                    let bytes = std::fs::read(path).expect("it was written");
-                    if let Ok(file) = safetensors::SafeTensors::deserialize(&bytes) {
-                        for (name, w) in params.iter_mut() {
-                            if let Ok(view) = file.tensor(name) {
-                                let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-                                let found =
-                                    crate::tape::Tensor::from_shape_vec(view.shape(), entries);
-                                found.map(|found| *w = found).ok();
-                            }
-                        }
-                        return Ok(());
-                    }
-                    (Keeper::SOUND.load)(path, params, optimiser)
-                },
-                ..sound
-            },
-        ),
     ]
+}
+
+/// Checkpoints.
+pub fn keepers() -> Vec<Subject<Keeper>> {
+    let mut all = forgetful();
+    all.push(fault(
+        "no checksum",
+        Keeper {
+            load: |path, params, optimiser| {
+                // The numbers are taken from wherever the header says that they are.
+                let bytes = std::fs::read(path).expect("it was written");
+                if let Ok(file) = safetensors::SafeTensors::deserialize(&bytes) {
+                    for (name, w) in params.iter_mut() {
+                        if let Ok(view) = file.tensor(name) {
+                            let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+                            let found = crate::tape::Tensor::from_shape_vec(view.shape(), entries);
+                            found.map(|found| *w = found).ok();
+                        }
+                    }
+                    return Ok(());
+                }
+                (Keeper::SOUND.load)(path, params, optimiser)
+            },
+            ..Keeper::SOUND
+        },
+    ));
+    all
 }

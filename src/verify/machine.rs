@@ -213,8 +213,7 @@ pub fn dropouts() -> Suite<Masks> {
 }
 
 /// Something computed with as many threads as there are, to its bits.
-#[derive(Clone, Copy)]
-pub struct Computation(pub fn() -> Vec<u32>);
+pub struct Computation(pub Box<dyn Fn() -> Vec<u32> + Send + Sync>);
 
 fn classes() -> Task {
     Task::Classification { classes: (0..3).map(|c| c.to_string()).collect() }
@@ -239,44 +238,37 @@ fn learn(layers: &[&str]) -> Vec<u32> {
     let (mut trainer, data) = (trainer(layers), examples());
     trainer.epoch(&data, |_, _| {}).expect("it does not diverge");
     let (theta, _) = draw(&trainer.model, 5, &mut stream(0, Purpose::Evaluation, 0));
-    let found = predict(&trainer.model, &theta, data.x.view());
-    let Predictive::Classes { p, .. } = found else { unreachable!("a classification") };
+    let p = means(predict(&trainer.model, &theta, data.x.view()));
     let params =
         trainer.model.params.iter().flat_map(|(_, w)| w.iter().copied().collect::<Vec<_>>());
     params.chain(p).map(f32::to_bits).collect()
 }
 
+/// The probabilities or numbers that were predicted.
+pub(super) fn means(found: Predictive) -> Vec<f32> {
+    match found {
+        Predictive::Classes { p, .. } => p.into_iter().collect(),
+        Predictive::Values { mean, .. } => mean,
+    }
+}
+
 /// Training on one thread and on more.
-#[expect(clippy::missing_panics_doc, reason = "no thread, or nowhere to write")]
 pub fn threads() -> Suite<Computation> {
-    let subject = |name: &str, it| Subject { name: name.into(), it: Computation(it) };
+    let subject = |name: &str, layers: &'static [&str]| Subject {
+        name: name.into(),
+        it: Computation(Box::new(|| learn(layers))),
+    };
     Suite {
         properties: vec![Property {
             name: "same bits",
             proves: "an epoch and its predictions are the same to the last bit on 1, 2, 3 and 5 threads",
-            measure: |c| {
-                let with = |threads| {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                    pool.expect("threads can be started").install(c.0)
-                };
-                let one = with(1);
-                Finding::worst([2, 3, 5].map(|threads| {
-                    let other = with(threads);
-                    let apart = one.iter().zip(&other).filter(|(a, b)| a != b).count();
-                    Finding::new(
-                        apart as f64,
-                        0.,
-                        format!("numbers that differ on {threads} threads"),
-                    )
-                }))
-            },
+            measure: |c| same_bits(c, &[2, 3, 5]),
         }],
         subjects: vec![
-            subject("dense layers", || {
-                learn(&["dense 300", "relu", "dense 200", "relu", "dense 3"])
-            }),
-            subject("convolutions", || {
-                learn(&[
+            subject("dense layers", &["dense 300", "relu", "dense 200", "relu", "dense 3"]),
+            subject(
+                "convolutions",
+                &[
                     "conv 16 3x3",
                     "relu",
                     "conv 32 3x3 pad 1",
@@ -284,11 +276,25 @@ pub fn threads() -> Suite<Computation> {
                     "pool 2",
                     "flatten",
                     "dense 3",
-                ])
-            }),
+                ],
+            ),
         ],
-        faults: faults::computations(),
+        faults: faults::computations(|| (0..10_000).map(|i| 1. / (1. + i as f32)).collect()),
     }
+}
+
+/// How many numbers differ from those of one thread, with other numbers of threads.
+pub(super) fn same_bits(computation: &Computation, threads: &[usize]) -> Finding {
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("threads can be started").install(|| (computation.0)())
+    };
+    let one = with(1);
+    Finding::worst(threads.iter().map(|&threads| {
+        let other = with(threads);
+        let apart = one.iter().zip(&other).filter(|(a, b)| a != b).count();
+        Finding::new(apart as f64, 0., format!("numbers that differ on {threads} threads"))
+    }))
 }
 
 /// How checkpoints are written and read.
@@ -335,7 +341,8 @@ fn kept<R>(keeper: &Keeper, then: impl FnOnce(&Path, &Trainer) -> R) -> R {
     then(&path, &trainer)
 }
 
-fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
+/// All that a checkpoint keeps, to its bits.
+pub(super) fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
     let bits = |w: &Tensor<f32>| w.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
     let weights = params.iter().flat_map(|(_, w)| bits(w));
     let moments = optimiser.moments().flat_map(|(_, moments)| moments.iter().flat_map(bits));

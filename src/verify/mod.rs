@@ -1,16 +1,20 @@
 //! `bhn verify`: properties that the engine must have, measured on the engine and on broken twins of it.
 //!
 //! A [`Suite`](suite::Suite) measures each of its properties on each of its subjects, and first on faults that were seeded in
-//! copies of them (`faults.rs`): what cannot be seen to fail proves nothing by passing.
+//! copies of them (`faults.rs`): what cannot be seen to fail proves nothing by passing. [`trained`] does so with a run's
+//! model in the engine's place, and [`weights`] says how far its posterior is from the exact one.
 pub mod bound;
 pub mod densities;
 mod faults;
 pub mod flows;
 pub mod gradients;
 pub mod kernels;
+pub mod loss;
 pub mod machine;
 pub mod scores;
 pub mod suite;
+pub mod trained;
+pub mod weights;
 
 use suite::Verify;
 

@@ -117,6 +117,17 @@ impl Checked {
     }
 }
 
+/// A check that does not apply, said rather than left out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Absent {
+    /// The suite.
+    pub suite: &'static str,
+    /// The property.
+    pub property: &'static str,
+    /// Why it does not apply.
+    pub why: String,
+}
+
 impl Outcome {
     /// Whether every check passed and no fault survived.
     pub fn passed(&self) -> bool {

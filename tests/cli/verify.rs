@@ -1,7 +1,9 @@
-//! `bhn verify` finds nothing wrong, and would have.
-use crate::common::bhn;
-use crate::refused;
+//! `bhn verify` finds nothing wrong with the engine or with a run, and would have.
+use crate::common::{Folder, TINY, bhn};
+use crate::{heights, refused};
+use rstest::rstest;
 use serde_json::Value;
+use std::fs;
 
 #[test]
 fn everything_holds_and_no_fault_survives() {
@@ -41,4 +43,106 @@ fn some_of_it_and_its_faults() {
         bhn().args(["verify", "--only", "everything"]),
         &["everything", "flows", "checkpoints"],
     );
+}
+
+/// Of a run: every suite, or a word why not, and diagnostics where there is a density.
+#[rstest]
+#[case("bhn", 9, &[])]
+#[case("bhn --flow iaf", 9, &[])]
+#[case("bhn --flow planar", 9, &[])]
+#[case("bhn --flow linear", 9, &[])]
+#[case("bhn --couplings 0", 9, &[])]
+#[case("full-bhn", 9, &[])]
+#[case("bbb", 7, &["inverse", "log-determinant"])]
+#[case("concrete-dropout", 6, &["inverse", "log-determinant", "draws"])]
+#[case("mc-dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
+#[case("dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
+#[case("mle", 5, &["inverse", "log-determinant", "draws", "annealing"])]
+#[case("ensemble", 5, &["inverse", "log-determinant", "draws", "annealing"])]
+fn a_run_holds_and_its_faults_are_noticed(
+    #[case] method: &str,
+    #[case] checks: usize,
+    #[case] absent: &[&str],
+) {
+    let folder = Folder::new();
+    folder.write("heights.csv", heights());
+    let flags: Vec<_> = TINY.iter().filter(|_| !method.contains("couplings")).collect();
+    let short = ["--hidden", "8", "--epochs", "3"];
+    let mut train = folder.bhn();
+    train.args(["train", "heights.csv", "--out", "run", "--method"]).args(method.split(' '));
+    match flags.is_empty() {
+        true => train.args(short).assert().success(),
+        false => train.args(flags).assert().success(),
+    };
+    let verify = ["verify", "run", "--json", "--quiet", "--samples", "50"];
+    let output = folder.bhn().args(verify).assert().success();
+    let found: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!((&found["passed"], &found["checks"]), (&Value::Bool(true), &Value::from(checks)));
+    assert_eq!(found["survivors"], Value::Array(vec![]));
+    let said = found["does_not_apply"].as_array().unwrap();
+    let said: Vec<_> = said.iter().map(|a| a["property"].as_str().unwrap()).collect();
+    assert_eq!(said, absent);
+
+    let has_density = checks >= 7;
+    let diagnostics = found.get("diagnostics");
+    assert_eq!(diagnostics.is_some(), has_density);
+    if let Some(found) = diagnostics {
+        assert_eq!((&found["draws"], &found["examples"]), (&50.into(), &80.into()));
+        let bounds = found["bounds"].as_array().unwrap();
+        let elbo = found["elbo"]["total"].as_f64().unwrap();
+        assert_eq!((bounds.len(), bounds[0]["k"].as_u64()), (6, Some(1)));
+        assert!((bounds[0]["value"].as_f64().unwrap() - elbo).abs() < 1e-9 * elbo.abs());
+        // Of the same draws in groups that hold each other: Jensen's inequality, exactly.
+        let [one, five, ten, fifty] = [0, 2, 3, 5].map(|i| bounds[i]["value"].as_f64().unwrap());
+        assert!(one < five && five < ten && ten < fifty, "{found}");
+        let effective = found["effective_sample_size"].as_f64().unwrap();
+        assert!((1. ..=50.).contains(&effective));
+        assert_eq!(found["inversion_error"].is_null(), method == "bbb");
+    }
+}
+
+#[test]
+fn a_run_in_words() {
+    let folder = Folder::new();
+    folder.trained();
+    let verify = |args: &[&str]| {
+        let output = folder.bhn().args(["verify", "run"]).args(args).assert().success();
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    let text = verify(&["--samples", "20"]);
+    for part in ["| whole loss ", "3 of 3", "k-hat", " L_20 ", "20 draws θ ~ q", "80 training"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = verify(&["--only", "gradients", "--mutants"]);
+    assert!(text.contains("| ln q(θ) has no gradient ") && !text.contains("k-hat"), "{text}");
+}
+
+#[test]
+fn a_run_that_cannot_be_verified() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    let verify = |args: &[&str]| {
+        let mut command = folder.bhn();
+        command.arg("verify").args(args);
+        command
+    };
+    refused(&mut verify(&["nowhere"]), &["nowhere", "no such folder", "bhn train"]);
+    refused(&mut verify(&["."]), &["no config.toml", "a run folder"]);
+    let only = ["run", "--only", "rankings"];
+    refused(&mut verify(&only), &["--only rankings", "of the engine alone", "gradients, flows"]);
+    refused(&mut verify(&["--samples", "50"]), &["RUN"]);
+    refused(&mut verify(&["run", "--samples", "3"]), &["from 20 to"]);
+
+    let best = run.join("best.safetensors");
+    let mut bytes = fs::read(&best).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&best, &bytes).unwrap();
+    refused(&mut verify(&["run"]), &["best.safetensors", "checksum"]);
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&best, bytes).unwrap();
+    let others = "length,weight,kind\n".to_string() + &"1,2,cat\n3,4,dog\n".repeat(40);
+    folder.write("animals.csv", others);
+    refused(&mut verify(&["run"]), &["animals", "data that have changed"]);
+    fs::remove_file(folder.path("animals.csv")).unwrap();
+    refused(&mut verify(&["run"]), &["animals.csv", "no such file"]);
 }

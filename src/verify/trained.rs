@@ -1,0 +1,304 @@
+//! What a run rests on: the engine's checks, of a trained network at its own parameters.
+use super::bound::{self, Bound, Sound};
+use super::densities::{self, Density, Hyper};
+use super::faults;
+use super::flows::{Flow, invertible, volume};
+use super::loss::Loss;
+use super::machine::{Computation, Keeper, means, numbers, same_bits};
+use super::suite::{Absent, Finding, Property, Subject, Suite, Verify};
+use crate::bayes::{Model, Noise, Posterior, Targets};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::flows::Bijector;
+use crate::nn::Bound as Bind;
+use crate::optim::Optimiser;
+use crate::predict::{draw, predict};
+use crate::random::{Purpose, stream};
+use crate::run::Trained;
+use crate::tape::{Owned, Tape, Var};
+use ndarray::{Array2, Axis};
+use std::sync::Arc;
+
+/// A trained network and some of the examples it was trained on.
+pub struct Case {
+    /// It.
+    pub trained: Trained,
+    some: Split,
+}
+
+/// A suite to be made, by its name.
+pub type Named = (&'static str, Box<dyn Fn() -> Box<dyn Verify>>);
+
+/// Examples of the loss whose gradient is taken: the more, the more kinks.
+const DIFFERENTIATED: usize = 3;
+/// Examples whose predictions are compared between threads.
+const PREDICTED: usize = 256;
+/// The largest Jacobian that is built, `D` to a side; at one draw only beyond [`SMALL`].
+const JACOBIAN: usize = 4096;
+const SMALL: usize = 64;
+/// Draws through the flow and back.
+const DRAWS: usize = 4;
+
+impl Case {
+    /// Of a run and its training set.
+    pub fn new(trained: Trained, train: &Split) -> Arc<Self> {
+        let some = train.subset(train.len().min(PREDICTED));
+        Arc::new(Self { trained, some })
+    }
+
+    /// The model in `f64`; with `shared` noise, which every minibatch can be given again.
+    fn model(&self, shared: bool) -> Model<f64> {
+        let header = &self.trained.header;
+        let mut config = header.config.clone();
+        // Local reparametrisation has noise of its own for each example.
+        config.mean_field.local &= !shared;
+        let mut model = config.build(header.shape(), &header.task);
+        model.params = self.trained.model.params.cast();
+        if shared {
+            model.noise = Noise::Shared;
+        }
+        model
+    }
+
+    /// The model in `f64`, as it is.
+    pub fn precise(&self) -> Model<f64> {
+        self.model(false)
+    }
+
+    /// The first `count` examples, some of them again if there are fewer.
+    fn examples(&self, count: usize) -> (Array2<f64>, Targets<f64>) {
+        let rows: Vec<_> = (0..count).map(|n| n % self.some.len()).collect();
+        let (x, y) = self.some.batch(&rows);
+        let y = match y {
+            Targets::Classes(y) => Targets::Classes(y),
+            Targets::Values(y) => Targets::Values(y.into_iter().map(f64::from).collect()),
+        };
+        (x.mapv(f64::from), y)
+    }
+
+    fn loss(&self) -> Loss {
+        let header = &self.trained.header;
+        let samples = header.config.train.samples.clamp(2, 8);
+        Loss::new(self.precise(), self.examples(DIFFERENTIATED), samples, header.examples)
+    }
+
+    fn bound(&self) -> Sound {
+        let (x, y) = self.examples(bound::N);
+        Sound { model: self.model(true), x, y }
+    }
+
+    fn density(&self) -> Box<dyn Density> {
+        let Model { params, posterior, primary, .. } = self.model(true);
+        Box::new(Hyper { d: primary.dim(), params, posterior })
+    }
+
+    fn flow(&self) -> Flow {
+        let Model { params, posterior, .. } = self.model(true);
+        Flow { params, map: Box::new(Own(posterior)) }
+    }
+
+    /// The noise of the posterior's own samples, `[S, D]`.
+    fn noise(&self) -> Owned<f64> {
+        let (model, tape) = (self.model(true), Tape::default());
+        let p = model.params.freeze(&tape);
+        let rng = &mut stream(self.trained.header.config.seed, Purpose::Sample, 0);
+        let theta = model.posterior.draw(&p, &tape, DRAWS, rng).theta;
+        model.posterior.flow().expect("a flow").inverse(&p, theta).0.value().to_owned()
+    }
+
+    fn predictions(&self) -> Vec<f32> {
+        let Trained { model, header, .. } = &self.trained;
+        let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
+        let (theta, _) = draw(model, header.config.samples(5), rng);
+        means(predict(model, &theta, self.some.x.view()))
+    }
+
+    /// Written and read again into a network at its start. The moments are made up: a run's best epoch keeps none.
+    fn round_trip(&self, keeper: &Keeper) -> Finding {
+        let Trained { model, header, .. } = &self.trained;
+        let rule = header.config.train.optimiser;
+        let mut optimiser = Optimiser::new(rule, &model.params);
+        optimiser.set_steps(header.steps);
+        for (_, moments) in optimiser.moments_mut() {
+            moments.iter_mut().zip(model.params.iter()).for_each(|(m, (_, w))| *m = w.clone());
+        }
+        let mut params = header.config.build(header.shape(), &header.task).params;
+        let mut restored = Optimiser::new(rule, &params);
+        let mut there_and_back = || -> Result<()> {
+            let folder = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+            let path = folder.path().join("best.safetensors");
+            (keeper.save)(&path, header, &model.params, &optimiser)?;
+            (keeper.load)(&path, &mut params, &mut restored)
+        };
+        match there_and_back() {
+            Err(error) => Finding::of(false, error.to_string()),
+            Ok(()) => {
+                let (before, after) =
+                    (numbers(&model.params, &optimiser), numbers(&params, &restored));
+                let apart = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+                Finding::new(apart as f64, 0., "numbers that differ")
+            }
+        }
+    }
+}
+
+/// The flow of a posterior.
+struct Own(Box<dyn Posterior<f64>>);
+
+impl Bijector<f64> for Own {
+    fn forward<'t>(&self, p: &Bind<'t, f64>, x: Var<'t, f64>) -> (Var<'t, f64>, Var<'t, f64>) {
+        self.0.flow().expect("a flow").forward(p, x)
+    }
+
+    fn inverse<'t>(&self, p: &Bind<'t, f64>, y: Var<'t, f64>) -> (Var<'t, f64>, Var<'t, f64>) {
+        self.0.flow().expect("a flow").inverse(p, y)
+    }
+}
+
+/// A flow and noise to send through it.
+struct Sampled {
+    flow: Flow,
+    eps: Owned<f64>,
+}
+
+/// A way to keep what a run keeps.
+struct Kept {
+    case: Arc<Case>,
+    keeper: Keeper,
+}
+
+/// Every suite that applies to a run, and what does not.
+pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
+    let method = case.trained.header.config.method;
+    let d = case.trained.model.primary.dim();
+    let mut absent = vec![];
+    let mut none = |suite, property, why: String| absent.push(Absent { suite, property, why });
+    let mut all: Vec<Named> =
+        vec![named("gradients", case, move |case| Box::new(gradients(case, method.has_kl())))];
+    if method.has_flow() {
+        let jacobian = d <= JACOBIAN;
+        if !jacobian {
+            let why = format!(
+                "D = {d}, and no Jacobian beyond {JACOBIAN} is built: `inverse` compares the way there with the way back, and the engine's `flows` has the Jacobian of this kind of flow for D = 5"
+            );
+            none("flows", "log-determinant", why);
+        }
+        all.push(named("flows", case, move |case| Box::new(flows(case, jacobian))));
+    } else {
+        let why = format!("{method} has no flow");
+        none("flows", "inverse", why.clone());
+        none("flows", "log-determinant", why);
+    }
+    if method.has_density() {
+        all.push(named("densities", case, |case| Box::new(densities(case))));
+    } else {
+        none("densities", "draws", format!("{method} has no density q(θ)"));
+    }
+    if !method.has_kl() {
+        none("bound", "annealing", format!("{method} has no KL, so no β"));
+    }
+    all.push(named("bound", case, move |case| Box::new(bounds(case, method.has_kl()))));
+    all.push(named("threads", case, |case| Box::new(threads(case))));
+    all.push(named("checkpoints", case, |case| Box::new(checkpoints(case))));
+    (all, absent)
+}
+
+fn named(
+    name: &'static str,
+    case: &Arc<Case>,
+    suite: impl Fn(&Arc<Case>) -> Box<dyn Verify> + 'static,
+) -> Named {
+    let case = case.clone();
+    (name, Box::new(move || suite(&case)))
+}
+
+fn subject<S>(it: S) -> Vec<Subject<S>> {
+    vec![Subject { name: "the run".into(), it }]
+}
+
+fn gradients(case: &Arc<Case>, has_kl: bool) -> Suite<Loss> {
+    Suite {
+        properties: vec![Property {
+            name: "whole loss",
+            proves: "the gradient of the loss by every parameter is that of differences, with its own likelihood, prior and posterior",
+            measure: Loss::differences,
+        }],
+        subjects: subject(case.loss()),
+        faults: faults::losses(&|| case.loss(), has_kl),
+    }
+}
+
+fn flows(case: &Arc<Case>, jacobian: bool) -> Suite<Sampled> {
+    let eps = case.noise();
+    let sampled =
+        |Subject { name, it }| Subject { name, it: Sampled { flow: it, eps: eps.clone() } };
+    let mut properties: Vec<Property<Sampled>> = vec![Property {
+        name: "inverse",
+        proves: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants there and back cancel",
+        measure: |s| invertible(&s.flow, s.eps.clone()),
+    }];
+    let mut faults = faults::ways(&|| case.flow());
+    if jacobian {
+        properties.push(Property {
+            name: "log-determinant",
+            proves: "ln|det ∂h/∂ε| is that of the Jacobian built row by row, at its own samples",
+            measure: |s| {
+                let draws = if s.eps.shape()[1] > SMALL { 1 } else { DRAWS };
+                let rows = s.eps.axis_iter(Axis(0)).take(draws);
+                let each = rows.map(|x| x.into_dimensionality().expect("[D]"));
+                Finding::worst(each.map(|x| volume(&s.flow, x)))
+            },
+        });
+        faults.extend(faults::volumes(&|| case.flow()));
+    }
+    let subjects = subject(case.flow()).into_iter().map(sampled).collect();
+    Suite { properties, subjects, faults: faults.into_iter().map(sampled).collect() }
+}
+
+fn densities(case: &Arc<Case>) -> Suite<Box<dyn Density>> {
+    Suite {
+        properties: vec![densities::DRAWS],
+        subjects: subject(case.density()),
+        faults: faults::draws(&|| case.density()),
+    }
+}
+
+fn bounds(case: &Arc<Case>, has_kl: bool) -> Suite<Box<dyn Bound>> {
+    let mut properties = vec![bound::MINIBATCHES, bound::TERMS];
+    if has_kl {
+        properties.push(bound::ANNEALING);
+    }
+    Suite {
+        properties,
+        subjects: subject(Box::new(case.bound())),
+        faults: faults::bounds(&|| case.bound(), has_kl),
+    }
+}
+
+fn threads(case: &Arc<Case>) -> Suite<Computation> {
+    let (sound, broken) = (case.clone(), case.clone());
+    let bits = move || sound.predictions().into_iter().map(f32::to_bits).collect();
+    Suite {
+        properties: vec![Property {
+            name: "same bits",
+            proves: "its predictions are the same to the last bit on 1, 2 and 3 threads",
+            measure: |c| same_bits(c, &[2, 3]),
+        }],
+        subjects: subject(Computation(Box::new(bits))),
+        faults: faults::computations(move || broken.predictions()),
+    }
+}
+
+fn checkpoints(case: &Arc<Case>) -> Suite<Kept> {
+    let kept = |keeper| Kept { case: case.clone(), keeper };
+    let faults = faults::forgetful().into_iter();
+    Suite {
+        properties: vec![Property {
+            name: "round trip",
+            proves: "its parameters, moments beside them and the position come back to the bit",
+            measure: |kept| kept.case.round_trip(&kept.keeper),
+        }],
+        subjects: subject(kept(Keeper::SOUND)),
+        faults: faults.map(|Subject { name, it }| Subject { name, it: kept(it) }).collect(),
+    }
+}

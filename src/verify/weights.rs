@@ -1,0 +1,182 @@
+//! How far a trained posterior is from the exact one, by the importance weights `w = p(D, θ)/q(θ)`, `θ ~ q`.
+//!
+//! A weight is about the posterior given the whole training set only if its likelihood is of the whole set. A part of the
+//! rows, scaled up, would add noise to `ln w` that looks like a bad fit. So every row counts, and what is limited is the
+//! number of draws.
+use super::suite::largest;
+use crate::bayes::{Model, Terms};
+use crate::data::Split;
+use crate::predict::{draw, estimate, terms};
+use crate::random::{Purpose, stream};
+use crate::scalar::Scalar;
+use crate::stats::{effective_sample_size, importance_bound, k_hat, k_limit};
+use crate::tape::Tape;
+use serde::Serialize;
+
+/// What the weights of some draws say; nats over the training set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnostics {
+    /// Draws of `θ`.
+    pub draws: usize,
+    /// Training examples, all of them.
+    pub examples: usize,
+    /// `D`.
+    pub dim: usize,
+    /// The ELBO and its terms.
+    pub elbo: Terms,
+    /// The ELBO's standard error.
+    pub elbo_error: f64,
+    /// `L_K` for `K = 1, 2, 5, 10, … 1000`, as far as there are draws.
+    pub bounds: Vec<ImportanceBound>,
+    /// `k̂`; infinite, and in JSON null, if all but a few weights are lost beside the largest.
+    pub k_hat: f64,
+    /// The largest that so many draws are enough for.
+    pub k_limit: f64,
+    /// `(Σ w)²/Σ w²`, of `draws`.
+    pub effective_sample_size: f64,
+    /// `max |h⁻¹(h(ε)) − ε|` at draws of its own, in `f32` and in `f64`; none without a flow.
+    pub inversion_error: Option<[f64; 2]>,
+}
+
+/// `L_K`, from groups of `K` draws.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ImportanceBound {
+    /// `K`.
+    pub k: usize,
+    /// The mean over groups.
+    pub value: f64,
+    /// Its standard error; none with one group.
+    pub error: Option<f64>,
+    /// How many groups.
+    pub groups: usize,
+    /// `ΔL_K / Δ ln K` from the `K` before.
+    pub slope: Option<f64>,
+}
+
+/// Draws by default: as many as make this number of predictions of an example, within [`LEAST`] and [`MOST`].
+const PREDICTIONS: usize = 3_000_000;
+const LEAST: usize = 60;
+const MOST: usize = 10_000;
+/// Draws at a time: numbers of `θ` and of log-likelihoods in memory.
+const NUMBERS: usize = 1 << 24;
+/// Draws through the flow and back.
+const INVERTED: usize = 8;
+
+/// How many draws are affordable for so many examples.
+pub fn draws(examples: usize) -> usize {
+    (PREDICTIONS / examples.max(1)).clamp(LEAST, MOST)
+}
+
+/// From `draws` draws of a model with a density, the same for the same seed; `told` hears how many are done.
+///
+/// # Panics
+/// If the model has no density, the data do not fit it, or there are no draws.
+pub fn diagnose(
+    (model, precise): (&Model, &Model<f64>),
+    train: &Split,
+    draws: usize,
+    seed: u64,
+    mut told: impl FnMut(usize),
+) -> Diagnostics {
+    let dim = model.primary.dim();
+    let block = (NUMBERS / dim.max(train.len())).clamp(1, 25);
+    let mut each = vec![];
+    for start in (0..draws).step_by(block) {
+        let rng = &mut stream(seed, Purpose::Sample, 1 + start as u64);
+        let (theta, log_q) = draw(model, block.min(draws - start), rng);
+        each.extend(terms(model, &theta, Some(&log_q.expect("a density")), train));
+        told(each.len());
+    }
+    let log_weights: Vec<_> = each.iter().map(|terms| terms.total).collect();
+    let (elbo, elbo_error) = estimate(&each);
+    // Networks whose outputs overflow have no weight that could be compared.
+    let defined = log_weights.iter().all(|w| !w.is_nan());
+    let inverted = |one: Option<f64>, two: Option<f64>| Some([one?, two?]);
+    Diagnostics {
+        draws,
+        examples: train.len(),
+        dim,
+        elbo,
+        elbo_error,
+        bounds: bounds(&log_weights),
+        k_hat: if defined { k_hat(&log_weights) } else { f64::NAN },
+        k_limit: k_limit(draws),
+        effective_sample_size: effective_sample_size(&log_weights),
+        inversion_error: inverted(inversion_error(model, seed), inversion_error(precise, seed)),
+    }
+}
+
+fn bounds(log_weights: &[f64]) -> Vec<ImportanceBound> {
+    let mut found: Vec<ImportanceBound> = vec![];
+    let counts = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+    for k in counts.into_iter().filter(|&k| k <= log_weights.len()) {
+        let estimate = importance_bound(log_weights, k);
+        let slope = found.last().map(|b| (estimate.value - b.value) / (k as f64 / b.k as f64).ln());
+        let error = Some(estimate.error).filter(|error| error.is_finite());
+        let (value, groups) = (estimate.value, log_weights.len() / k);
+        found.push(ImportanceBound { k, value, error, groups, slope });
+    }
+    found
+}
+
+fn inversion_error<T: Scalar>(model: &Model<T>, seed: u64) -> Option<f64> {
+    let (flow, tape) = (model.posterior.flow()?, Tape::default());
+    let p = model.params.freeze(&tape);
+    let rng = &mut stream(seed, Purpose::Sample, 0);
+    let theta = model.posterior.draw(&p, &tape, INVERTED, rng).theta;
+    let eps = flow.inverse(&p, theta).0;
+    let back = flow.inverse(&p, flow.forward(&p, eps).0).0;
+    Some(largest((back - eps).value().iter().map(|e| e.f64().abs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Method};
+    use crate::data::{Targets, Task};
+    use crate::primary::Layer;
+    use ndarray::Array2;
+
+    /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given the data, so that `q` can
+    /// be the posterior. Then every weight is the evidence.
+    #[test]
+    fn weights_of_the_exact_posterior_are_the_evidence() {
+        let (tau, x, y) = (4_f64, [-1.5, -0.5, 0.5, 1.5], [-0.8, 0.1, 0.4, 1.9]);
+        let mut config = Config { method: Method::Bbb, ..Config::default() };
+        config.primary.layers = Some(vec![Layer::Dense(1)]);
+        config.likelihood.precision = Some(tau);
+        let mut model: Model = config.build(1, &Task::Regression);
+
+        let n = x.len() as f64;
+        let [xx, yy] = [x, y].map(|v| v.iter().map(|v| v * v).sum::<f64>());
+        let xy: f64 = x.iter().zip(&y).map(|(x, y)| x * y).sum();
+        let precisions = [1. + tau * xx, 1. + tau * n];
+        let means = [tau * xy / precisions[0], tau * y.iter().sum::<f64>() / precisions[1]];
+        // ln N(y; 0, I/τ + X Xᵀ).
+        let determinant: f64 = precisions.iter().map(|p| p.ln()).sum();
+        let fitted: f64 = means.iter().zip(precisions).map(|(m, p)| m * m * p).sum();
+        let evidence =
+            0.5 * (n * (tau / std::f64::consts::TAU).ln() - determinant - tau * yy + fitted);
+        for (name, w) in model.params.iter_mut() {
+            let of = |i: usize| match name {
+                "posterior.mean" => means[i] as f32,
+                _ => (-0.5 * precisions[i].ln()) as f32,
+            };
+            w.iter_mut().enumerate().for_each(|(i, w)| *w = of(i));
+        }
+
+        let data = Split {
+            x: Array2::from_shape_fn((4, 1), |(i, _)| x[i] as f32),
+            y: Targets::Values(y.map(|y| y as f32).into()),
+        };
+        let precise = config.build(1, &Task::Regression);
+        let found = diagnose((&model, &precise), &data, 200, 0, |_| {});
+        let counts: Vec<_> = found.bounds.iter().map(|b| b.k).collect();
+        assert_eq!(counts, [1, 2, 5, 10, 20, 50, 100, 200]);
+        for bound in &found.bounds {
+            assert!((bound.value - evidence).abs() < 1e-5, "{bound:?}, {evidence}");
+        }
+        assert!(found.effective_sample_size > 199.99 && found.elbo_error < 1e-5, "{found:?}");
+        assert!(found.bounds[7].error.is_none() && found.inversion_error.is_none());
+    }
+}
