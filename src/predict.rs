@@ -339,7 +339,8 @@ pub(crate) fn overflows(what: String) -> Error {
 /// `H[p] = −Σ p ln p`.
 fn nats(p: ArrayView1<'_, f32>) -> f64 {
     let term = |&p: &f32| if p > 0. { f64::from(p) * f64::from(p).ln() } else { 0. };
-    -p.iter().map(term).sum::<f64>()
+    // Certainty is 0 and not −0.
+    0. - p.iter().map(term).sum::<f64>()
 }
 
 fn cube(x: &Tensor<f32>) -> ArrayView3<'_, f32> {

@@ -202,7 +202,7 @@ fn inputs_of_any_size(
         _ if found.overflow().is_some() => {}
         Predictive::Classes { p, entropy, .. } => {
             assert!(p.rows().into_iter().all(|p| (p.sum() - 1.).abs() < 1e-5));
-            assert!(entropy.iter().all(|h| h.is_finite()));
+            assert!(entropy.iter().all(|h| h.is_finite() && h.is_sign_positive()));
             assert!(Score::ALL.into_iter().all(judged));
         }
         Predictive::Values { std, spread, .. } => {

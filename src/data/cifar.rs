@@ -93,6 +93,9 @@ fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
 }
 
 /// The files of these names in `cifar-10-binary.tar.gz`.
+///
+/// # Errors
+/// If it is damaged, one is missing, or one is larger than it should be.
 pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
     let broken = |error: io::Error| files::unreadable(what, &error);
     let mut found = HashMap::new();
@@ -120,6 +123,9 @@ pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<Stri
 }
 
 /// So many records: a label from 0 to 9, and the pixels.
+///
+/// # Errors
+/// If there are more or fewer bytes, or another label.
 pub fn records(
     what: &str,
     bytes: &[u8],

@@ -20,6 +20,9 @@ const BYTES: u64 = 1 << 16;
 pub type Drawings = BTreeMap<String, GrayImage>;
 
 /// Adds an archive's drawings, ink 0 and paper 255. One that is in both archives is there once.
+///
+/// # Errors
+/// If it is no archive of drawings of 105×105.
 pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
     let unlike = |what: &str, found: &dyn Display, expected: &str| {
         Error::invalid(what, found, expected, "Get it again: `bhn data fetch omniglot`.")

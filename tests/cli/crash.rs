@@ -76,19 +76,15 @@ fn train_and_kill(kills: usize, seed: u64) {
     let whole = outcome(&folder.path("run"));
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let mut killed = 0;
+    let next = || match folder.path("run/config.toml").exists() {
+        true => &["train", "--resume", "run", "--samples=5"][..],
+        false => &SHORT,
+    };
     while killed < kills {
         fs::remove_dir_all(folder.path("run")).unwrap();
         let mut saved = 0;
-        loop {
-            let begun = folder.path("run/config.toml").exists();
-            let args =
-                if begun { &["train", "--resume", "run", "--samples=5"][..] } else { &SHORT };
-            let was_killed = killed < kills
-                && for_a_while(&folder, args, rng.random_range(Duration::ZERO..takes.mul_f64(0.7)));
-            if !was_killed {
-                folder.bhn().args(args).assert().success();
-                break;
-            }
+        let delay = |rng: &mut ChaCha8Rng| rng.random_range(Duration::ZERO..takes.mul_f64(0.7));
+        while killed < kills && for_a_while(&folder, next(), delay(rng)) {
             killed += 1;
             assert_eq!(half_written(&folder.path("")), [""; 0]);
             let last = Checkpoint::load(&folder.path("run/last.safetensors"));
@@ -96,6 +92,7 @@ fn train_and_kill(kills: usize, seed: u64) {
             assert!(epochs >= saved, "{saved} epochs were saved, {epochs} are left");
             saved = epochs;
         }
+        folder.bhn().args(next()).assert().success();
         assert!(outcome(&folder.path("run")) == whole, "not the run that was not killed");
         let partial = |(name, _): &(String, _)| name.starts_with(".partial-");
         assert!(!contents(&folder.path("run")).iter().any(partial));

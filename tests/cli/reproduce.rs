@@ -75,6 +75,7 @@ fn every_file(dir: &Path) {
         fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected = [
+        ".lock",
         "cells",
         "fits.csv",
         "lab.json",
