@@ -105,7 +105,8 @@ impl Report {
              {}\n\n\
              {}: {all:.3} s in these rows, {:.3} s by the clock ({:.2} %).\n\
              % of roofline: max(FLOP / peak, bytes / bandwidth) / time. Bytes are the least an operation must read\n\
-             and write; above 100 % they came from the cache, which is faster than memory.",
+             and write; above 100 % they came from the cache, which is faster than memory. A convolution's FLOP are\n\
+             those of its definition, of which windows of 3 × 3 need not half.",
             plural(machine.threads as u64, "thread"),
             machine.flops / 1e9,
             machine.bandwidth / 1e9,

@@ -5,7 +5,10 @@
 //! micro-kernel reads where they lie: a convolution is one product for each row of the window, added
 //! up. So are its gradients: by the input one product for each place in the window, by the weights one
 //! for each few columns of them. Images of few channels are unfolded first, one at a time.
+//! Windows of 3 × 3 over enough channels are done with fewer products, by [`winograd`].
 #![allow(unsafe_code)]
+mod winograd;
+
 use super::gemm::{Form, Packed, block};
 use super::micro::{Blend, Micro};
 use super::packed::{even, pack_all, with_space};
@@ -173,6 +176,16 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
         return;
     }
     let tasks = y.par_chunks_mut(over.count() * n).zip(x.par_chunks(over.entries()));
+    if let (true, &Form::Panels { micro, ref panels, .. }) = (winograd::suits(over, n), &w.0) {
+        let (panel, places) = (k * micro.cols, winograd::PLACES * over.image[2] * micro.cols);
+        with_space(n.div_ceil(micro.cols) * places, |u| {
+            let tasks_of_u = u.par_chunks_mut(places).zip(panels.par_chunks(panel));
+            tasks_of_u.for_each(|(u, g)| winograd::weights(g, |[i, j]| (3 * i + j) * panel / 9, u));
+            let u = &*u;
+            tasks.for_each(|(y, x)| winograd::convolve(micro, over, x, u, false, (y, n)));
+        });
+        return;
+    }
     tasks.for_each(|(y, x)| {
         let inner = over.padded();
         match &w.0 {
@@ -251,7 +264,8 @@ fn input_by<T: Scalar>(
 ) {
     let (n, k) = w.dim();
     let images = batch(over, dx, [n, k], dy);
-    if beta == T::zero() {
+    let fewer = micro.filter(|_| winograd::suits(over, n));
+    if beta == T::zero() && fewer.is_none() {
         dx.fill(beta);
     }
     if images * n == 0 {
@@ -267,6 +281,18 @@ fn input_by<T: Scalar>(
         }
         let panels = &*panels;
         let tasks = dx.par_chunks_mut(over.entries()).zip(dy.par_chunks(over.count() * n));
+        if let Some(micro) = fewer {
+            let (back, each) = (winograd::back(over, n), winograd::PLACES * n * micro.cols);
+            with_space(c.div_ceil(micro.cols) * each, |u| {
+                u.par_chunks_mut(each).enumerate().for_each(|(j, u)| {
+                    let turned = |[y, x]: [usize; 2]| (8 - 3 * y - x) * panel + j * n * micro.cols;
+                    winograd::weights(panels, turned, u);
+                });
+                let (u, add) = (&*u, beta == T::one());
+                tasks.for_each(|(dx, dy)| winograd::convolve(micro, &back, dy, u, add, (dx, c)));
+            });
+            return;
+        }
         tasks.for_each(|(dx, dy)| {
             let inner = over.padded();
             let one = |dx: &mut [T]| match micro {
@@ -378,19 +404,33 @@ fn weight_by<T: Scalar>(
     }
     let part = images.div_ceil(PARTS);
     let (each_x, each_y) = (over.entries(), over.count() * n);
-    with_space(images.div_ceil(part) * n * k, |sums| {
+    let fewer = micro.filter(|_| winograd::suits(over, n));
+    let each = if fewer.is_some() { winograd::PLACES * n * over.image[2] } else { n * k };
+    with_space(images.div_ceil(part) * each, |sums| {
         let tasks = x.par_chunks(part * each_x).zip(dy.par_chunks(part * each_y));
-        tasks.zip(sums.par_chunks_mut(n * k)).for_each(|((x, dy), sum)| {
+        tasks.zip(sums.par_chunks_mut(each)).for_each(|((x, dy), sum)| {
             sum.fill(T::zero());
             for (x, dy) in x.chunks_exact(each_x).zip(dy.chunks_exact(each_y)) {
-                collect(micro, over, x, dy, matrix_mut(sum, [n, k]));
+                match fewer {
+                    Some(micro) => winograd::collect(micro, over, x, (dy, n), sum),
+                    None => collect(micro, over, x, dy, matrix_mut(sum, [n, k])),
+                }
             }
         });
-        dw.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dw)| {
-            for sum in sums.chunks_exact(n * k) {
-                vector::add_rows(&[T::one()], &sum[i * CHUNK..][..dw.len()], dw);
-            }
-        });
+        let add = |sums: &[T], to: &mut [T]| {
+            to.par_chunks_mut(CHUNK).enumerate().for_each(|(i, to)| {
+                for sum in sums.chunks_exact(each) {
+                    vector::add_rows(&[T::one()], &sum[i * CHUNK..][..to.len()], to);
+                }
+            });
+        };
+        if fewer.is_none() {
+            return add(sums, dw);
+        }
+        let (sum, others) = sums.split_at_mut(each);
+        add(others, sum);
+        let units = dw.par_chunks_mut(k).enumerate();
+        units.for_each(|(unit, dw)| winograd::unit_weights(sum, unit, beta == T::one(), dw));
     });
 }
 
@@ -541,6 +581,9 @@ mod tests {
                 (2, [9, 8, 40], window([3, 2], [4, 3], [0, 0]), 5),
                 (2, [4, 5, 33], window([3, 3], [1, 1], [1, 1]), 16),
                 (2, [3, 2, 5], window([5, 4], [2, 1], [2, 3]), 3),
+                (2, [4, 5, 33], window([3, 3], [1, 1], [1, 2]), 16),
+                (9, [8, 7, 16], window([3, 3], [1, 1], [0, 0]), 35),
+                (3, [3, 40, 50], window([3, 3], [1, 1], [0, 0]), 17),
                 (2, [2, 2, 3], window([1, 1], [3, 2], [0, 0]), 0),
                 (0, [2, 2, 3], window([1, 1], [1, 1], [0, 0]), 3),
             ] {

@@ -168,6 +168,7 @@ crate::gradchecks! {
     conv2d_of_samples: [[2, 1, 4, 4, 2], [3, 8]] => |[x, w]| x.conv2d(w, Window::new([2, 2]));
     conv2d_of_everything: [[2, 3, 2, 2], [3, 12]] => |[x, w]| x.conv2d(w, Window::new([3, 2]));
     conv2d_wide: [[1, 4, 17, 9], [35, 27]] => |[x, w]| x.conv2d(w, Window::new([1, 3]));
+    conv2d_by_winograd: [[1, 5, 4, 16], [16, 144]] => |[x, w]| x.conv2d(w, window([3, 3], [1, 1], [1, 0]));
     conv2d_each: [[2, 2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     conv2d_each_shared: [[2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     max_pool2d: [[2, 4, 6, 3]] => |[x]| x.max_pool2d(Window::squares(2));

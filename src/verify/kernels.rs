@@ -168,13 +168,15 @@ pub fn convolutions() -> Suite<Convolution> {
 }
 
 /// `[images, H, W, C, N]`, and a window.
-const CONVOLUTIONS: [([usize; 5], Window); 6] = [
+const CONVOLUTIONS: [([usize; 5], Window); 8] = [
     ([2, 6, 5, 3, 4], window([3, 3], [1, 1], [0, 0])),
     ([1, 7, 6, 1, 5], window([3, 2], [2, 1], [0, 0])),
     ([3, 5, 5, 2, 3], window([3, 3], [1, 1], [1, 1])),
     ([2, 9, 8, 4, 7], window([4, 3], [3, 2], [2, 1])),
     ([1, 4, 4, 40, 36], window([2, 2], [1, 1], [0, 0])),
     ([1, 12, 11, 17, 65], window([5, 3], [1, 2], [1, 0])),
+    ([3, 9, 40, 19, 33], window([3, 3], [1, 1], [0, 0])),
+    ([2, 5, 6, 16, 16], window([3, 3], [1, 1], [2, 1])),
 ];
 
 const fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
