@@ -56,7 +56,7 @@ fn settings(tier: Tier) -> Settings {
         epochs: tier.pick([20, 4000, 1000]),
         samples: tier.pick([100, 1000, 1000]),
         chains: 4,
-        nuts: tier.pick([nuts(50, 50, 1, 6), nuts(1000, 1500, 1, 10), nuts(2000, 4000, 4, 10)]),
+        nuts: tier.pick([nuts(50, 50, 1, 6), nuts(800, 2000, 1, 10), nuts(2000, 4000, 4, 10)]),
     }
 }
 
