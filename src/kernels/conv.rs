@@ -5,7 +5,7 @@
 //! micro-kernel reads where they lie: a convolution is one product for each row of the window, added
 //! up. So are its gradients: by the input one product for each place in the window, by the weights one
 //! for each few columns of them. Images of few channels are unfolded first, one at a time.
-//! Windows of 3 × 3 over enough channels are done with fewer products, by [`winograd`].
+//! Windows of 3 × 3 over enough channels are done with fewer products (`conv/winograd.rs`).
 #![allow(unsafe_code)]
 mod winograd;
 
