@@ -12,9 +12,9 @@
 //!
 //! and with channels `⊙` is 16 products of matrices. The gradient by the input is the same for `dY` and weights
 //! turned round; that by the weights is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
-use super::super::micro::{Blend, Micro};
-use super::super::packed::{even, with_space};
 use super::{Sliding, Window};
+use crate::kernels::micro::{Blend, Micro};
+use crate::kernels::packed::{even, with_space};
 use crate::scalar::Scalar;
 use multiversion::multiversion;
 use std::array::from_fn;
