@@ -32,7 +32,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     place: "Figure 1",
     claim: "Uncertainty grows away from the data; a hypernet over the scales resembles one over \
             all weights.",
-    version: 2,
+    version: 3,
     seeds: [1, 3, 5],
     seconds: [1., 540., 3500.],
     run,
@@ -56,7 +56,7 @@ fn settings(tier: Tier) -> Settings {
         epochs: tier.pick([20, 4000, 1000]),
         samples: tier.pick([100, 1000, 1000]),
         chains: 4,
-        nuts: tier.pick([nuts(50, 50, 1, 6), nuts(800, 2000, 1, 10), nuts(2000, 4000, 4, 10)]),
+        nuts: tier.pick([nuts(50, 50, 1, 6), nuts(1200, 2500, 1, 10), nuts(2000, 4000, 4, 10)]),
     }
 }
 
