@@ -66,7 +66,8 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
     let listener = |progress: Progress<'_>| {
         heard.lock().unwrap().push(match progress {
             Progress::Cells { count, kept, cost } => format!("{count} {kept} {cost}"),
-            Progress::Cell { key, .. } => key.to_string(),
+            Progress::Begun { key, cost } => format!("{key} begun, {cost}"),
+            Progress::Cell { key } => key.to_string(),
             Progress::Part { .. } => unreachable!(),
         });
     };
@@ -83,7 +84,7 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
     assert_eq!(found[5], (25, 1));
     let mut heard = heard.into_inner().unwrap();
     heard[1..].sort();
-    assert_eq!(heard, ["6 4 3", "cell-4", "cell-5"]);
+    assert_eq!(heard, ["6 4 3", "cell-4", "cell-4 begun, 1", "cell-5", "cell-5 begun, 2"]);
 }
 
 #[test]

@@ -8,10 +8,10 @@ use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// What was typed.
@@ -155,16 +155,91 @@ impl FoundVerdict {
 /// Shows how a lab gets on: a bar on a terminal, else a line now and then.
 struct Watch {
     bar: ProgressBar,
-    /// Whether the bar is that of cells; epochs are of runs within them then.
-    cells: AtomicBool,
-    /// When the last line was written, and when computing began.
-    lines: Option<Mutex<(Instant, Instant)>>,
+    /// Whether there are lines, and no bar.
+    lines: bool,
+    work: Mutex<Work>,
+}
+
+/// What is to be done: cells, by their costs, or one run, which is 1.
+struct Work {
+    is_cells: bool,
+    total: f64,
+    /// Of what is finished.
+    done: f64,
+    running: BTreeMap<String, Running>,
+    since: Instant,
+    last_line: Instant,
+}
+
+/// A cell that was begun, or the run.
+struct Running {
+    cost: f64,
+    /// Epochs or rounds: those of earlier sittings, and now, of so many; none before the first is told of.
+    parts: Option<[usize; 3]>,
 }
 
 /// Costs are real numbers, the bar's positions are not.
 const PER_COST: f64 = 1e3;
 /// Between two lines.
 const PAUSE: Duration = Duration::from_secs(20);
+
+impl Work {
+    fn new(is_cells: bool, total: f64) -> Self {
+        let now = Instant::now();
+        let running = BTreeMap::new();
+        Self { is_cells, total, done: 0., running, since: now, last_line: now }
+    }
+
+    fn begin(&mut self, key: &str, cost: f64) {
+        self.running.insert(key.to_string(), Running { cost, parts: None });
+    }
+
+    /// A run has come to part `done` of `of`. What it brought from an earlier sitting is no work of
+    /// this one.
+    fn part(&mut self, key: &str, done: usize, of: usize) {
+        if !self.is_cells && !self.running.contains_key(key) {
+            *self = Self::new(false, 1.);
+            self.begin(key, 1.);
+        }
+        // A run of another name is one of several in a cell.
+        let Some(Running { cost, parts }) = self.running.get_mut(key) else { return };
+        let brought = match parts {
+            Some([brought, ..]) => *brought,
+            None => {
+                let share = (done - 1) as f64 / of as f64;
+                self.total -= *cost * share;
+                *cost *= 1. - share;
+                done - 1
+            }
+        };
+        *parts = Some([brought, done, of]);
+    }
+
+    fn finish(&mut self, key: &str) {
+        let cell = self.running.remove(key);
+        self.done += cell.map_or(0., |cell| cell.cost);
+    }
+
+    /// By cost, of all that this sitting has to do.
+    fn is_done(&self) -> f64 {
+        let done = |Running { cost, parts }: &Running| match parts {
+            Some([brought, done, of]) => cost * (done - brought) as f64 / (of - brought) as f64,
+            None => 0.,
+        };
+        self.done + self.running.values().map(done).sum::<f64>()
+    }
+
+    /// Where there is no bar: a line, if the last is long ago.
+    fn line(&mut self, key: &str) -> Option<String> {
+        let share = self.is_done() / self.total;
+        if !(share > 0. && self.last_line.elapsed() >= PAUSE) {
+            return None;
+        }
+        self.last_line = Instant::now();
+        let left = show::duration(self.since.elapsed().as_secs_f64() * (1. / share - 1.));
+        Some(format!("{:.0} %, about {left} left ({key})", 100. * share))
+    }
+}
 
 impl Watch {
     fn new(context: &Context) -> Self {
@@ -176,62 +251,76 @@ impl Watch {
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = "{bar:30} {percent:>3} %  {msg}  {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-        let now = Instant::now();
-        let lines = (!context.quiet && !terminal).then(|| Mutex::new((now, now)));
-        Self { bar, cells: AtomicBool::new(false), lines }
+        let work = Mutex::new(Work::new(false, 1.));
+        Self { bar, lines: !context.quiet && !terminal, work }
     }
 
     fn hear(&self, progress: &Progress<'_>) {
-        match progress {
+        let work = &mut *self.work.lock().expect("no panic while it is held");
+        let (key, message) = match progress {
             Progress::Cells { count, kept, cost } => {
                 if *kept > 0 {
                     self.say(&format!("continuing: {kept} of {count} cells are there"));
                 }
-                self.cells.store(true, Relaxed);
-                self.bar.set_length((cost * PER_COST) as u64);
-                self.bar.set_position(0);
+                *work = Work::new(true, *cost);
                 self.bar.reset_eta();
-                self.bar.set_message(format!("{count} cells"));
-                if let Some(lines) = &self.lines {
-                    *lines.lock().expect("no panic while it is held") =
-                        (Instant::now(), Instant::now());
-                }
+                ("", format!("{count} cells"))
             }
-            Progress::Cell { key, cost } => {
-                self.bar.inc((cost * PER_COST) as u64);
-                self.bar.set_message(key.to_string());
-                self.line(key);
+            Progress::Begun { key, cost } => {
+                work.begin(key, *cost);
+                (*key, key.to_string())
+            }
+            Progress::Cell { key } => {
+                work.finish(key);
+                (*key, key.to_string())
             }
             Progress::Part { key, what, done, of } => {
-                if !self.cells.load(Relaxed) {
-                    self.bar.set_length(*of as u64);
-                    self.bar.set_position(*done as u64);
-                }
-                self.bar.set_message(format!("{key}, {what} {done} of {of}"));
-                self.line(key);
+                work.part(key, *done, *of);
+                (*key, format!("{key}, {what} {done} of {of}"))
             }
+        };
+        self.bar.set_length((work.total * PER_COST) as u64);
+        self.bar.set_position((work.is_done() * PER_COST) as u64);
+        self.bar.set_message(message);
+        if let (true, Some(line)) = (self.lines, work.line(key)) {
+            self.say(&line);
         }
     }
 
     fn say(&self, line: &str) {
-        if self.lines.is_some() {
+        if self.lines {
             eprintln!("{line}");
         } else {
             self.bar.println(line);
         }
     }
+}
 
-    /// Where there is no bar: a line, if the last is long ago.
-    fn line(&self, key: &str) {
-        let Some(lines) = &self.lines else { return };
-        let mut times = lines.lock().expect("no panic while it is held");
-        let (done, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
-        if done > 0 && times.0.elapsed() >= PAUSE {
-            times.0 = Instant::now();
-            let share = done as f64 / length.max(1) as f64;
-            let left = times.1.elapsed().as_secs_f64() * (1. / share.max(1e-9) - 1.);
-            let left = show::duration(left);
-            self.say(&format!("{:.0} %, about {left} left ({key})", 100. * share));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Epochs count before their cell is finished; those of an earlier sitting are no work of this one.
+    #[test]
+    fn shares() {
+        let mut work = Work::new(true, 50.);
+        work.begin("new", 10.);
+        work.begin("old", 40.);
+        assert_eq!(work.is_done(), 0.);
+        work.part("new", 1, 4);
+        assert_eq!((work.is_done(), work.total), (2.5, 50.));
+        // Three of its four epochs were there; the last is 10 of work, and all that was left of it.
+        work.part("old", 4, 4);
+        assert_eq!((work.is_done(), work.total), (12.5, 20.));
+        work.part("a run within", 1, 1);
+        work.finish("new");
+        work.finish("old");
+        assert_eq!((work.is_done(), work.total), (20., 20.));
+
+        let mut work = Work::new(false, 1.);
+        for key in ["a run", "the next"] {
+            work.part(key, 1, 2);
+            assert_eq!(work.is_done() / work.total, 0.5);
         }
     }
 }

@@ -53,16 +53,21 @@ pub enum Progress<'a> {
         /// Of those that are not.
         cost: f64,
     },
-    /// One of them was computed.
-    Cell {
+    /// One of the others is begun.
+    Begun {
         /// Its name.
         key: &'a str,
         /// Its cost.
         cost: f64,
     },
+    /// One of them was computed.
+    Cell {
+        /// Its name.
+        key: &'a str,
+    },
     /// An epoch of a run was finished, or a round.
     Part {
-        /// The name of the run.
+        /// The name of the run: its cell's, if that is all there is to the cell.
         key: &'a str,
         /// `epoch` or `round`.
         what: &'a str,
@@ -191,11 +196,14 @@ impl<'a> Lab<'a> {
             while let Some(&i) = order.get(next.fetch_add(1, Relaxed)) {
                 let Cell { key, cost, input } = &cells[i];
                 let is_new = !self.path(key).exists();
+                if is_new {
+                    (self.listener)(Progress::Begun { key, cost: *cost });
+                }
                 let result = self.cell(key, || compute(input));
                 if result.is_err() {
                     next.store(order.len(), Relaxed);
                 } else if is_new {
-                    (self.listener)(Progress::Cell { key, cost: *cost });
+                    (self.listener)(Progress::Cell { key });
                 }
                 results.lock().expect("no panic while it is held").push((i, result));
             }

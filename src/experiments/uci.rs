@@ -22,30 +22,35 @@ pub const EXPERIMENT: Experiment = Experiment {
     claim: "A Bayesian hypernet predicts nine UCI regression sets no worse than MC dropout.",
     version: 5,
     seeds: [1, 5, 20],
-    seconds: [2., 400., 3600.],
+    seconds: [2., 400., 6800.],
     run,
 };
 
-/// A set, its hidden units and epochs, and the RMSE and log-likelihood of MC dropout (Gal &
-/// Ghahramani 2016).
+/// A set, its hidden units, epochs and divisions at most, and the RMSE and log-likelihood of MC dropout
+/// (Gal & Ghahramani 2016).
 struct Known {
     name: &'static str,
     hidden: usize,
     epochs: usize,
+    splits: usize,
     rmse: f64,
     log_likelihood: f64,
 }
 
 const fn known(name: &'static str, rmse: f64, log_likelihood: f64) -> Known {
-    Known { name, hidden: 50, epochs: 400, rmse, log_likelihood }
+    Known { name, hidden: 50, epochs: 400, splits: 20, rmse, log_likelihood }
 }
+
+/// Divisions taken of a large set: one differs little from another. Those of power-plant left open how it
+/// compares, so it has all.
+const FEW: usize = 5;
 
 const SETS: [Known; 9] = [
     known("bostonHousing", 2.97, -2.46),
     known("concrete", 5.23, -3.04),
     known("energy", 1.66, -1.99),
-    known("kin8nm", 0.10, 0.95),
-    known("naval-propulsion-plant", 0.01, 3.80),
+    Known { splits: FEW, ..known("kin8nm", 0.10, 0.95) },
+    Known { splits: FEW, ..known("naval-propulsion-plant", 0.01, 3.80) },
     known("power-plant", 4.02, -2.80),
     Known { hidden: 100, epochs: 200, ..known("protein-tertiary-structure", 4.36, -2.89) },
     known("wine-quality-red", 0.62, -0.93),
@@ -67,17 +72,13 @@ struct Grid {
 impl Grid {
     /// Shares to try of a run of `epochs` over `examples`: a long one is run whole, for it is a set of many examples,
     /// which is not fitted too closely.
-    fn shares(&self, examples: usize, epochs: usize) -> &[f64] {
+    fn shares_for(&self, examples: usize, epochs: usize) -> &[f64] {
         if steps(examples, epochs) <= SHORT { self.shares } else { &[1.] }
     }
 }
 
 /// Steps of a run that is short.
 const SHORT: usize = 20_000;
-
-/// Rows of a set from which on `FEW` splits are taken: the larger, the less one split differs from another.
-const LARGE: usize = 5000;
-const FEW: usize = 5;
 
 const BATCH: usize = 32;
 
@@ -147,11 +148,10 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         match uci(set.name, 0, lab.data_dir.as_deref()) {
             Ok(first) => {
                 let n = first.train.len() + first.validation.len();
-                let splits = uci_splits(set.name)?.min(lab.seeds as usize);
-                let splits = if n >= LARGE { splits.min(FEW) } else { splits };
+                let splits = uci_splits(set.name)?.min(set.splits).min(lab.seeds as usize);
                 let most = epochs(&grid, set, n);
                 let tries = (grid.rates.len() * grid.precisions.len()) as f64;
-                let tries = tries * grid.shares(n, most).iter().sum::<f64>() + 1.;
+                let tries = tries * grid.shares_for(n, most).iter().sum::<f64>() + 1.;
                 cells.extend((0..splits).map(|split| Cell {
                     key: format!("{}-{split}", set.name),
                     cost: tries * (n * most) as f64,
@@ -221,34 +221,32 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         of_kind.filter(|verdict| verdict.range.contains(&verdict.mean.value)).count()
     };
     let there = verdicts.len() / 2;
+    let ours = format!(
+        "By the mean no worse than MC dropout in RMSE on {} of {there} sets, in log-likelihood on \
+         {}; not shown to be worse on {} and {}.",
+        by_mean(0),
+        by_mean(1),
+        there - worse(0),
+        there - worse(1)
+    );
+    let done = format!(
+        "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 × 200); \
+         batch {BATCH}, Adam decaying tenfold. For each split the learning rate ({:?}), the prior's \
+         precision ({:?}; the authors: 10⁻⁶, 10⁻⁴, 10⁻², 1, 100), the share ({:?}; where the whole \
+         is over {SHORT} steps, 1) of up to {} epochs and the noise's precision with the best \
+         log-likelihood on the last fifth of the training rows are taken, and the network is \
+         trained anew on all of them. (While one is chosen the noise's precision is learned; what \
+         is learned on the rows that weights were fitted to is too sure.) {} posterior samples. Of \
+         kin8nm, naval and protein, which are large, the first {FEW} splits.",
+        grid.rates, grid.precisions, grid.shares, grid.epochs, grid.samples
+    );
     Ok(Report {
         title: "UCI regression".into(),
         paper: "Not in the paper: the authors' code trains hypernets of inverse autoregressive \
             flows on nine regression sets in \
             the 20 divisions (protein: 5) that Gal & Ghahramani (2016) used."
             .into(),
-        ours: vec![
-            format!(
-                "By the mean no worse than MC dropout in RMSE on {} of {there} sets, in \
-                 log-likelihood on {}; not shown to be worse on {} and {}.",
-                by_mean(0),
-                by_mean(1),
-                there - worse(0),
-                there - worse(1)
-            ),
-            format!(
-                "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 \
-                 × 200); batch {BATCH}, Adam decaying tenfold. For each split the learning rate \
-                 ({:?}), the prior's precision ({:?}; the authors: 10⁻⁶, 10⁻⁴, 10⁻², 1, 100), the \
-                 share ({:?}; where the whole is over {SHORT} steps, 1) of up to {} epochs and the \
-                 noise's precision with the best log-likelihood on the last fifth of the training \
-                 rows are taken, and the network is trained anew on all of them. (While one is \
-                 chosen the noise's precision is learned; what is learned on the rows that weights \
-                 were fitted to is too sure.) {} posterior samples. Sets of {LARGE} rows or more: \
-                 the first {FEW} splits.",
-                grid.rates, grid.precisions, grid.shares, grid.epochs, grid.samples
-            ),
-        ],
+        ours: if there > 0 { vec![ours, done] } else { vec![done] },
         verdicts,
         tables: vec![table],
         figures: vec![],
@@ -270,7 +268,7 @@ fn one(lab: &Lab<'_>, grid: &Grid, set: &Known, split: usize) -> Result<Found> {
     let mut tried: Vec<(f64, Setting)> = vec![];
     for &learning_rate in grid.rates {
         for &precision in grid.precisions {
-            for share in grid.shares(data.train.len(), most) {
+            for share in grid.shares_for(data.train.len(), most) {
                 let epochs = (share * most as f64).ceil() as usize;
                 let setting = Setting { learning_rate, precision, epochs, noise: None };
                 match fit(lab, set, &data, setting) {
