@@ -11,7 +11,7 @@ torch=benches/torch_bhn.py rounds=${1:-5} secs=${SECS:-2} compiled=${COMPILED:-1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 gcc -shared -fPIC -o "$folder/mkl_avx512.so" benches/mkl_avx512.c
-cargo build --release --benches 2> /dev/null
+cargo build --release --bench step 2> /dev/null
 unset OPENBLAS_CORETYPE
 log=$folder/log
 python3 -c 'import resource, torch; print("{\"import_mb\": %d}" % (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))' > "$log"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 rounds=${1:-3} secs=${SECS:-0.5}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo build --release --benches 2> /dev/null
+cargo build --release --bench conv 2> /dev/null
 unset OPENBLAS_CORETYPE
 for _ in $(seq "$rounds"); do
   for threads in ${THREADS:-1 2}; do
