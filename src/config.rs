@@ -288,8 +288,13 @@ impl Config {
     /// If a key or value in it is not one of ours.
     pub fn parse(what: &str, text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let expected = "the keys that `config.toml` in any run folder shows";
-            Error::invalid(what, error.to_string().trim_end(), expected, "Mend that line.")
+            let expected = "keys and values like those of `config.toml` in any run folder";
+            Error::invalid(
+                what,
+                error.to_string().trim_end().trim_end_matches('.'),
+                expected,
+                "Mend that line.",
+            )
         })
     }
 

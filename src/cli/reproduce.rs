@@ -44,6 +44,8 @@ struct Found {
     seeds: u64,
     folder: PathBuf,
     verdicts: Vec<FoundVerdict>,
+    /// What was left out for want of data.
+    skipped: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -83,7 +85,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let report = reproduce(experiment, (tier, seeds), &dir, context)?;
         texts.push(text(experiment, &report, &dir));
         let verdicts = report.verdicts.iter().map(FoundVerdict::new).collect();
-        found.push(Found { experiment: experiment.name, tier, seeds, folder: dir, verdicts });
+        let (name, skipped) = (experiment.name, report.skipped());
+        found.push(Found { experiment: name, tier, seeds, folder: dir, verdicts, skipped });
     }
     show::print(context, &found, &texts.join("\n\n"))
 }
@@ -115,7 +118,7 @@ fn reproduce(
     let (commits, of_cells) = (lab.commits().join(", "), show::duration(lab.seconds()));
     let sitting = show::duration(start.elapsed().as_secs_f64());
     let facts = [
-        ("command", std::env::args().collect::<Vec<_>>().join(" ")),
+        ("command", command()),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
         ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
         ("computed by commits", commits),
@@ -127,6 +130,11 @@ fn reproduce(
     Ok(report)
 }
 
+/// What was typed, the program by its name.
+fn command() -> String {
+    ["bhn".into()].into_iter().chain(std::env::args().skip(1)).collect::<Vec<String>>().join(" ")
+}
+
 /// The verdicts in words, and where the rest is.
 fn text(experiment: &Experiment, report: &Report, dir: &Path) -> String {
     let mut lines = vec![format!("{}: {}", experiment.name, report.title)];
@@ -134,6 +142,7 @@ fn text(experiment: &Experiment, report: &Report, dir: &Path) -> String {
         let Verdict { claim, quantity, mean, .. } = verdict;
         lines.push(format!("  {claim}: {}\n      {quantity}: {mean}", verdict.words()));
     }
+    lines.extend(report.skipped().iter().map(|row| format!("  {row}")));
     lines.push(format!("report: {}", dir.join("report.html").display()));
     lines.join("\n")
 }

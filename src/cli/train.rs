@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in one to three minutes on two cores."
+    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in half a minute to two minutes on two cores."
 )]
 pub struct Args {
     /// mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default: mnist]

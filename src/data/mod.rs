@@ -199,7 +199,10 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
             "data set",
             format!("{source:?}"),
             "mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz",
-            "Name one of these.",
+            match sources::select(source) {
+                Ok(_) => "It is for `bhn reproduce anomaly`, to be told from what was learned.",
+                Err(_) => "Name one of these.",
+            },
         )),
     }
 }

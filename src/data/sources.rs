@@ -117,7 +117,7 @@ pub(crate) fn sets() -> Vec<Set> {
         },
         Set {
             name: "omniglot",
-            what: "4,840 characters of eight alphabets (small background sets), 105×105, ink or not",
+            what: "4,840 drawings from eight alphabets (small background sets), 105×105, ink or not",
             source: "B. M. Lake, R. Salakhutdinov, J. B. Tenenbaum, Science 350 (2015)",
             licence: "MIT",
             address: Some(
@@ -233,9 +233,10 @@ fn uci(name: &'static str, what: &'static str, source: &'static str) -> Set {
     }
 }
 
-/// The sets that a name stands for: one, those of a family such as `uci`, or `all`.
+/// The sets that a name stands for: one, those of a family such as `uci`, or `all`; `cifar-5` is of `cifar-10`.
 pub(crate) fn select(name: &str) -> Result<Vec<Set>> {
     let mut sets = sets();
+    let name = if name == "cifar-5" { "cifar-10" } else { name };
     let family = format!("{name}/");
     let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
     let names = format!("one of {}, uci or all", names.join(", "));

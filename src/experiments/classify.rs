@@ -181,7 +181,7 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
         verdicts,
         tables: vec![table("accuracy", &rows)],
         figures: vec![curves("validation", &rows)],
-        data: vec![by_epoch(&rows)],
+        data: vec![by_seed(&rows), by_epoch(&rows)],
         ..Report::default()
     })
 }
@@ -255,7 +255,7 @@ fn photographs(lab: &Lab<'_>, classes: usize) -> Result<Report> {
                 better(&rows, "bhn-8", "dropout", "T = 8 classifies better than dropout"),
             ]);
             figures.push(curves("validation", &rows));
-            data.push(by_epoch(&rows));
+            data.extend([by_seed(&rows), by_epoch(&rows)]);
             table("accuracy", &rows)
         }
         Err(Error::Missing { set, .. }) => {
@@ -357,7 +357,7 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
         verdicts,
         tables: vec![table("accuracy", &rows), milestones(&rows, epochs)],
         figures: vec![curves("validation", &rows)],
-        data: vec![by_epoch(&rows)],
+        data: vec![by_seed(&rows), by_epoch(&rows)],
         ..Report::default()
     })
 }
@@ -418,7 +418,7 @@ fn switches(lab: &Lab<'_>) -> Result<Report> {
         verdicts,
         tables: vec![table("accuracy", &rows)],
         figures: vec![curves("validation", &rows)],
-        data: vec![by_epoch(&rows)],
+        data: vec![by_seed(&rows), by_epoch(&rows)],
         ..Report::default()
     })
 }
@@ -612,6 +612,27 @@ fn curves(name: &str, rows: &[Row]) -> Figure {
     };
     let caption = "Validation accuracy along the run. Means over seeds.";
     Figure { name: name.into(), caption: caption.into(), chart: Chart::one(panel) }
+}
+
+/// All that the tables are means of.
+fn by_seed(rows: &[Row]) -> Table {
+    let header = ["method", "seed", "test accuracy", "NLL", "ECE", "ELBO", "best epoch", "seconds"];
+    let mut table = Table::new("seeds", "Scores of every run.", &header);
+    for row in rows {
+        for (seed, found) in row.found.iter().enumerate() {
+            table.row(vec![
+                row.way.key.into(),
+                seed.to_string(),
+                format!("{:.4}", found.accuracy),
+                format!("{:.6}", found.nll),
+                format!("{:.6}", found.ece),
+                found.elbo.map_or(String::new(), |elbo| format!("{elbo:.2}")),
+                found.best_epoch.to_string(),
+                format!("{:.0}", found.seconds),
+            ]);
+        }
+    }
+    table
 }
 
 fn by_epoch(rows: &[Row]) -> Table {

@@ -34,7 +34,7 @@ use crate::report::experiment::Report;
 pub enum Tier {
     /// All code runs; numbers mean nothing. Seconds.
     Smoke,
-    /// The paper's ordering shows. At most ten minutes on two cores.
+    /// The paper's ordering shows. At most ten minutes on two cores, active learning an hour.
     Quick,
     /// The paper's protocol.
     Paper,

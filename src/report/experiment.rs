@@ -56,6 +56,9 @@ pub struct Figure {
     pub chart: Chart,
 }
 
+/// How the row of a data set begins that is not at hand.
+const SKIPPED: &str = "skipped: bhn data fetch ";
+
 impl Table {
     /// An empty one.
     pub fn new(name: &str, caption: impl Into<String>, header: &[&str]) -> Self {
@@ -75,7 +78,7 @@ impl Table {
 
     /// Add the row of a data set that is not at hand, with the command that fetches it.
     pub fn skip(&mut self, row: &str, data: &str) {
-        let mut entries = vec![row.to_string(), format!("skipped: bhn data fetch {data}")];
+        let mut entries = vec![row.to_string(), format!("{SKIPPED}{data}")];
         entries.resize(self.header.len().max(2), String::new());
         self.row(entries);
     }
@@ -141,8 +144,7 @@ impl Report {
     /// The verdicts as a table.
     pub fn verdicts(&self) -> Table {
         let caption = "How the claims stand. Means over seeds with one standard error; a claim holds \
-            if all of the interval of two standard errors to either side is where it says, and does \
-            not if none of it is.";
+            if all of their 95 % interval (Student's t) is where it says, and does not if none of it is.";
         let header = ["claim", "measured", "number", "seeds", "outcome"];
         let mut table = Table::new("verdicts", caption, &header);
         for verdict in &self.verdicts {
@@ -152,6 +154,13 @@ impl Report {
             table.row(row.into());
         }
         table
+    }
+
+    /// What was left out for want of data, each with the command that fetches it.
+    pub fn skipped(&self) -> Vec<String> {
+        let rows = self.tables.iter().flat_map(|table| &table.rows);
+        let is_skipped = |row: &&Vec<String>| row.get(1).is_some_and(|e| e.starts_with(SKIPPED));
+        rows.filter(is_skipped).map(|row| format!("{} {}", row[0], row[1])).collect()
     }
 
     fn markdown(&self, facts: &[(String, String)]) -> String {

@@ -267,7 +267,10 @@ fn verdicts(results: &Results) -> Vec<Verdict> {
         let (ours, theirs) = (of(&Net::BHN_8), of(other));
         let p = match ours.len() {
             1 => String::new(),
-            _ => format!("; Welch's p = {:.2}", welch(&ours, &theirs).p_value),
+            _ => match welch(&ours, &theirs).p_value {
+                ..0.01 => "; Welch's p < 0.01".into(),
+                p => format!("; Welch's p = {p:.2}"),
+            },
         };
         verdicts.push(positive(claim, format!("{what}{p}"), &minus(&ours, &theirs)));
     };

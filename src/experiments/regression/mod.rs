@@ -564,5 +564,10 @@ fn ours(settings: &Settings, precision: f64) -> Vec<String> {
          approximate this posterior. BHN on the scales has another model: one scale a unit is \
          random, biases and directions (a sign each, here) are fitted."
             .into(),
+        "Most of NUTS's trees reach the largest depth and are cut off there, which costs effective \
+         samples and is no bias; some one in a hundred diverge, so a narrow part of the posterior \
+         may be missed. Hence R̂ over chains that started apart, and the counts in the table of \
+         chains."
+            .into(),
     ]
 }
