@@ -197,6 +197,8 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     let mut drawn = false;
     let mut picks: Vec<Pick> = vec![];
     let (mut told, mut known) = (0., 0.);
+    // What the drawn rows were divided by, lest they underflow: the mean logarithm.
+    let mut scale = 0.;
     for _ in 0..k {
         let weights: Vec<f64> = match drawn {
             false => vec![1.; joint.nrows()],
@@ -219,7 +221,7 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
         };
         let starts: Vec<_> = (0..inputs).step_by(BLOCK).collect();
         let entropies: Vec<_> = starts.into_par_iter().flat_map_iter(block).collect();
-        let gain = |&i: &usize| entropies[i] - conditional[i] - known - told;
+        let gain = |&i: &usize| entropies[i] - scale - conditional[i] - known - told;
         let free = (0..inputs).filter(|i| picks.iter().all(|pick| pick.index != *i));
         // `max_by` would take the last of equals.
         let index = free.rev().max_by(|i, j| gain(i).total_cmp(&gain(j))).expect("k ≤ N");
@@ -231,9 +233,11 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
         if !drawn && joint.nrows() * classes > CONFIGURATIONS {
             drawn = true;
             joint = Array2::ones([CONFIGURATIONS.div_ceil(samples) * samples, samples]);
-            picks.iter().for_each(|pick| extend_drawn(&mut joint, p, pick.index, rng));
+            for pick in &picks {
+                scale += extend_drawn(&mut joint, p, pick.index, rng);
+            }
         } else if drawn {
-            extend_drawn(&mut joint, p, index, rng);
+            scale += extend_drawn(&mut joint, p, index, rng);
         } else {
             let of = p.slice(s![.., index, ..]);
             let all = |[m, s]: [usize; 2]| joint[[m / classes, s]] * of[[s, m % classes]];
@@ -243,8 +247,15 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     picks
 }
 
-/// Multiply row `m` by `p_s(ŷ)` with `ŷ` drawn from sample `m mod S`.
-fn extend_drawn(joint: &mut Array2<f64>, p: ArrayView3<'_, f64>, input: usize, rng: &mut dyn Rng) {
+/// Multiply row `m` by `p_s(ŷ)` with `ŷ` drawn from sample `m mod S`, and divide it by its largest entry, whose mean
+/// logarithm is returned.
+fn extend_drawn(
+    joint: &mut Array2<f64>,
+    p: ArrayView3<'_, f64>,
+    input: usize,
+    rng: &mut dyn Rng,
+) -> f64 {
+    let (rows, mut logs) = (joint.nrows() as f64, 0.);
     let samples = joint.ncols();
     for (m, mut row) in joint.rows_mut().into_iter().enumerate() {
         let mut left = rng.random::<f64>();
@@ -255,7 +266,12 @@ fn extend_drawn(joint: &mut Array2<f64>, p: ArrayView3<'_, f64>, input: usize, r
             left < 0.
         });
         row *= &p.slice(s![.., input, label.unwrap_or(last).min(last)]);
+        // Above 0: the sample that the label was drawn from can say it.
+        let most = row.iter().copied().fold(0., f64::max);
+        row /= most;
+        logs += most.ln();
     }
+    logs / rows
 }
 
 /// Of logits `[S, B, K]`.
@@ -267,4 +283,23 @@ fn softmax(logits: &Array3<f32>) -> Array3<f64> {
         row /= row.sum();
     }
     p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    /// The probability of a thousand labels is no number any more; its logarithm is.
+    #[test]
+    fn many_labels() {
+        let p = Array3::from_shape_fn([2, 1, 10], |(s, _, c)| if s == c % 2 { 0.14 } else { 0.06 });
+        let (mut joint, rng) = (Array2::ones([64, 2]), &mut stream(0, Purpose::Pool, 0));
+        let scale: f64 = (0..1000).map(|_| extend_drawn(&mut joint, p.view(), 0, rng)).sum();
+        assert!(joint.rows().into_iter().all(|row| row.iter().copied().fold(0., f64::max) == 1.));
+        let nats = 0.7 * 0.14_f64.ln() + 0.3 * 0.06_f64.ln();
+        // The logarithm of one label has a variance of 0.7 · 0.3 · ln²(0.14 / 0.06), or 0.15.
+        let error = (1000. * 0.15_f64 / 64.).sqrt();
+        assert!((scale - 1000. * nats).abs() < 4. * error, "{scale} for {}", 1000. * nats);
+    }
 }

@@ -354,6 +354,14 @@ impl Config {
             (None, true) => *layers = Layer::with_dropout(layers, self.dropout.rate),
             _ => {}
         }
+        let is_none = |layer: &&Layer| matches!(layer, Layer::Dropout(p) | Layer::ChannelDropout(p) if *p == 0.);
+        if self.method == Method::ConcreteDropout
+            && let Some(layer) = layers.iter().find(is_none)
+        {
+            let (found, expected) =
+                (format!("`{layer}`"), "a rate above 0, from which it is learned");
+            return Err(Error::invalid("primary.layers", found, expected, "Change the rate."));
+        }
         if self.method == Method::Ensemble {
             self.train.samples = self.ensemble.members;
         }

@@ -281,14 +281,15 @@ impl Predictive {
 /// From logits `x_s [S, B, K]`: `p_s = eˣ⁻ᵐ / Z` and `H[p_s] = ln Z − Σ p_s (x_s − m)`, with `m` the
 /// largest; the first class that has it gets the sample's vote.
 fn classes(x: ArrayView3<'_, f32>) -> Predictive {
-    let mut p = x.to_owned();
+    // In double precision: of what is nearly sure, `1 − p` is what counts.
+    let mut p = x.mapv(f64::from);
     let (samples, inputs, k) = x.dim();
     let mut conditional = vec![0.; inputs];
     let mut votes = Array2::<usize>::zeros([inputs, k]);
     for mut sample in p.outer_iter_mut() {
         let each = conditional.iter_mut().zip(votes.rows_mut());
         for (mut row, (sum, mut votes)) in sample.rows_mut().into_iter().zip(each) {
-            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             if let Some(class) = row.iter().position(|&x| x == max) {
                 votes[class] += 1;
             }
@@ -297,12 +298,11 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
                 let e = (x - max).exp();
                 z += e;
                 if e > 0. {
-                    along += f64::from(e) * f64::from(x - max);
+                    along += e * (x - max);
                 }
                 e
             });
             row.mapv_inplace(|e| e / z);
-            let z = f64::from(z);
             *sum += z.ln() - along / z;
         }
     }
@@ -312,12 +312,13 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     let told = |(h, sum): (&f64, f64)| (h - sum / samples as f64).max(0.) as f32;
     let bald = entropy.iter().zip(conditional).map(told).collect();
     let std = p.std_axis(Axis(0), 0.);
-    let mean_std = std.mean_axis(Axis(1)).expect("a class").to_vec();
+    let mean_std = std.mean_axis(Axis(1)).expect("a class").mapv(|s| s as f32).to_vec();
     let entropy = entropy.into_iter().map(|entropy| entropy as f32).collect();
     let most = |votes: ArrayView1<'_, usize>| votes.iter().copied().max().expect("a class");
     let outvoted = |votes| (samples - most(votes)) as f32 / samples as f32;
     let variation_ratio = votes.rows().into_iter().map(outvoted).collect();
-    Predictive::Classes { p: mean, entropy, bald, mean_std, variation_ratio }
+    let p = mean.mapv(|p| p as f32);
+    Predictive::Classes { p, entropy, bald, mean_std, variation_ratio }
 }
 
 /// From means `f_s [S, B, 1]` and the noise's precision `τ`; squares are beyond single precision.
@@ -337,8 +338,8 @@ pub(crate) fn overflows(what: String) -> Error {
 }
 
 /// `H[p] = −Σ p ln p`.
-fn nats(p: ArrayView1<'_, f32>) -> f64 {
-    let term = |&p: &f32| if p > 0. { f64::from(p) * f64::from(p).ln() } else { 0. };
+fn nats(p: ArrayView1<'_, f64>) -> f64 {
+    let term = |&p: &f64| if p > 0. { p * p.ln() } else { 0. };
     // Certainty is 0 and not −0.
     0. - p.iter().map(term).sum::<f64>()
 }

@@ -23,7 +23,7 @@ pub enum Purpose {
     Toy,
     /// Images of noise.
     Images,
-    /// What active learning labels first, looks at, and takes by chance; the index is the round.
+    /// What active learning labels first, looks at, and takes by chance: index 0 and 1, with a seed for each round.
     Pool,
     /// How images are changed; the index is the step.
     Augment,

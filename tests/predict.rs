@@ -338,6 +338,30 @@ fn entropies_of_any_logits() {
     }
 }
 
+/// A hundred samples that are all but sure disagree by what there is between them, however little.
+#[test]
+fn disagreement_of_the_nearly_sure() {
+    let mut model = model(&classification());
+    model.primary = Box::new(Constant(2));
+    for size in [8_f32, 12., 16., 20.] {
+        let logits: Vec<_> = (0..100).map(|s| size + 0.01 * s as f32).collect();
+        let theta =
+            Tensor::from_shape_vec(vec![100, 2], logits.iter().flat_map(|&x| [x, 0.]).collect());
+        let found = predict(&model, &theta.unwrap(), inputs().slice(s![..1, ..]));
+        let Predictive::Classes { bald, mean_std, .. } = found else { panic!("classes") };
+        // 1 − p, and −Σ p ln p to its first order.
+        let rest: Vec<_> = logits.iter().map(|&x| 1. / (1. + f64::from(x).exp())).collect();
+        let mean = rest.iter().sum::<f64>() / 100.;
+        let nats = |q: f64| -q * q.ln() - (1. - q) * (-q).ln_1p();
+        let expected = nats(mean) - rest.iter().map(|&q| nats(q)).sum::<f64>() / 100.;
+        let std = (rest.iter().map(|q| (q - mean).powi(2)).sum::<f64>() / 100.).sqrt();
+        for (found, expected) in [(bald[0], expected), (mean_std[0], std)] {
+            let error = (f64::from(found) / expected - 1.).abs();
+            assert!(error < 1e-3, "{found} for {expected} at {size}");
+        }
+    }
+}
+
 /// Every score of samples that disagree is higher than that of samples that are sure, and it is what
 /// it is called.
 #[test]

@@ -36,9 +36,9 @@ pub struct Terms {
     pub total: f64,
     /// `(N/|B|) Σ_B ln p(y|x,θ)`.
     pub log_likelihood: f64,
-    /// `ln p(θ)`.
+    /// `ln p(θ)`; the negative KL where that is taken in closed form, and not from draws.
     pub log_prior: f64,
-    /// `ln q(θ)`.
+    /// `ln q(θ)`; 0 then.
     pub log_q: f64,
     /// `log_q − log_prior`; 0 for a point estimate.
     pub kl: f64,

@@ -385,10 +385,7 @@ fn switches(lab: &Lab<'_>) -> Result<Report> {
                 c.flow.permutation = Order::Reversal;
             }),
             way("narrow", "a narrow start: log-scale −7, std 0.002", |c| c.flow.log_scale = -7.),
-            way("data-init", "scales from around 0, and data-dependent initialisation", |c| {
-                c.flow.shift = 0.;
-                c.train.data_init = true;
-            }),
+            way("data-init", "data-dependent initialisation", |c| c.train.data_init = true),
             way("clip", "softmax clipped to [0.001, 0.999]", |c| c.likelihood.clip = Some(0.001)),
             way("anneal", "the KL annealed over half the run", |c| {
                 c.train.kl_anneal_epochs = c.train.epochs as f64 / 2.;

@@ -44,7 +44,7 @@ pub struct Chain {
     pub log_density: Vec<f64>,
     /// How many of the draws that count met a divergence: a step so wrong that its energy is lost.
     pub divergences: u64,
-    /// How many of them were cut off by `depth`.
+    /// How many of them took all the `2^depth − 1` steps that there may be: most were cut off, some had just turned.
     pub cut_off: u64,
     /// Gradients of all draws, warm-up included.
     pub gradients: u64,

@@ -69,7 +69,7 @@ impl Planar {
 
 impl<'t, T: Scalar> Parts<'t, T> {
     /// `û tanh(w·z + b) [S, D]` and `ln(1 + w·û (1 − tanh²)) [S]` for `a = w·z [S, 1]`. The
-    /// latter's argument is written `q + (1 − q) tanh²`, which does not cancel.
+    /// latter's argument is written `q + (1 − q) tanh²`, which does not cancel while `q ≤ 1`.
     fn at(&self, a: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let t = (a + self.b).tanh();
         let slope = t * t * (-self.q + T::one()) + self.q;

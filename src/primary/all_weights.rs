@@ -112,8 +112,8 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
     }
 
     /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the deviations of a layer's
-    /// weights and biases, and `ε` drawn anew for each sample, example and unit, at every position of an
-    /// image.
+    /// weights and biases, and `ε` drawn anew for each sample, example and unit. `None` for a network with convolutions: what
+    /// their weights do at one position and at another is correlated, so that noise of its own at each is another bound.
     fn forward_normal<'t>(
         &self,
         [mean, std]: [Var<'t, T>; 2],
@@ -121,16 +121,15 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Option<Var<'t, T>> {
+        if self.0.iter().any(|placed| matches!(placed.layer, Layer::Conv(..))) {
+            return None;
+        }
         let batch = x.shape()[0];
         let squares = std * std;
         Some(self.through(x, |h, placed, [n, k], start| {
             let layer = |of: Var<'t, T>, h: Var<'t, T>| {
                 let w = of.slice(0, start..start + n * k).reshape(&[n, k]);
-                let b = of.slice(0, start + n * k..start + n * k + n);
-                match placed.layer {
-                    Layer::Conv(_, window) => h.conv2d(w, window) + b,
-                    _ => h.linear(w, b),
-                }
+                h.linear(w, of.slice(0, start + n * k..start + n * k + n))
             };
             let normal = Init::Normal { mean: 0., std: 1. };
             let shape = [&[samples, batch][..], &placed.output.axes()].concat();

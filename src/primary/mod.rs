@@ -55,7 +55,7 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
 
     /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, of which each example sees only
     /// what reaches its units: the local reparametrisation (Kingma et al. 2015). `None` if the network
-    /// is not linear in `θ`, layer by layer.
+    /// is not linear in `θ`, layer by layer, or shares weights between positions.
     fn forward_normal<'t>(
         &self,
         _theta: [Var<'t, T>; 2],

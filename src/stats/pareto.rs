@@ -6,7 +6,7 @@ use super::{mean, sorted};
 /// their logarithms `[S]`. Weights have `1/k` finite moments: up to [`k_limit`] means under them can be relied on, beyond it
 /// no number of draws that one can afford helps, and beyond 1 they have no mean.
 ///
-/// `∞` if less than five weights are not lost beside the largest; `−∞` if all are equal.
+/// `∞` if there are less than five in that tail, or not lost beside the largest, as there are of up to 20 weights; `−∞` if all are equal.
 ///
 /// # Panics
 /// If there is no weight, or one is NaN.

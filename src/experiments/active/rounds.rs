@@ -1,12 +1,12 @@
 //! Pool-based active learning (Gal, Islam & Ghahramani 2017): train on what is labelled, test, choose what to
 //! label next, again.
 use crate::acquire::{Acquisition, Pool};
+use crate::bayes::Model;
 use crate::checkpoint::{self, Checkpoint, Header};
 use crate::config::Config;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::metrics::predictions;
-use crate::nn::Params;
 use crate::predict::{Predictive, draw, predict};
 use crate::random::{Purpose, stream};
 use crate::train::Trainer;
@@ -77,23 +77,25 @@ pub fn learn(
 ) -> Result<Vec<Round>> {
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
     checkpoint::sweep(dir)?;
-    let (mut rounds, mut params) = resume(dir, learner)?;
-    let (seed, fingerprint) = (learner.config.seed, data.fingerprint());
-    let first = first_labels(data, protocol, seed)?;
+    let (mut rounds, mut model) = resume(dir, learner)?;
+    let fingerprint = data.fingerprint();
+    // Numbers that no two rounds of two seeds share.
+    let seed_of = |round: usize| (learner.config.seed << 32) + round as u64;
+    let first = first_labels(data, protocol, learner.config.seed)?;
     while rounds.len() <= protocol.rounds {
         let number = rounds.len();
         let labelled: Vec<usize> =
             first.iter().chain(rounds.iter().flat_map(|round| &round.bought)).copied().collect();
-        // Numbers that no two rounds of two seeds share.
-        let seed = (seed << 32) + number as u64;
+        let seed = seed_of(number);
         let config = Config { seed, ..learner.config.clone() }.resolve(data)?;
-        let trainer = train(&config, data, &labelled, params.take())?;
+        let trainer = train(&config, data, &labelled, model.take())?;
 
-        let model = &trainer.model;
+        let learned = &trainer.model;
         let samples = config.samples(protocol.samples);
-        let (theta, _) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, 0));
+        let (theta, _) = draw(learned, samples, &mut stream(seed, Purpose::Evaluation, 0));
         let is_due = number == protocol.rounds || number.is_multiple_of(protocol.test_every);
-        let accuracy = is_due.then(|| accuracy(&predict(model, &theta, data.test.x.view()), data));
+        let accuracy =
+            is_due.then(|| accuracy(&predict(learned, &theta, data.test.x.view()), data));
         let bought = match number == protocol.rounds {
             true => vec![],
             false => {
@@ -103,7 +105,7 @@ pub fn learn(
                 let mut rows: Vec<_> = pool.filter(|row| !taken.contains(row)).collect();
                 rows.shuffle(rng);
                 rows.truncate(protocol.candidates);
-                let mut pool = Pool::new(model, &theta, learner.acquisition);
+                let mut pool = Pool::new(learned, &theta, learner.acquisition);
                 pool.add(data.train.batch(&rows).0.view())?;
                 let picks = pool.choose(protocol.bought, rng);
                 picks.into_iter().map(|pick| rows[pick.index]).collect()
@@ -111,9 +113,11 @@ pub fn learn(
         };
         rounds.push(Round { labels: labelled.len(), accuracy, bought });
         if learner.warm {
+            // The seed of what it was built with: permutations are no parameters.
+            let config = Config { seed: seed_of(0), ..config };
             let header = header(config, data, &fingerprint, trainer.steps(), labelled.len());
             checkpoint::save(&network(dir, number), &header, &trainer.model.params, None)?;
-            params = Some(trainer.model.params);
+            model = Some(trainer.model);
         }
         let json = serde_json::to_string(&rounds).expect("finite numbers");
         checkpoint::write(&dir.join("rounds.json"), json.as_bytes())?;
@@ -125,16 +129,16 @@ pub fn learn(
     Ok(rounds)
 }
 
-/// A network after its training on these rows, from `params` or from its own start.
+/// A network after its training on these rows: this one, or a new one.
 fn train(
     config: &Config,
     data: &Dataset,
     labelled: &[usize],
-    params: Option<Params>,
+    model: Option<Model>,
 ) -> Result<Trainer> {
     let mut trainer = Trainer::new(config, data.shape(), &data.task, labelled.len());
-    if let Some(params) = params {
-        trainer.model.params = params;
+    if let Some(model) = model {
+        trainer.model = model;
     }
     let (x, y) = data.train.batch(labelled);
     let split = Split { x, y };
@@ -167,7 +171,7 @@ fn accuracy(predictive: &Predictive, data: &Dataset) -> f64 {
 }
 
 /// Rounds that are done, and the network to go on from.
-fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Params>)> {
+fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> {
     let path = dir.join("rounds.json");
     if !path.exists() {
         return Ok((vec![], None));
@@ -183,7 +187,7 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Params>)>
     let saved = Checkpoint::load(&network(dir, last))?;
     let mut model = saved.header.config.build(saved.header.shape(), &saved.header.task);
     saved.restore(&mut model.params)?;
-    Ok((rounds, Some(model.params)))
+    Ok((rounds, Some(model)))
 }
 
 fn network(dir: &Path, round: usize) -> PathBuf {
@@ -201,5 +205,34 @@ fn header(config: Config, data: &Dataset, sha256: &str, steps: u64, examples: us
         data_sha256: sha256.into(),
         steps,
         best: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Options, load};
+
+    /// Parameters are half of a hypernetwork: what its flow permutes belongs to it too.
+    #[test]
+    fn a_warm_start_is_the_same_function() {
+        let data = load("mnist", &Options::default(), None).unwrap();
+        let mut config = Config { seed: 1, ..Config::default() };
+        config.primary.layers = Some(crate::primary::Layer::mlp(&[8], 10));
+        (config.flow.couplings, config.flow.hidden, config.train.epochs) = (4, 8, 30);
+        let config = config.resolve(&data).unwrap();
+        let rows: Vec<_> = (0..100).collect();
+        let first = train(&config, &data, &rows, None).unwrap().model;
+        let says = |model: &Model| {
+            let (theta, _) = draw(model, 3, &mut stream(0, Purpose::Evaluation, 0));
+            theta
+        };
+        let before = says(&first);
+        let mut next = Config { seed: 2, ..config };
+        next.train.epochs = 0;
+        let again = train(&next, &data, &rows, Some(first)).unwrap().model;
+        assert_eq!(says(&again), before);
+        let new = train(&next, &data, &rows, None).unwrap().model;
+        assert_ne!(says(&new), before);
     }
 }

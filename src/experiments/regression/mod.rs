@@ -352,7 +352,7 @@ fn nuts(settings: &Settings, truth: &Truth, diagnostics: &[(f64, f64)]) -> Table
     row("least bulk-ESS of f(x) along the grid", format!("{least:.0}"));
     row("bulk-ESS of ln p(θ, D)", format!("{:.0}", last.1));
     row("divergences", sum(|chain| chain.divergences));
-    row("draws cut off at the largest depth", sum(|chain| chain.cut_off));
+    row("draws of the largest depth", sum(|chain| chain.cut_off));
     row("gradients", sum(|chain| chain.gradients));
     row("seconds of computing", format!("{:.0}", truth.seconds));
     table
@@ -564,8 +564,8 @@ fn ours(settings: &Settings, precision: f64) -> Vec<String> {
          approximate this posterior. BHN on the scales has another model: one scale a unit is \
          random, biases and directions (a sign each, here) are fitted."
             .into(),
-        "Most of NUTS's trees reach the largest depth and are cut off there, which costs effective \
-         samples and is no bias; some one in a hundred diverge, so a narrow part of the posterior \
+        "Most of NUTS's trees grow to the largest depth, where they are cut off unless they have just \
+         turned, which costs effective samples and is no bias; some one in a hundred diverge, so a narrow part of the posterior \
          may be missed. Hence R̂ over chains that started apart, and the counts in the table of \
          chains."
             .into(),
