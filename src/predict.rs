@@ -295,7 +295,7 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
             }
             let (mut z, mut along) = (0., 0.);
             row.mapv_inplace(|x| {
-                let e = (x - max).exp();
+                let e = f64::from(((x - max) as f32).exp());
                 z += e;
                 if e > 0. {
                     along += e * (x - max);
