@@ -139,7 +139,7 @@ pub struct MeanFieldConfig {
     /// Where the logarithm of every standard deviation starts.
     pub log_std: f64,
     /// Whether training samples activations in place of weights (local reparametrisation); needs a
-    /// Gaussian prior.
+    /// Gaussian prior. A network with convolutions has its weights sampled all the same.
     pub local: bool,
 }
 

@@ -56,6 +56,9 @@ pub enum Error {
 /// A result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What is said of a data set that is not at hand, before its name.
+pub(crate) const SKIPPED: &str = "skipped: bhn data fetch ";
+
 impl Error {
     /// For `map_err`: wraps what the system said about `path`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
@@ -66,7 +69,7 @@ impl Error {
     /// What to say instead of a result if this is only a data set that is not at hand.
     pub fn skipped(&self) -> Option<String> {
         match self {
-            Self::Missing { set, .. } => Some(format!("skipped: bhn data fetch {set}")),
+            Self::Missing { set, .. } => Some(format!("{SKIPPED}{set}")),
             _ => None,
         }
     }

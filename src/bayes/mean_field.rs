@@ -9,8 +9,8 @@ use rand::Rng;
 ///
 /// With `local` (Kingma et al. 2015), training samples what reaches a unit in place of its weights, anew
 /// for each example, and takes the KL in closed form: the same bound, with less noise in its
-/// gradient. Convolutions, which share weights between positions, have their weights sampled all the
-/// same. Prediction always samples `θ`, so that a sample is one function.
+/// gradient. A network with convolutions, which share weights between positions, has its weights sampled all
+/// the same. Prediction always samples `θ`, so that a sample is one function.
 ///
 /// ```
 /// use bhn::bayes::{MeanField, Posterior};

@@ -118,7 +118,7 @@ fn reproduce(
     let (commits, of_cells) = (lab.commits().join(", "), show::duration(lab.seconds()));
     let sitting = show::duration(start.elapsed().as_secs_f64());
     let facts = [
-        ("command", command()),
+        ("command", show::command()),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
         ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
         ("computed by commits", commits),
@@ -128,11 +128,6 @@ fn reproduce(
     ];
     report.write(dir, &facts.map(|(name, value)| (name.to_string(), value)))?;
     Ok(report)
-}
-
-/// What was typed, the program by its name.
-fn command() -> String {
-    ["bhn".into()].into_iter().chain(std::env::args().skip(1)).collect::<Vec<String>>().join(" ")
 }
 
 /// The verdicts in words, and where the rest is.
@@ -182,9 +177,12 @@ struct Work {
 
 /// A cell that was begun, or the run.
 struct Running {
+    /// Of what this sitting has to do.
     cost: f64,
-    /// Epochs or rounds: those of earlier sittings, and now, of so many; none before the first is told of.
-    parts: Option<[usize; 3]>,
+    /// Epochs or rounds of earlier sittings; not known before the first of this one.
+    brought: Option<usize>,
+    /// Of the cost, done.
+    share: f64,
 }
 
 /// Costs are real numbers, the bar's positions are not.
@@ -200,7 +198,7 @@ impl Work {
     }
 
     fn begin(&mut self, key: &str, cost: f64) {
-        self.running.insert(key.to_string(), Running { cost, parts: None });
+        self.running.insert(key.to_string(), Running { cost, brought: None, share: 0. });
     }
 
     /// A run has come to part `done` of `of`. What it brought from an earlier sitting is no work of
@@ -211,17 +209,14 @@ impl Work {
             self.begin(key, 1.);
         }
         // A run of another name is one of several in a cell.
-        let Some(Running { cost, parts }) = self.running.get_mut(key) else { return };
-        let brought = match parts {
-            Some([brought, ..]) => *brought,
-            None => {
-                let share = (done - 1) as f64 / of as f64;
-                self.total -= *cost * share;
-                *cost *= 1. - share;
-                done - 1
-            }
-        };
-        *parts = Some([brought, done, of]);
+        let Some(Running { cost, brought, share }) = self.running.get_mut(key) else { return };
+        let brought = *brought.get_or_insert_with(|| {
+            let saved = *cost * (done - 1) as f64 / of as f64;
+            self.total -= saved;
+            *cost -= saved;
+            done - 1
+        });
+        *share = (done - brought) as f64 / (of - brought) as f64;
     }
 
     fn finish(&mut self, key: &str) {
@@ -231,11 +226,7 @@ impl Work {
 
     /// By cost, of all that this sitting has to do.
     fn is_done(&self) -> f64 {
-        let done = |Running { cost, parts }: &Running| match parts {
-            Some([brought, done, of]) => cost * (done - brought) as f64 / (of - brought) as f64,
-            None => 0.,
-        };
-        self.done + self.running.values().map(done).sum::<f64>()
+        self.done + self.running.values().map(|cell| cell.cost * cell.share).sum::<f64>()
     }
 
     /// Where there is no bar: a line, if the last is long ago.

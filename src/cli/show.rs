@@ -79,3 +79,9 @@ pub fn duration(seconds: f64) -> String {
         _ => format!("{} h {} min", s / 3600, s % 3600 / 60),
     }
 }
+
+/// What was typed, the program by its name.
+pub fn command() -> String {
+    let typed = std::env::args().skip(1);
+    std::iter::once("bhn".to_string()).chain(typed).collect::<Vec<_>>().join(" ")
+}

@@ -308,8 +308,7 @@ fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     let trained = Trained::load(&run.dir)?;
     let samples = run.config.samples(samples);
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed)?;
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let summary = Summary::new(run, found.test.clone(), found.elbo, command);
+    let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     checkpoint::write(&run.dir.join("summary.json"), json.as_bytes())?;
     let mut rows = show::results(&found.test, &found.elbo, run.config.method);

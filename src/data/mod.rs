@@ -199,9 +199,9 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
             "data set",
             format!("{source:?}"),
             "mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz",
-            match sources::select(source) {
-                Ok(_) => "It is for `bhn reproduce anomaly`, to be told from what was learned.",
-                Err(_) => "Name one of these.",
+            match sources::sets().iter().any(|set| set.name == source) {
+                true => "It is for `bhn reproduce anomaly`, to be told from what was learned.",
+                false => "Name one of these.",
             },
         )),
     }

@@ -9,7 +9,7 @@ use super::sheet::Sheet;
 use super::verdict::Verdict;
 use super::{document, figure, table};
 use crate::checkpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SKIPPED};
 
 /// What an experiment found.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +55,6 @@ pub struct Figure {
     /// What is drawn.
     pub chart: Chart,
 }
-
-/// How the row of a data set begins that is not at hand.
-const SKIPPED: &str = "skipped: bhn data fetch ";
 
 impl Table {
     /// An empty one.

@@ -85,6 +85,8 @@ fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
 #[case(&["train", "nowhere.csv"], &["nowhere.csv", "no such file"])]
 #[case(&["train", "nowhere.npz"], &["nowhere.npz", "no such file"])]
 #[case(&["train", "imagenet"], &["imagenet", "FILE.csv or FILE.npz"])]
+#[case(&["train", "kmnist"], &["kmnist", "`bhn reproduce anomaly`"])]
+#[case(&["train", "uci"], &["uci/NAME", "Name one of these"])]
 #[case(&["train", "--data-dir", "nowhere"], &["nowhere", "no such folder", "leave it out"])]
 #[case(&["train", "--resume", "nowhere"], &["nowhere", "no such folder", "`bhn train` printed"])]
 #[case(&["train", "--resume", "."], &["no config.toml", "`bhn train` printed"])]

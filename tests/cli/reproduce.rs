@@ -69,6 +69,20 @@ fn interrupted_and_continued() {
     refused(folder.bhn().args(SMOKE).args(["--out", "parts"]), &["net-t0-0.json", "Remove it"]);
 }
 
+/// What is left out is said where the verdicts are, and as JSON.
+#[test]
+fn what_is_skipped_is_said() {
+    let folder = Folder::new();
+    let args = ["reproduce", "uci", "--tier", "smoke", "--data-dir", "nowhere", "--out", "uci"];
+    let skipped = "yacht skipped: bhn data fetch uci";
+    folder.bhn().args(args).assert().success().stdout(contains(skipped));
+    let json = folder.bhn().args(args).arg("--json").assert().success();
+    let found: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    assert_eq!(found[0]["skipped"], Value::from(vec![skipped]));
+    let table = fs::read_to_string(folder.path("uci/table.md")).unwrap();
+    assert!(table.contains("* command: bhn ") && table.contains(" reproduce uci "), "{table}");
+}
+
 /// What a finished experiment's folder holds, and that it can be read.
 fn every_file(dir: &Path) {
     let mut names: Vec<_> =

@@ -212,21 +212,19 @@ fn header(config: Config, data: &Dataset, sha256: &str, steps: u64, examples: us
 mod tests {
     use super::*;
     use crate::data::{Options, load};
+    use crate::primary::Layer;
 
     /// Parameters are half of a hypernetwork: what its flow permutes belongs to it too.
     #[test]
     fn a_warm_start_is_the_same_function() {
         let data = load("mnist", &Options::default(), None).unwrap();
         let mut config = Config { seed: 1, ..Config::default() };
-        config.primary.layers = Some(crate::primary::Layer::mlp(&[8], 10));
+        config.primary.layers = Some(Layer::mlp(&[8], 10));
         (config.flow.couplings, config.flow.hidden, config.train.epochs) = (4, 8, 30);
         let config = config.resolve(&data).unwrap();
         let rows: Vec<_> = (0..100).collect();
         let first = train(&config, &data, &rows, None).unwrap().model;
-        let says = |model: &Model| {
-            let (theta, _) = draw(model, 3, &mut stream(0, Purpose::Evaluation, 0));
-            theta
-        };
+        let says = |model: &Model| draw(model, 3, &mut stream(0, Purpose::Evaluation, 0)).0;
         let before = says(&first);
         let mut next = Config { seed: 2, ..config };
         next.train.epochs = 0;
