@@ -3,7 +3,7 @@
 //! Operations append; [`Var::backward`] walks the vector backwards. The order of recording is a
 //! topological order, so there is nothing to sort and no graph to own. Every value is row-major.
 use crate::gradient::Gradient;
-use crate::kernels::{broadcast, gemm};
+use crate::kernels::{broadcast, gemm, vector};
 use crate::profile::{Input, Pass, Profile};
 use crate::scalar::Scalar;
 use ndarray::{ArcArray, Array, ArrayBase, ArrayView2, ArrayViewMut2, Data, IxDyn};
@@ -450,7 +450,7 @@ impl<'a, T> Cotangent<'a, T> {
 /// and never in a rule.
 pub struct Sink<'a, T> {
     grads: &'a mut [Option<Gradient<T>>],
-    tape: &'a Tape<T>,
+    pub(crate) tape: &'a Tape<T>,
     nodes: &'a [Node<T>],
     parents: &'a [usize],
 }
@@ -534,8 +534,17 @@ impl<'a, T: Scalar> Sink<'a, T> {
             let norms = norms.as_slice().expect("row-major");
             self.grads[id].get_or_insert_default().add_diagonal(d, norms);
         } else {
-            let d = Owned::from_shape_vec(vec![d.len(), 1], d).expect("one a row");
-            self.add(k, || d * &node.value);
+            self.blend(k, |beta, dv| {
+                let v = node.value.rows().into_iter();
+                for ((mut dv, v), &d) in rows_mut(dv).rows_mut().into_iter().zip(v).zip(&d) {
+                    let dv = dv.as_slice_mut().expect("row-major");
+                    let v = v.to_slice().expect("row-major");
+                    match beta == T::zero() {
+                        true => vector::scaled_sum(None, d, v, dv),
+                        false => gemm::axpy(d, v, dv),
+                    }
+                }
+            });
         }
     }
 
@@ -545,7 +554,7 @@ impl<'a, T: Scalar> Sink<'a, T> {
     }
 
     /// The shape of input `k`, if it takes a gradient.
-    fn shape(&self, k: usize) -> Option<&'a [usize]> {
+    pub(crate) fn shape(&self, k: usize) -> Option<&'a [usize]> {
         self.wants(k).then(|| self.nodes[self.parents[k]].value.shape())
     }
 

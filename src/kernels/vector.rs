@@ -12,8 +12,20 @@ pub const CHUNK: usize = 1 << 15;
 /// # Panics
 /// Unless the lengths agree.
 pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
+    map_with(x, y, |y, x| *y = f(x));
+}
+
+/// `yᵢ ← yᵢ + f(xᵢ)`.
+///
+/// # Panics
+/// Unless the lengths agree.
+pub fn map_onto<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
+    map_with(x, y, |y, x| *y += f(x));
+}
+
+fn map_with<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(&mut T, T) + Sync) {
     assert_eq!(x.len(), y.len(), "map: lengths differ");
-    let run = |x: &[T], y: &mut [T]| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x));
+    let run = |x: &[T], y: &mut [T]| y.iter_mut().zip(x).for_each(|(y, &x)| f(y, x));
     if x.len() <= CHUNK {
         run(x, y);
     } else {
@@ -39,7 +51,7 @@ pub fn turn<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
 ///
 /// # Panics
 /// Unless the lengths agree.
-pub fn zip<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+pub fn zip<T: Scalar, U: Copy + Sync>(x: &[T], y: &[U], z: &mut [T], f: impl Fn(T, U) -> T + Sync) {
     zip_with(x, y, z, |z, x, y| *z = f(x, y));
 }
 
@@ -47,13 +59,23 @@ pub fn zip<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Syn
 ///
 /// # Panics
 /// Unless the lengths agree.
-pub fn zip_onto<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+pub fn zip_onto<T: Scalar, U: Copy + Sync>(
+    x: &[T],
+    y: &[U],
+    z: &mut [T],
+    f: impl Fn(T, U) -> T + Sync,
+) {
     zip_with(x, y, z, |z, x, y| *z += f(x, y));
 }
 
-fn zip_with<T: Scalar>(x: &[T], y: &[T], z: &mut [T], f: impl Fn(&mut T, T, T) + Sync) {
+fn zip_with<T: Scalar, U: Copy + Sync>(
+    x: &[T],
+    y: &[U],
+    z: &mut [T],
+    f: impl Fn(&mut T, T, U) + Sync,
+) {
     assert!(x.len() == y.len() && y.len() == z.len(), "zip: lengths differ");
-    let run = |x: &[T], y: &[T], z: &mut [T]| {
+    let run = |x: &[T], y: &[U], z: &mut [T]| {
         z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| f(z, x, y));
     };
     if x.len() <= CHUNK {

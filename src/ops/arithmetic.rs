@@ -1,20 +1,20 @@
 //! Arithmetic, broadcast as in NumPy, between variables and with plain numbers.
-use super::filled;
 use crate::kernels::{broadcast, vector};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Tensor, Var};
+use crate::tape::{Owned, Sink, Tape, Tensor, Var};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// `f(a, b)`, broadcast.
 fn broadcast<T: Scalar>(
     name: &str,
+    tape: &Tape<T>,
     (a, xs): (&[T], &[usize]),
     (b, ys): (&[T], &[usize]),
     f: impl Fn(T, T) -> T + Sync,
 ) -> Owned<T> {
     let zs = broadcast::shape(xs, ys)
         .unwrap_or_else(|| panic!("{name}: {xs:?} and {ys:?} do not broadcast"));
-    let mut z = filled(&zs, T::zero());
+    let mut z = tape.space(&zs);
     broadcast::zip((a, xs), (b, ys), (z.as_slice_mut().expect("new"), &zs), f);
     z
 }
@@ -23,18 +23,47 @@ fn of<T: Scalar>(x: &Tensor<T>) -> (&[T], &[usize]) {
     (super::flat(x), x.shape())
 }
 
-fn by<T: Scalar>(g: &Owned<T>, x: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Owned<T> {
-    broadcast("gradient", (g.as_slice().expect("row-major"), g.shape()), of(x), f)
+fn both<'t, T: Scalar>(
+    name: &'static str,
+    a: Var<'t, T>,
+    b: Var<'t, T>,
+    f: impl Fn(T, T) -> T + Sync,
+) -> Owned<T> {
+    broadcast(name, a.tape(), of(&a.value()), of(&b.value()), f)
+}
+
+/// Add `a g`, summed over broadcast axes, to the gradient of input `k`.
+fn add<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, a: T) {
+    match sink.shape(k) == Some(g.shape()) {
+        true => super::map(sink, k, g, |g| a * g),
+        false => sink.add(k, || g * a),
+    }
+}
+
+/// Add `f(g, x)`, broadcast, to the gradient of input `k`.
+fn add_zip<T: Scalar>(
+    sink: &mut Sink<'_, T>,
+    k: usize,
+    g: &Owned<T>,
+    x: &Tensor<T>,
+    f: impl Fn(T, T) -> T + Sync,
+) {
+    if sink.shape(k) == Some(g.shape()) && x.shape() == g.shape() {
+        return super::zip(sink, k, g, x, f);
+    }
+    let tape = sink.tape;
+    let entries = (g.as_slice().expect("row-major"), g.shape());
+    sink.add(k, || broadcast("gradient", tape, entries, of(x), f));
 }
 
 impl<T: Scalar> Add for Var<'_, T> {
     type Output = Self;
     /// `a + b`; `da = dy`, `db = dy`.
     fn add(self, b: Self) -> Self {
-        let y = broadcast("add", of(&self.value()), of(&b.value()), |a, b| a + b);
+        let y = both("add", self, b, |a, b| a + b);
         Self::record("add", &[self, b], y, |c, sink| {
-            sink.add(0, || c.g.clone());
-            sink.add(1, || c.g.clone());
+            add(sink, 0, c.g, T::one());
+            add(sink, 1, c.g, T::one());
         })
     }
 }
@@ -43,10 +72,10 @@ impl<T: Scalar> Sub for Var<'_, T> {
     type Output = Self;
     /// `a − b`; `da = dy`, `db = −dy`.
     fn sub(self, b: Self) -> Self {
-        let y = broadcast("sub", of(&self.value()), of(&b.value()), |a, b| a - b);
+        let y = both("sub", self, b, |a, b| a - b);
         Self::record("sub", &[self, b], y, |c, sink| {
-            sink.add(0, || c.g.clone());
-            sink.add(1, || c.g.mapv(T::neg));
+            add(sink, 0, c.g, T::one());
+            add(sink, 1, c.g, -T::one());
         })
     }
 }
@@ -55,10 +84,10 @@ impl<T: Scalar> Mul for Var<'_, T> {
     type Output = Self;
     /// `a b`, entry by entry; `da = b dy`, `db = a dy`.
     fn mul(self, b: Self) -> Self {
-        let y = broadcast("mul", of(&self.value()), of(&b.value()), |a, b| a * b);
+        let y = both("mul", self, b, |a, b| a * b);
         Self::record("mul", &[self, b], y, |c, sink| {
-            sink.add(0, || by(c.g, c.x(1), |g, b| g * b));
-            sink.add(1, || by(c.g, c.x(0), |g, a| g * a));
+            add_zip(sink, 0, c.g, c.x(1), |g, b| g * b);
+            add_zip(sink, 1, c.g, c.x(0), |g, a| g * a);
         })
     }
 }
@@ -67,10 +96,12 @@ impl<T: Scalar> Div for Var<'_, T> {
     type Output = Self;
     /// `a / b`, entry by entry; `da = dy / b`, `db = −y dy / b`.
     fn div(self, b: Self) -> Self {
-        let y = broadcast("div", of(&self.value()), of(&b.value()), |a, b| a / b);
+        let y = both("div", self, b, |a, b| a / b);
         Self::record("div", &[self, b], y, |c, sink| {
-            sink.add(0, || by(c.g, c.x(1), |g, b| g / b));
-            sink.add(1, || by(&-(c.g * c.y), c.x(1), |gy, b| gy / b));
+            add_zip(sink, 0, c.g, c.x(1), |g, b| g / b);
+            if sink.wants(1) {
+                add_zip(sink, 1, &-(c.g * c.y), c.x(1), |gy, b| gy / b);
+            }
         })
     }
 }
@@ -118,7 +149,7 @@ impl<T: Scalar> Var<'_, T> {
         let x = self.value();
         let mut y = self.tape().space(x.shape());
         vector::map(super::flat(&x), y.as_slice_mut().expect("new"), |x| a * x + b);
-        Self::record("scale_shift", &[self], y, move |c, sink| sink.add(0, || c.g * a))
+        Self::record("scale_shift", &[self], y, move |c, sink| add(sink, 0, c.g, a))
     }
 }
 

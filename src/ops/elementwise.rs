@@ -45,6 +45,11 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.unary("sqrt", T::sqrt, Of::Output, |y| (y + y).recip())
     }
 
+    /// `x²`; `dx = 2x dy`.
+    pub fn square(self) -> Self {
+        self.unary("square", |x| x * x, Of::Input, |x| x + x)
+    }
+
     /// `xⁿ`; `dx = n xⁿ⁻¹ dy`.
     pub fn powi(self, n: i32) -> Self {
         let factor = T::of(n.into());
@@ -116,6 +121,7 @@ crate::gradchecks! {
     exp: [[3, 4]] => |[x]| x.exp();
     ln: [[3, 4]] => |[x]| (x * x + 0.5).ln();
     sqrt: [[3, 4]] => |[x]| (x * x + 0.5).sqrt();
+    square: [[3, 4]] => |[x]| x.square();
     powi: [[3, 4]] => |[x]| x.powi(3) + (x * x + 0.5).powi(-2);
     powf: [[3, 4]] => |[x]| (x * x + 0.5).powf(1.7);
     abs: [[3, 4]] => |[x]| x.abs();

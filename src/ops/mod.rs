@@ -43,6 +43,19 @@ fn zip<T: Scalar>(
     });
 }
 
+/// Add `f(g)`, entry by entry, to the gradient of input `k`.
+fn map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, f: impl Fn(T) -> T + Sync) {
+    let g = g.as_slice().expect("a gradient is row-major");
+    sink.blend(k, |beta, dx| {
+        let dx = dx.as_slice_mut().expect("a gradient is row-major");
+        if beta == T::zero() {
+            vector::map(g, dx, f);
+        } else {
+            vector::map_onto(g, dx, f);
+        }
+    });
+}
+
 fn filled<T: Scalar>(shape: &[usize], value: T) -> Owned<T> {
     Owned::from_elem(IxDyn(shape), value)
 }

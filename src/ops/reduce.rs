@@ -42,7 +42,10 @@ impl<T: Scalar> Var<'_, T> {
     pub fn sum(self) -> Self {
         let y = filled(&[], T::of(vector::sum_f64(flat(&self.value()))));
         Self::record("sum", &[self], y, |c, sink| {
-            sink.add(0, || filled(c.x(0).shape(), c.g[[]]));
+            sink.blend(0, |beta, dx| match beta == T::zero() {
+                true => dx.fill(c.g[[]]),
+                false => *dx += c.g[[]],
+            });
         })
     }
 

@@ -75,7 +75,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// Entries `range` of `axis`; `dx = dy` there, 0 elsewhere.
+    /// Entries `range` of `axis`; `dx = dy` there, 0 elsewhere. Copies nothing if they lie together.
     ///
     /// # Panics
     /// If the range is not within the axis.
@@ -84,11 +84,21 @@ impl<'t, T: Scalar> Var<'t, T> {
         check_axis("slice", &x, axis);
         let fits = range.start <= range.end && range.end <= x.shape()[axis];
         assert!(fits, "slice: {range:?} of axis {axis} of {:?}", x.shape());
-        let y = x.slice_axis(Axis(axis), Slice::from(range.clone()));
-        Self::record("slice", &[self], y.as_standard_layout().into_owned(), move |c, sink| {
-            sink.add_with(0, |dx| {
+        let mut y = x.clone();
+        y.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
+        Self::record("slice", &[self], y, move |c, sink| {
+            sink.blend(0, |beta, dx| {
+                if beta == T::zero() {
+                    let n = dx.shape()[axis];
+                    for rest in [0..range.start, range.end..n] {
+                        dx.slice_axis_mut(Axis(axis), Slice::from(rest)).fill(beta);
+                    }
+                }
                 let mut part = dx.slice_axis_mut(Axis(axis), Slice::from(range.clone()));
-                part += c.g;
+                match beta == T::zero() {
+                    true => part.assign(c.g),
+                    false => part += c.g,
+                }
             });
         })
     }
@@ -100,20 +110,16 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn masked(self, keep: impl Into<Arc<[bool]>>) -> Self {
         let (x, keep) = (self.value(), keep.into());
         assert!(x.len() == keep.len(), "masked: {} masks for {:?}", keep.len(), x.shape());
-        let kept = |(&x, &keep): (&T, &bool)| if keep { x } else { T::zero() };
+        let kept = |x, keep| if keep { x } else { T::zero() };
         let mut y = self.tape().space(x.shape());
-        y.as_slice_mut()
-            .expect("new")
-            .iter_mut()
-            .zip(flat(&x).iter().zip(&*keep).map(kept))
-            .for_each(|(y, x)| *y = x);
+        vector::zip(flat(&x), &keep, y.as_slice_mut().expect("new"), kept);
         Self::record("masked", &[self], y, move |c, sink| {
-            let g = c.g.as_slice().expect("row-major").iter().zip(&*keep).map(kept);
+            let g = c.g.as_slice().expect("row-major");
             sink.blend(0, |beta, dx| {
-                let entries = dx.as_slice_mut().expect("row-major").iter_mut().zip(g);
+                let dx = dx.as_slice_mut().expect("row-major");
                 match beta == T::zero() {
-                    true => entries.for_each(|(dx, g)| *dx = g),
-                    false => entries.for_each(|(dx, g)| *dx += g),
+                    true => vector::zip(g, &keep, dx, kept),
+                    false => vector::zip_onto(g, &keep, dx, kept),
                 }
             });
         })

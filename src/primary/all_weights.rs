@@ -125,7 +125,7 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             return None;
         }
         let batch = x.shape()[0];
-        let squares = std * std;
+        let squares = std.square();
         Some(self.through(x, |h, placed, [n, k], start| {
             let layer = |of: Var<'t, T>, h: Var<'t, T>| {
                 let w = of.slice(0, start..start + n * k).reshape(&[n, k]);
@@ -134,7 +134,7 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             let normal = Init::Normal { mean: 0., std: 1. };
             let shape = [&[samples, batch][..], &placed.output.axes()].concat();
             let eps = h.tape().constant(normal.sample(&shape, &mut &mut *rng));
-            layer(mean, h) + layer(squares, h * h).sqrt() * eps
+            layer(mean, h) + layer(squares, h.square()).sqrt() * eps
         }))
     }
 }
