@@ -55,6 +55,12 @@ pub fn fetch(set: &Set, dir: &Path, from: Option<&str>, quiet: bool) -> Result<O
 const PUBLISHED: &str = "as published";
 const STAND_IN: &str = "stand-ins: the published examples in another order";
 
+/// Fill a folder that nobody else writes in. One that nothing came of is not left behind.
+fn fill(folder: &Path, with: impl FnOnce() -> Result<()>) -> Result<()> {
+    let _lock = Lock::take(folder)?;
+    with().inspect_err(|_| Lock::abandon(folder))
+}
+
 /// More than a file has, packed.
 fn most(file: &File) -> u64 {
     file.bytes + file.bytes / 8 + 4096
@@ -89,24 +95,25 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
         })
     };
     let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
-    let _lock = Lock::take(to)?;
-    for (file, path) in files.iter().zip(paths) {
-        let reader = fs::File::open(&path).map(BufReader::new).map_err(Error::io(&path))?;
-        let reader: Box<dyn Read> = match path.extension().is_some_and(|end| end == "xz") {
-            true => Box::new(XzReader::new(reader, true)),
-            false => Box::new(reader),
-        };
-        let mut bytes = vec![];
-        reader.take(most(file)).read_to_end(&mut bytes).map_err(Error::io(&path))?;
-        set.whole(file, &path.display().to_string(), &*bytes)?;
-        checkpoint::write(&to.join(file.name), &bytes)?;
-    }
+    fill(to, || {
+        for (file, path) in files.iter().zip(paths) {
+            let reader = fs::File::open(&path).map(BufReader::new).map_err(Error::io(&path))?;
+            let reader: Box<dyn Read> = match path.extension().is_some_and(|end| end == "xz") {
+                true => Box::new(XzReader::new(reader, true)),
+                false => Box::new(reader),
+            };
+            let mut bytes = vec![];
+            reader.take(most(file)).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+            set.whole(file, &path.display().to_string(), &*bytes)?;
+            checkpoint::write(&to.join(file.name), &bytes)?;
+        }
+        Ok(())
+    })?;
     Ok(Some(kind))
 }
 
 /// From addresses that begin with `address`. What an interruption left is gone on with.
 fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'static str> {
-    let _lock = Lock::take(folder)?;
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(set.packed), target).with_message(set.name);
     let style = "{msg:20} {bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
@@ -117,34 +124,35 @@ fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'st
         .timeout_recv_body(Some(Duration::from_secs(3600)))
         .build()
         .into();
-    for file in &set.files {
-        let path = folder.join(file.name);
-        if let Ok(bytes) = fs::read(&path)
-            && set.whole(file, file.name, &*bytes).is_ok()
-        {
-            bar.inc(bytes.len() as u64);
-            continue;
-        }
-        let url = format!("{address}{}", file.name);
-        let part = folder.join(format!("{}.part", file.name));
-        get(&agent, &url, &part, most(file), &bar)?;
-        let bytes = fs::read(&part).map_err(Error::io(&part))?;
-        if let Err(error) = set.whole(file, &url, &*bytes) {
+    fill(folder, || {
+        for file in &set.files {
+            let path = folder.join(file.name);
+            if let Ok(bytes) = fs::read(&path)
+                && set.whole(file, file.name, &*bytes).is_ok()
+            {
+                bar.inc(bytes.len() as u64);
+                continue;
+            }
+            let url = format!("{address}{}", file.name);
+            let part = folder.join(format!("{}.part", file.name));
+            get(&agent, &url, &part, most(file), &bar)?;
+            let bytes = fs::read(&part).map_err(Error::io(&part))?;
+            if let Err(error) = set.whole(file, &url, &*bytes) {
+                fs::remove_file(&part).map_err(Error::io(&part))?;
+                return Err(error);
+            }
+            checkpoint::write(&path, &bytes)?;
             fs::remove_file(&part).map_err(Error::io(&part))?;
-            return Err(error);
         }
-        checkpoint::write(&path, &bytes)?;
-        fs::remove_file(&part).map_err(Error::io(&part))?;
-    }
+        Ok(())
+    })?;
     bar.finish_and_clear();
     Ok(PUBLISHED)
 }
 
 /// All that `url` gives, up to `most` bytes, or what is missing of it in the file `part`.
 fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
-    let mut options = fs::File::options();
-    let mut file = options.create(true).append(true).open(part).map_err(Error::io(part))?;
-    let mut have = file.metadata().map_err(Error::io(part))?.len();
+    let mut have = fs::metadata(part).map_or(0, |part| part.len());
     let mut request = agent.get(url);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
@@ -154,6 +162,8 @@ fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> R
         Err(ureq::Error::StatusCode(416)) => return Ok(()),
         answer => answer.map_err(|error| failed(url, &error.to_string()))?,
     };
+    let mut options = fs::File::options();
+    let mut file = options.create(true).append(true).open(part).map_err(Error::io(part))?;
     if response.status() != 206 {
         file.set_len(0).map_err(Error::io(part))?;
         have = 0;
@@ -286,7 +296,7 @@ mod tests {
     }
 
     fn names(folder: &TempDir) -> Vec<String> {
-        let entries = fs::read_dir(folder.path().join("small/set")).unwrap();
+        let Ok(entries) = fs::read_dir(folder.path().join("small/set")) else { return vec![] };
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| name != ".lock");
@@ -387,6 +397,8 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let closed = format!("http://{closed}");
         fails(try_fetch(&folder, &closed), &[&closed, "refused", "--from PATH"]);
+        // A folder that nothing came into would pass for a part of the set.
+        assert!(!folder.path().join("small/set").exists());
     }
 
     #[test]
