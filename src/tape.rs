@@ -609,8 +609,8 @@ mod tests {
     use super::*;
     use crate::kernels::conv::Window;
 
-    /// Values and gradients of a network with every operation that writes into [`Tape::space`], bit by
-    /// bit, and the tape's memory.
+    /// Values and gradients of a network with the operations that write into [`Tape::space`], bit by
+    /// bit, and the tape's memory. Many a gradient has one contribution alone, which must write all of it.
     fn pass(storage: Storage<f64>) -> (Vec<u64>, Storage<f64>) {
         let tape = Tape::reusing(storage);
         let leaf = |shape: &[usize], seed: usize| {
@@ -639,7 +639,27 @@ mod tests {
         let convolved = image.conv2d(v, window) + image.conv2d_each(kernel, window);
         let pool = Window::squares(2);
         let pooled = (convolved.max_pool2d(pool) * convolved.avg_pool2d(pool)).sum();
-        let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum() + pooled;
+        let one = || v * 2. + 1.;
+        let both = Var::stack(&[one(), one().square()], 0);
+        let moved = [
+            one().slice(0, 5..45),
+            one().slice(1, 5..55),
+            one().masked((0..3000).map(|i| i % 3 > 0).collect::<Vec<_>>()),
+            one().gather(0, [3, 3, 7]),
+            Var::concat(&[one(), one()], 1),
+            one().permute_axes(&[1, 0]),
+            one().max_axis(0),
+            one().sum_axis(1),
+            one().log_softmax(),
+            (x * 2.).matmul_each(both),
+            one().reshape(&[2, 25, 60]).matmul_each(both),
+            one().reshape(&[2, 25, 60]) / (one().reshape(&[2, 25, 60]).square() + 1.),
+            one().root([], |y, []| (y * y * y + y, 3. * y * y + 1., [])),
+            one().standard_normal_log_prob(),
+            one().relu().softplus() - one(),
+        ];
+        let moved = moved.map(|y| (y * y).sum()).into_iter().reduce(|a, b| a + b).unwrap();
+        let loss = (y * tall.row_norms()).sum() + (h * h).sum() + x.sum() + pooled + moved;
         let grads = loss.backward();
         let values = [h, y, loss].map(Var::value);
         let grads: Vec<_> = leaves.iter().map(|&x| grads.wrt(x).unwrap().clone()).collect();
@@ -659,6 +679,47 @@ mod tests {
         assert!(again == fresh);
         storage.0.values_mut().flatten().for_each(|old| old.fill(f64::INFINITY));
         assert!(pass(storage).0 == fresh);
+    }
+
+    #[test]
+    fn a_tape_counts_its_nodes() {
+        let tape = Tape::<f64>::default();
+        assert!(tape.is_empty());
+        assert_eq!(tape.len(), 0);
+        let x = tape.leaf(Tensor::ones(vec![3]));
+        let (y, data) = (x.exp(), tape.constant(Tensor::ones(vec![3])));
+        assert!(!tape.is_empty() && tape.len() == 3);
+        let grads = (y * data).sum().backward();
+        assert!(grads.wrt(x).is_some() && grads.wrt(data).is_none());
+    }
+
+    #[test]
+    fn gradients_are_kept_for_the_next_tape() {
+        let tape = Tape::<f64>::default();
+        let (large, small) =
+            (tape.leaf(Tensor::ones(vec![1024])), tape.leaf(Tensor::ones(vec![1023])));
+        let mut grads = (large.exp().sum() + small.exp().sum()).backward();
+        let mut storage = Storage::default();
+        for x in [large, small] {
+            storage.keep_gradient(grads.take(x).unwrap());
+        }
+        assert_eq!((storage.0.len(), storage.0[&1024].len()), (1, 1));
+    }
+
+    /// A gradient of the right shape in another layout, and of another shape in the right one.
+    #[test]
+    fn what_a_rule_puts_in_a_gradients_place_is_checked() {
+        let wrong: [fn(&mut Owned<f64>); 2] = [
+            |dx| *dx = Owned::zeros(vec![4, 3]).reversed_axes(),
+            |dx| *dx = Owned::zeros(vec![4, 3]),
+        ];
+        for wrong in wrong {
+            let tape = Tape::<f64>::default();
+            let x = tape.leaf(Tensor::ones(vec![3, 4]));
+            let y = Var::record("mine", &[x], x.value(), move |_, sink| sink.add_with(0, wrong));
+            let backward = std::panic::AssertUnwindSafe(|| drop(y.sum().backward()));
+            assert!(std::panic::catch_unwind(backward).is_err());
+        }
     }
 
     /// What a tape did not use is let go when it ends, so that varying shapes do not add up.

@@ -423,6 +423,88 @@ fn a_mixture_by_hand() {
     assert!((prior.log_prob(theta).item() - expected).abs() < 1e-12);
 }
 
+/// As wide as described, not only where: the spread of starting values, within a tenth.
+#[test]
+fn starting_values_have_their_spread() {
+    let (d, mut params) = (400, Params::<f64>::default());
+    let config = HypernetConfig { couplings: 1, hidden: 50, layers: 2, ..Default::default() };
+    let makes: [(Make, &str); 4] = [
+        (Hypernet::realnvp, "a"),
+        (Hypernet::iaf, "b"),
+        (Hypernet::linear, "c"),
+        (Hypernet::planar, "d"),
+    ];
+    for (make, name) in makes {
+        make(&mut params, name, d, &config, &mut rng(3));
+    }
+    let weights = |name: &str| {
+        let found = params.iter().find(|(n, _)| *n == name);
+        found.unwrap_or_else(|| panic!("no {name} in {params:?}")).1.clone()
+    };
+    // Of n numbers the standard deviation is within four of its errors, σ/√2n.
+    let spread = |name: &str, std: f64| {
+        let w = weights(name);
+        let off = (w.std(0.) / std - 1.).abs();
+        assert!(off < 4. / (2. * w.len() as f64).sqrt(), "{name}: {} and not {std}", w.std(0.));
+    };
+    for name in ["a.elementwise.w", "a.elementwise.b", "b.elementwise.b", "c.linear.2.b"] {
+        spread(name, 0.01);
+    }
+    for name in ["a.coupling.0.scale.r", "a.coupling.0.trunk.r", "b.iaf.0.shift.r"] {
+        spread(name, 1e-4);
+    }
+    spread("a.coupling.0.scale.v", 1.);
+    spread("c.linear.1.lv", 0.01 / 20.);
+    spread("c.linear.1.w", 0.01);
+    // α = sigmoid(a) starts at 0.9.
+    assert!(weights("c.kink.1.a").iter().all(|a| (1. / (1. + (-a).exp()) - 0.9).abs() < 1e-12));
+    // w ~ N(0, 1/D); u is along w what makes û 0, and 10⁻⁴ of noise.
+    spread("d.planar.0.w", 400_f64.powf(-0.5));
+    let (w, u) = (weights("d.planar.0.w"), weights("d.planar.0.u"));
+    let along = (std::f64::consts::E - 1.).ln() / w.iter().map(|w| w * w).sum::<f64>();
+    let noise = &u - &(w * along);
+    assert!((noise.std(0.) / 1e-4 - 1.).abs() < 4. / 800_f64.sqrt(), "{}", noise.std(0.));
+}
+
+/// A coupling conditions half of `θ` on the other: of one coupling, without a permutation before it, the first
+/// half stays what the elementwise layer made of it.
+#[test]
+fn nothing_is_permuted_before_the_first_coupling() {
+    let (d, mut params) = (9, Params::<f64>::default());
+    let config = HypernetConfig { couplings: 1, hidden: 6, ..Default::default() };
+    let hypernet = Hypernet::realnvp(&mut params, "h", d, &config, &mut rng(3));
+    for ((_, w), seed) in params.iter_mut().zip(20..) {
+        *w = randn(w.shape(), seed).into_shared();
+    }
+    let (tape, eps) = (Tape::default(), randn(&[1, d], 1));
+    let p = params.freeze(&tape);
+    let flow = hypernet.flow();
+    let theta = bhn::flows::Bijector::forward(flow, &p, tape.constant(eps.clone())).0.value();
+    let find = |name: &str| params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1.clone();
+    let first = eps * find("elementwise.w").mapv(|w| w.exp() + 0.001) + find("elementwise.b");
+    let same: Vec<_> = theta.iter().zip(&first).map(|(a, b)| a == b).collect();
+    assert_eq!(same, [true, true, true, true, false, false, false, false, false]);
+}
+
+#[rstest]
+#[case(1, 1, 3, "Coupling: D = 1")]
+#[case(4, 1, 0, "Hypernet::linear: no layers")]
+fn what_cannot_be_built(
+    #[case] d: usize,
+    #[case] couplings: usize,
+    #[case] layers: usize,
+    #[case] said: &str,
+) {
+    let make: Make = if layers == 0 { Hypernet::linear } else { Hypernet::realnvp };
+    let config = HypernetConfig { couplings, layers, ..Default::default() };
+    let build = || make(&mut Params::default(), "h", d, &config, &mut rng(3));
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).map(drop);
+    let panic = panic.expect_err("refused");
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or(panic.downcast_ref::<&str>().map(|s| s.to_string())).expect("a message");
+    assert!(text.starts_with(said), "{text}");
+}
+
 /// Scales and shifts start where they are told, and a permutation brings the entries that one
 /// coupling leaves alone under the next.
 #[test]

@@ -294,9 +294,169 @@ fn concrete_masks_learn_their_rates() {
     // P(mask below a half of its top) = P(ln u/(1−u) > −ln p/(1−p)) = p exactly.
     let dropped = masks.iter().filter(|&&mask| mask < 0.5 / 0.8).count() as f64 / n;
     assert!((dropped - rate).abs() < 4. * (rate * 0.8 / n).sqrt(), "{dropped}");
+    // How many are between a tenth and nine tenths of their top is the temperature's doing: of the logistic
+    // noise L there is P(−ln 9 < (L + ln 4)/… < ln 9) with the temperature t = 0.1 as P(|L − ln 4| < t ln 9).
+    let share = |l: f64| 1. / (1. + (-l).exp());
+    let (centre, half) = (4_f64.ln(), 0.1 * 9_f64.ln());
+    let between = share(centre + half) - share(centre - half);
+    let found = masks.iter().filter(|&&mask| (0.1..0.9).contains(&(0.8 * mask))).count() as f64 / n;
+    assert!((found - between).abs() < 4. * (between / n).sqrt(), "{found} for {between}");
     let entropy = -(rate * rate.ln() + 0.8 * 0.8_f64.ln());
     let expected = precision / 2. * 5. / 0.8 - 2. * entropy;
     assert!((draw.kl.unwrap().item() - expected).abs() < 1e-12);
+}
+
+/// Each mask acts on the scales up to the next, and the penalty adds up.
+#[test]
+fn every_concrete_mask_has_scales_of_its_own() {
+    let kl = |masks: &[(std::ops::Range<usize>, f64)], point: &[f64]| {
+        let mut params = Params::<f64>::default();
+        let rates = Rates::Learned { precision: 3. };
+        let q = Dropout::new(&mut params, "q", point, masks, rates, false);
+        let tape = Tape::default();
+        q.draw(&params.bind(&tape), &tape, 1, &mut rng(1)).kl.unwrap().item()
+    };
+    let (first, second) = ([7., 7., 1., 2.], [9., 3., 4., 5.]);
+    let one = kl(&[(1..2, 0.2)], &first) + kl(&[(0..1, 0.4)], &second);
+    let both = kl(&[(1..2, 0.2), (4..5, 0.4)], &[first, second].concat());
+    assert!((one - both).abs() < 1e-12, "{one} {both}");
+}
+
+/// To predict, dropout takes masks of 1; MC dropout draws them.
+#[rstest]
+#[case(true)]
+#[case(false)]
+fn dropout_predicts_without_masks(#[case] scaled: bool) {
+    let mut params = Params::<f64>::default();
+    let q = Dropout::new(&mut params, "q", &[5.; 40], &[(10..30, 0.5)], Rates::Fixed, scaled);
+    let tape = Tape::default();
+    let theta = q.predictive(&params.bind(&tape), &tape, 3, &mut rng(1)).theta.value();
+    let masks = theta.slice(ndarray::s![.., 10..30]);
+    assert_eq!(masks.iter().all(|&mask| mask == 1.), scaled);
+    assert_eq!(masks.iter().any(|&mask| mask == 0.), !scaled);
+    assert_eq!(theta.iter().filter(|&&x| x == 5.).count(), 3 * 20);
+}
+
+/// Sample `s` of an ensemble is member `s mod M`, and to move it moves all.
+#[test]
+fn samples_of_an_ensemble_are_its_members() {
+    let mut params = Params::<f64>::default();
+    let q = Ensemble::new(&mut params, "q", &[vec![1., 2.], vec![3., 4.], vec![5., 6.]]);
+    let draw = |params: &Params<f64>, n| {
+        let tape = Tape::default();
+        q.draw(&params.bind(&tape), &tape, n, &mut rng(1))
+            .theta
+            .value()
+            .iter()
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(draw(&params, 3), [1., 2., 3., 4., 5., 6.]);
+    assert_eq!(draw(&params, 5), [1., 2., 3., 4., 5., 6., 1., 2., 3., 4.]);
+    assert_eq!(draw(&params, 2), [1., 2., 3., 4.]);
+    Posterior::<f64>::recentre(&q, &mut params, &[8., 9.]);
+    assert_eq!(draw(&params, 3), [8., 9., 8., 9., 8., 9.]);
+}
+
+/// What has a density says so, the one it draws from; what comes through a flow shows it.
+#[rstest]
+#[case(Method::Mle, false, false)]
+#[case(Method::McDropout, false, false)]
+#[case(Method::Ensemble, false, false)]
+#[case(Method::Bbb, true, false)]
+#[case(Method::Bhn, true, true)]
+#[case(Method::FullBhn, true, true)]
+fn densities_are_those_of_the_draws(
+    #[case] method: Method,
+    #[case] dense: bool,
+    #[case] flows: bool,
+) {
+    let model = model(method, |c| c.mean_field.log_std = -1.);
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let draw = model.posterior.draw(&p, &tape, 4, &mut rng(1));
+    let density = model.posterior.density(&p, draw.theta);
+    assert_eq!((density.is_some(), model.posterior.flow().is_some()), (dense, flows));
+    if let (Some(density), Some(log_q)) = (density, draw.log_q) {
+        let off = (density - log_q).abs().value();
+        assert!(off.iter().all(|&off| off < 1e-9), "{off}");
+    }
+    assert_eq!(draw.log_q.is_some(), dense);
+}
+
+/// Every posterior can be put around a `θ`: what it is drawn around is that.
+#[rstest]
+fn posteriors_are_centred(
+    #[values(Method::Mle, Method::Dropout, Method::ConcreteDropout, Method::Bbb)] method: Method,
+) {
+    let mut model = model(method, |c| c.mean_field.log_std = -60.);
+    let centre: Vec<_> = randn(&[model.primary.dim()], 4).into_iter().collect();
+    model.posterior.recentre(&mut model.params, &centre);
+    if method == Method::Bbb {
+        for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with("log_std")) {
+            w.fill(-60.);
+        }
+    }
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    let is_mask = |i: usize| model.primary.masks().iter().any(|(range, _)| range.contains(&i));
+    for (i, (found, expected)) in theta.iter().zip(&centre).enumerate() {
+        assert!(is_mask(i) || (found - expected).abs() < 1e-12, "{i}: {found} for {expected}");
+    }
+}
+
+/// The local bound is the plain one, but for its noise: the KL alike in closed form and in the mean of draws, and the
+/// loss that of its parts.
+#[test]
+fn the_local_bound_by_hand() {
+    let of = |local: bool, samples: usize| {
+        let model = model(Method::Bbb, |c| {
+            (c.mean_field.local, c.mean_field.log_std) = (local, -1.);
+        });
+        let tape = Tape::default();
+        let p = model.params.bind(&tape);
+        let x = tape.constant(randn(&[5, 3], 9));
+        let scale = Scale { data: 50, batch: 5, beta: 0.5 };
+        let y = Targets::Classes(vec![0, 2, 1, 1, 0]);
+        let elbo = model.pass(&p, x, &y, samples, scale, &mut rng(0)).elbo;
+        let t = elbo.terms;
+        let loss = -t.log_likelihood / 50. + 0.5 * t.kl / 50.;
+        assert!((elbo.loss.item() - loss).abs() < 1e-9, "{} {loss}", elbo.loss.item());
+        assert!((t.total - (t.log_likelihood - t.kl)).abs() < 1e-9 && t.kl > 0.);
+        t
+    };
+    // 40,000 draws: the KL's spread over draws is about √(D/2) = 4 nats, the likelihood's less than 50.
+    let (local, plain) = (of(true, 40_000), of(false, 40_000));
+    assert!((local.kl - plain.kl).abs() < 4. * 4. / 200., "{} {}", local.kl, plain.kl);
+    let off = (local.log_likelihood - plain.log_likelihood).abs();
+    assert!(off < 4. * 50. * 2_f64.sqrt() / 200., "{off}");
+}
+
+/// Of many rows the last 64 count.
+#[test]
+fn data_dependent_initialisation_takes_the_last_64_rows() {
+    let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
+    let fitted = |x: ndarray::ArrayView2<'_, f64>| {
+        let mut model = model(Method::Mle, |_| ());
+        model.fit(x);
+        model
+            .params
+            .iter()
+            .flat_map(|(_, w)| w.iter().copied().collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    let all = fitted(x.view());
+    assert_eq!(all, fitted(x.slice(ndarray::s![36.., ..])));
+    assert_ne!(all, fitted(x.slice(ndarray::s![37.., ..])));
+    assert_ne!(all, fitted(x.slice(ndarray::s![..64, ..])));
+}
+
+#[test]
+fn targets_are_counted() {
+    for (n, y) in [(0, Targets::<f64>::Classes(vec![])), (2, Targets::Values(vec![1., 2.]))] {
+        assert_eq!((y.len(), y.is_empty()), (n, n == 0));
+    }
 }
 
 /// An ensemble's members do not feel each other: each has the gradient it would have alone, over `M`.

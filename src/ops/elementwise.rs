@@ -152,6 +152,7 @@ mod tests {
         assert_eq!((of(|x| x.abs(), 0.), of(|x| x.relu(), 0.)), ((0., 0.), (0., 0.)));
         assert_eq!((of(|x| x.powi(0), 0.), of(|x| x.powi(1), 0.)), ((1., 0.), (0., 1.)));
         assert_eq!(of(|x| x.clamp(-1., 1.), 1.), (1., 0.));
+        assert_eq!(of(|x| x.clamp(-1., 1.), -1.), (-1., 0.));
         assert_eq!(of(|x| x.clamp(-1., 1.), -inf), (-1., 0.));
         let all: [for<'t> fn(Var<'t, f64>) -> Var<'t, f64>; 6] = [
             |x| x.relu(),

@@ -211,8 +211,15 @@ impl<T: Scalar> Var<'_, T> {
         assert!(v.ndim() == 2, "row_norms: {:?} is not a matrix", v.shape());
         let norms = || {
             let mut norms = self.tape().space(&v.shape()[..1]);
-            gemm::row_squares(rows(&v), norms.as_slice_mut().expect("new"));
-            norms.mapv_inplace(T::sqrt);
+            let entries = norms.as_slice_mut().expect("new");
+            gemm::row_squares(rows(&v), entries);
+            for (norm, row) in entries.iter_mut().zip(rows(&v).rows()) {
+                // Squares leave the range of single precision long before their root does.
+                *norm = match *norm > T::of(1e-20) && norm.is_finite() {
+                    true => norm.sqrt(),
+                    false => T::of(row.iter().map(|v| v.f64() * v.f64()).sum::<f64>().sqrt()),
+                };
+            }
             norms.into_shared()
         };
         let y = match self.remembered() {
@@ -264,6 +271,10 @@ crate::gradchecks! {
     affine_of_one: [[2, 3, 4], [1, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
     affine_of_images: [[3, 2, 2, 4], [2, 1, 1, 1, 4], [4]] => |[p, s, b]| p.affine_relu(s, b);
     affine_of_nothing: [[2, 0, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
+    affine_to_nothing: [[2, 3, 0], [2, 1, 0], [0]] => |[p, s, b]| p.affine(s, b);
+    affine_of_a_constant: [[2, 1, 4], [4]] =>
+        |[s, b]| s.tape().constant(crate::gradcheck::randn(&[2, 3, 4], 7)).affine(s, b);
+    matmul_each_of_no_sample: [[3, 4], [0, 5, 4]] => |[x, w]| x.matmul_each(w);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
     weight_norm: [[3, 4], [3]] => |[v, g]| v.weight_norm(g);
 }
@@ -279,6 +290,19 @@ mod tests {
         let y = v.row_norms();
         assert_eq!(y.value().as_slice().unwrap(), [0.; 2]);
         assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice().unwrap(), [0.; 6]);
+    }
+
+    /// Their squares are beyond single precision, they are not.
+    #[test]
+    fn rows_of_any_length() {
+        for length in [1e-38_f32, 1e-30, 1e-22, 1e-12, 1., 1e12, 1e19, 1e30] {
+            let tape = Tape::<f32>::default();
+            let norm = tape.leaf(Tensor::from_elem(vec![9, 784], length)).row_norms();
+            let off = norm.value().mapv(|norm| (norm / length - 28.).abs() / 28.);
+            // Denormals have fewer digits.
+            let most = if length < 1e-37 { 1e-5 } else { 1e-6 };
+            assert!(off.iter().all(|&off| off < most), "{length}: {off}");
+        }
     }
 
     #[test]

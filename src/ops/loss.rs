@@ -106,6 +106,15 @@ crate::gradchecks! {
 mod tests {
     use crate::tape::{Tape, Tensor};
 
+    /// `p = 1/(1 + e^±20)`, held at 0.1 and 0.9.
+    #[test]
+    fn the_clip_is_on_both_sides() {
+        let tape = Tape::<f64>::default();
+        let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![20., 0., 20., 0.]).unwrap());
+        let y = x.clipped_categorical_log_prob([0, 1], 0.1).value();
+        assert_eq!(y.as_slice().unwrap(), [0.9_f64.ln(), 0.1_f64.ln()]);
+    }
+
     /// A million numbers lose nothing to each other, in single precision.
     #[test]
     fn many_dimensions() {

@@ -1,5 +1,5 @@
 //! Sums, means, maxima and log-sum-exps, of all entries or over one axis.
-use super::{filled, flat};
+use super::{filled, flat, shape::around};
 use crate::kernels::vector;
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tensor, Var};
@@ -16,6 +16,26 @@ fn fold<T: Scalar>(
     let mut y = Owned::zeros(ndarray::RemoveAxis::remove_axis(&x.raw_dim(), Axis(axis)));
     ndarray::Zip::from(&mut y).and(x.lanes(Axis(axis))).for_each(|y, lane| *y = f(lane));
     y
+}
+
+/// Sums of the lines of `x` along `axis`, an axis that goes, added in `f64`.
+fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Owned<T> {
+    let [outer, n, inner] = around(x.shape(), axis);
+    let mut sums = vec![T::zero(); outer * inner];
+    match inner {
+        1 => sums.iter_mut().enumerate().for_each(|(o, sum)| {
+            *sum = T::of(vector::sum_f64(&flat(x)[o * n..][..n]));
+        }),
+        _ => sums.chunks_exact_mut(inner.max(1)).enumerate().for_each(|(o, sums)| {
+            let mut wide = vec![0.; inner];
+            for line in flat(x)[o * n * inner..][..n * inner].chunks_exact(inner) {
+                wide.iter_mut().zip(line).for_each(|(sum, x)| *sum += x.f64());
+            }
+            sums.iter_mut().zip(wide).for_each(|(sum, wide)| *sum = T::of(wide));
+        }),
+    }
+    let shape = [&x.shape()[..axis], &x.shape()[axis + 1..]].concat();
+    Owned::from_shape_vec(shape, sums).expect("one a line")
 }
 
 /// `g` repeated along `axis` to the shape of `x`.
@@ -61,7 +81,7 @@ impl<T: Scalar> Var<'_, T> {
     pub fn sum_axis(self, axis: usize) -> Self {
         let x = self.value();
         assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
-        let y = x.sum_axis(Axis(axis));
+        let y = sums(&x, axis);
         Self::record("sum_axis", &[self], y, move |c, sink| {
             sink.add(0, || repeat(c.g.view(), axis, c.x(0)));
         })
@@ -158,6 +178,13 @@ mod tests {
         let x = tape.leaf(Tensor::from_elem(vec![1_000_003], 0.1_f32));
         let sum = 1_000_003. * f64::from(0.1_f32);
         assert_eq!(x.sum().item(), sum as f32);
+        for shape in [[1, 1_000_003, 1], [1_000_003, 1, 1], [1, 1, 1_000_003]] {
+            let axis = shape.iter().position(|&n| n > 1).unwrap();
+            assert_eq!(x.reshape(&shape).sum_axis(axis).value()[[0, 0]], sum as f32);
+        }
+        let twice = Tensor::from_elem(vec![1_000_003, 2], 0.1_f32);
+        assert!(tape.leaf(twice).sum_axis(0).value().iter().all(|&y| y == sum as f32));
+        assert_eq!(tape.leaf(Tensor::zeros(vec![2, 0, 3])).sum_axis(1).value().sum(), 0.);
     }
 
     /// A maximum reached twice has one gradient, not two, and infinite inputs make no NaN.

@@ -82,7 +82,7 @@ fn solve<T: Scalar>(x: T, f: impl Fn(T) -> (T, T)) -> T {
         }
         let newton = y + (x - value) / slope;
         let step = (newton - y).abs();
-        if step <= T::epsilon() * (x.abs() + y.abs()) {
+        if step <= T::epsilon() * y.abs() {
             return newton;
         }
         let fits = newton > low && newton < high && two * step <= last;
@@ -124,6 +124,21 @@ mod tests {
         // What moving `y` to its neighbour changes, and the rounding of the value itself.
         let rounding = 4. * f64::EPSILON * (slope * y.abs() + x.abs() + 50.);
         assert!((value - x).abs() <= rounding, "f({y}) = {value}, not {x}");
+    }
+
+    /// `y + (q − 1) tanh(y) = x` near 0, where it is `q` times as steep as `y`: to the last bits of `y`.
+    #[test]
+    fn steep_in_single_precision() {
+        for q in [1e3_f32, 1e5, 1e6] {
+            for target in [-0.7_f32, -1e-3, 1e-6, 0.3, 0.9] {
+                let f = |y: f32| (y + (q - 1.) * y.tanh(), 1. + (q - 1.) * y.cosh().powi(-2));
+                let y = solve(f(target).0, f);
+                assert!(
+                    (y - target).abs() <= 4. * f32::EPSILON * target.abs(),
+                    "{q}: {y} {target}"
+                );
+            }
+        }
     }
 
     #[test]

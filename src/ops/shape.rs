@@ -27,7 +27,7 @@ fn permuted<T: Scalar>(x: ArrayViewD<'_, T>, axes: &[usize]) -> Owned<T> {
 }
 
 /// `[outer, n, inner]` around `axis`.
-fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
