@@ -18,6 +18,22 @@ use std::path::{Path, PathBuf};
 /// The most numbers in all weights, and in one array of a step: 1 GiB.
 const LIMIT: usize = 1 << 28;
 
+/// The same number of samples of a `θ` of so many `entries`.
+///
+/// # Errors
+/// If memory has no chance to hold them.
+pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
+    let most = (LIMIT / entries.max(1)).max(1);
+    if samples > most {
+        let expected = format!("at most {most} of the {entries} entries of θ");
+        return Err(Error::invalid("--samples", samples, expected, "Take fewer."));
+    }
+    Ok(samples)
+}
+
+/// Components of a mixture, each of which has a density of its own.
+const MOST_COMPONENTS: usize = 1000;
+
 /// The most bytes of a `config.toml`.
 const BYTES: u64 = 1 << 20;
 
@@ -327,7 +343,7 @@ impl Config {
             augment.check(data.image)?;
         }
         self.resolve_method()?;
-        let entries = self.check_sizes(data)?;
+        let entries = self.entries(data)?;
         let realnvp = self.method.has_flow() && self.flow.kind == FlowKind::Realnvp;
         if realnvp && self.flow.couplings > 0 && entries < 2 {
             let advice = "Use --couplings 0 or a larger network.";
@@ -361,6 +377,10 @@ impl Config {
             let (found, expected) =
                 (format!("`{layer}`"), "a rate above 0, from which it is learned");
             return Err(Error::invalid("primary.layers", found, expected, "Change the rate."));
+        }
+        if self.method == Method::ConcreteDropout && !matches!(self.prior, Prior::Gaussian { .. }) {
+            let advice = "Leave it out, or take a Gaussian prior: its KL is known with no other.";
+            return Err(Error::invalid("prior", "another", "a Gaussian one", advice));
         }
         if self.method == Method::Ensemble {
             self.train.samples = self.ensemble.members;
@@ -421,7 +441,9 @@ impl Config {
         share("dropout.rate", self.dropout.rate)?;
         count("flow.layers", self.flow.layers)?;
         if let Base::Mixture { components, distance, .. } = self.flow.base {
-            count("flow.base: components", components)?;
+            let fits = (1..=MOST_COMPONENTS).contains(&components);
+            let expected = format!("1 to {MOST_COMPONENTS}");
+            need("flow.base: components", components as f64, fits, &expected)?;
             finite("flow.base: distance", distance)?;
         }
         finite("flow.log_scale", self.flow.log_scale)?;
@@ -441,8 +463,14 @@ impl Config {
         self.likelihood.precision.map_or(Ok(()), |x| positive("likelihood.precision", x))
     }
 
-    /// That memory has a chance to hold it; `D`, the length of `θ`.
-    fn check_sizes(&self, data: &Dataset) -> Result<usize> {
+    /// `D`, the length of `θ`.
+    ///
+    /// # Errors
+    /// If memory has no chance to hold the networks or a step.
+    ///
+    /// # Panics
+    /// If it was not resolved.
+    pub fn entries(&self, data: &Dataset) -> Result<usize> {
         let product = |sizes: [usize; 3]| sizes.into_iter().fold(1, usize::saturating_mul);
         let placed = Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?;
         let (mut units, mut weights, mut masks) = (0_usize, 0_usize, 0_usize);
@@ -503,6 +531,14 @@ impl Config {
             Method::Ensemble => asked.min(self.ensemble.members),
             _ => asked,
         }
+    }
+
+    /// The same, of a `θ` of so many `entries`.
+    ///
+    /// # Errors
+    /// If memory has no chance to hold them.
+    pub fn samples_that_fit(&self, asked: usize, entries: usize) -> Result<usize> {
+        check_samples(self.samples(asked), entries)
     }
 
     /// The model it describes, at its starting point, for data with such inputs.

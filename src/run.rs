@@ -80,7 +80,7 @@ impl Run {
         }
         let lock = Lock::take(dir)?;
         let begin = || {
-            let run = Self::at_start(lock, dir, config, data)?;
+            let run = Self::at_start(lock, dir, config, data, true)?;
             let config_toml = dir.join("config.toml");
             checkpoint::write(&config_toml, run.config.to_toml().as_bytes())?;
             Ok(run)
@@ -88,12 +88,13 @@ impl Run {
         begin().inspect_err(|_| Lock::abandon(dir))
     }
 
-    fn at_start(lock: Lock, dir: &Path, config: Config, data: Dataset) -> Result<Self> {
+    /// Before its first epoch; `warm`, if it is to be trained from there.
+    fn at_start(lock: Lock, dir: &Path, config: Config, data: Dataset, warm: bool) -> Result<Self> {
         let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
         if config.train.data_init {
             trainer.model.fit(data.train.x.view());
         }
-        if let Some(dir) = &config.warm_start {
+        if let Some(dir) = config.warm_start.as_ref().filter(|_| warm) {
             warm_start(&mut trainer.model, &config, data.shape(), dir)?;
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
@@ -123,9 +124,10 @@ impl Run {
     /// As [`Run::resume`].
     pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
         let config = read_config(dir)?.resolve(&data)?;
-        let mut run = Self::at_start(Lock::take(dir)?, dir, config, data)?;
         let last = dir.join("last.safetensors");
-        if last.exists() {
+        let saved = last.exists();
+        let mut run = Self::at_start(Lock::take(dir)?, dir, config, data, !saved)?;
+        if saved {
             let saved = Checkpoint::load(&last)?;
             same_config(dir, &saved.header, &run.config)?;
             same_data(&saved.header, &run.fingerprint, &run.config.data)?;

@@ -61,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "The run predicts a number: ask for one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
-    let count = header.config.samples(args.samples);
+    let count = header.config.samples_that_fit(args.samples, model.primary.dim())?;
     if header.config.method.is_point() && acquisition != Acquisition::MaxEntropy {
         show::say(
             context,

@@ -27,7 +27,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let trained = Trained::load(&args.dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
     let config = &trained.header.config;
-    let samples = config.samples(args.samples);
+    let samples = config.samples_that_fit(args.samples, trained.model.primary.dim())?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
     let text = show::table(&show::results(&found.test, &found.elbo, config.method));
     show::print(context, &Scores { test: found.test, elbo: found.elbo }, &text)

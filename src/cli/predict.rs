@@ -72,14 +72,15 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let rows = block(&model, &header, args.samples);
+    let samples = header.config.samples_that_fit(args.samples, model.primary.dim())?;
+    let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // What a file's start can tell is told now and not after hours. A pipe opens only once.
     let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());
     args.files.iter().filter(|file| !pipe(file)).try_for_each(|file| open(file).map(drop))?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
     spent("reading");
-    let (theta, _) = draw(&model, args.samples, rng);
+    let (theta, _) = draw(&model, samples, rng);
     spent("posterior samples");
     let json = context.json;
     let mut records = Records { model: &model, theta, header: &header, json, profile, count: 0 };
@@ -109,7 +110,8 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         None => fill(&mut BufWriter::new(io::stdout()))?,
     }
     spent("writing");
-    show::say(context, format!("{} predictions with {} samples", records.count, args.samples));
+    let plural = if samples == 1 { "" } else { "s" };
+    show::say(context, format!("{} predictions with {samples} sample{plural}", records.count));
     Ok(records.count)
 }
 

@@ -1,6 +1,7 @@
 //! `bhn sample DIR`: posterior samples, for other programs.
 use super::{Context, samples, seed, show};
 use crate::checkpoint;
+use crate::config::check_samples;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
@@ -29,7 +30,8 @@ pub struct Args {
 /// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, .. } = Trained::load(&args.dir)?;
-    let (theta, log_q) = draw(&model, args.samples, &mut stream(args.seed, Purpose::Sample, 0));
+    let samples = check_samples(args.samples, model.primary.dim())?;
+    let (theta, log_q) = draw(&model, samples, &mut stream(args.seed, Purpose::Sample, 0));
     let mut tensors = vec![("theta".to_string(), theta.clone())];
     tensors.extend(log_q.map(|q| ("log_q".to_string(), q)));
     let mut start = 0;

@@ -146,6 +146,7 @@ impl Args {
         }
         config.warm_start = config.warm_start.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let config = config.resolve(&data)?;
+        config.samples_that_fit(self.samples, config.entries(&data)?)?;
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
@@ -182,6 +183,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
     introduce(run, context);
     run.trainer.spent("estimate", Pass::Between, 0);
+    let samples = run.config.samples_that_fit(samples, run.config.entries(&run.data)?)?;
     let bar = bar(run, context);
     let total = run.config.train.epochs;
     let has_kl = run.config.method.has_kl();
@@ -306,7 +308,6 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 /// Test the best epoch's model, and write `summary.json` and `report.html`.
 fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
     let trained = Trained::load(&run.dir)?;
-    let samples = run.config.samples(samples);
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed)?;
     let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";

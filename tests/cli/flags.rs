@@ -66,6 +66,7 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
 #[case("[flow]\nhidden = 1000000000000", &["weights", "flow.hidden"])]
 #[case("[flow]\nlayers = 0", &["flow.layers", "found 0"])]
 #[case("[flow.base.mixture]\ncomponents = 0\ndistance = 1.0", &["flow.base", "found 0"])]
+#[case("[flow.base.mixture]\ncomponents = 1000000000000\ndistance = 1.0", &["flow.base", "1 to 1000"])]
 #[case("[flow]\nlog_scale = nan", &["flow.log_scale", "NaN"])]
 #[case("[flow]\nshift = inf", &["flow.shift", "inf"])]
 #[case("[prior.gaussian]\nprecision = 0.0", &["precision", "found 0", "above 0"])]

@@ -106,6 +106,17 @@ fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inpu
     assert_eq!(tensors.tensor("log_q").is_ok(), density);
 }
 
+/// What memory cannot hold is refused before the training and not after it: 10,000 samples of 636,010 weights.
+#[test]
+fn more_samples_than_memory_holds_are_refused() {
+    let folder = Folder::new();
+    let mut bhn = assert_cmd::Command::cargo_bin("bhn").unwrap();
+    let digits = ["train", "--method", "bbb", "--hidden", "800", "--subset", "100", "--out", "run"];
+    bhn.current_dir(folder.path("")).args(digits).args(["--samples", "10000"]);
+    bhn.assert().failure().stderr(predicates::str::contains("at most 422 of the 636010 entries"));
+    assert!(!folder.path("run").exists());
+}
+
 /// Another run's network, and the posterior around its scales: the first loss is near that run's last.
 #[test]
 fn a_warm_start_starts_from_the_other_network() {
@@ -141,6 +152,7 @@ fn a_warm_start_starts_from_the_other_network() {
 )]
 #[case("method = \"bbb\"\n[train]\nnoise = \"per-example\"\n", "train.noise")]
 #[case("method = \"bbb\"\n[prior.laplace]\nscale = 1.0\n", "mean_field.local")]
+#[case("method = \"concrete-dropout\"\n[prior.laplace]\nscale = 1.0\n", "Gaussian")]
 #[case("method = \"ensemble\"\n[train]\ndata_init = true\n", "train.data_init")]
 #[case("method = \"ensemble\"\n[ensemble]\nmembers = 0\n", "ensemble.members")]
 #[case("method = \"dropout\"\n[dropout]\nrate = 1.0\n", "dropout.rate")]
