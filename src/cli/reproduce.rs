@@ -121,6 +121,7 @@ fn reproduce(
         ("command", show::command()),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
         ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
+        ("version of the protocol", experiment.version.to_string()),
         ("computed by commits", commits),
         ("processor", cpu()),
         ("threads", rayon::current_num_threads().to_string()),

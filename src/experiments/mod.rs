@@ -68,7 +68,7 @@ pub struct Experiment {
     pub place: &'static str,
     /// What the paper claims.
     pub claim: &'static str,
-    /// Changed whenever cells would come out otherwise: those of another version are not used.
+    /// Changed whenever cells would come out otherwise in a digit that is shown: those of another version are not used.
     pub version: u32,
     /// Seeds by tier, unless the user says otherwise.
     pub seeds: [u64; 3],

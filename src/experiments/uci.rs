@@ -26,19 +26,19 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// A set, its hidden units, epochs and divisions at most, and the RMSE and log-likelihood of MC dropout
-/// (Gal & Ghahramani 2016).
+/// A set, its hidden units, epochs and divisions at most, and the RMSE and log-likelihood of MC dropout:
+/// published (Gal & Ghahramani 2016), and after ten times as many epochs (the readme of its authors' code, which has both).
 struct Known {
     name: &'static str,
     hidden: usize,
     epochs: usize,
     splits: usize,
-    rmse: f64,
-    log_likelihood: f64,
+    published: [f64; 2],
+    longer: [f64; 2],
 }
 
-const fn known(name: &'static str, rmse: f64, log_likelihood: f64) -> Known {
-    Known { name, hidden: 50, epochs: 400, splits: 20, rmse, log_likelihood }
+const fn known(name: &'static str, published: [f64; 2], longer: [f64; 2]) -> Known {
+    Known { name, hidden: 50, epochs: 400, splits: 20, published, longer }
 }
 
 /// Divisions taken of a large set: one differs little from another. Those of power-plant left open how it
@@ -46,15 +46,19 @@ const fn known(name: &'static str, rmse: f64, log_likelihood: f64) -> Known {
 const FEW: usize = 5;
 
 const SETS: [Known; 9] = [
-    known("bostonHousing", 2.97, -2.46),
-    known("concrete", 5.23, -3.04),
-    known("energy", 1.66, -1.99),
-    Known { splits: FEW, ..known("kin8nm", 0.10, 0.95) },
-    Known { splits: FEW, ..known("naval-propulsion-plant", 0.01, 3.80) },
-    known("power-plant", 4.02, -2.80),
-    Known { hidden: 100, epochs: 200, ..known("protein-tertiary-structure", 4.36, -2.89) },
-    known("wine-quality-red", 0.62, -0.93),
-    known("yacht", 1.11, -1.55),
+    known("bostonHousing", [2.97, -2.46], [2.80, -2.39]),
+    known("concrete", [5.23, -3.04], [4.81, -2.94]),
+    known("energy", [1.66, -1.99], [1.09, -1.72]),
+    Known { splits: FEW, ..known("kin8nm", [0.10, 0.95], [0.09, 0.97]) },
+    Known { splits: FEW, ..known("naval-propulsion-plant", [0.01, 3.80], [0.00, 3.92]) },
+    known("power-plant", [4.02, -2.80], [4.00, -2.79]),
+    Known {
+        hidden: 100,
+        epochs: 200,
+        ..known("protein-tertiary-structure", [4.36, -2.89], [4.27, -2.87])
+    },
+    known("wine-quality-red", [0.62, -0.93], [0.61, -0.92]),
+    known("yacht", [1.11, -1.55], [0.72, -1.38]),
 ];
 
 /// What is tried: learning rates, precisions of the prior, and shares of the epochs.
@@ -127,9 +131,9 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let grid = grid(lab.tier);
     let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
     let caption = "Test RMSE and mean log-likelihood in the target's units and nats. Means over \
-        splits with one standard error; beside \
-        them those of MC dropout as published (Gal & Ghahramani 2016), to two places: half a unit of the second counts as \
-        no difference.";
+        splits with one standard error; beside them those of MC dropout as published (Gal & Ghahramani 2016), and in \
+        brackets after ten times as many epochs (from the readme of its authors' code), to two places: half a \
+        unit of the second counts as no difference.";
     let mut table = Table::new("scores", caption, &header);
     let chosen = "What was chosen on the validation rows of each split.";
     let mut data = Table::new(
@@ -167,7 +171,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         }
     }
     let found = lab.cells(&cells, |&(set, split)| one(lab, &grid, set, split))?;
-    let mut verdicts = vec![];
+    let (mut verdicts, mut longer) = (vec![], [0, 0]);
     for set in sets {
         if missing.contains(&set.name) {
             table.skip(set.name, "uci");
@@ -186,22 +190,23 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
             set.name.into(),
             own.len().to_string(),
             rmse.to_string(),
-            format!("{:.2}", set.rmse),
+            format!("{:.2} ({:.2})", set.published[0], set.longer[0]),
             log_likelihood.to_string(),
-            format!("{:.2}", set.log_likelihood),
+            format!("{:.2} ({:.2})", set.published[1], set.longer[1]),
         ]);
-        verdicts.push(Verdict {
-            claim: format!("{}: RMSE no worse than {:.2}", set.name, set.rmse),
-            quantity: "test RMSE".into(),
-            mean: rmse,
-            range: 0. ..=set.rmse + HALF_A_DIGIT,
-        });
-        verdicts.push(Verdict {
-            claim: format!("{}: log-likelihood no worse than {:.2}", set.name, set.log_likelihood),
-            quantity: "test log-likelihood, nats".into(),
-            mean: log_likelihood,
-            range: set.log_likelihood - HALF_A_DIGIT..=f64::INFINITY,
-        });
+        let against = |[least, most]: [f64; 2]| {
+            [0. ..=least + HALF_A_DIGIT, most - HALF_A_DIGIT..=f64::INFINITY]
+        };
+        for (i, mean) in [rmse, log_likelihood].into_iter().enumerate() {
+            let name = ["RMSE", "log-likelihood"][i];
+            longer[i] += usize::from(against(set.longer)[i].contains(&mean.value));
+            verdicts.push(Verdict {
+                claim: format!("{}: {name} no worse than {:.2}", set.name, set.published[i]),
+                quantity: ["test RMSE", "test log-likelihood, nats"][i].into(),
+                mean,
+                range: against(set.published)[i].clone(),
+            });
+        }
         for (split, x) in own {
             data.row(vec![
                 set.name.into(),
@@ -225,12 +230,15 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     };
     let there = verdicts.len() / 2;
     let ours = format!(
-        "By the mean no worse than MC dropout in RMSE on {} of {there} sets, in log-likelihood on \
-         {}; not shown to be worse on {} and {}.",
+        "By the mean no worse than MC dropout as published in RMSE on {} of {there} sets, in log-likelihood on \
+         {}; not shown to be worse on {} and {}. That was trained for fewer epochs than ours; \
+         than MC dropout after ten times as many it is by the mean no worse on {} and {}.",
         by_mean(0),
         by_mean(1),
         there - worse(0),
-        there - worse(1)
+        there - worse(1),
+        longer[0],
+        longer[1]
     );
     let done = format!(
         "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 × 200); \
@@ -240,7 +248,8 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
          log-likelihood on the last fifth of the training rows are taken, and the network is \
          trained anew on all of them. (While one is chosen the noise's precision is learned; what \
          is learned on the rows that weights were fitted to is too sure.) {} posterior samples. Of \
-         kin8nm, naval and protein, which are large, the first {FEW} splits.",
+         kin8nm, naval and protein, which are large, the first {FEW} splits; power-plant, which is as large, was given \
+         all of them after its first {FEW} had left open how it compares.",
         grid.rates, grid.precisions, grid.shares, grid.epochs, grid.samples
     );
     Ok(Report {

@@ -140,9 +140,10 @@ impl Report {
 
     /// The verdicts as a table.
     pub fn verdicts(&self) -> Table {
-        let caption = "How the claims stand. Means over seeds with one standard error; a claim holds \
-            if all of their 95 % interval (Student's t) is where it says, and does not if none of it is.";
-        let header = ["claim", "measured", "number", "seeds", "outcome"];
+        let caption = "How the claims stand. Means over n seeds with one standard error; a claim holds if all of \
+            their 95 % interval (Student's t; of a share of seeds Clopper and Pearson's) is where it says, and does \
+            not if none of it is. A number without an error is one that n chains, fits or draws give together.";
+        let header = ["claim", "measured", "number", "n", "outcome"];
         let mut table = Table::new("verdicts", caption, &header);
         for verdict in &self.verdicts {
             let Verdict { claim, quantity, mean, .. } = verdict;

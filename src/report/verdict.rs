@@ -1,11 +1,11 @@
 //! How a claim of the paper stands: one rule from seeds to words.
 use crate::stats::{Estimate, over_seeds};
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A mean over seeds with its standard error.
+/// What was measured: most often a mean over seeds with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     /// `m = (1/n) Σ vᵢ`.
@@ -14,6 +14,14 @@ pub struct Mean {
     pub error: f64,
     /// `n`.
     pub seeds: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Mean,
+    Share,
+    Number,
 }
 
 impl Mean {
@@ -24,11 +32,59 @@ impl Mean {
     pub fn of(values: &[f64]) -> Self {
         let Estimate { value, error } = over_seeds(values);
         let error = if values.len() == 1 { f64::INFINITY } else { error };
-        Self { value, error, seeds: values.len() }
+        Self { value, error, seeds: values.len(), kind: Kind::Mean }
     }
 
-    /// How it stands to a claim that the true mean lies within `range`, from Student's 95 % interval, `m ± t σ`
-    /// with `t` of `n − 1` degrees of freedom: 4.3 for three seeds, 2.8 for five, 2.1 for twenty.
+    /// The share of the seeds of which something is true: it prints as `9 of 10`.
+    ///
+    /// # Panics
+    /// If there is no seed.
+    pub fn share(of: impl ExactSizeIterator<Item = bool>) -> Self {
+        let seeds = of.len();
+        assert!(seeds > 0, "a share of no seeds");
+        let value = of.filter(|&is| is).count() as f64 / seeds as f64;
+        let error = (value * (1. - value) / seeds as f64).sqrt();
+        Self { value, error, seeds, kind: Kind::Share }
+    }
+
+    /// One number, from all of `n` chains, fits or draws together: it has no error here.
+    pub fn number(value: f64, n: usize) -> Self {
+        Self { value, error: 0., seeds: n, kind: Kind::Number }
+    }
+
+    /// The same with an independent error of what it was measured against.
+    #[must_use]
+    pub fn against(self, error: f64) -> Self {
+        Self { error: self.error.hypot(error), ..self }
+    }
+
+    /// Its 95 % interval, if there is one: of a mean Student's, `m ± t σ` with `t` of `n − 1` degrees of freedom: 4.3
+    /// for three seeds, 2.8 for five, 2.1 for twenty; of a share Clopper and Pearson's.
+    #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        if !(self.value.is_finite() && self.error.is_finite()) {
+            return None;
+        }
+        let (n, value) = (self.seeds as f64, self.value);
+        let beta = |a, b, p| Beta::new(a, b).expect("positive").inverse_cdf(p);
+        match self.kind {
+            Kind::Number => Some((value, value)),
+            _ if self.seeds < LEAST_SEEDS => None,
+            Kind::Mean => {
+                let student = StudentsT::new(0., 1., n - 1.).expect("degrees of freedom");
+                let half = student.inverse_cdf(0.975) * self.error;
+                Some((value - half, value + half))
+            }
+            Kind::Share => {
+                let k = (value * n).round();
+                let low = if k == 0. { 0. } else { beta(k, n - k + 1., 0.025) };
+                let high = if k == n { 1. } else { beta(k + 1., n - k, 0.975) };
+                Some((low, high))
+            }
+        }
+    }
+
+    /// How it stands to a claim that the truth lies within `range`, from its [`interval`](Mean::interval).
     ///
     /// ```
     /// use bhn::report::verdict::{Mean, Outcome};
@@ -37,14 +93,8 @@ impl Mean {
     /// assert_eq!(mean.judge(0.51..=1.), Outcome::Undecided);
     /// assert_eq!(mean.judge(0.58..=1.), Outcome::Fails);
     /// ```
-    #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
     pub fn judge(&self, range: RangeInclusive<f64>) -> Outcome {
-        if self.seeds < LEAST_SEEDS || !(self.value.is_finite() && self.error.is_finite()) {
-            return Outcome::Undecided;
-        }
-        let student = StudentsT::new(0., 1., (self.seeds - 1) as f64).expect("degrees of freedom");
-        let half = student.inverse_cdf(0.975) * self.error;
-        let (low, high) = (self.value - half, self.value + half);
+        let Some((low, high)) = self.interval() else { return Outcome::Undecided };
         if range.contains(&low) && range.contains(&high) {
             Outcome::Holds
         } else if high < *range.start() || low > *range.end() {
@@ -59,14 +109,19 @@ impl Mean {
 const LEAST_SEEDS: usize = 3;
 
 impl fmt::Display for Mean {
-    /// To two digits of the error: `0.520 ± 0.012`; a mean alone to four of its own.
+    /// To two digits of the error: `0.520 ± 0.012`; a number alone to four of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Kind::Share {
+            let count = (self.value * self.seeds as f64).round();
+            return write!(f, "{count} of {}", self.seeds);
+        }
         let known = self.error.is_finite() && self.error > 0.;
         let (scale, digits) = if known { (self.error, 1) } else { (self.value.abs(), 3) };
         let first = if scale > 0. { scale.log10().floor() } else { 0. };
         let places = (f64::from(digits) - first).clamp(0., 9.) as usize;
         write!(f, "{:.places$}", self.value)?;
-        if self.error.is_finite() { write!(f, " ± {:.places$}", self.error) } else { Ok(()) }
+        let shown = self.error.is_finite() && self.kind == Kind::Mean;
+        if shown { write!(f, " ± {:.places$}", self.error) } else { Ok(()) }
     }
 }
 
@@ -122,7 +177,7 @@ mod tests {
     fn the_interval_decides() {
         // Σ (v − 1)² = 8 · 1.5² = 18, and √(18 / 8 / 9) = ½; t = 2.306, so −0.153 to 2.153.
         let mean = Mean::of(&[-0.5, -0.5, -0.5, -0.5, 1., 2.5, 2.5, 2.5, 2.5]);
-        assert_eq!(mean, Mean { value: 1., error: 0.5, seeds: 9 });
+        assert_eq!((mean.value, mean.error, mean.seeds), (1., 0.5, 9));
         let cases = [
             (-0.16..=2.16, Outcome::Holds),
             (-0.15..=2.16, Outcome::Undecided),
@@ -148,13 +203,36 @@ mod tests {
         assert_eq!(verdict.words(), "not decided by 2 seeds");
     }
 
+    /// Against R's `binom.test`: 10 of 10 has 0.6915 to 1, 0 of 3 has 0 to 0.7076, 5 of 10 has 0.1871 to 0.8129.
+    #[test]
+    fn a_share_has_an_exact_interval() {
+        let share = |k: usize, n: usize| Mean::share((0..n).map(|i| i < k)).interval().unwrap();
+        for (k, n, low, high) in [(10, 10, 0.6915, 1.), (0, 3, 0., 0.7076), (5, 10, 0.1871, 0.8129)]
+        {
+            let found = share(k, n);
+            assert!((found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5, "{found:?}");
+        }
+        let all = Mean::share([true; 3].into_iter());
+        assert_eq!(all.judge(0.5..=1.), Outcome::Undecided);
+        assert_eq!(Mean::share([true; 10].into_iter()).judge(0.5..=1.), Outcome::Holds);
+    }
+
+    #[test]
+    fn a_number_stands_for_itself() {
+        assert_eq!(Mean::number(1.005, 4).judge(0. ..=1.01), Outcome::Holds);
+        assert_eq!(Mean::number(1.02, 1).judge(0. ..=1.01), Outcome::Fails);
+        assert_eq!(Mean::number(f64::NAN, 4).judge(0. ..=1.01), Outcome::Undecided);
+    }
+
     #[test]
     fn as_many_digits_as_are_known() {
-        let mean = |value, error| Mean { value, error, seeds: 3 }.to_string();
+        let mean = |value, error| Mean { error, ..Mean::of(&[value; 3]) }.to_string();
         assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
         assert_eq!(mean(1234.5, 123.), "1234 ± 123");
         assert_eq!(mean(-0.69214, 0.0), "-0.6921 ± 0.0000");
         assert_eq!(mean(0.6921, f64::INFINITY), "0.6921");
         assert_eq!(mean(0., 0.), "0.000 ± 0.000");
+        assert_eq!(Mean::number(0.6921, 4).to_string(), "0.6921");
+        assert_eq!(Mean::share([true, false, true].into_iter()).to_string(), "2 of 3");
     }
 }

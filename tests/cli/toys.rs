@@ -6,7 +6,7 @@ use std::fs;
 
 #[rstest]
 #[case("regression", 6, &["scores", "spreads", "distances", "nuts", "curves"], &["panels", "along"])]
-#[case("dependence", 7, &["tests", "histogram"], &["dependence"])]
+#[case("dependence", 9, &["tests", "histogram"], &["dependence"])]
 fn smoke(
     #[case] name: &str,
     #[case] verdicts: usize,

@@ -193,17 +193,16 @@ impl Row<'_> {
         self.fitted().map(|fit| fit.positive.min(1. - fit.positive)).collect()
     }
 
-    /// 1 for a seed with both branches, else 0; to have diverged is not to have found them.
-    fn both(&self) -> Vec<f64> {
-        let both = |fit: &Fit| match fit {
-            Fit::Fitted(fit) => f64::from(u8::from(FOUND.contains(&fit.positive))),
-            Fit::Diverged { .. } => 0.,
-        };
-        self.fits.iter().map(both).collect()
+    /// The seeds with both branches; to have diverged is not to have found them.
+    fn both(&self) -> Mean {
+        Mean::share(self.fits.iter().map(|fit| match fit {
+            Fit::Fitted(fit) => FOUND.contains(&fit.positive),
+            Fit::Diverged { .. } => false,
+        }))
     }
 
     fn entries(&self) -> Vec<String> {
-        let (kl, both) = (self.kl(), self.both().iter().sum::<f64>());
+        let kl = self.kl();
         let n = self.fits.len();
         let mut entries = vec![self.problem.words.clone(), self.method.words.to_string()];
         if kl.is_empty() {
@@ -218,7 +217,7 @@ impl Row<'_> {
             let mean = smaller.iter().sum::<f64>() / smaller.len() as f64;
             entries.push(format!("{:.1} %", 100. * mean));
         }
-        entries.push(format!("{both} of {n}"));
+        entries.push(self.both().to_string());
         entries.push((n - kl.len()).to_string());
         entries
     }
@@ -322,16 +321,17 @@ impl Quantity {
     fn words(self) -> &'static str {
         match self {
             Self::Smaller => "share of the branch that has less",
-            Self::Both => "share of seeds with 35 to 65 % on each branch",
+            Self::Both => "seeds with 35 to 65 % on each branch",
             Self::Kl => "KL(q‖p) in nats",
         }
     }
 
-    fn of(self, row: &Row<'_>) -> Vec<f64> {
+    fn of(self, row: &Row<'_>) -> Option<Mean> {
+        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| Mean::of(&values));
         match self {
-            Self::Smaller => row.smaller(),
-            Self::Both => row.both(),
-            Self::Kl => row.kl(),
+            Self::Smaller => mean(row.smaller()),
+            Self::Both => Some(row.both()),
+            Self::Kl => mean(row.kl()),
         }
     }
 }
@@ -396,14 +396,9 @@ const CLAIMS: [Claim; 14] = [
 fn verdicts(rows: &[Row<'_>]) -> Vec<Verdict> {
     let verdict = |&(problem, method, claim, quantity, (low, high)): &Claim| {
         let row = rows.iter().find(|row| row.is(problem, method))?;
-        let values = quantity.of(row);
         let measured = format!("{}; {}, {}", quantity.words(), row.problem.words, row.method.words);
-        (!values.is_empty()).then(|| Verdict {
-            claim: claim.into(),
-            quantity: measured,
-            mean: Mean::of(&values),
-            range: low..=high,
-        })
+        let mean = quantity.of(row)?;
+        Some(Verdict { claim: claim.into(), quantity: measured, mean, range: low..=high })
     };
     CLAIMS.iter().filter_map(verdict).collect()
 }

@@ -28,9 +28,9 @@ pub(super) fn find<'a, 'b>(rows: &'a [Row<'b>], problem: &str, method: &str) -> 
     rows.iter().find(|row| row.is(problem, method)).expect("a row")
 }
 
-/// A mean with its error, or nothing.
-fn mean(values: &[f64]) -> String {
-    if values.is_empty() { String::new() } else { Mean::of(values).to_string() }
+/// A mean with its error and that of what it is the distance to, or nothing.
+fn mean(values: &[f64], error: f64) -> String {
+    if values.is_empty() { String::new() } else { Mean::of(values).against(error).to_string() }
 }
 
 /// How a posterior's first two moments differ from those of the draws of NUTS.
@@ -91,7 +91,10 @@ fn gaps_table(problems: &[Problem], rows: &[Row<'_>]) -> Table {
         ["posterior"].into_iter().chain(problems.iter().map(|p| p.words)).collect();
     let mut table = Table::new("gaps", GAPS, &header);
     for row in rows.iter().filter(|row| row.problem.key == problems[0].key) {
-        let of = |problem: &Problem| mean(&find(rows, problem.key, row.method.key).gaps());
+        let of = |problem: &Problem| {
+            let gaps = find(rows, problem.key, row.method.key).gaps();
+            mean(&gaps, problem.log_evidence.error)
+        };
         let entries = [row.method.words.to_string()].into_iter().chain(problems.iter().map(of));
         table.row(entries.collect());
     }
@@ -121,11 +124,11 @@ fn weights_table(problems: &[Problem], rows: &[Row<'_>]) -> Table {
     for problem in problems {
         let row = find(rows, problem.key, "t8");
         let of = |f: &dyn Fn(&Fitted) -> Option<f64>| {
-            mean(&row.fitted().filter_map(f).collect::<Vec<_>>())
+            mean(&row.fitted().filter_map(f).collect::<Vec<_>>(), 0.)
         };
         table.row(vec![
             problem.words.into(),
-            mean(&row.gaps()),
+            mean(&row.gaps(), problem.log_evidence.error),
             of(&|fit| Some(problem.log_evidence.value - fit.importance.value)),
             of(&|fit| Some(fit.importance.error)),
             of(&|fit| fit.k_hat),
@@ -157,7 +160,7 @@ fn moments_table(problems: &[Problem], rows: &[Row<'_>]) -> Table {
     for problem in with_chains(problems) {
         for row in rows.iter().filter(|row| row.problem.key == problem.key) {
             let found: Vec<_> = row.fitted().map(|fit| Moments::new(fit, problem)).collect();
-            let of = |f: fn(&Moments) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>());
+            let of = |f: fn(&Moments) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>(), 0.);
             let names = [problem.words, row.method.words].map(String::from);
             let numbers = [of(|m| m.off), of(|m| m.narrowest), of(|m| m.widest)];
             table.row(names.into_iter().chain(numbers).chain([of(|m| m.correlation)]).collect());
@@ -361,8 +364,8 @@ const PAPER: &str = "The paper never says how far its posteriors are from the tr
     short of ln p(D) by KL(q‖p(θ|D)), so wherever the evidence is known the bound tells it to the nat. \
     The claim behind the paper is that couplings make q richer than independent Gaussians (T = 0): \
     then the gap must not grow with T, and must shrink where the posterior is not Gaussian.";
-const GAPS: &str = "The gap ln p(D) − ELBO = KL(q‖p(θ|D)) in nats. Means over seeds with one standard error. \
-    T = 0 is the mean-field Gaussian again, made by a flow.";
+const GAPS: &str = "The gap ln p(D) − ELBO = KL(q‖p(θ|D)) in nats. Means over seeds with one standard error, \
+    that of the evidence included. T = 0 is the mean-field Gaussian again, made by a flow.";
 const EVIDENCE: &str = "The evidence. In nats, by the way that is taken for the truth, and by others: averages of the \
     likelihood over draws of the prior, and bridge sampling from draws of NUTS, with standard errors.";
 const WEIGHTS: &str = "What a posterior says of itself. Of T = 8: the gap; ln p(D) less what importance sampling \

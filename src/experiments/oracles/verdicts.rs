@@ -47,7 +47,7 @@ fn together(
     n: usize,
     range: RangeInclusive<f64>,
 ) -> Verdict {
-    verdict(claim, quantity, Mean { value, error: 0., seeds: n }, range)
+    verdict(claim, quantity, Mean::number(value, n), range)
 }
 
 /// `f(first, second)` seed by seed, if none diverged.

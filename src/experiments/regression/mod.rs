@@ -385,7 +385,7 @@ fn verdicts(rows: &[Row], diagnostics: &[(f64, f64)], chains: usize) -> Vec<Verd
     let met = |of: &str, quantity: &str, value| Verdict {
         claim: format!("The chains of NUTS have met in {of} (R̂ below 1.01)"),
         quantity: format!("{quantity}, over the chains"),
-        mean: Mean { value, error: 0., seeds: chains },
+        mean: Mean::number(value, chains),
         range: 0. ..=1.01,
     };
     vec![
