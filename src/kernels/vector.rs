@@ -12,20 +12,8 @@ pub const CHUNK: usize = 1 << 15;
 /// # Panics
 /// Unless the lengths agree.
 pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
-    map_with(x, y, |y, x| *y = f(x));
-}
-
-/// `yᵢ ← yᵢ + f(xᵢ)`.
-///
-/// # Panics
-/// Unless the lengths agree.
-pub fn map_onto<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
-    map_with(x, y, |y, x| *y += f(x));
-}
-
-fn map_with<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(&mut T, T) + Sync) {
     assert_eq!(x.len(), y.len(), "map: lengths differ");
-    let run = |x: &[T], y: &mut [T]| y.iter_mut().zip(x).for_each(|(y, &x)| f(y, x));
+    let run = |x: &[T], y: &mut [T]| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x));
     if x.len() <= CHUNK {
         run(x, y);
     } else {

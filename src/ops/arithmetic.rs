@@ -35,8 +35,9 @@ fn both<'t, T: Scalar>(
 /// Add `a g`, summed over broadcast axes, to the gradient of input `k`.
 fn add<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, a: T) {
     match sink.shape(k) == Some(g.shape()) {
+        true if a == T::one() => super::map(sink, k, g, |g| g),
         true => super::map(sink, k, g, |g| a * g),
-        false => sink.add(k, || g * a),
+        false => sink.add(k, || if a == T::one() { g.clone() } else { g * a }),
     }
 }
 

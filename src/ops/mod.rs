@@ -51,7 +51,7 @@ fn map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, f: impl Fn(T) 
         if beta == T::zero() {
             vector::map(g, dx, f);
         } else {
-            vector::map_onto(g, dx, f);
+            vector::zip_onto(g, g, dx, |g, _| f(g));
         }
     });
 }
