@@ -45,8 +45,8 @@ pub struct BoundScores {
     /// The bound and its terms.
     #[serde(flatten)]
     pub terms: Terms,
-    /// The bound's standard error over posterior samples.
-    pub error: f64,
+    /// The bound's standard error over posterior samples; none of one sample.
+    pub error: Option<f64>,
     /// Posterior samples.
     pub samples: usize,
 }
@@ -98,7 +98,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
             rmse: scores.rmse,
             seconds,
         },
-        elbo: BoundScores { terms, error, samples: few },
+        elbo: BoundScores { terms, error: (few > 1).then_some(error), samples: few },
         predictive: predictive.in_units(&data.preprocess),
     })
 }

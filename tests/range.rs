@@ -141,7 +141,7 @@ fn trained(config: &str, data: &Dataset) -> Option<Trainer> {
 fn tested(trainer: &Trainer, data: &Dataset) -> Result<(), Error> {
     let found = evaluate(&trainer.model, data, 3, 0)?;
     let (test, terms) = (&found.test, found.elbo.terms);
-    let all = [test.nll, test.nll_error, terms.total, terms.kl, found.elbo.error];
+    let all = [test.nll, test.nll_error, terms.total, terms.kl, found.elbo.error.unwrap_or(0.)];
     let some = [test.accuracy, test.brier, test.ece, test.rmse].into_iter().flatten();
     let all: Vec<f64> = all.into_iter().chain(some).collect();
     assert!(all.iter().all(|x| x.is_finite()), "{all:?}");

@@ -53,10 +53,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(St
     if !method.has_density() {
         row("log-likelihood of the training set", format!("{:.1} nats", terms.log_likelihood));
     } else {
-        let error = match elbo.samples {
-            1 => String::new(),
-            _ => format!(" ± {:.1}", elbo.error),
-        };
+        let error = elbo.error.map_or(String::new(), |error| format!(" ± {error:.1}"));
         row("ELBO of the training set", format!("{:.1}{error} nats", terms.total));
         row("  E_q[ln p(D|θ)]", format!("{:.1} nats", terms.log_likelihood));
         row("  KL(q‖p)", format!("{:.1} nats", terms.kl));

@@ -15,7 +15,7 @@ use crate::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::tape::{Owned, Tape, Var};
+use crate::tape::{Owned, Tape, Tensor, Var};
 use ndarray::{Array2, Axis};
 use std::sync::Arc;
 
@@ -119,8 +119,9 @@ impl Case {
         let rule = header.config.train.optimiser;
         let mut optimiser = Optimiser::new(rule, &model.params);
         optimiser.set_steps(header.steps);
-        for (_, moments) in optimiser.moments_mut() {
-            moments.iter_mut().zip(model.params.iter()).for_each(|(m, (_, w))| *m = w.clone());
+        for ((_, moments), k) in optimiser.moments_mut().zip(1_u8..) {
+            let made_up = |w: &Tensor<f32>| w.mapv(|w| w * f32::from(k)).into_shared();
+            moments.iter_mut().zip(model.params.iter()).for_each(|(m, (_, w))| *m = made_up(w));
         }
         let mut params = header.config.build(header.shape(), &header.task).params;
         let mut restored = Optimiser::new(rule, &params);
