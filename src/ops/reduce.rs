@@ -22,17 +22,18 @@ fn fold<T: Scalar>(
 fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Owned<T> {
     let [outer, n, inner] = around(x.shape(), axis);
     let mut sums = vec![T::zero(); outer * inner];
-    match inner {
-        1 => sums.iter_mut().enumerate().for_each(|(o, sum)| {
-            *sum = T::of(vector::sum_f64(&flat(x)[o * n..][..n]));
-        }),
-        _ => sums.chunks_exact_mut(inner.max(1)).enumerate().for_each(|(o, sums)| {
-            let mut wide = vec![0.; inner];
+    if inner == 1 {
+        let lines = (0..outer).map(|o| &flat(x)[o * n..][..n]);
+        sums.iter_mut().zip(lines).for_each(|(sum, line)| *sum = T::of(vector::sum_f64(line)));
+    } else {
+        let mut wide = vec![0.; inner];
+        for (o, sums) in sums.chunks_exact_mut(inner.max(1)).enumerate() {
+            wide.fill(0.);
             for line in flat(x)[o * n * inner..][..n * inner].chunks_exact(inner) {
                 wide.iter_mut().zip(line).for_each(|(sum, x)| *sum += x.f64());
             }
-            sums.iter_mut().zip(wide).for_each(|(sum, wide)| *sum = T::of(wide));
-        }),
+            sums.iter_mut().zip(&wide).for_each(|(sum, &wide)| *sum = T::of(wide));
+        }
     }
     let shape = [&x.shape()[..axis], &x.shape()[axis + 1..]].concat();
     Owned::from_shape_vec(shape, sums).expect("one a line")
