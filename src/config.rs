@@ -18,6 +18,12 @@ use std::path::{Path, PathBuf};
 /// The most numbers in all weights, and in one array of a step: 1 GiB.
 const LIMIT: usize = 1 << 28;
 
+/// Components of a mixture, each of which has a density of its own.
+const MOST_COMPONENTS: usize = 1000;
+
+/// The most bytes of a `config.toml`.
+const BYTES: u64 = 1 << 20;
+
 /// The same number of samples of a `θ` of so many `entries`.
 ///
 /// # Errors
@@ -30,12 +36,6 @@ pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
     }
     Ok(samples)
 }
-
-/// Components of a mixture, each of which has a density of its own.
-const MOST_COMPONENTS: usize = 1000;
-
-/// The most bytes of a `config.toml`.
-const BYTES: u64 = 1 << 20;
 
 /// How the posterior over `θ` is represented.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

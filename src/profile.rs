@@ -215,9 +215,9 @@ mod tests {
         assert_eq!(product(|tape, x| tape.constant(x), 2), [forward, [1., 0., 4. * (y + x + y)]]);
     }
 
-    /// The first gradient of `x` is written whole, and the second read and written again.
+    /// What is added to a gradient writes as much as what was there first.
     #[test]
-    fn a_second_gradient_is_read_and_written() {
+    fn a_second_gradient_is_written_too() {
         let profile = Profile::start();
         let tape = Tape::<f32>::default().profiled(Some(profile.clone()));
         let x = tape.leaf(Tensor::ones(vec![40, 50]));

@@ -124,9 +124,9 @@ impl Run {
     /// As [`Run::resume`].
     pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
         let config = read_config(dir)?.resolve(&data)?;
-        let last = dir.join("last.safetensors");
+        let (lock, last) = (Lock::take(dir)?, dir.join("last.safetensors"));
         let saved = last.exists();
-        let mut run = Self::at_start(Lock::take(dir)?, dir, config, data, !saved)?;
+        let mut run = Self::at_start(lock, dir, config, data, !saved)?;
         if saved {
             let saved = Checkpoint::load(&last)?;
             same_config(dir, &saved.header, &run.config)?;

@@ -2,7 +2,7 @@
 //!
 //! Operations append; [`Var::backward`] walks the vector backwards. The order of recording is a
 //! topological order, so there is nothing to sort and no graph to own. Every value is row-major.
-use crate::gradient::Gradient;
+use crate::gradient::{Gradient, width};
 use crate::kernels::{broadcast, gemm, vector};
 use crate::profile::{Input, Pass, Profile};
 use crate::scalar::Scalar;
@@ -535,10 +535,10 @@ impl<'a, T: Scalar> Sink<'a, T> {
             self.grads[id].get_or_insert_default().add_diagonal(d, norms);
         } else {
             self.blend(k, |beta, dv| {
-                let v = node.value.rows().into_iter();
-                for ((mut dv, v), &d) in rows_mut(dv).rows_mut().into_iter().zip(v).zip(&d) {
-                    let dv = dv.as_slice_mut().expect("row-major");
-                    let v = v.to_slice().expect("row-major");
+                let width = width(node.value.shape());
+                let v = node.value.as_slice().expect("row-major").chunks_exact(width);
+                let dv = dv.as_slice_mut().expect("row-major").chunks_exact_mut(width);
+                for ((dv, v), &d) in dv.zip(v).zip(&d) {
                     match beta == T::zero() {
                         true => vector::scaled_sum(None, d, v, dv),
                         false => gemm::axpy(d, v, dv),

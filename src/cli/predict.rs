@@ -110,8 +110,8 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         None => fill(&mut BufWriter::new(io::stdout()))?,
     }
     spent("writing");
-    let plural = if samples == 1 { "" } else { "s" };
-    show::say(context, format!("{} predictions with {samples} sample{plural}", records.count));
+    let samples = show::samples(samples);
+    show::say(context, format!("{} predictions with {samples}", records.count));
     Ok(records.count)
 }
 

@@ -62,13 +62,18 @@ pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(St
     }
     let samples = match method.is_point() {
         true => "one network".into(),
-        false => format!("{} samples", test.samples),
+        false => samples(test.samples),
     };
     row(
         "predicted with",
         format!("{samples}, {} examples in {:.1} s", test.examples, test.seconds),
     );
     rows
+}
+
+/// A number of samples in words.
+pub fn samples(n: usize) -> String {
+    if n == 1 { "1 sample".into() } else { format!("{n} samples") }
 }
 
 /// Seconds in words: `1 min 40 s`.

@@ -544,9 +544,8 @@ fn mean(row: &Row, of: impl Fn(&Found) -> f64) -> Mean {
 }
 
 fn table(name: &str, rows: &[Row]) -> Table {
-    let caption = "Scores by method, means over seeds with one standard error. Accuracies in \
-        percent; NLL in nats an example, of the epoch with the best validation, as is all else; ELBO in \
-        nats over the training set, not to be compared between scales and all weights; training time a run, on one \
+    let caption = "Scores by method, at the epoch with the best validation; means over seeds with one standard error. Accuracies in \
+        percent; NLL in nats an example; ELBO in nats over the training set, not to be compared between scales and all weights; training time a run, on one \
         thread.";
     let header = [
         "method",

@@ -77,6 +77,11 @@ impl Settings {
     fn parameters(&self) -> usize {
         (784 + 1) * self.units + (self.units + 1) * 10
     }
+
+    /// Mean `|r|` of independent parameters, `√(2/πN)`.
+    fn chance(&self) -> f64 {
+        (2. / std::f64::consts::PI / self.samples as f64).sqrt()
+    }
 }
 
 fn settings(tier: Tier) -> Settings {
@@ -110,8 +115,9 @@ const BINS: usize = 100;
 const BLOCK: usize = 100;
 /// The most correlated pairs that are kept, and samples of each.
 const TOP: (usize, usize) = (2, 500);
-/// The level of the Kolmogorov-Smirnov test, and its `√n D` there, `√(−½ ln(level/2))`.
+/// The level of the Kolmogorov-Smirnov test.
 const LEVEL: f64 = 1e-3;
+/// Its `√m D` of `m` p-values there, `√(−½ ln(level/2))`.
 const PASSED: f64 = 1.95;
 /// p-values below this are small.
 const SMALL: f64 = 0.01;
@@ -276,10 +282,6 @@ impl Tests {
         };
         (tests, found)
     }
-
-    fn is_uniform(&self) -> f64 {
-        f64::from(u8::from(self.p_value >= LEVEL))
-    }
 }
 
 impl Scatter {
@@ -319,7 +321,7 @@ fn report(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Report {
         let values = |value: fn(&Tests) -> f64| tests.iter().map(value).collect::<Vec<_>>();
         let entry = |value: fn(&Tests) -> f64| Mean::of(&values(value)).to_string();
         let least = values(|t| t.p_value).into_iter().fold(1., f64::min);
-        let uniform = values(Tests::is_uniform).iter().sum::<f64>();
+        let uniform = Mean::share(tests.iter().map(|t| t.p_value >= LEVEL));
         table.row(vec![
             words.clone(),
             Mean::of(&accuracy).to_string(),
@@ -329,7 +331,7 @@ fn report(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Report {
             entry(|t| t.output),
             entry(|t| t.distance),
             format!("{least:.2e}"),
-            format!("{uniform} of {}", tests.len()),
+            uniform.to_string(),
         ]);
         for (seed, tests) in tests.iter().enumerate() {
             for (bin, count) in tests.counts.iter().enumerate() {
@@ -362,7 +364,6 @@ fn report(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Report {
 fn verdicts(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Vec<Verdict> {
     // Of pairs that share no parameter there are half as many as parameters.
     let root = (settings.parameters() as f64 / 2.).floor().sqrt();
-    let independent = (2. / (std::f64::consts::PI * settings.samples as f64)).sqrt();
     let distance = format!(
         "√m D of m p-values from uniform ones (Kolmogorov-Smirnov; above {PASSED} once in 1000 times)"
     );
@@ -384,7 +385,7 @@ fn verdicts(settings: &Settings, rows: &[(Way, Vec<Found>)]) -> Vec<Verdict> {
         let small = "share of p-values below 0.01";
         claim(many, small, &|f| f.drawn.small, 2. * SMALL..=1.);
         let output = "mean |r| over all pairs of the output layer, over that of independent ones";
-        let within = |f: &Found| f.drawn.output / independent;
+        let within = |f: &Found| f.drawn.output / settings.chance();
         claim("the output layer's parameters depend on each other", output, &within, 1. ..=any);
         let shuffled = "uniform once each parameter's samples are shuffled";
         claim(shuffled, &distance, &|f| root * f.shuffled.distance, 0. ..=PASSED);
@@ -440,7 +441,7 @@ fn ours(settings: &Settings) -> Vec<String> {
     let Settings { couplings, hidden, units, subset, epochs, samples, pairs } = settings;
     let d = settings.parameters();
     let images = subset.unwrap_or(50_000);
-    let chance = (2. / std::f64::consts::PI / *samples as f64).sqrt();
+    let chance = settings.chance();
     vec![
         format!(
             "A network 784-{units}-10 for MNIST, all of whose {d} weights and biases come from a \

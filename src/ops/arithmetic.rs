@@ -1,27 +1,9 @@
 //! Arithmetic, broadcast as in NumPy, between variables and with plain numbers.
-use crate::kernels::{broadcast, vector};
+use super::{broadcast, flat, map, of, zip};
+use crate::kernels::vector;
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Sink, Tape, Tensor, Var};
+use crate::tape::{Owned, Sink, Var};
 use std::ops::{Add, Div, Mul, Neg, Sub};
-
-/// `f(a, b)`, broadcast.
-fn broadcast<T: Scalar>(
-    name: &str,
-    tape: &Tape<T>,
-    (a, xs): (&[T], &[usize]),
-    (b, ys): (&[T], &[usize]),
-    f: impl Fn(T, T) -> T + Sync,
-) -> Owned<T> {
-    let zs = broadcast::shape(xs, ys)
-        .unwrap_or_else(|| panic!("{name}: {xs:?} and {ys:?} do not broadcast"));
-    let mut z = tape.space(&zs);
-    broadcast::zip((a, xs), (b, ys), (z.as_slice_mut().expect("new"), &zs), f);
-    z
-}
-
-fn of<T: Scalar>(x: &Tensor<T>) -> (&[T], &[usize]) {
-    (super::flat(x), x.shape())
-}
 
 fn both<'t, T: Scalar>(
     name: &'static str,
@@ -32,29 +14,17 @@ fn both<'t, T: Scalar>(
     broadcast(name, a.tape(), of(&a.value()), of(&b.value()), f)
 }
 
-/// Add `a g`, summed over broadcast axes, to the gradient of input `k`.
-fn add<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, a: T) {
-    match sink.shape(k) == Some(g.shape()) {
-        true if a == T::one() => super::map(sink, k, g, |g| g),
-        true => super::map(sink, k, g, |g| a * g),
-        false => sink.add(k, || if a == T::one() { g.clone() } else { g * a }),
+/// Add `g`, summed over broadcast axes, to the gradient of input `k`.
+fn pass<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>) {
+    if sink.shape(k) != Some(g.shape()) {
+        return sink.add(k, || g.clone());
     }
-}
-
-/// Add `f(g, x)`, broadcast, to the gradient of input `k`.
-fn add_zip<T: Scalar>(
-    sink: &mut Sink<'_, T>,
-    k: usize,
-    g: &Owned<T>,
-    x: &Tensor<T>,
-    f: impl Fn(T, T) -> T + Sync,
-) {
-    if sink.shape(k) == Some(g.shape()) && x.shape() == g.shape() {
-        return super::zip(sink, k, g, x, f);
-    }
-    let tape = sink.tape;
-    let entries = (g.as_slice().expect("row-major"), g.shape());
-    sink.add(k, || broadcast("gradient", tape, entries, of(x), f));
+    sink.blend(k, |beta, dx| match beta == T::zero() {
+        true => {
+            dx.as_slice_mut().expect("row-major").copy_from_slice(g.as_slice().expect("row-major"))
+        }
+        false => *dx += g,
+    });
 }
 
 impl<T: Scalar> Add for Var<'_, T> {
@@ -63,8 +33,8 @@ impl<T: Scalar> Add for Var<'_, T> {
     fn add(self, b: Self) -> Self {
         let y = both("add", self, b, |a, b| a + b);
         Self::record("add", &[self, b], y, |c, sink| {
-            add(sink, 0, c.g, T::one());
-            add(sink, 1, c.g, T::one());
+            pass(sink, 0, c.g);
+            pass(sink, 1, c.g);
         })
     }
 }
@@ -75,8 +45,8 @@ impl<T: Scalar> Sub for Var<'_, T> {
     fn sub(self, b: Self) -> Self {
         let y = both("sub", self, b, |a, b| a - b);
         Self::record("sub", &[self, b], y, |c, sink| {
-            add(sink, 0, c.g, T::one());
-            add(sink, 1, c.g, -T::one());
+            pass(sink, 0, c.g);
+            map(sink, 1, c.g, T::neg);
         })
     }
 }
@@ -87,8 +57,8 @@ impl<T: Scalar> Mul for Var<'_, T> {
     fn mul(self, b: Self) -> Self {
         let y = both("mul", self, b, |a, b| a * b);
         Self::record("mul", &[self, b], y, |c, sink| {
-            add_zip(sink, 0, c.g, c.x(1), |g, b| g * b);
-            add_zip(sink, 1, c.g, c.x(0), |g, a| g * a);
+            zip(sink, 0, c.g, c.x(1), |g, b| g * b);
+            zip(sink, 1, c.g, c.x(0), |g, a| g * a);
         })
     }
 }
@@ -99,9 +69,9 @@ impl<T: Scalar> Div for Var<'_, T> {
     fn div(self, b: Self) -> Self {
         let y = both("div", self, b, |a, b| a / b);
         Self::record("div", &[self, b], y, |c, sink| {
-            add_zip(sink, 0, c.g, c.x(1), |g, b| g / b);
+            zip(sink, 0, c.g, c.x(1), |g, b| g / b);
             if sink.wants(1) {
-                add_zip(sink, 1, &-(c.g * c.y), c.x(1), |gy, b| gy / b);
+                zip(sink, 1, &-(c.g * c.y), c.x(1), |gy, b| gy / b);
             }
         })
     }
@@ -149,8 +119,8 @@ impl<T: Scalar> Var<'_, T> {
     pub fn scale_shift(self, a: T, b: T) -> Self {
         let x = self.value();
         let mut y = self.tape().space(x.shape());
-        vector::map(super::flat(&x), y.as_slice_mut().expect("new"), |x| a * x + b);
-        Self::record("scale_shift", &[self], y, move |c, sink| add(sink, 0, c.g, a))
+        vector::map(flat(&x), y.as_slice_mut().expect("new"), |x| a * x + b);
+        Self::record("scale_shift", &[self], y, move |c, sink| map(sink, 0, c.g, |g| a * g))
     }
 }
 

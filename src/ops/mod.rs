@@ -14,9 +14,9 @@ pub(crate) mod triangular;
 
 pub(crate) use elementwise::{sigmoid, softplus};
 
-use crate::kernels::vector;
+use crate::kernels::{broadcast, vector};
 use crate::scalar::Scalar;
-use crate::tape::{Owned, Sink, Tensor};
+use crate::tape::{Owned, Sink, Tape, Tensor};
 use ndarray::IxDyn;
 
 /// The entries of a tape value, which is row-major.
@@ -24,7 +24,27 @@ fn flat<T: Scalar>(x: &Tensor<T>) -> &[T] {
     x.as_slice().expect("a tape value is row-major")
 }
 
-/// Add `f(g, x)`, entry by entry, to the gradient of input `k`.
+/// Entries and shape.
+fn of<T: Scalar>(x: &Tensor<T>) -> (&[T], &[usize]) {
+    (flat(x), x.shape())
+}
+
+/// `f(a, b)`, broadcast.
+fn broadcast<T: Scalar>(
+    name: &str,
+    tape: &Tape<T>,
+    (a, xs): (&[T], &[usize]),
+    (b, ys): (&[T], &[usize]),
+    f: impl Fn(T, T) -> T + Sync,
+) -> Owned<T> {
+    let zs = broadcast::shape(xs, ys)
+        .unwrap_or_else(|| panic!("{name}: {xs:?} and {ys:?} do not broadcast"));
+    let mut z = tape.space(&zs);
+    broadcast::zip((a, xs), (b, ys), (z.as_slice_mut().expect("new"), &zs), f);
+    z
+}
+
+/// Add `f(g, x)`, broadcast, to the gradient of input `k`: in place if all have its shape.
 fn zip<T: Scalar>(
     sink: &mut Sink<'_, T>,
     k: usize,
@@ -32,19 +52,26 @@ fn zip<T: Scalar>(
     x: &Tensor<T>,
     f: impl Fn(T, T) -> T + Sync,
 ) {
-    let g = g.as_slice().expect("a gradient is row-major");
+    let (entries, shape) = (g.as_slice().expect("a gradient is row-major"), g.shape());
+    if sink.shape(k) != Some(shape) || x.shape() != shape {
+        let tape = sink.tape;
+        return sink.add(k, || broadcast("gradient", tape, (entries, shape), of(x), f));
+    }
     sink.blend(k, |beta, dx| {
         let dx = dx.as_slice_mut().expect("a gradient is row-major");
         if beta == T::zero() {
-            vector::zip(g, flat(x), dx, f);
+            vector::zip(entries, flat(x), dx, f);
         } else {
-            vector::zip_onto(g, flat(x), dx, f);
+            vector::zip_onto(entries, flat(x), dx, f);
         }
     });
 }
 
-/// Add `f(g)`, entry by entry, to the gradient of input `k`.
+/// Add `f(g)` to the gradient of input `k`: in place if it has its shape.
 fn map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, f: impl Fn(T) -> T + Sync) {
+    if sink.shape(k) != Some(g.shape()) {
+        return sink.add(k, || g.mapv(f));
+    }
     let g = g.as_slice().expect("a gradient is row-major");
     sink.blend(k, |beta, dx| {
         let dx = dx.as_slice_mut().expect("a gradient is row-major");

@@ -88,16 +88,14 @@ impl<'t, T: Scalar> Var<'t, T> {
         y.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
         Self::record("slice", &[self], y, move |c, sink| {
             sink.blend(0, |beta, dx| {
+                let (axis, n) = (Axis(axis), dx.shape()[axis]);
                 if beta == T::zero() {
-                    let n = dx.shape()[axis];
-                    for rest in [0..range.start, range.end..n] {
-                        dx.slice_axis_mut(Axis(axis), Slice::from(rest)).fill(beta);
-                    }
-                }
-                let mut part = dx.slice_axis_mut(Axis(axis), Slice::from(range.clone()));
-                match beta == T::zero() {
-                    true => part.assign(c.g),
-                    false => part += c.g,
+                    dx.slice_axis_mut(axis, (0..range.start).into()).fill(beta);
+                    dx.slice_axis_mut(axis, range.clone().into()).assign(c.g);
+                    dx.slice_axis_mut(axis, (range.end..n).into()).fill(beta);
+                } else {
+                    let mut part = dx.slice_axis_mut(axis, range.clone().into());
+                    part += c.g;
                 }
             });
         })
