@@ -4,9 +4,11 @@ use bhn::bayes::{
     Axes, Base, Draw, Hypernet, HypernetConfig, Likelihood, Model, Noise, Point, Posterior, Prior,
     Scale, Targets, elbo,
 };
+use bhn::flows::Chain;
 use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, WeightNormed};
+use bhn::profile::Profile;
 use bhn::tape::{Tape, Tensor, Var};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
@@ -528,4 +530,14 @@ fn the_hypernet_is_put_together_as_described() {
         + find(&params, "elementwise.b");
     let alone = theta.0.value().iter().filter(|x| first.iter().any(|y| y == *x)).count();
     assert!((1..26).contains(&alone), "{alone} of {d} untouched: 16 expected, 32 if not permuted");
+}
+
+#[test]
+fn noise_is_counted_in_bytes() {
+    let (profile, params) = (Profile::start(), Params::default());
+    let tape = Tape::<f64>::default().profiled(Some(profile.clone()));
+    let hypernet = Hypernet::<f64>::new(5, Chain::default());
+    hypernet.draw(&params.bind(&tape), &tape, 3, &mut rng(0));
+    let noise = profile.rows().into_iter().find(|row| row.name == "noise");
+    assert_eq!(noise.expect("a row of its own").bytes, 3. * 5. * 8.);
 }

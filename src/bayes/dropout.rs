@@ -99,15 +99,10 @@ impl Dropout {
         let point = p[self.point];
         let (d, mut parts, mut at) = (point.shape()[0], vec![], 0);
         for m in &self.masks {
-            if at < m.range.start {
-                parts.push(between(point, at..m.range.start, samples));
-            }
-            parts.push(mask(m));
+            parts.extend([between(point, at..m.range.start, samples), mask(m)]);
             at = m.range.end;
         }
-        if at < d {
-            parts.push(between(point, at..d, samples));
-        }
+        parts.push(between(point, at..d, samples));
         Var::concat(&parts, 1)
     }
 }

@@ -170,10 +170,29 @@ crate::gradchecks! {
     conv2d_wide: [[1, 4, 17, 9], [35, 27]] => |[x, w]| x.conv2d(w, Window::new([1, 3]));
     conv2d_by_winograd: [[1, 5, 4, 16], [16, 144]] => |[x, w]| x.conv2d(w, window([3, 3], [1, 1], [1, 0]));
     conv2d_each: [[2, 2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
+    conv2d_each_of_no_sample: [[2, 4, 4, 2], [0, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     conv2d_each_shared: [[2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     max_pool2d: [[2, 4, 6, 3]] => |[x]| x.max_pool2d(Window::squares(2));
     max_pool2d_overlapping: [[2, 5, 5, 3]] => |[x]| x.max_pool2d(window([3, 2], [2, 1], [0, 0]));
     avg_pool2d: [[2, 4, 6, 3]] => |[x]| x.avg_pool2d(Window::squares(2));
     avg_pool2d_overlapping: [[2, 5, 5, 3]] => |[x]| x.avg_pool2d(window([3, 2], [2, 1], [0, 0]));
     avg_pool2d_of_everything: [[2, 3, 4, 3]] => |[x]| x.avg_pool2d(Window::new([3, 4]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Window;
+    use crate::tape::{Owned, Storage, Tape, Tensor};
+
+    /// Where there is no sample, the gradient is no other's old memory but 0.
+    #[test]
+    fn no_sample_has_no_gradient() {
+        let mut storage = Storage::default();
+        storage.keep(Owned::from_elem(vec![2, 16, 16, 2], f64::NAN));
+        let tape = Tape::reusing(storage);
+        let [x, w] =
+            [vec![2, 16, 16, 2], vec![0, 3, 8]].map(|shape| tape.leaf(Tensor::ones(shape)));
+        let grads = x.conv2d_each(w, Window::new([2, 2])).sum().backward();
+        assert!(grads.wrt(x).unwrap().iter().all(|&dx| dx == 0.));
+    }
 }

@@ -283,7 +283,9 @@ crate::gradchecks! {
 
 #[cfg(test)]
 mod tests {
-    use crate::tape::{Tape, Tensor};
+    use crate::tape::{Fixed, Owned, Storage, Tape, Tensor};
+    use ndarray::{Dimension, IxDyn};
+    use std::sync::Arc;
 
     #[test]
     fn the_norm_of_nothing_has_no_gradient() {
@@ -292,6 +294,30 @@ mod tests {
         let y = v.row_norms();
         assert_eq!(y.value().as_slice().unwrap(), [0.; 2]);
         assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice().unwrap(), [0.; 6]);
+    }
+
+    /// Where there is no sample, the gradient is no other's old memory but 0.
+    #[test]
+    fn no_sample_has_no_gradient() {
+        let mut storage = Storage::default();
+        storage.keep(Owned::from_elem(vec![32, 32], f64::NAN));
+        let tape = Tape::reusing(storage);
+        let [x, w] = [vec![32, 32], vec![0, 5, 32]].map(|shape| tape.leaf(Tensor::ones(shape)));
+        let grads = x.matmul_each(w).sum().backward();
+        assert!(grads.wrt(x).unwrap().iter().all(|&dx| dx == 0.));
+    }
+
+    /// What is prepared for a fixed matrix goes without a bias; a layer with one is the same all the same.
+    #[test]
+    fn a_fixed_layer_keeps_its_bias() {
+        let tape = Tape::<f64>::default();
+        let number =
+            |shape| Tensor::from_shape_fn(shape, |i: IxDyn| (i[0] + 7 * i[i.ndim() - 1]) as f64);
+        let [x, w, b] = [vec![2, 3], vec![5, 3], vec![5]].map(number);
+        let fixed = tape.fixed(&Arc::new(Fixed::new(w.clone())));
+        let [x, w, b] = [x, w, b].map(|x| tape.constant(x));
+        assert_eq!(x.linear(fixed, b).value(), x.linear(w, b).value());
+        assert_eq!(x.matmul_t(fixed).value(), x.matmul_t(w).value());
     }
 
     /// Their squares are beyond single precision, they are not.
@@ -317,5 +343,6 @@ mod tests {
         let grads = w.sum().backward();
         assert_eq!(grads.wrt(g).unwrap().as_slice().unwrap(), [0., 1.4]);
         assert!(grads.wrt(v).unwrap().iter().all(|dv| dv.is_finite()));
+        assert_eq!(v.norms_or_one().value().as_slice().unwrap(), [1., 5.]);
     }
 }
