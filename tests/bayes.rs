@@ -541,3 +541,12 @@ fn noise_is_counted_in_bytes() {
     let noise = profile.rows().into_iter().find(|row| row.name == "noise");
     assert_eq!(noise.expect("a row of its own").bytes, 3. * 5. * 8.);
 }
+
+#[test]
+fn a_hypernet_begins_with_its_base() {
+    let (tape, params) = (Tape::default(), Params::default());
+    let (p, eps) = (params.bind(&tape), tape.constant(randn(&[4, 2], 0)));
+    let base = Base::Mixture { components: 2, distance: 3., axes: Axes::First };
+    let hypernet = Hypernet::<f64>::new(2, Chain::default()).with_base(base);
+    assert_eq!(hypernet.log_prob(&p, eps).value(), base.log_prob(eps).value());
+}

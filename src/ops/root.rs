@@ -146,6 +146,13 @@ mod tests {
         assert!((value - x).abs() <= rounding, "f({y}) = {value}, not {x}");
     }
 
+    /// Where the slope is 0, Newton's step is infinite, and none.
+    #[test]
+    fn flat_at_the_start() {
+        let (y, _) = counted(7., |y| ((y - 7.).powi(3), 3. * (y - 7.).powi(2)));
+        assert!((y - 7. - 7_f64.cbrt()).abs() <= 4. * f64::EPSILON * y);
+    }
+
     /// `y + (q − 1) tanh(y) = x` near 0, where it is `q` times as steep as `y`: to the last bits of `y`.
     #[test]
     fn steep_in_single_precision() {

@@ -132,7 +132,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         let mut shape = values.first().map_or(vec![], |x| x.shape().to_vec());
         let fits = |x: &Tensor<T>| {
             let rest = |s: &[usize]| [&s[..axis], &s[axis + 1..]].concat();
-            x.ndim() > axis && shape.len() > axis && rest(x.shape()) == rest(&shape)
+            x.ndim() > axis && rest(x.shape()) == rest(&shape)
         };
         let shapes = || values.iter().map(|x| x.shape()).collect::<Vec<_>>();
         assert!(
