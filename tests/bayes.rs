@@ -550,3 +550,17 @@ fn a_hypernet_begins_with_its_base() {
     let hypernet = Hypernet::<f64>::new(2, Chain::default()).with_base(base);
     assert_eq!(hypernet.log_prob(&p, eps).value(), base.log_prob(eps).value());
 }
+
+/// Centres are at equal distances from −c to c; one alone is at 0.
+#[rstest]
+#[case(1, &[0.])]
+#[case(2, &[-2., 2.])]
+#[case(3, &[-2., 0., 2.])]
+fn mixtures_have_their_centres(#[case] components: usize, #[case] centres: &[f64]) {
+    let (tape, x) = (Tape::default(), 1.5_f64);
+    let base = Base::Mixture { components, distance: 2., axes: Axes::First };
+    let found = base.log_prob(tape.constant(Tensor::from_elem(vec![1, 1], x))).item();
+    let each = centres.iter().map(|centre| (-0.5 * (x - centre).powi(2)).exp());
+    let density = each.sum::<f64>() / components as f64 / std::f64::consts::TAU.sqrt();
+    assert!((found - density.ln()).abs() < 1e-14, "{found}, not {}", density.ln());
+}
