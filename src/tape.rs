@@ -355,6 +355,11 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape
     }
 
+    /// Whether no gradient flows to this value.
+    pub(crate) fn is_constant(self) -> bool {
+        !self.tape.nodes.borrow()[self.id].needs_grad
+    }
+
     /// What is remembered of this value, if it is [`Tape::fixed`].
     pub(crate) fn remembered(self) -> Option<Arc<Fixed<T>>> {
         self.tape.nodes.borrow()[self.id].fixed.clone()

@@ -7,9 +7,10 @@ use bhn::bayes::{
 use bhn::flows::Chain;
 use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Init, ParamId, Params};
-use bhn::primary::{Layer, PrimaryNet, WeightNormed};
+use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::profile::Profile;
 use bhn::tape::{Tape, Tensor, Var};
+use ndarray::s;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
 
@@ -363,6 +364,47 @@ fn batched_samples_equal_networks_with_formed_weights() {
         let expected = dense(h, 4, g(11, 14)).value();
         let found = found.slice(0, s..s + 1).reshape(&[7, 3]).value();
         assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
+    }
+}
+
+/// What samples have in common is computed once where no gradient asks: the same outputs either way.
+#[test]
+fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
+    let words = [
+        "channel-dropout 0.5",
+        "conv 4 2x2",
+        "relu",
+        "dropout 0.5",
+        "conv 3 2x2",
+        "pool 2",
+        "flatten",
+        "dense 5",
+        "tanh",
+        "dropout 0.5",
+        "dense 3",
+    ];
+    let layers: Vec<Layer> = words.iter().map(|word| word.parse().unwrap()).collect();
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", Shape::Image([2, 6, 6]), &layers, &mut rng(1));
+    let masks = PrimaryNet::<f64>::masks(&net);
+    let shape = [4, PrimaryNet::<f64>::dim(&net)];
+    for apart in 0..=masks.len() {
+        // Samples differ in this mask and those after it.
+        let mut theta =
+            randn(&shape, 2).slice_move(s![0..1, ..]).broadcast(shape).unwrap().to_owned();
+        for (range, _) in &masks[apart..] {
+            let mut part = theta.slice_mut(s![.., range.clone()]);
+            part.assign(&randn(&[4, range.len()], 3).slice(s![.., ..]));
+        }
+        for images in [1, 3] {
+            let tape = Tape::default();
+            let (p, x) = (params.freeze(&tape), tape.constant(randn(&[images, 72], 4)));
+            let [once, each] =
+                [tape.constant(theta.clone().into_dyn()), tape.leaf(theta.clone().into_dyn())]
+                    .map(|theta| net.forward(&p, theta, x).value());
+            assert_eq!(once.shape(), [4, images, 3]);
+            assert!((&once - &each).iter().all(|e| e.abs() < 1e-12), "{apart}");
+        }
     }
 }
 

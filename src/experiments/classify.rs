@@ -152,6 +152,7 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
             way("mc-dropout", "MC dropout", "", method(Method::McDropout)),
             way("bbb", "Bayes by Backprop", "", method(Method::Bbb)),
         ],
+        samples(lab.tier),
     )?;
     let goal = "A BHN chosen on validation has a test accuracy of 98.6 % or more";
     let mut verdicts = vec![chosen(&rows, goal, 98.6)];
@@ -212,8 +213,9 @@ fn cifar_5(lab: &Lab<'_>) -> Result<Report> {
 /// The first so many classes of CIFAR-10.
 fn photographs(lab: &Lab<'_>, classes: usize) -> Result<Report> {
     let is_all = classes == 10;
+    let samples = lab.tier.pick([5, 20, 50]);
     let subset = lab.tier.pick([Some(200), Some(5000), None]);
-    let epochs = lab.tier.pick([1, 6, 30]);
+    let epochs = lab.tier.pick([1, 6, 10]);
     let mut base = base(lab.tier, subset, epochs, 64);
     base.data = format!("cifar-{classes}");
     let mut layers = network(lab.tier, PHOTOGRAPHS)?;
@@ -248,7 +250,7 @@ fn photographs(lab: &Lab<'_>, classes: usize) -> Result<Report> {
         ways.push(way("bbb", "Bayes by Backprop", "", method(Method::Bbb)));
     }
     let (mut verdicts, mut figures, mut data) = (vec![], vec![], vec![]);
-    let scores = match compute(lab, ways) {
+    let scores = match compute(lab, ways, samples) {
         Ok(rows) => {
             if is_all {
                 let goal = "A BHN chosen on validation has a test accuracy of 74 % or more";
@@ -285,7 +287,7 @@ fn photographs(lab: &Lab<'_>, classes: usize) -> Result<Report> {
         title: title.into(),
         paper,
         ours: vec![
-            protocol(&base, images, samples(lab.tier)),
+            protocol(&base, images, samples),
             "In dropout, rate 0.5 after the first convolution, the first pool, the third convolution and the \
                 dense layer."
                 .into(),
@@ -340,6 +342,7 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
             way("mc-dropout", "MC dropout", "", method(Method::McDropout)),
             way("bbb", "Bayes by Backprop", "", method(Method::Bbb)),
         ],
+        samples(lab.tier),
     )?;
     let goal = "A BHN chosen on validation has a test accuracy of 96.2 % or more";
     let verdicts = vec![
@@ -400,6 +403,7 @@ fn switches(lab: &Lab<'_>) -> Result<Report> {
                 c.train.schedule = Schedule::Constant;
             }),
         ],
+        samples(lab.tier),
     )?;
     let nothing = "Noise of its own for each example buys nothing (at most 0.1 percentage points)";
     let stable = "Weight normalisation within the hypernet raises the bound";
@@ -452,7 +456,7 @@ fn samples(tier: Tier) -> usize {
 }
 
 /// Train and test every way with every seed, as many at a time as there are threads.
-fn compute(lab: &Lab<'_>, ways: Vec<Way>) -> Result<Vec<Row>> {
+fn compute(lab: &Lab<'_>, ways: Vec<Way>, samples: usize) -> Result<Vec<Row>> {
     let data = load_data(&ways[0].config, lab.data_dir.as_deref())?;
     let mut cells = vec![];
     for seed in 0..lab.seeds {
@@ -467,7 +471,7 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>) -> Result<Vec<Row>> {
     }
     let found = lab.cells(&cells, |(key, config)| {
         let (run, trained) = lab.run_on(key, config, data.clone())?;
-        let samples = config.samples(samples(lab.tier));
+        let samples = config.samples(samples);
         let found = evaluate(&trained.model, &run.data, samples, config.seed)?;
         let validated = |e: &Epoch| Some((e.epoch, e.validation.as_ref()?.accuracy?));
         Ok(Found {

@@ -175,17 +175,19 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     if images * n == 0 {
         return;
     }
-    let tasks = y.par_chunks_mut(over.count() * n).zip(x.par_chunks(over.entries()));
     if let (true, &Form::Panels { micro, ref panels, .. }) = (winograd::suits(over, n), &w.0) {
         let (panel, places) = (k * micro.cols, winograd::PLACES * over.image[2] * micro.cols);
         with_space(n.div_ceil(micro.cols) * places, |u| {
             let tasks_of_u = u.par_chunks_mut(places).zip(panels.par_chunks(panel));
             tasks_of_u.for_each(|(u, g)| winograd::weights(g, |[i, j]| (3 * i + j) * panel / 9, u));
-            let u = &*u;
+            let (u, some) = (&*u, winograd::together(over));
+            let tasks = y.par_chunks_mut(some * over.count() * n);
+            let tasks = tasks.zip(x.par_chunks(some * over.entries()));
             tasks.for_each(|(y, x)| winograd::convolve(micro, over, x, u, false, (y, n)));
         });
         return;
     }
+    let tasks = y.par_chunks_mut(over.count() * n).zip(x.par_chunks(over.entries()));
     tasks.for_each(|(y, x)| {
         let inner = over.padded();
         match &w.0 {
@@ -280,7 +282,6 @@ fn input_by<T: Scalar>(
             }
         }
         let panels = &*panels;
-        let tasks = dx.par_chunks_mut(over.entries()).zip(dy.par_chunks(over.count() * n));
         if let Some(micro) = fewer {
             let (back, each) = (winograd::back(over, n), winograd::PLACES * n * micro.cols);
             with_space(c.div_ceil(micro.cols) * each, |u| {
@@ -288,11 +289,14 @@ fn input_by<T: Scalar>(
                     let turned = |[y, x]: [usize; 2]| (8 - 3 * y - x) * panel + j * n * micro.cols;
                     winograd::weights(panels, turned, u);
                 });
-                let (u, add) = (&*u, beta == T::one());
+                let (u, add, some) = (&*u, beta == T::one(), winograd::together(&back));
+                let tasks = dx.par_chunks_mut(some * over.entries());
+                let tasks = tasks.zip(dy.par_chunks(some * over.count() * n));
                 tasks.for_each(|(dx, dy)| winograd::convolve(micro, &back, dy, u, add, (dx, c)));
             });
             return;
         }
+        let tasks = dx.par_chunks_mut(over.entries()).zip(dy.par_chunks(over.count() * n));
         tasks.for_each(|(dx, dy)| {
             let inner = over.padded();
             let one = |dx: &mut [T]| match micro {
@@ -405,32 +409,22 @@ fn weight_by<T: Scalar>(
     let part = images.div_ceil(PARTS);
     let (each_x, each_y) = (over.entries(), over.count() * n);
     let fewer = micro.filter(|_| winograd::suits(over, n));
-    let each = if fewer.is_some() { winograd::PLACES * n * over.image[2] } else { n * k };
-    with_space(images.div_ceil(part) * each, |sums| {
+    with_space(images.div_ceil(part) * n * k, |sums| {
         let tasks = x.par_chunks(part * each_x).zip(dy.par_chunks(part * each_y));
-        tasks.zip(sums.par_chunks_mut(each)).for_each(|((x, dy), sum)| {
+        tasks.zip(sums.par_chunks_mut(n * k)).for_each(|((x, dy), sum)| {
+            if let Some(micro) = fewer {
+                return winograd::collect(micro, over, x, (dy, n), sum);
+            }
             sum.fill(T::zero());
             for (x, dy) in x.chunks_exact(each_x).zip(dy.chunks_exact(each_y)) {
-                match fewer {
-                    Some(micro) => winograd::collect(micro, over, x, (dy, n), sum),
-                    None => collect(micro, over, x, dy, matrix_mut(sum, [n, k])),
-                }
+                collect(micro, over, x, dy, matrix_mut(sum, [n, k]));
             }
         });
-        let add = |sums: &[T], to: &mut [T]| {
-            to.par_chunks_mut(CHUNK).enumerate().for_each(|(i, to)| {
-                for sum in sums.chunks_exact(each) {
-                    vector::add_rows(&[T::one()], &sum[i * CHUNK..][..to.len()], to);
-                }
-            });
-        };
-        if fewer.is_none() {
-            return add(sums, dw);
-        }
-        let (sum, others) = sums.split_at_mut(each);
-        add(others, sum);
-        let units = dw.par_chunks_mut(k).enumerate();
-        units.for_each(|(unit, dw)| winograd::unit_weights(sum, unit, beta == T::one(), dw));
+        dw.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dw)| {
+            for sum in sums.chunks_exact(n * k) {
+                vector::add_rows(&[T::one()], &sum[i * CHUNK..][..dw.len()], dw);
+            }
+        });
     });
 }
 
@@ -583,6 +577,8 @@ mod tests {
                 (2, [3, 2, 5], window([5, 4], [2, 1], [2, 3]), 3),
                 (2, [4, 5, 33], window([3, 3], [1, 1], [1, 2]), 16),
                 (9, [8, 7, 16], window([3, 3], [1, 1], [0, 0]), 35),
+                (3, [6, 11, 50], window([3, 3], [1, 1], [0, 0]), 17),
+                (40, [6, 6, 17], window([3, 3], [1, 1], [2, 2]), 16),
                 (3, [3, 40, 50], window([3, 3], [1, 1], [0, 0]), 17),
                 (2, [2, 2, 3], window([1, 1], [3, 2], [0, 0]), 0),
                 (0, [2, 2, 3], window([1, 1], [1, 1], [0, 0]), 3),
@@ -601,22 +597,26 @@ mod tests {
                 let weights = Array2::from_shape_vec((n, k), w.clone()).unwrap();
                 let mut found = vec![T::nan(); y_len];
                 forward(&over, &x, &Packed::by(micro, weights.t()), &mut found);
-                assert!(found == expected[0], "{over:?}");
+                check(&over, T::zero(), &found, &expected[0]);
                 for beta in [T::zero(), T::one()] {
-                    let onto = |sum: &[T]| -> Vec<T> { sum.iter().map(|&s| s + beta).collect() };
                     let start = if beta == T::zero() { T::nan() } else { T::one() };
                     let mut found = vec![start; len];
                     input_by(micro, &over, &dy, weights.view(), beta, &mut found);
-                    assert!(found == onto(&expected[1]), "{over:?}, β = {beta}");
+                    check(&over, beta, &found, &expected[1]);
                     let mut found = Array2::from_elem((n, k), start);
                     weight_by(micro, &over, &x, &dy, beta, found.view_mut());
-                    assert!(
-                        found.as_slice() == Some(&onto(&expected[2])[..]),
-                        "{over:?}, β = {beta}"
-                    );
+                    check(&over, beta, found.as_slice().unwrap(), &expected[2]);
                 }
             }
         }
+    }
+
+    /// Winograd's way rounds, by far less than the 1 that whole numbers are apart; no other does.
+    fn check<T: Scalar>(over: &Sliding, beta: T, found: &[T], expected: &[T]) {
+        let most = if over.window == Window::new([3, 3]) || over.is_padded() { 1e5 } else { 0. };
+        let most = T::of(most) * T::epsilon();
+        let is_near = |(&found, &expected): (&T, &T)| (found - beta - expected).abs() <= most;
+        assert!(found.iter().zip(expected).all(is_near), "{over:?}, β = {beta}");
     }
 
     #[test]

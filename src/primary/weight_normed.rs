@@ -13,7 +13,8 @@ use std::ops::Range;
 /// units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
 /// same loss. Since `g` multiplies *after* the product, `S` samples are one product over `[S·B, h]`
 /// rows with the same `V`, and the first layer's product, which no sample has touched yet, is
-/// computed once for all of them. This is why a Bayesian hypernetwork predicts cheaply.
+/// computed once for all of them. This is why a Bayesian hypernetwork predicts cheaply. So are, without
+/// gradients, all layers before the first whose part of `θ` differs between samples: the first mask, under dropout.
 ///
 /// ```
 /// use bhn::primary::{Layer, PrimaryNet, WeightNormed};
@@ -72,6 +73,15 @@ impl WeightNormed {
     }
 }
 
+/// `[1, n]` in place of `[S, n]` if all samples are the same and no gradient tells them apart.
+fn once<T: Scalar>(theta: Var<'_, T>) -> Var<'_, T> {
+    let value = theta.value();
+    let mut samples = value.outer_iter();
+    let first = samples.next().filter(|_| theta.is_constant() && value.ndim() == 2);
+    let is_same = first.is_some_and(|first| samples.all(|sample| sample == first));
+    if is_same && value.shape()[0] > 1 { theta.slice(0, 0..1) } else { theta }
+}
+
 /// `V h`, at every position of an image.
 fn product<'t, T: Scalar>(layer: Layer, h: Var<'t, T>, v: Var<'t, T>) -> Var<'t, T> {
     if let Layer::Conv(_, window) = layer { h.conv2d(v, window) } else { h.matmul_t(v) }
@@ -100,16 +110,16 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         let each = shape.len() == 3;
         let fits = shape.last() == Some(&d) && (shape.len() == 2 || each);
         assert!(fits, "theta {shape:?} is neither [S, {d}] nor [S, B, {d}]");
-        let lead = [shape[0], if each { shape[1] } else { 1 }];
+        let (samples, batch) = (shape[0], if each { shape[1] } else { 1 });
         let (mut h, mut start) = (self.0[0].placed.enter(x), 0);
         let mut steps = self.0.iter().peekable();
         while let Some(Step { placed, weights, len }) = steps.next() {
-            // `[S, 1 or B, …]`, beside what the layer gives out.
+            // `[S or 1, 1 or B, …]`, beside what the layer gives out.
             let own = |axes: &[usize]| {
-                let theta = theta.slice(shape.len() - 1, start..start + len);
-                theta.reshape(&[&lead[..], axes].concat())
+                let theta = once(theta.slice(shape.len() - 1, start..start + len));
+                theta.reshape(&[&[theta.shape()[0], batch], axes].concat())
             };
-            h = match (placed.layer, weights) {
+            let y = match (placed.layer, weights) {
                 (layer, Some([v, b])) => {
                     let (product, b) = (product(layer, h, p[*v]), p[*b]);
                     let scale = own(&placed.units()) / p[*v].row_norms();
@@ -126,9 +136,14 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
                 (Layer::ChannelDropout(_), _) => h * own(&placed.units()),
                 _ => placed.pass(h),
             };
+            // Samples that are still alike have no axis.
+            let axes = y.shape();
+            let are_alike = samples > 1 && axes[0] == 1 && axes.len() > h.shape().len();
+            h = if are_alike { y.reshape(&axes[1..]) } else { y };
             start += len;
         }
-        h
+        let axes = h.shape();
+        if axes.len() == 2 { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
     }
 
     /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over the positions of an image too.

@@ -1,37 +1,55 @@
-//! Windows of 3 × 3 with 16 products where there would be 36: Winograd's `F(2×2, 3×3)` (Lavin & Gray 2016,
+//! Windows of 3 × 3 with 36 products where there would be 144: Winograd's `F(4×4, 3×3)` (Lavin & Gray 2016,
 //! arXiv 1509.09308).
 //!
-//! Four outputs `Y [2, 2]` of inputs `d [4, 4]` and weights `g [3, 3]` are `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`, with
+//! Sixteen outputs `Y [4, 4]` of inputs `d [6, 6]` and weights `g [3, 3]` are `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`:
+//! a product of polynomials by their values at five points and at infinity. For the point `x` among the `points`,
 //!
 //! ```text
-//!      1  0 -1  0         1  0  0
-//! Bᵀ = 0  1  1  0    G =  ½  ½  ½    Aᵀ = 1  1  1  0
-//!      0 -1  1  0         ½ -½  ½         0  1 -1 -1
-//!      0  1  0 -1         0  0  1
+//! column of Aᵀ   1, x, x², x³                          at infinity   0, 0, 0, 1
+//! row of G       (1, x, x²) / Π (x - others)                         0, 0, 1
+//! row of Bᵀ      the coefficients of Π (z - others)                  those of Π (z - points)
 //! ```
 //!
-//! and with channels `⊙` is 16 products of matrices. The gradient by the input is the same for `dY` and weights
+//! The points are 0, ±P and ±Q. With Lavin & Gray's, 1 and 2, rounding errors are 4.5 times those of a plain sum;
+//! with ⅝ and 1½ they are twice as large (root mean squares, 64 and 128 channels, normal weights).
+//!
+//! With channels `⊙` is 36 products of matrices. The gradient by the input is the same for `dY` and weights
 //! turned round; that by the weights is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
 use super::{Sliding, Window};
-use crate::kernels::micro::{Blend, Micro};
+use crate::kernels::micro::{Blend, Micro, prefetch};
 use crate::kernels::packed::{even, with_space};
 use crate::scalar::Scalar;
 use multiversion::multiversion;
 use std::array::from_fn;
 use std::ops::Range;
 
-/// Channels at a time; fewer of them, on either side, are not worth it.
-const LANES: usize = 16;
+/// Channels at a time.
+const LANES: usize = 64;
+/// Outputs of a tile, along height and width.
+const SIDE: usize = 4;
+/// Inputs that they need.
+const WIDE: usize = SIDE + 2;
 /// Entries of a transformed tile.
-pub const PLACES: usize = 16;
+pub const PLACES: usize = WIDE * WIDE;
 /// Tiles at a time, about: transformed, they stay near.
-const STRIP: usize = 56;
+const STRIP: usize = 36;
+/// The same for a sum over tiles, to which a strip adds once.
+const LONG: usize = 72;
+/// Points.
+const P: f64 = 0.625;
+const Q: f64 = 1.5;
 
 /// Whether this is for these windows, with `n` numbers a position.
 pub fn suits(over: &Sliding, n: usize) -> bool {
     let Window { size, stride, padding } = over.window;
     let shape = size == [3, 3] && stride == [1, 1] && padding[0] <= 2 && padding[1] <= 2;
-    shape && over.image[2] >= LANES && n >= LANES
+    let are_enough = over.image[2] >= 16 && n >= 16;
+    shape && are_enough && PLACES * tiles(over) < 9 * over.count()
+}
+
+/// Images to be done together, so that they have some tiles.
+pub fn together(over: &Sliding) -> usize {
+    STRIP.div_ceil(tiles(over))
 }
 
 /// The windows that spread `n` numbers a position over the image: those of the gradient by it.
@@ -45,10 +63,11 @@ pub fn back(over: &Sliding, n: usize) -> Sliding {
 pub fn weights<T: Scalar>(g: &[T], at: impl Fn([usize; 2]) -> usize, u: &mut [T]) {
     let n = u.len() / PLACES;
     let from = from_fn(|i| from_fn(|j| Some(at([i, j]))));
-    transform(G, (g, from), (u, grid(0, n)), n, false);
+    let halves = &mut Halves::new();
+    transform(G, halves, (g, from), (u, grid(0, n)), n, false);
 }
 
-/// `y[p, n] ← Σ w x`, or with it added, for one image and `u` the weights by [`weights`].
+/// `y[b, p, n] ← Σ w x`, or with it added, for some images and `u` the weights by [`weights`].
 pub fn convolve<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -57,84 +76,78 @@ pub fn convolve<T: Scalar>(
     add: bool,
     (y, n): (&mut [T], usize),
 ) {
-    let c = over.image[2];
-    for strip in strips(over) {
+    let (c, halves) = (over.image[2], &mut Halves::new());
+    for strip in strips(over, x, STRIP) {
         let [from, to] = [c, n].map(|n| plane(strip.len(), n));
         with_space(PLACES * (from + to), |room| {
             let (v, m) = room.split_at_mut(PLACES * from);
-            spread_input(over, x, &strip, v);
-            for (j, u) in (0..n).step_by(micro.cols).zip(u.chunks_exact(PLACES * c * micro.cols)) {
-                for (place, panel) in u.chunks_exact(c * micro.cols).enumerate() {
-                    let (v, m) = (&v[place * from..], &mut m[place * to + j..]);
-                    product(
-                        micro,
-                        (v, [c, 1]),
-                        (panel, micro.cols),
-                        (m, n),
-                        [strip.len(), c, n - j],
-                        false,
-                    );
+            spread_input(over, x, &strip, v, halves);
+            for (place, (v, m)) in v.chunks_exact(from).zip(m.chunks_exact_mut(to)).enumerate() {
+                let panels = u.chunks_exact(c * micro.cols).skip(place).step_by(PLACES);
+                for (j, panel) in (0..n).step_by(micro.cols).zip(panels) {
+                    let (panel, m, size) =
+                        ((panel, micro.cols), (&mut m[j..], n), [strip.len(), c, n - j]);
+                    product(micro, (v, [c, 1]), panel, m, size, false);
                 }
             }
             for (i, at) in strip.clone().enumerate() {
                 let (m, to) = ((&*m, grid(i * n, to)), (&mut *y, outputs(over, n, at)));
-                transform(ATurned, m, to, n, add);
+                transform(ATurned, halves, m, to, n, add);
             }
         });
     }
 }
 
-/// Adds `(A dY Aᵀ) ⊙ (Bᵀ d B)` of one image to `sum [16, N, C]`.
+/// `dw[n, k] ← Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G` of some images.
 pub fn collect<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
     x: &[T],
     (dy, n): (&[T], usize),
-    sum: &mut [T],
+    dw: &mut [T],
 ) {
-    let c = over.image[2];
-    for strip in strips(over) {
-        let [by_x, by_y] = [c, n].map(|n| plane(strip.len(), n));
-        with_space(PLACES * (by_x + by_y) + micro.cols, |room| {
-            let (d, v) = room.split_at_mut(PLACES * by_y);
-            spread_input(over, x, &strip, v);
-            for (i, at) in strip.clone().enumerate() {
-                transform(A, (dy, outputs(over, n, at)), (&mut *d, grid(i * n, by_y)), n, false);
-            }
-            for (place, sum) in sum.chunks_exact_mut(n * c).enumerate() {
-                for j in (0..c).step_by(micro.cols) {
-                    let (d, v) = (&d[place * by_y..], &v[place * by_x + j..]);
-                    product(
-                        micro,
-                        (d, [1, n]),
-                        (v, c),
-                        (&mut sum[j..], c),
-                        [n, strip.len(), c - j],
-                        true,
-                    );
+    let (c, halves) = (over.image[2], &mut Halves::new());
+    with_space(PLACES * n * c, |sum| {
+        for strip in strips(over, x, LONG) {
+            let [by_x, by_y] = [c, n].map(|n| plane(strip.len(), n));
+            with_space(PLACES * (by_x + by_y) + micro.cols, |room| {
+                let (d, v) = room.split_at_mut(PLACES * by_y);
+                spread_input(over, x, &strip, v, halves);
+                for (i, at) in strip.clone().enumerate() {
+                    let to = (&mut *d, grid(i * n, by_y));
+                    transform(A, halves, (dy, outputs(over, n, at)), to, n, false);
                 }
-            }
-        });
-    }
-}
-
-/// `dw[k] ← β dw + Gᵀ s G` for the weights of unit `unit` and `s` its part of `sum [16, N, C]`, for `β` 0 or 1.
-pub fn unit_weights<T: Scalar>(sum: &[T], unit: usize, add: bool, dw: &mut [T]) {
-    let c = dw.len() / 9;
-    transform(GTurned, (sum, grid(unit * c, sum.len() / PLACES)), (dw, grid(0, c)), c, add);
+                for (place, sum) in sum.chunks_exact_mut(n * c).enumerate() {
+                    for j in (0..c).step_by(micro.cols) {
+                        let d = (&d[place * by_y..], [1, n]);
+                        let v = (&v[place * by_x + j..], c);
+                        let size = [n, strip.len(), c - j];
+                        product(micro, d, v, (&mut sum[j..], c), size, strip.start > 0);
+                    }
+                }
+            });
+        }
+        for (unit, dw) in dw.chunks_exact_mut(9 * c).enumerate() {
+            transform(GTurned, halves, (sum, grid(unit * c, n * c)), (dw, grid(0, c)), c, false);
+        }
+    });
 }
 
 /// `Bᵀ d B` of some tiles.
-fn spread_input<T: Scalar>(over: &Sliding, x: &[T], strip: &Range<usize>, v: &mut [T]) {
+fn spread_input<T: Scalar>(
+    over: &Sliding,
+    x: &[T],
+    strip: &Range<usize>,
+    v: &mut [T],
+    halves: &mut Halves<T>,
+) {
     let c = over.image[2];
     for (i, at) in strip.clone().enumerate() {
-        transform(
-            B,
-            (x, inputs(over, at)),
-            (&mut *v, grid(i * c, plane(strip.len(), c))),
-            c,
-            false,
-        );
+        for ahead in inputs(over, at + 1).iter().flat_map(|row| &row[2..]).flatten() {
+            (*ahead..ahead + c).step_by(16).for_each(|at| prefetch(x.as_ptr().wrapping_add(at)));
+        }
+        let to = (&mut *v, grid(i * c, plane(strip.len(), c)));
+        transform(B, halves, (x, inputs(over, at)), to, c, false);
     }
 }
 
@@ -166,22 +179,27 @@ fn product<T: Scalar>(
     }
 }
 
-/// Tiles of two by two outputs, along height and width.
-fn tiles(over: &Sliding) -> [usize; 2] {
-    over.positions.map(|n| n.div_ceil(2))
+/// Tiles along height and width.
+fn tiling(over: &Sliding) -> [usize; 2] {
+    over.positions.map(|n| n.div_ceil(SIDE))
 }
 
-/// All tiles in order, some at a time.
-fn strips(over: &Sliding) -> impl Iterator<Item = Range<usize>> {
-    let all = tiles(over).iter().product();
-    let some = even(all, STRIP);
+/// Tiles of an image.
+fn tiles(over: &Sliding) -> usize {
+    tiling(over).iter().product()
+}
+
+/// All tiles of these images in order, some at a time.
+fn strips<T>(over: &Sliding, x: &[T], most: usize) -> impl Iterator<Item = Range<usize>> {
+    let all = x.len() / over.entries() * tiles(over);
+    let some = even(all, most);
     (0..all).step_by(some).map(move |start| start..all.min(start + some))
 }
 
 /// What `count` tiles of `n` channels take for each place. Not a power of two, whose multiples push each other out of
 /// the cache.
 fn plane(count: usize, n: usize) -> usize {
-    count * n + LANES
+    count * n + 16
 }
 
 /// Where each of `N × N` places is, so far apart.
@@ -189,34 +207,52 @@ fn grid<const N: usize>(start: usize, apart: usize) -> [[Option<usize>; N]; N] {
     from_fn(|i| from_fn(|j| Some(start + (N * i + j) * apart)))
 }
 
-/// Where a tile's inputs are in the image, unless in its padding or beyond.
-fn inputs(over: &Sliding, tile: usize) -> [[Option<usize>; 4]; 4] {
-    let ([h, w, c], [y, x], across) = (over.image, over.window.padding, tiles(over)[1]);
-    let along = |at: usize, pad: usize, n: usize| -> [Option<usize>; 4] {
-        from_fn(|i| (2 * at + i).checked_sub(pad).filter(|&i| i < n))
-    };
-    let (rows, columns) = (along(tile / across, y, h), along(tile % across, x, w));
-    rows.map(|i| columns.map(|j| Some((i? * w + j?) * c)))
+/// A tile's image, and where in it its outputs begin.
+fn begin(over: &Sliding, tile: usize) -> (usize, [usize; 2]) {
+    let (all, across) = (tiles(over), tiling(over)[1]);
+    let within = tile % all;
+    (tile / all, [SIDE * (within / across), SIDE * (within % across)])
+}
+
+/// A tile that is half transformed, and a column of it that is.
+struct Halves<T>([[[T; LANES]; WIDE]; WIDE], [[T; LANES]; WIDE]);
+
+impl<T: Scalar> Halves<T> {
+    fn new() -> Self {
+        let zeros = [T::zero(); LANES];
+        Self([[zeros; WIDE]; WIDE], [zeros; WIDE])
+    }
+}
+
+/// Where a tile's inputs are in the images, unless in their padding or beyond.
+fn inputs(over: &Sliding, tile: usize) -> [[Option<usize>; WIDE]; WIDE] {
+    let ([h, w, c], [y, x]) = (over.image, over.window.padding);
+    let (image, [top, left]) = begin(over, tile);
+    let mut at = [[None; WIDE]; WIDE];
+    for i in y.saturating_sub(top)..WIDE.min((h + y).saturating_sub(top)) {
+        for j in x.saturating_sub(left)..WIDE.min((w + x).saturating_sub(left)) {
+            at[i][j] = Some(((image * h + top + i - y) * w + left + j - x) * c);
+        }
+    }
+    at
 }
 
 /// Where a tile's outputs are, unless beyond.
-fn outputs(over: &Sliding, n: usize, tile: usize) -> [[Option<usize>; 2]; 2] {
-    let ([height, width], across) = (over.positions, tiles(over)[1]);
-    let (top, left) = (2 * (tile / across), 2 * (tile % across));
-    from_fn(|i| {
-        from_fn(|j| {
-            (top + i < height && left + j < width).then(|| ((top + i) * width + left + j) * n)
-        })
-    })
+fn outputs(over: &Sliding, n: usize, tile: usize) -> [[Option<usize>; SIDE]; SIDE] {
+    let ([height, width], (image, [top, left])) = (over.positions, begin(over, tile));
+    let mut at = [[None; SIDE]; SIDE];
+    for i in 0..SIDE.min(height - top) {
+        for j in 0..SIDE.min(width - left) {
+            at[i][j] = Some(((image * height + top + i) * width + left + j) * n);
+        }
+    }
+    at
 }
-
-/// Some channels of one place.
-type Lanes<T> = [T; LANES];
 
 /// One of the matrices above: a type, so that what it does is put in line.
 trait Matrix<const N: usize, const M: usize> {
     /// By it.
-    fn times<T: Scalar>(x: [Lanes<T>; N]) -> [Lanes<T>; M];
+    fn times<T: Scalar>(x: [T; N]) -> [T; M];
 }
 
 struct B;
@@ -225,118 +261,122 @@ struct GTurned;
 struct A;
 struct ATurned;
 
-impl Matrix<4, 4> for B {
+impl Matrix<6, 6> for B {
     /// `Bᵀ x`.
     #[inline(always)]
-    fn times<T: Scalar>([x, y, z, w]: [Lanes<T>; 4]) -> [Lanes<T>; 4] {
-        [minus(x, z), plus(y, z), minus(z, y), minus(y, w)]
+    fn times<T: Scalar>([x, y, z, u, v, w]: [T; 6]) -> [T; 6] {
+        let [p, q, pq, p_q] = [P * P, Q * Q, P * P * Q * Q, P * P + Q * Q].map(T::of);
+        let [a, b] = signs(P, v - q * z, u - q * y);
+        let [c, d] = signs(Q, v - p * z, u - p * y);
+        [v - p_q * z + pq * x, a, b, c, d, w - p_q * u + pq * y]
     }
 }
 
-impl Matrix<3, 4> for G {
+impl Matrix<3, 6> for G {
     #[inline(always)]
-    fn times<T: Scalar>([x, y, z]: [Lanes<T>; 3]) -> [Lanes<T>; 4] {
-        let ends = plus(x, z);
-        [x, half(plus(ends, y)), half(minus(ends, y)), z]
+    fn times<T: Scalar>([x, y, z]: [T; 3]) -> [T; 6] {
+        let [zero, p, q] = SHARES.map(T::of);
+        let [a, b] = signs(P, p * (x + T::of(P * P) * z), p * y);
+        let [c, d] = signs(Q, q * (x + T::of(Q * Q) * z), q * y);
+        [zero * x, a, b, c, d, z]
     }
 }
 
-impl Matrix<4, 3> for GTurned {
+impl Matrix<6, 3> for GTurned {
     #[inline(always)]
-    fn times<T: Scalar>([x, y, z, w]: [Lanes<T>; 4]) -> [Lanes<T>; 3] {
-        let middle = half(plus(y, z));
-        [plus(x, middle), half(minus(y, z)), plus(middle, w)]
+    fn times<T: Scalar>([x, y, z, u, v, w]: [T; 6]) -> [T; 3] {
+        let [zero, p, q] = SHARES.map(T::of);
+        let (a, b) = (p * (y + z), p * (y - z));
+        let (c, d) = (q * (u + v), q * (u - v));
+        let squares = T::of(P * P) * a + T::of(Q * Q) * c;
+        [zero * x + a + c, T::of(P) * b + T::of(Q) * d, squares + w]
     }
 }
 
-impl Matrix<2, 4> for A {
+impl Matrix<4, 6> for A {
     #[inline(always)]
-    fn times<T: Scalar>([x, y]: [Lanes<T>; 2]) -> [Lanes<T>; 4] {
-        [x, plus(x, y), minus(x, y), minus([T::zero(); LANES], y)]
+    fn times<T: Scalar>([x, y, z, w]: [T; 4]) -> [T; 6] {
+        let (p, q) = (T::of(P * P), T::of(Q * Q));
+        let [a, b] = signs(P, x + p * z, y + p * w);
+        let [c, d] = signs(Q, x + q * z, y + q * w);
+        [x, a, b, c, d, w]
     }
 }
 
-impl Matrix<4, 2> for ATurned {
+impl Matrix<6, 4> for ATurned {
     #[inline(always)]
-    fn times<T: Scalar>([x, y, z, w]: [Lanes<T>; 4]) -> [Lanes<T>; 2] {
-        [plus(plus(x, y), z), minus(minus(y, z), w)]
+    fn times<T: Scalar>([x, y, z, u, v, w]: [T; 6]) -> [T; 4] {
+        let (p, q) = (T::of(P * P), T::of(Q * Q));
+        let (a, b) = (y + z, T::of(P) * (y - z));
+        let (c, d) = (u + v, T::of(Q) * (u - v));
+        [x + a + c, b + d, p * a + q * c, p * b + q * d + w]
     }
 }
 
+/// `1 / Π (x - others)` for the points 0, ±P and ±Q.
+const SHARES: [f64; 3] = {
+    let (p, q) = (P * P, Q * Q);
+    [1. / (p * q), 0.5 / (p * (p - q)), 0.5 / (q * (q - p))]
+};
+
+/// A polynomial at `x` and at `-x`, by its even powers, and by its odd ones but for a factor `x`.
 #[inline(always)]
-fn plus<T: Scalar>(mut x: Lanes<T>, y: Lanes<T>) -> Lanes<T> {
-    for i in 0..LANES {
-        x[i] += y[i];
-    }
-    x
+fn signs<T: Scalar>(x: f64, even: T, odd: T) -> [T; 2] {
+    let odd = T::of(x) * odd;
+    [even + odd, even - odd]
 }
 
-#[inline(always)]
-fn minus<T: Scalar>(mut x: Lanes<T>, y: Lanes<T>) -> Lanes<T> {
-    for i in 0..LANES {
-        x[i] -= y[i];
-    }
-    x
-}
-
-#[inline(always)]
-fn half<T: Scalar>(mut x: Lanes<T>) -> Lanes<T> {
-    let half = T::one() / (T::one() + T::one());
-    for x in &mut x {
-        *x *= half;
-    }
-    x
-}
-
-/// `to ← F from Fᵀ`, or with it added, for `n` channels of blocks of places; what is nowhere is 0.
+/// `to ← F from Fᵀ`, or with it added, for `n` channels of blocks of places. What is nowhere is 0.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 fn transform<T: Scalar, F: Matrix<N, M>, const N: usize, const M: usize>(
     _: F,
+    Halves(half, whole): &mut Halves<T>,
     (from, from_at): (&[T], [[Option<usize>; N]; N]),
     (to, to_at): (&mut [T], [[Option<usize>; M]; M]),
     n: usize,
     add: bool,
 ) {
     let zeros = [T::zero(); LANES];
-    for c in (0..n).step_by(LANES) {
-        let mut across = [[zeros; N]; M];
-        for i in 0..N {
-            let mut row = [zeros; N];
-            for j in 0..N {
-                if let Some(at) = from_at[i][j] {
-                    row[j] = part(&from[at + c..]);
+    for start in (0..n).step_by(LANES) {
+        let len = LANES.min(n - start);
+        for (half, from_at) in half.iter_mut().zip(&from_at) {
+            let mut rows = [&zeros[..len]; N];
+            for (row, at) in rows.iter_mut().zip(from_at) {
+                if let Some(at) = at {
+                    *row = &from[at + start..][..len];
                 }
             }
-            let row = F::times(row);
-            for j in 0..M {
-                across[j][i] = row[j];
+            for c in 0..len {
+                let mut x = [T::zero(); N];
+                for j in 0..N {
+                    x[j] = rows[j][c];
+                }
+                let y = F::times(x);
+                for j in 0..M {
+                    half[j][c] = y[j];
+                }
             }
         }
         for j in 0..M {
-            let column = F::times(across[j]);
-            for i in 0..M {
-                let Some(at) = to_at[i][j] else { continue };
-                let to = &mut to[at + c..at + n.min(c + LANES)];
-                match (<&mut Lanes<T>>::try_from(&mut *to), add) {
-                    (Ok(to), false) => *to = column[i],
-                    (Ok(to), true) => *to = plus(*to, column[i]),
-                    (Err(_), false) => to.copy_from_slice(&column[i][..to.len()]),
-                    (Err(_), true) => to.iter_mut().zip(column[i]).for_each(|(to, x)| *to += x),
+            for c in 0..len {
+                let mut x = [T::zero(); N];
+                for i in 0..N {
+                    x[i] = half[i][j][c];
+                }
+                let y = F::times(x);
+                for i in 0..M {
+                    whole[i][c] = y[i];
                 }
             }
-        }
-    }
-}
-
-/// The first numbers, and some that follow: those beyond the channels are not used.
-#[inline(always)]
-fn part<T: Scalar>(x: &[T]) -> Lanes<T> {
-    match x.first_chunk() {
-        Some(x) => *x,
-        None => {
-            let mut part = [T::zero(); LANES];
-            part[..x.len()].copy_from_slice(x);
-            part
+            for i in 0..M {
+                let Some(at) = to_at[i][j] else { continue };
+                let to = &mut to[at + start..][..len];
+                if add {
+                    to.iter_mut().zip(&whole[i]).for_each(|(to, &x)| *to += x);
+                } else {
+                    to.copy_from_slice(&whole[i][..len]);
+                }
+            }
         }
     }
 }
