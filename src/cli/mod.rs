@@ -102,8 +102,8 @@ pub fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| {
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
-        eprintln!("internal error: {message}{}", place.unwrap_or_default());
-        eprintln!("This is a bug in bhn: please report it with the command that you typed.");
+        show::note(format!("internal error: {message}{}", place.unwrap_or_default()));
+        show::note("This is a bug in bhn: please report it with the command that you typed.");
     }));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -113,7 +113,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            show::note(format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -152,7 +152,7 @@ fn refuse(error: clap::Error) -> ExitCode {
         let sub = command.get_subcommands().find(|c| typed.iter().any(|t| t == c.get_name()));
         let flags = sub.unwrap_or(&command).get_arguments().filter_map(|a| a.get_long());
         let flags: Vec<_> = flags.map(|flag| format!("--{flag}")).collect();
-        eprintln!("\nvalid flags: {}", flags.join(" "));
+        show::note(format!("\nvalid flags: {}", flags.join(" ")));
     }
     code
 }

@@ -290,7 +290,7 @@ impl Watch {
 
     fn say(&self, line: &str) {
         if self.lines {
-            eprintln!("{line}");
+            show::note(line);
         } else {
             self.bar.println(line);
         }

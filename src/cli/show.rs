@@ -18,8 +18,13 @@ pub fn print(context: &Context, value: &impl Serialize, text: &str) -> Result<()
 /// A message for the user, unless `--quiet`.
 pub fn say(context: &Context, message: impl AsRef<str>) {
     if !context.quiet {
-        eprintln!("{}", message.as_ref());
+        note(message);
     }
+}
+
+/// A line on standard error, if somebody still reads it: a run does not end with who looks on.
+pub fn note(line: impl AsRef<str>) {
+    writeln!(io::stderr(), "{}", line.as_ref()).ok();
 }
 
 /// Two columns.

@@ -49,7 +49,7 @@ pub const CIFAR_10: Experiment = Experiment {
         without, than maximum likelihood, and than dropout.",
     version: 2,
     seeds: [1, 2, 3],
-    seconds: [2., 540., 25_000.],
+    seconds: [2., 540., 11_000.],
     run: cifar_10,
 };
 
@@ -60,7 +60,7 @@ pub const CIFAR_5: Experiment = Experiment {
     claim: "The same with the first five classes of CIFAR-10.",
     version: 2,
     seeds: [1, 2, 3],
-    seconds: [2., 540., 12_500.],
+    seconds: [2., 540., 5_500.],
     run: cifar_5,
 };
 

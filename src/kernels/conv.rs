@@ -527,7 +527,10 @@ fn matrix_mut<T>(x: &mut [T], shape: [usize; 2]) -> ArrayViewMut2<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Native;
     use ndarray::Array2;
+    use rand::{SeedableRng, rngs::ChaCha8Rng};
+    use rand_distr::{Distribution, StandardNormal};
 
     /// Small whole numbers, which floats add without rounding.
     fn numbers<T: Scalar>(n: usize, seed: usize) -> Vec<T> {
@@ -627,6 +630,43 @@ mod tests {
     #[test]
     fn every_route_in_f64() {
         routes::<f64>();
+    }
+
+    /// What `conv/winograd.rs` says of its points: rounding about twice that of a plain sum, root mean squares.
+    #[test]
+    fn winograd_rounds_little_more_than_a_plain_sum() {
+        let Some(micro) = f32::avx2() else { return };
+        let (images, n) = (4, 16);
+        let over = Window::new([3, 3]).over([10, 10, 64]).unwrap();
+        assert!(winograd::suits(&over, n));
+        let (k, count) = (over.covered(), images * over.count() * n);
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let mut normal =
+            |len| StandardNormal.sample_iter(&mut *rng).take(len).collect::<Vec<f32>>();
+        let [x, w, dy] = [images * over.entries(), n * k, count].map(&mut normal);
+        let mut plain = [count, x.len(), w.len()].map(|len| vec![0_f32; len]);
+        let mut exact = [count, x.len(), w.len()].map(|len| vec![0_f64; len]);
+        products(&over, n, images, |i, j, k| {
+            for (to, a, b) in [(0, w[j], x[k]), (1, w[j], dy[i]), (2, dy[i], x[k])] {
+                let at = [i, k, j][to];
+                plain[to][at] = a.mul_add(b, plain[to][at]);
+                exact[to][at] = f64::from(a).mul_add(f64::from(b), exact[to][at]);
+            }
+        });
+        let weights = Array2::from_shape_vec((n, k), w.clone()).unwrap();
+        let (mut y, mut dx) = (vec![0.; count], vec![0.; x.len()]);
+        let mut dw = Array2::zeros((n, k));
+        forward(&over, &x, &Packed::by(Some(micro), weights.t()), &mut y);
+        input_by(Some(micro), &over, &dy, weights.view(), 0., &mut dx);
+        weight_by(Some(micro), &over, &x, &dy, 0., dw.view_mut());
+        for (i, found) in [&y[..], &dx, dw.as_slice().unwrap()].into_iter().enumerate() {
+            let error = |found: &[f32]| {
+                let squares = found.iter().zip(&exact[i]).map(|(&y, e)| (f64::from(y) - e).powi(2));
+                squares.sum::<f64>().sqrt()
+            };
+            let ratio = error(found) / error(&plain[i]);
+            assert!(ratio < 3., "{ratio} times as much in {i}");
+        }
     }
 
     #[test]

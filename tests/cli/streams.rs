@@ -106,6 +106,26 @@ fn a_pipe_that_closes_ends_it_quietly() {
     }
 }
 
+/// Whoever reads what is said meanwhile may stop: the run goes on, and an error keeps its code.
+#[test]
+fn nobody_has_to_read_what_is_said() {
+    let folder = Folder::new();
+    let train = ["train", "mnist", "--subset", "300", "--hidden", "4", "--epochs", "2"];
+    for (args, code) in
+        [(&train[..], 0), (&["train", "--no-such-flag"], 2), (&["eval", "nowhere"], 1)]
+    {
+        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("bhn"))
+            .current_dir(folder.path(""))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{args:?}");
+    }
+}
+
 /// 400 MB of zeros that take no place on the disk, in less than a quarter of that.
 #[test]
 #[cfg(target_os = "linux")]
