@@ -228,25 +228,25 @@ impl<T: Scalar> Halves<T> {
 fn inputs(over: &Sliding, tile: usize) -> [[Option<usize>; WIDE]; WIDE] {
     let ([h, w, c], [y, x]) = (over.image, over.window.padding);
     let (image, [top, left]) = begin(over, tile);
-    let mut at = [[None; WIDE]; WIDE];
-    for i in y.saturating_sub(top)..WIDE.min((h + y).saturating_sub(top)) {
-        for j in x.saturating_sub(left)..WIDE.min((w + x).saturating_sub(left)) {
-            at[i][j] = Some(((image * h + top + i - y) * w + left + j - x) * c);
+    let mut all = [[None; WIDE]; WIDE];
+    for (i, row) in (top..).zip(&mut all).filter(|(i, _)| (y..y + h).contains(i)) {
+        for (j, at) in (left..).zip(row).filter(|(j, _)| (x..x + w).contains(j)) {
+            *at = Some(((image * h + i - y) * w + j - x) * c);
         }
     }
-    at
+    all
 }
 
 /// Where a tile's outputs are, unless beyond.
 fn outputs(over: &Sliding, n: usize, tile: usize) -> [[Option<usize>; SIDE]; SIDE] {
     let ([height, width], (image, [top, left])) = (over.positions, begin(over, tile));
-    let mut at = [[None; SIDE]; SIDE];
-    for i in 0..SIDE.min(height - top) {
-        for j in 0..SIDE.min(width - left) {
-            at[i][j] = Some(((image * height + top + i) * width + left + j) * n);
+    let mut all = [[None; SIDE]; SIDE];
+    for (i, row) in (top..height).zip(&mut all) {
+        for (j, at) in (left..width).zip(row) {
+            *at = Some(((image * height + i) * width + j) * n);
         }
     }
-    at
+    all
 }
 
 /// One of the matrices above: a type, so that what it does is put in line.
