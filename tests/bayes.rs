@@ -10,7 +10,7 @@ use bhn::nn::{Bound, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::profile::Profile;
 use bhn::tape::{Tape, Tensor, Var};
-use ndarray::s;
+use ndarray::{Ix2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
 
@@ -390,22 +390,42 @@ fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
     let shape = [4, PrimaryNet::<f64>::dim(&net)];
     for apart in 0..=masks.len() {
         // Samples differ in this mask and those after it.
-        let mut theta =
-            randn(&shape, 2).slice_move(s![0..1, ..]).broadcast(shape).unwrap().to_owned();
+        let theta = randn(&[1, shape[1]], 2).into_dimensionality::<Ix2>().unwrap();
+        let mut theta = theta.broadcast(shape).unwrap().to_owned();
         for (range, _) in &masks[apart..] {
-            let mut part = theta.slice_mut(s![.., range.clone()]);
-            part.assign(&randn(&[4, range.len()], 3).slice(s![.., ..]));
+            let mask = randn(&[4, range.len()], 3).into_dimensionality::<Ix2>().unwrap();
+            theta.slice_mut(s![.., range.clone()]).assign(&mask);
         }
         for images in [1, 3] {
-            let tape = Tape::default();
-            let (p, x) = (params.freeze(&tape), tape.constant(randn(&[images, 72], 4)));
-            let [once, each] =
-                [tape.constant(theta.clone().into_dyn()), tape.leaf(theta.clone().into_dyn())]
-                    .map(|theta| net.forward(&p, theta, x).value());
+            let run = |is_leaf: bool| {
+                let tape = Tape::default();
+                let (p, x) = (params.freeze(&tape), tape.leaf(randn(&[images, 72], 4)));
+                let theta = theta.clone().into_dyn();
+                let theta = if is_leaf { tape.leaf(theta) } else { tape.constant(theta) };
+                let y = net.forward(&p, theta, x);
+                let dx = (y * tape.constant(randn(&[4, images, 3], 5))).sum().backward();
+                let rows = format!("conv2d [{images}, 4, 4, 3]");
+                (y.value(), dx.wrt(x).unwrap().clone(), tape.to_string().contains(&rows))
+            };
+            let [(once, by_once, is_once), (each, by_each, is_each)] = [false, true].map(run);
+            assert_eq!((is_once, is_each), (apart >= 2, false), "{apart}");
             assert_eq!(once.shape(), [4, images, 3]);
             assert!((&once - &each).iter().all(|e| e.abs() < 1e-12), "{apart}");
+            assert!((&by_once - &by_each).iter().all(|e| e.abs() < 1e-12), "{apart}");
         }
     }
+}
+
+/// A network that ends in an image has the axis of samples that are alike, too.
+#[test]
+fn alike_samples_of_images() {
+    let layers: Vec<Layer> = vec!["conv 3 2x2".parse().unwrap()];
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", Shape::Image([1, 6, 5]), &layers, &mut rng(1));
+    let tape = Tape::default();
+    let (p, x) = (params.freeze(&tape), tape.constant(randn(&[7, 30], 2)));
+    let y = net.forward(&p, tape.constant(Tensor::ones(&[2, 3][..])), x);
+    assert_eq!(y.shape(), [2, 7, 5, 4, 3]);
 }
 
 /// Maximum likelihood is the same code with no KL: its loss is the mean NLL.

@@ -66,7 +66,7 @@ fn run(case: &Golden) -> [Tensor<f32>; 3] {
     [y.value(), dx, dw]
 }
 
-/// Every sum is within 10⁻⁵ of the largest of its kind: the rounding of two orders of adding.
+/// Every sum is within 10⁻⁵ of the largest of its kind: the rounding of two ways to add.
 #[test]
 fn convolutions_and_pools_are_pytorchs() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/conv.json")).unwrap();

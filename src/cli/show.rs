@@ -22,7 +22,7 @@ pub fn say(context: &Context, message: impl AsRef<str>) {
     }
 }
 
-/// A line on standard error, if somebody still reads it: a run does not end with who looks on.
+/// A line on standard error; that nobody reads it is no reason to stop.
 pub fn note(line: impl AsRef<str>) {
     writeln!(io::stderr(), "{}", line.as_ref()).ok();
 }

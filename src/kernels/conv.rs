@@ -582,7 +582,8 @@ mod tests {
                 (9, [8, 7, 16], window([3, 3], [1, 1], [0, 0]), 35),
                 (3, [6, 11, 50], window([3, 3], [1, 1], [0, 0]), 17),
                 (40, [6, 6, 17], window([3, 3], [1, 1], [2, 2]), 16),
-                (3, [3, 40, 50], window([3, 3], [1, 1], [0, 0]), 17),
+                (3, [4, 42, 50], window([3, 3], [1, 1], [0, 0]), 17),
+                (2, [38, 37, 16], window([3, 3], [1, 1], [0, 0]), 16),
                 (2, [2, 2, 3], window([1, 1], [3, 2], [0, 0]), 0),
                 (0, [2, 2, 3], window([1, 1], [1, 1], [0, 0]), 3),
             ] {
@@ -598,28 +599,27 @@ mod tests {
                     dw[j] += dy[i] * x[k];
                 });
                 let weights = Array2::from_shape_vec((n, k), w.clone()).unwrap();
+                // Winograd's way rounds, by far less than the 1 that whole numbers are apart; no other does.
+                let rounds = micro.is_some() && winograd::suits(&over, n);
+                let most = T::of(if rounds { 1e5 } else { 0. }) * T::epsilon();
+                let check = |beta: T, found: &[T], expected: &[T]| {
+                    let is_near = |(&y, &e): (&T, &T)| (y - beta - e).abs() <= most;
+                    assert!(found.iter().zip(expected).all(is_near), "{over:?}, β = {beta}");
+                };
                 let mut found = vec![T::nan(); y_len];
                 forward(&over, &x, &Packed::by(micro, weights.t()), &mut found);
-                check(&over, T::zero(), &found, &expected[0]);
+                check(T::zero(), &found, &expected[0]);
                 for beta in [T::zero(), T::one()] {
                     let start = if beta == T::zero() { T::nan() } else { T::one() };
                     let mut found = vec![start; len];
                     input_by(micro, &over, &dy, weights.view(), beta, &mut found);
-                    check(&over, beta, &found, &expected[1]);
+                    check(beta, &found, &expected[1]);
                     let mut found = Array2::from_elem((n, k), start);
                     weight_by(micro, &over, &x, &dy, beta, found.view_mut());
-                    check(&over, beta, found.as_slice().unwrap(), &expected[2]);
+                    check(beta, found.as_slice().unwrap(), &expected[2]);
                 }
             }
         }
-    }
-
-    /// Winograd's way rounds, by far less than the 1 that whole numbers are apart; no other does.
-    fn check<T: Scalar>(over: &Sliding, beta: T, found: &[T], expected: &[T]) {
-        let most = if over.window == Window::new([3, 3]) || over.is_padded() { 1e5 } else { 0. };
-        let most = T::of(most) * T::epsilon();
-        let is_near = |(&found, &expected): (&T, &T)| (found - beta - expected).abs() <= most;
-        assert!(found.iter().zip(expected).all(is_near), "{over:?}, β = {beta}");
     }
 
     #[test]
@@ -632,7 +632,7 @@ mod tests {
         routes::<f64>();
     }
 
-    /// What `conv/winograd.rs` says of its points: rounding about twice that of a plain sum, root mean squares.
+    /// What `conv/winograd.rs` says of its points: at most 2.2 times as much here, where the points 1 and 2 have 4.
     #[test]
     fn winograd_rounds_little_more_than_a_plain_sum() {
         let Some(micro) = f32::avx2() else { return };

@@ -13,8 +13,8 @@ use std::ops::Range;
 /// units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
 /// same loss. Since `g` multiplies *after* the product, `S` samples are one product over `[S·B, h]`
 /// rows with the same `V`, and the first layer's product, which no sample has touched yet, is
-/// computed once for all of them. This is why a Bayesian hypernetwork predicts cheaply. So are, without
-/// gradients, all layers before the first whose part of `θ` differs between samples: the first mask, under dropout.
+/// computed once for all of them. Where no gradient flows to `θ`, so is every layer before the first whose part of
+/// `θ` differs between samples: under dropout, before the first mask. This is why these networks predict cheaply.
 ///
 /// ```
 /// use bhn::primary::{Layer, PrimaryNet, WeightNormed};
@@ -74,7 +74,7 @@ impl WeightNormed {
 }
 
 /// `[1, n]` in place of `[S, n]` if all samples are the same and no gradient tells them apart.
-fn once<T: Scalar>(theta: Var<'_, T>) -> Var<'_, T> {
+fn in_common<T: Scalar>(theta: Var<'_, T>) -> Var<'_, T> {
     let value = theta.value();
     let mut samples = value.outer_iter();
     let first = samples.next().filter(|_| theta.is_constant() && value.ndim() == 2);
@@ -116,7 +116,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         while let Some(Step { placed, weights, len }) = steps.next() {
             // `[S or 1, 1 or B, …]`, beside what the layer gives out.
             let own = |axes: &[usize]| {
-                let theta = once(theta.slice(shape.len() - 1, start..start + len));
+                let theta = in_common(theta.slice(shape.len() - 1, start..start + len));
                 theta.reshape(&[&[theta.shape()[0], batch], axes].concat())
             };
             let y = match (placed.layer, weights) {
@@ -142,8 +142,9 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
             h = if are_alike { y.reshape(&axes[1..]) } else { y };
             start += len;
         }
-        let axes = h.shape();
-        if axes.len() == 2 { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
+        let (axes, last) = (h.shape(), self.0.last().expect("a layer").placed);
+        let are_alike = axes.len() == 1 + last.output.axes().len();
+        if are_alike { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
     }
 
     /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over the positions of an image too.

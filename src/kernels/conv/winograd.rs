@@ -10,8 +10,9 @@
 //! row of Bᵀ      the coefficients of Π (z - others)                  those of Π (z - points)
 //! ```
 //!
-//! The points are 0, ±P and ±Q. With Lavin & Gray's, 1 and 2, rounding errors are 4.5 times those of a plain sum;
-//! with ⅝ and 1½ they are twice as large (root mean squares, 64 and 128 channels, normal weights).
+//! The points are 0, ±P and ±Q. With Lavin & Gray's, 1 and 2, rounding errors are 4.5 times those of one running sum;
+//! with ⅝ and 1½ they are twice as large (root mean squares, 64 and 128 channels, normal weights). An input that is
+//! not finite spoils all outputs of its tiles.
 //!
 //! With channels `⊙` is 36 products of matrices. The gradient by the input is the same for `dY` and weights
 //! turned round; that by the weights is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
@@ -25,17 +26,19 @@ use std::ops::Range;
 
 /// Channels at a time.
 const LANES: usize = 64;
+/// Fewer channels, on either side, are not worth it.
+const LEAST: usize = 16;
 /// Outputs of a tile, along height and width.
 const SIDE: usize = 4;
 /// Inputs that they need.
 const WIDE: usize = SIDE + 2;
 /// Entries of a transformed tile.
 pub const PLACES: usize = WIDE * WIDE;
-/// Tiles at a time, about: transformed, they stay near.
+/// Tiles at a time, at most: transformed, they stay near.
 const STRIP: usize = 36;
-/// The same for a sum over tiles, to which a strip adds once.
+/// The same for [`collect`], whose sums a strip adds to once.
 const LONG: usize = 72;
-/// Points.
+/// The points are 0, ±P and ±Q: of few binary digits, so that P², Q² and P²Q² are exact.
 const P: f64 = 0.625;
 const Q: f64 = 1.5;
 
@@ -43,11 +46,11 @@ const Q: f64 = 1.5;
 pub fn suits(over: &Sliding, n: usize) -> bool {
     let Window { size, stride, padding } = over.window;
     let shape = size == [3, 3] && stride == [1, 1] && padding[0] <= 2 && padding[1] <= 2;
-    let are_enough = over.image[2] >= 16 && n >= 16;
+    let are_enough = over.image[2] >= LEAST && n >= LEAST;
     shape && are_enough && PLACES * tiles(over) < 9 * over.count()
 }
 
-/// Images to be done together, so that they have some tiles.
+/// Images to be done together, so that they fill a strip.
 pub fn together(over: &Sliding) -> usize {
     STRIP.div_ceil(tiles(over))
 }
@@ -144,14 +147,16 @@ fn spread_input<T: Scalar>(
     let c = over.image[2];
     for (i, at) in strip.clone().enumerate() {
         for ahead in inputs(over, at + 1).iter().flat_map(|row| &row[2..]).flatten() {
-            (*ahead..ahead + c).step_by(16).for_each(|at| prefetch(x.as_ptr().wrapping_add(at)));
+            (*ahead..ahead + c)
+                .step_by(64 / size_of::<T>())
+                .for_each(|at| prefetch(x.as_ptr().wrapping_add(at)));
         }
         let to = (&mut *v, grid(i * c, plane(strip.len(), c)));
-        transform(B, halves, (x, inputs(over, at)), to, c, false);
+        transform(BTurned, halves, (x, inputs(over, at)), to, c, false);
     }
 }
 
-/// One tile of columns of `C ← A B`, or with it added, for `A [m, k]` and at most a panel's width of `n`.
+/// One panel's columns of `C ← A B`, or with it added, for `A [m, k]` and at most a panel's width of `n`.
 fn product<T: Scalar>(
     micro: Micro<T>,
     (a, [down, across]): (&[T], [usize; 2]),
@@ -214,7 +219,7 @@ fn begin(over: &Sliding, tile: usize) -> (usize, [usize; 2]) {
     (tile / all, [SIDE * (within / across), SIDE * (within % across)])
 }
 
-/// A tile that is half transformed, and a column of it that is.
+/// A tile transformed along its rows, and one of its columns along both.
 struct Halves<T>([[[T; LANES]; WIDE]; WIDE], [[T; LANES]; WIDE]);
 
 impl<T: Scalar> Halves<T> {
@@ -251,18 +256,17 @@ fn outputs(over: &Sliding, n: usize, tile: usize) -> [[Option<usize>; SIDE]; SID
 
 /// One of the matrices above: a type, so that what it does is put in line.
 trait Matrix<const N: usize, const M: usize> {
-    /// By it.
+    /// `M x`.
     fn times<T: Scalar>(x: [T; N]) -> [T; M];
 }
 
-struct B;
+struct BTurned;
 struct G;
 struct GTurned;
 struct A;
 struct ATurned;
 
-impl Matrix<6, 6> for B {
-    /// `Bᵀ x`.
+impl Matrix<6, 6> for BTurned {
     #[inline(always)]
     fn times<T: Scalar>([x, y, z, u, v, w]: [T; 6]) -> [T; 6] {
         let [p, q, pq, p_q] = [P * P, Q * Q, P * P * Q * Q, P * P + Q * Q].map(T::of);
@@ -275,7 +279,7 @@ impl Matrix<6, 6> for B {
 impl Matrix<3, 6> for G {
     #[inline(always)]
     fn times<T: Scalar>([x, y, z]: [T; 3]) -> [T; 6] {
-        let [zero, p, q] = SHARES.map(T::of);
+        let [zero, p, q] = LAGRANGE.map(T::of);
         let [a, b] = signs(P, p * (x + T::of(P * P) * z), p * y);
         let [c, d] = signs(Q, q * (x + T::of(Q * Q) * z), q * y);
         [zero * x, a, b, c, d, z]
@@ -285,7 +289,7 @@ impl Matrix<3, 6> for G {
 impl Matrix<6, 3> for GTurned {
     #[inline(always)]
     fn times<T: Scalar>([x, y, z, u, v, w]: [T; 6]) -> [T; 3] {
-        let [zero, p, q] = SHARES.map(T::of);
+        let [zero, p, q] = LAGRANGE.map(T::of);
         let (a, b) = (p * (y + z), p * (y - z));
         let (c, d) = (q * (u + v), q * (u - v));
         let squares = T::of(P * P) * a + T::of(Q * Q) * c;
@@ -313,8 +317,8 @@ impl Matrix<6, 4> for ATurned {
     }
 }
 
-/// `1 / Π (x - others)` for the points 0, ±P and ±Q.
-const SHARES: [f64; 3] = {
+/// Lagrange's `1 / Π (x - others)` for the points 0, ±P and ±Q.
+const LAGRANGE: [f64; 3] = {
     let (p, q) = (P * P, Q * Q);
     [1. / (p * q), 0.5 / (p * (p - q)), 0.5 / (q * (q - p))]
 };
