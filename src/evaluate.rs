@@ -145,7 +145,8 @@ fn score(
             let log_prob = log_prob(model, theta, split).mapv(f64::from);
             let found = metrics::log_predictive(log_prob.view());
             let nll = Estimate { value: unit.ln() - found.value, error: found.error };
-            let rmse = Some(unit * metrics::rmse(mean, y));
+            let y: Vec<f64> = y.iter().map(|&y| y.into()).collect();
+            let rmse = Some(unit * metrics::rmse(mean, &y));
             (Scores { accuracy: None, nll: nll.value, ece: None, rmse }, nll, None, None)
         }
         _ => unreachable!("a model predicts the kind of target it was built for"),

@@ -32,14 +32,14 @@ pub enum Predictive {
         /// `1 − (count of the most frequent argmax_c p_{s,c})/S` `[N]`: the share of samples outvoted.
         variation_ratio: Vec<f32>,
     },
-    /// Of one number, in the units the network was trained in.
+    /// Of one number, standardised, or by [`Predictive::in_units`] in the units of the target.
     Values {
-        /// The mean over samples `[N]`.
-        mean: Vec<f32>,
-        /// `√(1/τ + var_s f_s)` `[N]`: noise and disagreement.
-        std: Vec<f32>,
-        /// `√(var_s f_s)` `[N]`: disagreement alone.
-        spread: Vec<f32>,
+        /// `mean_s f_s` `[N]`.
+        mean: Vec<f64>,
+        /// `√(1/τ + var_s f_s)` `[N]`: aleatoric and epistemic uncertainty.
+        std: Vec<f64>,
+        /// `√(var_s f_s)` `[N]`: epistemic uncertainty alone.
+        spread: Vec<f64>,
     },
 }
 
@@ -220,12 +220,13 @@ pub(crate) fn estimate(terms: &[Terms]) -> (Terms, f64) {
 }
 
 impl Predictive {
-    /// Numbers in the target's own units instead of standardised ones.
+    /// `μ + σ y` for the mean, `σ y` for the deviations, with `(μ, σ)` those of the training
+    /// targets: standardised values in the units of the target.
     pub fn in_units(self, preprocess: &Preprocess) -> Self {
         let Self::Values { mean, std, spread } = self else { return self };
         let (shift, unit) = preprocess.y.unwrap_or((0., 1.));
-        let map = |v: Vec<f32>, shift: f64| -> Vec<f32> {
-            v.into_iter().map(|x| (shift + unit * f64::from(x)) as f32).collect()
+        let map = |v: Vec<f64>, shift: f64| -> Vec<f64> {
+            v.into_iter().map(|x| shift + unit * x).collect()
         };
         Self::Values { mean: map(mean, shift), std: map(std, 0.), spread: map(spread, 0.) }
     }
@@ -321,14 +322,13 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     Predictive::Classes { p, entropy, bald, mean_std, variation_ratio }
 }
 
-/// From means `f_s [S, B, 1]` and the noise's precision `τ`; squares are beyond single precision.
+/// From means `f_s [S, B, 1]` and the noise's precision `τ`.
 fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
     let f = f.index_axis(Axis(2), 0).mapv(f64::from);
-    let single = |v: Vec<f64>| v.into_iter().map(|x| x as f32).collect();
     let mean = f.mean_axis(Axis(0)).expect("a sample").to_vec();
     let spread = f.std_axis(Axis(0), 0.).to_vec();
     let std = spread.iter().map(|s| (1. / precision + s * s).sqrt()).collect();
-    Predictive::Values { mean: single(mean), std: single(std), spread: single(spread) }
+    Predictive::Values { mean, std, spread }
 }
 
 /// What to say of an input on which a network's outputs are not finite.

@@ -55,17 +55,15 @@ impl Score {
                 Self::VariationRatio => wide(variation_ratio),
             },
             Predictive::Values { std, spread, .. } => match self {
-                Self::Entropy => {
-                    std.iter().map(|&s| f64::from(s).ln() + 0.5 * (TAU * E).ln()).collect()
-                }
+                Self::Entropy => std.iter().map(|s| s.ln() + 0.5 * (TAU * E).ln()).collect(),
                 Self::Bald => {
-                    let share =
-                        |(&of, &std): (&f32, &f32)| (f64::from(of) / f64::from(std)).powi(2);
+                    let share = |(of, std): (&f64, &f64)| (of / std).powi(2);
                     // Closer to 1 than that, rounding has made the two equal.
-                    let rest = |pair| (1. - share(pair)).max(f32::EPSILON.into());
-                    spread.iter().zip(std).map(|pair| -0.5 * rest(pair).ln()).collect()
+                    let rest = |pair| (1. - share(pair)).max(f64::EPSILON);
+                    // Without disagreement 0 and not −0.
+                    spread.iter().zip(std).map(|pair| 0. - 0.5 * rest(pair).ln()).collect()
                 }
-                Self::MeanStd => wide(spread),
+                Self::MeanStd => spread.clone(),
                 Self::MaxConfidence | Self::VariationRatio => {
                     panic!("Score::of: {self:?} of classes, and numbers were predicted")
                 }

@@ -185,16 +185,15 @@ fn a_point_has_nothing_to_disagree_about() {
 /// Of a number, from `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.
 #[test]
 fn numbers_have_scores_too() {
-    let (precision, spread) = (4_f32, 0.75_f32);
+    let (precision, spread) = (4_f64, 0.75_f64);
     let std = (1. / precision + spread * spread).sqrt();
     let found = Predictive::Values { mean: vec![9.], std: vec![std], spread: vec![spread] };
-    let bald = 0.5 * (1. + f64::from(precision * spread * spread)).ln();
-    let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + f64::from(std.ln());
+    let bald = 0.5 * (1. + precision * spread * spread).ln();
+    let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + std.ln();
     for (score, expected) in
         [(Score::Bald, bald), (Score::Entropy, entropy), (Score::MeanStd, 0.75)]
     {
-        // Numbers in f32.
-        assert!((score.of(&found)[0] - expected).abs() < 1e-6, "{score:?}");
+        assert!((score.of(&found)[0] - expected).abs() < 1e-14, "{score:?}");
     }
     assert!(Acquisition::Bald.fits(&Task::Regression));
     assert!(!Acquisition::BatchBald.fits(&Task::Regression));

@@ -2,6 +2,7 @@
 use super::Context;
 use crate::config::Method;
 use crate::evaluate::{BoundScores, TestScores};
+use crate::report;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -45,7 +46,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(St
         row("test accuracy", format!("{:.2} ± {:.2} %", 100. * accuracy, 100. * error));
     }
     if let Some(rmse) = test.rmse {
-        row("test RMSE", format!("{rmse:.4}"));
+        row("test RMSE", report::number(rmse));
     }
     row("test NLL", format!("{:.4} ± {:.4} nats an example", test.nll, test.nll_error));
     if let Some(brier) = test.brier {

@@ -198,7 +198,10 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
             let accuracy = |a: f64| format!("{:.2} %", 100. * a);
             let train = epoch.train_accuracy.map(|a| format!(" train {}", accuracy(a)));
             let validation = epoch.validation.as_ref().map(|v| {
-                let score = v.accuracy.map(accuracy).or(v.rmse.map(|r| format!("RMSE {r:.4}")));
+                let score = v
+                    .accuracy
+                    .map(accuracy)
+                    .or(v.rmse.map(|r| format!("RMSE {}", report::number(r))));
                 let best = if is_best { "  *" } else { "" };
                 format!(" validation {} NLL {:.4}{best}", score.unwrap_or_default(), v.nll)
             });
@@ -348,7 +351,7 @@ fn page(
     summary: &Summary,
 ) -> Result<String> {
     let Dataset { test, task, image, .. } = &run.data;
-    let targets: Vec<f32>;
+    let targets: Vec<f64>;
     let pixels;
     let test = match (&found.predictive, &test.y, task) {
         (
@@ -370,7 +373,7 @@ fn page(
             })
         }
         (Predictive::Values { mean, std, .. }, Targets::Values(y), _) => {
-            let unit = |&y: &f32| run.data.preprocess.in_units(y.into()) as f32;
+            let unit = |&y: &f32| run.data.preprocess.in_units(y.into());
             targets = y.iter().map(unit).collect();
             report::Test::Regression(Regression { mean, std, y: &targets })
         }

@@ -8,9 +8,9 @@ use std::f64::consts::TAU;
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
-pub fn rmse(mean: &[f32], y: &[f32]) -> f64 {
+pub fn rmse(mean: &[f64], y: &[f64]) -> f64 {
     check_targets("rmse: mean", mean.len(), y);
-    let square = |(&m, &y): (&f32, &f32)| (f64::from(m) - f64::from(y)).powi(2);
+    let square = |(m, y): (&f64, &f64)| (m - y).powi(2);
     (mean.iter().zip(y).map(square).sum::<f64>() / y.len() as f64).sqrt()
 }
 
@@ -18,11 +18,10 @@ pub fn rmse(mean: &[f32], y: &[f32]) -> f64 {
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
-pub fn coverage(mean: &[f32], std: &[f32], y: &[f32], z: f64) -> Estimate {
+pub fn coverage(mean: &[f64], std: &[f64], y: &[f64], z: f64) -> Estimate {
     check_targets("coverage: mean", mean.len(), y);
     check_targets("coverage: std", std.len(), y);
-    let inside =
-        |n| f64::from((f64::from(y[n]) - f64::from(mean[n])).abs() <= z * f64::from(std[n]));
+    let inside = |n: usize| f64::from((y[n] - mean[n]).abs() <= z * std[n]);
     Estimate::of(&(0..y.len()).map(inside).collect::<Vec<f64>>())
 }
 
@@ -57,7 +56,7 @@ pub fn log_predictive(log_prob: ArrayView2<'_, f64>) -> Estimate {
     Estimate::of(&each)
 }
 
-fn check_targets(name: &str, n: usize, y: &[f32]) {
+fn check_targets<T>(name: &str, n: usize, y: &[T]) {
     assert!(n == y.len(), "{name} [{n}], y [{}]: one prediction a target expected", y.len());
     assert!(n > 0, "{name} [0]: no example");
 }

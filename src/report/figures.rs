@@ -132,22 +132,58 @@ pub fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) -> String
 }
 
 /// Predicted against true values with bars of ±1.96 σ, at most 150 examples evenly chosen.
-pub fn predicted_against_true(id: &str, mean: &[f32], std: &[f32], y: &[f32]) -> String {
+pub fn predicted_against_true(id: &str, mean: &[f64], std: &[f64], y: &[f64]) -> String {
     let chosen = (0..y.len()).step_by(y.len().div_ceil(SCATTER_POINTS).max(1));
     let finite = |&n: &usize| mean[n].is_finite() && std[n].is_finite() && y[n].is_finite();
     let chosen: Vec<usize> = chosen.filter(finite).collect();
     let (low, high) = chosen.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &n| {
-        (low.min(y[n].into()), high.max(y[n].into()))
+        (low.min(y[n]), high.max(y[n]))
     });
-    let points = chosen.iter().map(|&n| (f64::from(y[n]), f64::from(mean[n])));
+    let axis = Axis::of(low, high);
+    let points = chosen.iter().map(|&n| (axis.at(y[n]), axis.at(mean[n])));
     let dots = ScatterPlot::new()
         .with_data(points)
-        .with_y_err(chosen.iter().map(|&n| 1.96 * f64::from(std[n])))
+        .with_y_err(chosen.iter().map(|&n| 1.96 * std[n] / axis.unit))
         .with_color(COLORS[0])
         .with_marker_opacity(0.7);
-    let plots = vec![dots.into(), diagonal(low, high)];
-    let layout = Layout::auto_from_plots(&plots).with_x_label("true").with_y_label("predicted");
+    let plots = vec![dots.into(), diagonal(axis.at(low), axis.at(high))];
+    let layout = Layout::auto_from_plots(&plots)
+        .with_x_label(axis.label("true"))
+        .with_y_label(axis.label("predicted"));
     draw(id, plots, layout.with_width(620.0).with_height(480.0))
+}
+
+/// `(v − offset) / unit`: what ticks of a few digits can tell apart.
+struct Axis {
+    offset: f64,
+    unit: f64,
+}
+
+impl Axis {
+    /// For values between two.
+    fn of(low: f64, high: f64) -> Self {
+        let (span, middle) = (high - low, low / 2.0 + high / 2.0);
+        if !(span > 0.0 && span.is_finite()) {
+            return Self { offset: 0.0, unit: 1.0 };
+        }
+        let power = 10_f64.powi(span.log10().floor() as i32);
+        let offset = if middle.abs() > 1e3 * span { (middle / power).round() * power } else { 0.0 };
+        Self { offset, unit: if (1e-3..1e6).contains(&power) { 1.0 } else { power } }
+    }
+
+    fn at(&self, v: f64) -> f64 {
+        (v - self.offset) / self.unit
+    }
+
+    fn label(&self, name: &str) -> String {
+        let sign = if self.offset < 0.0 { "+" } else { "−" };
+        match (self.offset, self.unit) {
+            (0.0, 1.0) => name.into(),
+            (0.0, unit) => format!("{name} / {unit:e}"),
+            (offset, 1.0) => format!("{name} {sign} {}", offset.abs()),
+            (offset, unit) => format!("({name} {sign} {:e}) / {unit:e}", offset.abs()),
+        }
+    }
 }
 
 /// One panel of [`log_log`].

@@ -204,6 +204,20 @@ fn percent(share: f64) -> f64 {
     100.0 * share
 }
 
+/// With four decimals, or where these would show less than four significant digits, with those:
+/// `0.7213`, `0.001234`, `1.235e-7`.
+pub fn number(x: f64) -> String {
+    match x.abs() {
+        0. => "0".into(),
+        a if (0.1..1e7).contains(&a) => format!("{x:.4}"),
+        a if (1e-4..0.1).contains(&a) => {
+            let decimals = 3 - a.log10().floor() as i32;
+            format!("{x:.*}", decimals as usize)
+        }
+        _ => format!("{x:.3e}"),
+    }
+}
+
 /// Rounded to a whole number, in groups of three digits: `−12,345`.
 fn grouped(v: f64) -> String {
     let digits = format!("{:.0}", v.abs());
@@ -235,6 +249,10 @@ mod tests {
     fn numbers_read_well() {
         let read = [0.4, -0.4, 999.0, 1000.0, -1_234_567.0].map(grouped);
         assert_eq!(read, ["0", "0", "999", "1,000", "−1,234,567"]);
+        let read = [0., -0.72134, 1234.56789, 0.00123449, 1.23456e-7, 3.4e-47, 1.7e9].map(number);
+        let expected =
+            ["0", "-0.7213", "1234.5679", "0.001234", "1.235e-7", "3.400e-47", "1.700e9"];
+        assert_eq!(read, expected);
         assert_eq!(
             [59.4, 59.9, 3599.0, 3660.0].map(duration),
             ["59.4 s", "1 min 0 s", "59 min 59 s", "1 h 1 min"]

@@ -1,17 +1,17 @@
 //! What a report says of a test set with real targets.
 use maud::{Markup, html};
 
-use super::{figure, figures, grouped, percent};
+use super::{figure, figures, grouped, number, percent};
 use crate::metrics;
 
 /// Predictions for `N` targets, all in the unit of the target.
 pub struct Regression<'a> {
     /// Predictive means `[N]`.
-    pub mean: &'a [f32],
+    pub mean: &'a [f64],
     /// Predictive standard deviations `[N]`: of the weights and of the noise together.
-    pub std: &'a [f32],
+    pub std: &'a [f64],
     /// The targets `[N]`.
-    pub y: &'a [f32],
+    pub y: &'a [f64],
 }
 
 /// A central Gaussian interval: its probability, and its half-width in standard deviations.
@@ -21,10 +21,10 @@ impl Regression<'_> {
     pub(super) fn outcome(&self) -> String {
         let [_, _, (level, z)] = INTERVALS;
         format!(
-            "On the {} test examples the mean prediction is off by {:.4} (root mean square), and \
+            "On the {} test examples the mean prediction is off by {} (root mean square), and \
              {:.1} % of the targets lie in their {:.0} % interval.",
             grouped(self.y.len() as f64),
-            metrics::rmse(self.mean, self.y),
+            number(metrics::rmse(self.mean, self.y)),
             percent(metrics::coverage(self.mean, self.std, self.y, z).value),
             percent(level),
         )
@@ -32,7 +32,7 @@ impl Regression<'_> {
 
     pub(super) fn sections(&self) -> Markup {
         let svg = figures::predicted_against_true("predicted", self.mean, self.std, self.y);
-        let width = self.std.iter().map(|&s| f64::from(s)).sum::<f64>() / self.std.len() as f64;
+        let width = self.std.iter().sum::<f64>() / self.std.len() as f64;
         html! {
             h2 { "Predictions" }
             (figure(svg, PREDICTED))
@@ -47,7 +47,7 @@ impl Regression<'_> {
                             tr {
                                 th scope="row" { (format!("{:.0} %", percent(level))) }
                                 td { (format!("{share:.1} ± {error:.1} %")) }
-                                td { (format!("{:.4}", 2.0 * z * width)) }
+                                td { (number(2.0 * z * width)) }
                             }
                         }
                     }

@@ -248,7 +248,7 @@ fn learn(layers: &[&str]) -> Vec<u32> {
 pub(super) fn means(found: Predictive) -> Vec<f32> {
     match found {
         Predictive::Classes { p, .. } => p.into_iter().collect(),
-        Predictive::Values { mean, .. } => mean,
+        Predictive::Values { mean, .. } => mean.into_iter().map(|m| m as f32).collect(),
     }
 }
 

@@ -20,6 +20,7 @@ mod reproduce;
 mod streams;
 mod system;
 mod toys;
+mod units;
 mod verify;
 
 use assert_cmd::Command;

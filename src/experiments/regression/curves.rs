@@ -152,13 +152,13 @@ impl Scores {
     fn new(f: ArrayView2<'_, f32>, y: &Targets, precision: f64) -> Self {
         let Targets::Values(y) = y else { unreachable!("a regression") };
         let (mean, spread) = moments(f);
-        let mean: Vec<_> = mean.iter().map(|&m| m as f32).collect();
-        let std: Vec<_> = spread.iter().map(|s| (1. / precision + s * s).sqrt() as f32).collect();
+        let std: Vec<_> = spread.iter().map(|s| (1. / precision + s * s).sqrt()).collect();
+        let targets = wide(ArrayView1::from(y));
         let precisions = vec![precision as f32; f.nrows()];
         Self {
-            rmse: rmse(&mean, y),
+            rmse: rmse(&mean, &targets),
             nll: -gaussian_mixture_log_likelihood(f, &precisions, y).value,
-            coverage: coverage(&mean, &std, y, Z).value,
+            coverage: coverage(&mean, &std, &targets, Z).value,
         }
     }
 }
