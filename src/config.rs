@@ -111,6 +111,9 @@ pub struct Config {
     /// Classification or regression; guessed from the target if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskKind>,
+    /// Whether rows of a file with a missing value are left out; an error otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_missing: bool,
     /// How many of the training examples to use, from the first; all if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subset: Option<usize>,
@@ -233,6 +236,7 @@ impl Default for Config {
             data: "mnist".into(),
             target: None,
             task: None,
+            drop_missing: false,
             subset: None,
             method: Method::default(),
             warm_start: None,

@@ -59,6 +59,7 @@ pub fn load_data(config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
     let options = Options {
         target: config.target.clone(),
         task: config.task,
+        drop_missing: config.drop_missing,
         train_subset: config.subset,
         seed: config.seed,
     };

@@ -93,6 +93,7 @@ fn dataset(n: usize, inputs: usize, classes: usize, x: f32) -> Dataset {
         },
         image: None,
         preprocess: Preprocess { inputs, ..Preprocess::default() },
+        notes: vec![],
         train: split(n),
         validation: split(1),
         test: split(1),

@@ -1,5 +1,5 @@
 //! `bhn acquire DIR --pool FILE`: which of the user's inputs are most worth a label.
-use super::predict::block;
+use super::predict::{Far, block};
 use super::train::word;
 use super::{Context, number, samples, show};
 use crate::acquire::{Acquisition, Pick, Pool};
@@ -74,9 +74,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let rows = block(&model, &header, count);
     let (theta, _) = draw(&model, count, &mut stream(header.config.seed, Purpose::Evaluation, 0));
     let (mut pool, mut names) = (Pool::new(&model, &theta, acquisition), vec![]);
+    let mut far = Far::default();
     for file in &args.pool {
         for inputs in data::inputs(file, &header.preprocess, header.image, rows)? {
             let inputs = inputs?;
+            far.add(inputs.outside.as_ref());
             let kept = (names.len() + inputs.names.len()).saturating_mul(count * classes);
             if acquisition == Acquisition::BatchBald && kept > LIMIT {
                 let (what, most) = ("--pool with batch-bald", LIMIT / (count * classes));
@@ -89,6 +91,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             names.extend(inputs.names);
         }
     }
+    far.say(context);
     let seen = pool.len();
     let picks = pool.choose(args.k, &mut stream(header.config.seed, Purpose::Pool, 0));
     let wanted = |(i, pick): (usize, Pick)| Wanted {

@@ -3,7 +3,7 @@ use super::profile::Profiler;
 use super::{Context, samples, show};
 use crate::bayes::Model;
 use crate::checkpoint::{self, Header};
-use crate::data::{self, Inputs, Task};
+use crate::data::{self, Inputs, Outside, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
@@ -88,11 +88,14 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         Some(path) => Error::io(path)(error).into(),
         None => anyhow::Error::from(error),
     };
+    let mut far = Far::default();
     let mut fill = |out: &mut dyn Write| -> Result<()> {
         let mut waiting: Vec<Inputs> = vec![];
         for file in &args.files {
             for block in open(file)? {
-                waiting.push(block?);
+                let block = block?;
+                far.add(block.outside.as_ref());
+                waiting.push(block);
                 spent("reading");
                 if waiting.iter().map(|block| block.names.len()).sum::<usize>() >= rows {
                     let found = records.predict(&waiting)?;
@@ -110,9 +113,38 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         None => fill(&mut BufWriter::new(io::stdout()))?,
     }
     spent("writing");
+    far.say(context);
     let samples = show::samples(samples);
     show::say(context, format!("{} predictions with {samples}", records.count));
     Ok(records.count)
+}
+
+/// Inputs far outside the range of training, counted over all files.
+#[derive(Default)]
+pub(super) struct Far {
+    rows: usize,
+    first: Option<String>,
+}
+
+impl Far {
+    /// Those of a block.
+    pub fn add(&mut self, found: Option<&Outside>) {
+        self.rows += found.map_or(0, |found| found.rows);
+        self.first = self.first.take().or(found.map(|found| found.first.clone()));
+    }
+
+    /// A note of them, if there are any.
+    pub fn say(&self, context: &Context) {
+        if let Some(first) = &self.first {
+            let count = if self.rows == 1 {
+                "1 input has".into()
+            } else {
+                format!("{} inputs have", self.rows)
+            };
+            let note = "a value far outside the range of training; the first";
+            show::say(context, format!("note: {count} {note}: {first}"));
+        }
+    }
 }
 
 /// One record for each input, counted over all files.

@@ -65,6 +65,9 @@ pub struct Args {
     /// classification or regression [default: guessed from the target]
     #[arg(long, value_parser = word::<TaskKind>)]
     task: Option<TaskKind>,
+    /// Leave out rows with a missing value (an empty cell, NA, NaN, ?, …), which are refused otherwise
+    #[arg(long)]
+    drop_missing: bool,
     /// Decides everything random [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
@@ -79,7 +82,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Continue a run that was interrupted, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
-        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "seed", "config", "out", "warm_start"])]
+        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "drop_missing", "seed", "config", "out", "warm_start"])]
     resume: Option<PathBuf>,
     /// Print at the end where the time went, operation by operation
     #[arg(long)]
@@ -132,6 +135,7 @@ impl Args {
         config.subset = self.subset.or(config.subset);
         config.target = self.target.clone().or(config.target);
         config.task = self.task.or(config.task);
+        config.drop_missing |= self.drop_missing;
         Ok(config)
     }
 
@@ -246,6 +250,7 @@ fn introduce(run: &Run, context: &Context) {
             rayon::current_num_threads(),
         ),
     );
+    data.notes.iter().for_each(|note| show::say(context, format!("note: {note}")));
     show::say(
         context,
         format!("run folder: {0} (interrupted? bhn train --resume {0})", run.dir.display()),

@@ -1,6 +1,6 @@
 //! CIFAR-10: records of a label and 32×32 pixels in three planes, in a packed tar archive or not.
 use super::mnist::split;
-use super::{Dataset, Options, Preprocess, Split, Standardise, Task, files, sources};
+use super::{Dataset, Options, Preprocess, Seen, Split, Standardise, Task, files, sources};
 use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;
 use std::collections::HashMap;
@@ -59,7 +59,13 @@ pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -
             classes: CLASSES[..classes].iter().map(|c| c.to_string()).collect(),
         },
         image: Some([3, 32, 32]),
-        preprocess: Preprocess { inputs: PIXELS, x: Some(scale), ..Preprocess::default() },
+        preprocess: Preprocess {
+            inputs: PIXELS,
+            x: Some(scale),
+            seen: Some(Seen::pixels()),
+            ..Preprocess::default()
+        },
+        notes: vec![],
         train,
         validation,
         test,

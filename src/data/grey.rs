@@ -55,12 +55,13 @@ fn noise(rng: &mut ChaCha8Rng, pixel: impl Fn(&mut ChaCha8Rng) -> f32) -> Array2
 fn idx(set: &Set, data_dir: Option<&Path>) -> Result<Array2<f32>> {
     let (what, bytes) = set.read("t10k-images-idx3-ubyte.gz", data_dir)?;
     let images = Idx::open(&what, Cursor::new(bytes))?.next(usize::MAX)?;
-    Ok(images.expect("a row at least: see `open`"))
+    Ok(images.expect("a row at least: see `open`").mapv(|byte| f32::from(byte) / 255.0))
 }
 
 fn npz(set: &Set, data_dir: Option<&Path>) -> Result<Array2<f32>> {
     let (what, bytes) = set.read("kmnist-test-imgs.npz", data_dir)?;
-    Archive::open(what.clone(), Cursor::new(bytes))?.array("arr_0")?.1.inputs(&what, 0)
+    let images = Archive::open(what.clone(), Cursor::new(bytes))?.array("arr_0")?.1;
+    Ok(images.inputs(&what, true, 0)?.single() / 255.0)
 }
 
 fn drawings(set: &Set, data_dir: Option<&Path>) -> Result<Array2<f32>> {

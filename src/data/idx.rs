@@ -56,8 +56,8 @@ impl Idx {
         &self.shape[1..]
     }
 
-    /// The next rows, `most` or as many as are left, as `byte / 255`; none at the end.
-    pub fn next(&mut self, most: usize) -> Result<Option<Array2<f32>>> {
+    /// The next rows `[N, pixels]`, `most` or as many as are left; none at the end.
+    pub fn next(&mut self, most: usize) -> Result<Option<Array2<u8>>> {
         let (all, columns) = (self.shape[0], self.example().iter().product());
         let rows = most.min(all - self.row);
         if rows == 0 {
@@ -68,7 +68,6 @@ impl Idx {
         if self.row == all {
             files::end(&self.what, &mut self.reader)?;
         }
-        let pixels = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
         Ok(Some(Array2::from_shape_vec((rows, columns), pixels).expect("as many as were read")))
     }
 }

@@ -1,8 +1,9 @@
 //! What a trained model is asked about: the user's pictures, arrays and tables.
 use super::idx::{self, Idx};
 use super::npy::Array;
+use super::preprocess::Raw;
 use super::table::Table;
-use super::{Preprocess, files};
+use super::{Outside, Preprocess, files};
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Pixel};
@@ -20,6 +21,8 @@ pub struct Inputs {
     pub x: Array2<f32>,
     /// `[N]`: the file's name for a picture, `file#row` (from 0) for all else.
     pub names: Vec<String>,
+    /// Rows that are far outside the range of training, if there are any.
+    pub outside: Option<Outside>,
 }
 
 /// Reads one file as a model's input, `rows` rows at a time: PNG, IDX (plain or gzip), NPY, or CSV.
@@ -28,11 +31,13 @@ pub struct Inputs {
 /// The format is told by the file's first bytes, CSV by its name.
 /// * A PNG picture is made grey or coloured as the model wants it (transparency is ignored), and
 ///   resized bilinearly if it is not `H × W` already. Values are in `[0, 1]`, white is 1.
-/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Bytes are
-///   divided by 255; floats are left as they are.
+/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Pixels of
+///   one value are the same input in any type that is accepted: bytes are divided by 255 if
+///   those of training were, and what cannot be told is refused. A table's numbers are numbers in
+///   any type.
 /// * A CSV file has the model's feature columns by name, in any order; others are ignored.
 ///
-/// All are then standardised if the training rows were.
+/// All are then standardised, in double precision, if the training rows were.
 ///
 /// # Errors
 /// If the file is missing, of another format or shape than the model takes, or of another size
@@ -71,15 +76,16 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     let file = files::name(path, true);
     let mut first = 0;
     Ok(std::iter::from_fn(move || {
-        let x = source.next(&what, preprocess, first, rows).transpose()?;
-        Some(x.map(|x| {
+        let raw = source.next(&what, first, rows, image.is_some()).transpose()?;
+        let x = raw.and_then(|raw| preprocess.prepare(&what, raw, image.is_some(), first));
+        Some(x.map(|(x, outside)| {
             let name = |row| match source {
                 Source::Picture(..) => file.clone(),
                 _ => format!("{file}#{row}"),
             };
             let names = (first..first + x.nrows()).map(name).collect();
             first += x.nrows();
-            Inputs { x, names }
+            Inputs { x, names, outside }
         }))
     }))
 }
@@ -153,29 +159,23 @@ impl<R: BufRead + Seek + 'static> Source<R> {
     fn next(
         &mut self,
         what: &str,
-        preprocess: &Preprocess,
         first: usize,
         rows: usize,
-    ) -> Result<Option<Array2<f32>>> {
-        let x = match self {
+        is_image: bool,
+    ) -> Result<Option<Raw>> {
+        match self {
             Self::Picture(file, image) => {
-                file.take().map(|file| picture(what, file, *image)).transpose()?
+                let read = |file| picture(what, file, *image).map(Raw::Fractions);
+                file.take().map(read).transpose()
             }
-            Self::Table(table, places) => {
-                if !table.next(rows)? {
-                    return Ok(None);
-                }
-                let x = table.numbers(places, "Mend or remove the line.")?;
-                return preprocess.apply(what, x, first).map(Some);
+            Self::Table(table, places) => match table.next(rows)? {
+                true => table.numbers(places).map(Raw::Numbers).map(Some),
+                false => Ok(None),
+            },
+            Self::Idx(idx) => Ok(idx.next(rows)?.map(Raw::Pixels)),
+            Self::Npy(npy) => {
+                npy.next(rows)?.map(|npy| npy.inputs(what, is_image, first)).transpose()
             }
-            Self::Idx(idx) => idx.next(rows)?,
-            Self::Npy(npy) => npy.next(rows)?.map(|npy| npy.inputs(what, first)).transpose()?,
-        };
-        match x {
-            Some(x) if preprocess.x.is_some() => {
-                preprocess.apply(what, x.mapv(f64::from), first).map(Some)
-            }
-            x => Ok(x),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! MNIST and Fashion-MNIST: four files, verified before the `mnist` crate may see them.
-use super::{Dataset, Options, Preprocess, Split, Targets, Task, sources};
+use super::{Dataset, Options, Preprocess, Seen, Split, Targets, Task, sources};
 use crate::error::{Error, Result};
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,8 @@ pub(super) fn load(
         name: name.into(),
         task: Task::Classification { classes: classes.map(String::from).to_vec() },
         image: Some([1, 28, 28]),
-        preprocess: Preprocess { inputs: 784, ..Preprocess::default() },
+        preprocess: Preprocess { inputs: 784, seen: Some(Seen::pixels()), ..Preprocess::default() },
+        notes: vec![],
         train: split(&raw.trn_img[..kept * 784], &raw.trn_lbl[..kept]),
         validation: split(&raw.val_img, &raw.val_lbl),
         test: split(&raw.tst_img, &raw.tst_lbl),

@@ -20,9 +20,11 @@ mod npy;
 mod npz;
 mod omniglot;
 mod preprocess;
+mod seen;
 pub(crate) mod sources;
 mod split;
 mod table;
+mod target;
 mod uci;
 
 pub use crate::bayes::Targets;
@@ -31,6 +33,7 @@ pub use catalogue::{Checked, Listing, check, list};
 pub use grey::{GREY, grey28};
 pub use inputs::{Inputs, inputs, inputs_from};
 pub use preprocess::{Preprocess, Standardise};
+pub use seen::{Outside, Seen};
 pub use split::Split;
 pub use uci::{uci, uci_splits};
 
@@ -87,6 +90,8 @@ pub struct Options {
     pub target: Option<String>,
     /// What to do with the target; guessed if `None`.
     pub task: Option<TaskKind>,
+    /// Leave out rows of a file with a missing value; an error otherwise.
+    pub drop_missing: bool,
     /// Keep only the first so many training rows.
     pub train_subset: Option<usize>,
     /// Seeds the shuffle of a CSV or NPZ file's rows.
@@ -133,6 +138,8 @@ pub struct Dataset {
     pub image: Option<[usize; 3]>,
     /// What was done to the raw values.
     pub preprocess: Preprocess,
+    /// What its user should know: how the task was guessed, what was left out.
+    pub notes: Vec<String>,
     /// The rows to learn from.
     pub train: Split,
     /// The rows to choose with.
@@ -164,12 +171,19 @@ pub fn is_named(source: &str) -> bool {
 ///   read in the same way; CIFAR-10 is divided into 45 000, 5 000 and 10 000, and each of its channels
 ///   standardised by the training images. `cifar-5` is the images of its first five classes.
 /// * `uci/NAME` and `uci/NAME/SPLIT` are [`uci`]'s, the former the first split.
-/// * A CSV file has a header. The target is a class if it is text or has at most 20 distinct whole
-///   values, and has fewer distinct values than half the rows. Classes are sorted. Features, and
-///   the target of a regression, are standardised by the training rows.
-/// * An NPZ file has `x [N, …]` and `y [N]`, and may have `x_test`, `y_test`. Bytes in `x` are
-///   divided by 255; floats are left as they are. `[N, H, W]` and `[N, C, H, W]` are images.
-///   Whole `y` are classes `0..K`, others real values, which are standardised.
+/// * A CSV file has a header. Features are numbers; the target is a column of any text.
+/// * An NPZ file has `x [N, …]` and `y [N]`, and may have `x_test`, `y_test`. `[N, H, W]` and
+///   `[N, C, H, W]` are images: bytes are divided by 255 (unless all are 0 or 1), floats are left as
+///   they are. Others are the rows of a table.
+///
+/// The rows of a table are standardised feature by feature, in double precision, whatever their
+/// type; a feature that is constant in training becomes 0, whatever its value is later.
+///
+/// The target is a class if it has fewer distinct values than half the rows, and at most 20 of them
+/// if all are numbers; otherwise it is a real value, which is standardised.
+/// [`Dataset::notes`] says so. A class is its text: `1`, `1.0` and `01` are three. Classes are
+/// sorted, numbers by size. A row with a missing value (an empty cell, `NA`, `NaN`, `?`, …) is an
+/// error, or left out if [`Options::drop_missing`] asks for that.
 ///
 /// Rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set, only
 /// 90/10 into train and validation.

@@ -1,8 +1,13 @@
 //! NPY: an array of NumPy's, its header compared with the bytes that are there.
 use super::files;
+use super::preprocess::Raw;
+use super::target::Targets;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayD, Axis, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement, npy::header::Header};
+use num_traits::Float;
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io::{Read, Seek, SeekFrom};
 
 /// No array that we read needs a longer header.
@@ -13,7 +18,7 @@ pub(super) enum Npy {
     /// `uint8`.
     Bytes(ArrayD<u8>),
     /// Other integers and booleans.
-    Whole(ArrayD<f64>),
+    Whole(ArrayD<i128>),
     /// `float32`.
     Single(ArrayD<f32>),
     /// `float64`.
@@ -130,14 +135,14 @@ impl<R: Read + Seek> Array<R> {
         }
         Ok(match &*self.kind {
             "u1" => Npy::Bytes(array!(u8)),
-            "b1" => Npy::Whole(array!(bool).mapv(f64::from)),
-            "i1" => Npy::Whole(array!(i8).mapv(f64::from)),
-            "i2" => Npy::Whole(array!(i16).mapv(f64::from)),
-            "i4" => Npy::Whole(array!(i32).mapv(f64::from)),
-            "i8" => Npy::Whole(array!(i64).mapv(|value| value as f64)),
-            "u2" => Npy::Whole(array!(u16).mapv(f64::from)),
-            "u4" => Npy::Whole(array!(u32).mapv(f64::from)),
-            "u8" => Npy::Whole(array!(u64).mapv(|value| value as f64)),
+            "b1" => Npy::Whole(array!(bool).mapv(i128::from)),
+            "i1" => Npy::Whole(array!(i8).mapv(i128::from)),
+            "i2" => Npy::Whole(array!(i16).mapv(i128::from)),
+            "i4" => Npy::Whole(array!(i32).mapv(i128::from)),
+            "i8" => Npy::Whole(array!(i64).mapv(i128::from)),
+            "u2" => Npy::Whole(array!(u16).mapv(i128::from)),
+            "u4" => Npy::Whole(array!(u32).mapv(i128::from)),
+            "u8" => Npy::Whole(array!(u64).mapv(i128::from)),
             "f4" => Npy::Single(array!(f32)),
             "f8" => Npy::Double(array!(f64)),
             kind => {
@@ -157,55 +162,113 @@ fn elements<T: ReadableElement>(bytes: &[u8]) -> std::result::Result<ArrayD<T>, 
 }
 
 impl Npy {
-    /// `x [N, inputs]`, the rows of the file from `first` on: bytes divided by 255, floats as they
-    /// are.
-    pub fn inputs(self, what: &str, first: usize) -> Result<Array2<f32>> {
-        let x = match self {
-            Self::Bytes(x) => x.mapv(|byte| f32::from(byte) / 255.0),
-            Self::Single(x) => x,
-            Self::Double(x) => x.mapv(|value| value as f32),
-            Self::Whole(_) => {
-                let advice = "Save x.astype('float32').";
-                return Err(Error::invalid(what, "integers", "float32, float64 or uint8", advice));
-            }
-        };
-        finite(what, &x, first)?;
-        let rows = x.len_of(Axis(0));
-        let columns = x.len() / rows;
-        Ok(x.into_shape_clone((rows, columns)).expect("the same number of elements"))
+    /// `N`.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(x) => x.len_of(Axis(0)),
+            Self::Whole(x) => x.len_of(Axis(0)),
+            Self::Single(x) => x.len_of(Axis(0)),
+            Self::Double(x) => x.len_of(Axis(0)),
+        }
     }
 
-    /// Whether the elements are integers, and `y [N]`.
-    pub fn targets(self, what: &str) -> Result<(bool, Vec<f64>)> {
-        let (whole, y) = match self {
-            Self::Bytes(y) => (true, y.mapv(f64::from)),
-            Self::Whole(y) => (true, y),
-            Self::Single(y) => (false, y.mapv(f64::from)),
-            Self::Double(y) => (false, y),
+    /// Rows with a NaN, which is how an array says that a value is missing.
+    pub fn missing(&self) -> BTreeSet<usize> {
+        fn nan<T: Float>(x: &ArrayD<T>) -> BTreeSet<usize> {
+            x.indexed_iter().filter(|(_, value)| value.is_nan()).map(|(at, _)| at[0]).collect()
+        }
+        match self {
+            Self::Bytes(_) | Self::Whole(_) => BTreeSet::new(),
+            Self::Single(x) => nan(x),
+            Self::Double(x) => nan(x),
+        }
+    }
+
+    /// Some of the rows.
+    pub fn select(self, rows: &[usize]) -> Self {
+        match self {
+            Self::Bytes(x) => Self::Bytes(x.select(Axis(0), rows)),
+            Self::Whole(x) => Self::Whole(x.select(Axis(0), rows)),
+            Self::Single(x) => Self::Single(x.select(Axis(0), rows)),
+            Self::Double(x) => Self::Double(x.select(Axis(0), rows)),
+        }
+    }
+
+    /// `x [N, inputs]`, the rows of the file from `first` on. Integers are numbers of a table, not
+    /// pixels, unless they are bytes.
+    pub fn inputs(self, what: &str, is_image: bool, first: usize) -> Result<Raw> {
+        Ok(match self {
+            Self::Bytes(x) => Raw::Bytes(rows(x)),
+            Self::Single(x) => Raw::Single(rows(finite(what, x, first)?)),
+            Self::Double(x) if is_image => {
+                Raw::Single(rows(finite(what, x.mapv(|value| value as f32), first)?))
+            }
+            Self::Double(x) => Raw::Numbers(rows(finite(what, x, first)?)),
+            Self::Whole(_) if is_image => {
+                let advice = "Save x.astype('uint8') or x.astype('float32').";
+                let expected = "float32, float64 or uint8";
+                return Err(Error::invalid(what, "integers", expected, advice));
+            }
+            Self::Whole(x) => Raw::Numbers(rows(x.mapv(|value| value as f64))),
+        })
+    }
+
+    /// `y [N]`. Whole numbers have the text of integers whatever their type.
+    pub fn targets(self, what: &str) -> Result<Targets> {
+        if let Some(row) = self.missing().first() {
+            let advice = "Mend or remove that row; --drop-missing trains without such rows.";
+            return Err(Error::invalid(what, format!("NaN at [{row}]"), "a target", advice));
+        }
+        let (shape, labels, values): (Vec<usize>, Vec<String>, Vec<f64>) = match self {
+            Self::Bytes(y) => {
+                (y.shape().into(), strings(&y), y.into_iter().map(f64::from).collect())
+            }
+            Self::Whole(y) => {
+                (y.shape().into(), strings(&y), y.into_iter().map(|y| y as f64).collect())
+            }
+            Self::Single(y) => {
+                let y = finite(what, y, 0)?;
+                let text = y.iter().map(|&y| (y + 0.0).to_string()).collect();
+                (y.shape().into(), text, y.into_iter().map(f64::from).collect())
+            }
+            Self::Double(y) => {
+                let y = finite(what, y, 0)?;
+                let text = y.iter().map(|&y| (y + 0.0).to_string()).collect();
+                (y.shape().into(), text, y.into_iter().collect())
+            }
         };
-        finite(what, &y.mapv(|value| value as f32), 0)?;
-        match y.shape() {
-            [_] | [_, 1] => Ok((whole, y.into_iter().collect())),
-            shape => Err(Error::invalid(
+        if !matches!(*shape, [_] | [_, 1]) {
+            return Err(Error::invalid(
                 what,
                 format!("shape {shape:?}"),
                 "one target an example, [N]",
                 "Save class numbers rather than one-hot rows, or one value.",
-            )),
+            ));
         }
+        Ok(Targets { what: what.to_owned(), labels, values: Ok(values) })
     }
 }
 
-fn finite(what: &str, array: &ArrayD<f32>, first: usize) -> Result<()> {
-    let Some((mut index, value)) = array.indexed_iter().find(|(_, value)| !value.is_finite())
-    else {
-        return Ok(());
+fn strings<T: ToString>(y: &ArrayD<T>) -> Vec<String> {
+    y.iter().map(T::to_string).collect()
+}
+
+/// `[N, inputs]`.
+fn rows<T: Clone>(x: ArrayD<T>) -> Array2<T> {
+    let rows = x.len_of(Axis(0));
+    let columns = x.len() / rows;
+    x.into_shape_clone((rows, columns)).expect("the same number of elements")
+}
+
+/// `x`, if all of it is finite; its first row is the row `first` of the file.
+fn finite<T: Float + Display>(what: &str, x: ArrayD<T>, first: usize) -> Result<ArrayD<T>> {
+    let Some((mut index, value)) = x.indexed_iter().find(|(_, value)| !value.is_finite()) else {
+        return Ok(x);
     };
     index[0] += first;
-    Err(Error::invalid(
-        what,
-        format!("{value} at {}", index.as_array_view()),
-        "finite numbers that single precision can hold",
-        "Mend or remove that row.",
-    ))
+    let found = format!("{value} at {}", index.as_array_view());
+    let single = size_of::<T>() == size_of::<f32>();
+    let expected =
+        if single { "finite numbers that single precision can hold" } else { "finite numbers" };
+    Err(Error::invalid(what, found, expected, "Mend or remove that row."))
 }

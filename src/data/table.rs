@@ -1,11 +1,11 @@
 //! CSV: a header, and one example a line.
-use super::preprocess::moments;
 use super::split::{Rows, divide};
-use super::{Dataset, Options, Preprocess, Standardise, Task, TaskKind, files};
+use super::target::{self, Targets, is_missing};
+use super::{Dataset, Options, Preprocess, Seen, Standardise, files};
 use crate::error::{Error, Result};
 use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
@@ -40,11 +40,17 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
             "Write the file with commas, or add columns.",
         ));
     }
-    let (task, y) = table.target(target, options.task)?;
-    let x = table.numbers(&features, "Mend or remove the line.")?;
+    let dropped = options.drop_missing.then(|| table.drop_missing());
+    let target::Chosen { task, y, guess } = table.targets(target)?.choose(options.task)?;
+    let x = table.numbers(&features)?;
     let (train, [validation, test]) = divide(&table.path, y.len(), options)?;
-    let scale = Standardise::fit(&x, &train);
-    let y_scale = (task == Task::Regression).then(|| moments(train.iter().map(|&row| y[row])));
+    let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
+    let y_scale = target::scale(&task, &y, &train);
+    let columns: Vec<String> = features.iter().map(|&i| table.columns[i].clone()).collect();
+    let dropped = dropped
+        .filter(|&rows| rows > 0)
+        .map(|rows| format!("{rows} rows with missing values left out"));
+    let notes = dropped.into_iter().chain(guess).chain(scale.ignored(Some(&columns))).collect();
     let rows = Rows { x: scale.apply(&table.path, &x, 0)?, y };
     Ok(Dataset {
         name: files::name(path, false),
@@ -54,9 +60,11 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
             inputs: features.len(),
             x: Some(scale),
             y: y_scale,
-            columns: Some(features.iter().map(|&i| table.columns[i].clone()).collect()),
+            columns: Some(columns),
             target: Some(table.columns[target].clone()),
+            seen: Some(seen),
         },
+        notes,
         train: rows.split(&table.path, &train, y_scale)?,
         validation: rows.split(&table.path, &validation, y_scale)?,
         test: rows.split(&table.path, &test, y_scale)?,
@@ -138,62 +146,56 @@ impl<R: BufRead> Table<R> {
         ))
     }
 
+    /// Leave out rows with a missing value, and say how many.
+    fn drop_missing(&mut self) -> usize {
+        let before = self.rows.len();
+        self.rows.retain(|row| !row.iter().any(is_missing));
+        before - self.rows.len()
+    }
+
     /// `[N, columns]`: the finite numbers in some columns.
-    pub fn numbers(&self, columns: &[usize], advice: &str) -> Result<Array2<f64>> {
+    pub fn numbers(&self, columns: &[usize]) -> Result<Array2<f64>> {
         let cells = self.rows.iter().flat_map(|row| columns.iter().map(move |&i| (row, i)));
-        let parse = |(row, i): (&StringRecord, usize)| match row[i].parse::<f64>() {
-            Ok(value) if (value as f32).is_finite() => Ok(value),
-            _ => Err(self.cell(row, i, "a finite number", advice)),
+        let parse = |(row, i): (&StringRecord, usize)| match finite(&row[i]) {
+            Some(value) => Ok(value),
+            None => Err(self.cell(row, i, "a finite number")),
         };
         let values = cells.map(parse).collect::<Result<_>>()?;
         Ok(Array2::from_shape_vec((self.rows.len(), columns.len()), values).expect("every cell"))
     }
 
-    /// The task and `[N]` class numbers or values.
-    fn target(&self, column: usize, task: Option<TaskKind>) -> Result<(Task, Vec<f64>)> {
-        let labels = self.labels(column)?;
-        let distinct: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
-        let mut names: Vec<&str> = distinct.into_iter().collect();
-        let number = |name: &str| name.parse::<f64>().ok();
-        let numeric = names.iter().all(|name| number(name).is_some());
-        let whole = names.iter().all(|name| number(name).is_some_and(|v| v.fract() == 0.0));
-        let few = 2 * names.len() < labels.len() && (!numeric || whole && names.len() <= 20);
-        let guess = if few { TaskKind::Classification } else { TaskKind::Regression };
-        if task.unwrap_or(guess) == TaskKind::Regression {
-            let advice = "Mend the line, or force classification if these are classes.";
-            return Ok((Task::Regression, self.numbers(&[column], advice)?.into_iter().collect()));
+    /// What is in the column of the targets; that one is missing is an error.
+    fn targets(&self, column: usize) -> Result<Targets> {
+        if let Some(row) = self.rows.iter().find(|row| is_missing(&row[column])) {
+            return Err(self.cell(row, column, "a target"));
         }
-        if names.len() < 2 {
-            return Err(Error::invalid(
-                format!("{}, target {:?}", self.path, self.columns[column]),
-                format!("only the class {:?}", names[0]),
-                "at least two classes",
-                "Choose another target, or force regression.",
-            ));
-        }
-        if numeric {
-            names.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("finite"));
-        }
-        let place: HashMap<&str, usize> = names.iter().copied().zip(0..).collect();
-        let y = labels.iter().map(|label| place[label.as_str()] as f64).collect();
-        let classes = names.into_iter().map(str::to_owned).collect();
-        Ok((Task::Classification { classes }, y))
-    }
-
-    /// `[N]`: the target's cells, numbers in one spelling, so that `1` and `1.0` are one class.
-    fn labels(&self, column: usize) -> Result<Vec<String>> {
-        let label = |row: &StringRecord| match row[column].parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok((value + 0.0).to_string()),
-            Err(_) if !row[column].is_empty() => Ok(row[column].to_owned()),
-            _ => Err(self.cell(row, column, "a target", "Mend or remove the line.")),
+        let value = |row: &StringRecord| match finite(&row[column]) {
+            Some(value) => Ok(value),
+            None => Err((self.place(row, column), format!("{:?}", &row[column]))),
         };
-        self.rows.iter().map(label).collect()
+        Ok(Targets {
+            what: format!("{}, target {:?}", self.path, self.columns[column]),
+            labels: self.rows.iter().map(|row| row[column].to_owned()).collect(),
+            values: self.rows.iter().map(value).collect(),
+        })
     }
 
-    fn cell(&self, row: &StringRecord, column: usize, expected: &str, advice: &str) -> Error {
-        let what = format!("{}, line {}, column {:?}", self.path, line(row), self.columns[column]);
-        Error::invalid(what, format!("{:?}", &row[column]), expected, advice)
+    fn place(&self, row: &StringRecord, column: usize) -> String {
+        format!("{}, line {}, column {:?}", self.path, line(row), self.columns[column])
     }
+
+    fn cell(&self, row: &StringRecord, column: usize, expected: &str) -> Error {
+        let advice = match is_missing(&row[column]) {
+            true => "Mend or remove the line; --drop-missing trains without such lines.",
+            false => "Mend or remove the line.",
+        };
+        Error::invalid(self.place(row, column), format!("{:?}", &row[column]), expected, advice)
+    }
+}
+
+/// The finite number in a cell.
+fn finite(cell: &str) -> Option<f64> {
+    cell.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// The number of the line on which a record ends.

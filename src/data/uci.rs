@@ -2,7 +2,7 @@
 use super::preprocess::moments;
 use super::sources::{self, Set};
 use super::split::Rows;
-use super::{Dataset, Options, Preprocess, Standardise, Task, TaskKind};
+use super::{Dataset, Options, Preprocess, Seen, Standardise, Task, TaskKind};
 use crate::error::{Error, Result};
 use ndarray::{Array2, Axis};
 use std::path::Path;
@@ -88,7 +88,7 @@ fn divide(
     train.truncate(options.keep(train.len())?);
     let x = table.cells.select(Axis(1), &features);
     let y = table.cells.column(target).to_vec();
-    let scale = Standardise::fit(&x, &train);
+    let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
     let y_scale = Some(moments(train.iter().map(|&row| y[row])));
     let rows = Rows { x: scale.apply(&table.what, &x, 0)?, y };
     Ok(Dataset {
@@ -99,8 +99,10 @@ fn divide(
             inputs: features.len(),
             x: Some(scale),
             y: y_scale,
+            seen: Some(seen),
             ..Preprocess::default()
         },
+        notes: vec![],
         train: rows.split(&table.what, &train, y_scale)?,
         validation: rows.split(&table.what, &validation, y_scale)?,
         test: rows.split(&table.what, &test, y_scale)?,

@@ -99,6 +99,7 @@ fn without(data: &Dataset, digit: usize) -> (Dataset, Split) {
         task: Task::Classification { classes: names },
         image: data.image,
         preprocess: data.preprocess.clone(),
+        notes: vec![],
         train: part(&data.train, true),
         validation: part(&data.validation, true),
         test: part(&data.test, true),

@@ -3,6 +3,7 @@ use crate::common::{Folder, animals};
 use crate::refused;
 use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzWriter, write_npy};
+use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;
 use std::fs::{self, File};
@@ -108,6 +109,22 @@ fn data_that_changed_since_are_not_mistaken_for_the_same() {
     refused(folder.bhn().args(["eval", "run"]), &parts);
     refused(folder.bhn().args(["train", "--resume", "run"]), &parts);
     assert_eq!(crate::common::contents(&run), before);
+}
+
+/// A number that no training row was near is predicted all the same, and noted.
+#[test]
+fn inputs_far_outside_of_training() {
+    let folder = Folder::new();
+    folder.trained();
+    folder.write("far.csv", "length,weight\n0.5,0.5\n0.5,900\n-700,0.1\n");
+    for command in [&["predict", "run", "far.csv"][..], &["acquire", "run", "--pool", "far.csv"]] {
+        let said = folder.bhn().args(command).assert().success();
+        let said = said.stderr(contains("note: 2 inputs have"));
+        said.stderr(contains("row 1, weight = 900, in training"));
+    }
+    folder.write("near.csv", "length,weight\n0.5,0.5\n");
+    let near = folder.bhn().args(["predict", "run", "near.csv"]).assert().success();
+    near.stderr(contains("note:").not());
 }
 
 #[test]

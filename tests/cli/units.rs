@@ -38,6 +38,7 @@ fn predicted(folder: &Folder, (shift, unit): (f64, f64), plain: &[f64]) -> (f64,
 #[case::below(-1.7e9, 1.)]
 #[case::small(0., 1e-7)]
 #[case::tiny(0., 1e-47)]
+#[case::large(0., 1e45)]
 fn targets_of_any_size(#[case] shift: f64, #[case] unit: f64) {
     let train = ["train", "y.csv", "--epochs", "60", "--samples", "20", "--out", "run", "--json"];
     let of = |shift, unit| {

@@ -120,6 +120,7 @@ fn dataset(image: Image) -> Dataset {
         task: Task::Classification { classes: vec!["a".into(), "b".into()] },
         image,
         preprocess: model(12),
+        notes: vec![],
         train: split(),
         validation: split(),
         test: split(),

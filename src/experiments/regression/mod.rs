@@ -116,6 +116,7 @@ fn dataset(examples: usize, places: &Places) -> Dataset {
         task: Task::Regression,
         image: None,
         preprocess: Preprocess { inputs: 1, ..Preprocess::default() },
+        notes: vec![],
         train: data(examples, INSIDE, 0),
         validation: places.inside.clone(),
         test: places.outside.clone(),
