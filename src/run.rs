@@ -131,7 +131,8 @@ impl Run {
         if saved {
             let saved = Checkpoint::load(&last)?;
             same_config(dir, &saved.header, &run.config)?;
-            same_data(&saved.header, &run.fingerprint, &run.config.data)?;
+            let unchecked = same_data(&saved.header, &run.data, &run.fingerprint)?;
+            run.data.notes = unchecked.into_iter().collect();
             let trainer = &mut run.trainer;
             saved.restore(&mut trainer.model.params)?;
             saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
@@ -309,8 +310,9 @@ impl Trained {
     /// # Errors
     /// If they are not there or have changed.
     pub fn data(&self, data_dir: Option<&Path>) -> Result<Dataset> {
-        let data = find_data(&self.dir, &self.header.config, data_dir)?;
-        same_data(&self.header, &data.fingerprint(), &data.name)?;
+        let mut data = find_data(&self.dir, &self.header.config, data_dir)?;
+        let unchecked = same_data(&self.header, &data, &data.fingerprint())?;
+        data.notes = unchecked.into_iter().collect();
         Ok(data)
     }
 }
@@ -376,12 +378,26 @@ fn same_config(dir: &Path, header: &Header, config: &Config) -> Result<()> {
     Err(Error::invalid(dir.display(), found, "those of one run", advice))
 }
 
-fn same_data(header: &Header, fingerprint: &str, name: &str) -> Result<()> {
-    if header.data_sha256 == fingerprint {
-        return Ok(());
-    }
+/// That the data of a run have not changed, in numbers or meaning; of an older version's run, what
+/// to say of what cannot be compared.
+fn same_data(header: &Header, data: &Dataset, fingerprint: &str) -> Result<Option<String>> {
+    let name = &data.name;
     let advice = "Restore the file it was trained on, or train again.";
-    Err(Error::invalid(name, "data that have changed", "those of the run", advice))
+    let is_older = header.preprocess.seen.is_none() && data.preprocess.seen.is_some();
+    if !is_older && let Some((found, expected)) = data.difference(&header.task, &header.preprocess)
+    {
+        let found = format!("data that have changed: {found}");
+        return Err(Error::invalid(name, found, expected, advice));
+    }
+    if header.data_sha256 != fingerprint {
+        return Err(Error::invalid(name, "data that have changed", "those of the run", advice));
+    }
+    Ok(is_older.then(|| {
+        format!(
+            "an older version trained this run: whether names and units of {name} are those of \
+             the training data is not checked"
+        )
+    }))
 }
 
 /// Higher accuracy; at a tie, or in regression, lower NLL.

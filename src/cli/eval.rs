@@ -26,6 +26,7 @@ struct Scores {
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let trained = Trained::load(&args.dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
+    data.notes.iter().for_each(|note| show::say(context, format!("note: {note}")));
     let config = &trained.header.config;
     let samples = config.samples_that_fit(args.samples, trained.model.primary.dim())?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;

@@ -111,6 +111,35 @@ fn data_that_changed_since_are_not_mistaken_for_the_same() {
     assert_eq!(crate::common::contents(&run), before);
 }
 
+/// What a network sees may be the same while its meaning has changed: both are the run's data.
+#[rstest]
+#[case::columns(|t: String| t.replacen("length,weight", "weight,length", 1), "columns")]
+#[case::target(|t: String| t.replacen("kind", "sort", 1), "\"sort\"")]
+#[case::classes(|t: String| t.replace("cat", "ant"), "[\"ant\", \"dog\"]")]
+#[case::order(|t: String| t.replace("cat", "elk"), "the classes")]
+#[case::units(times_1024, "length with mean")]
+fn data_of_another_meaning(#[case] change: fn(String) -> String, #[case] found: &str) {
+    let folder = Folder::new();
+    folder.trained();
+    folder.write("animals.csv", change(animals()));
+    let parts = ["animals", "have changed", found, "Restore"];
+    refused(folder.bhn().args(["eval", "run"]), &parts);
+    refused(folder.bhn().args(["train", "--resume", "run"]), &parts);
+    refused(folder.bhn().args(["verify", "run"]), &parts);
+    folder.write("animals.csv", animals());
+    folder.bhn().args(["eval", "run"]).assert().success();
+}
+
+/// Every number of the table, exactly 1024 times as large.
+fn times_1024(text: String) -> String {
+    let cell = |cell: &str| match cell.parse::<f64>() {
+        Ok(number) => (1024. * number).to_string(),
+        Err(_) => cell.to_string(),
+    };
+    let line = |line: &str| line.split(',').map(cell).collect::<Vec<_>>().join(",");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A number that no training row was near is predicted all the same, and noted.
 #[test]
 fn inputs_far_outside_of_training() {
