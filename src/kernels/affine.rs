@@ -1,7 +1,7 @@
 //! `y = act(s ⊙ p + b)` row by row, and its three gradients in one pass.
+use super::path::versions;
 use super::vector::CHUNK;
 use crate::scalar::Scalar;
-use multiversion::multiversion;
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
@@ -49,16 +49,17 @@ pub fn forward<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     });
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn forward_row<T: Scalar>(p: &[T], scale: &[T], shift: &[T], relu: bool, y: &mut [T]) {
-    let entries = y.iter_mut().zip(p).zip(scale).zip(shift);
-    if relu {
-        entries.for_each(|(((y, &p), &s), &b)| {
-            let x = s * p + b;
-            *y = if x < T::zero() { T::zero() } else { x };
-        });
-    } else {
-        entries.for_each(|(((y, &p), &s), &b)| *y = s * p + b);
+versions! {
+    fn forward_row[T: Scalar](p: &[T], scale: &[T], shift: &[T], relu: bool, y: &mut [T]) {
+        let entries = y.iter_mut().zip(p).zip(scale).zip(shift);
+        if relu {
+            entries.for_each(|(((y, &p), &s), &b)| {
+                let x = s * p + b;
+                *y = if x < T::zero() { T::zero() } else { x };
+            });
+        } else {
+            entries.for_each(|(((y, &p), &s), &b)| *y = s * p + b);
+        }
     }
 }
 
@@ -138,21 +139,23 @@ fn backward_part<T: Scalar>(
     }
 }
 
-/// One row's share. By itself, so that the compiler knows its outputs to be apart.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn backward_row<T: Scalar>(
-    relu: bool,
-    [dy, y, p, scale]: [&[T]; 4],
-    dp: &mut [T],
-    ds: &mut [T],
-    db: &mut [T],
-) {
-    let inputs = dy.iter().zip(y).zip(p).zip(scale);
-    let outputs = dp.iter_mut().zip(ds).zip(db);
-    for ((((&dy, &y), &p), &s), ((dp, ds), db)) in inputs.zip(outputs) {
-        let d = if !relu || y > T::zero() { dy } else { T::zero() };
-        *dp += s * d;
-        *ds += d * p;
-        *db += d;
+versions! {
+    /// One row's share. By itself, so that the compiler knows its outputs to be apart.
+    fn backward_row[T: Scalar](
+        relu: bool,
+        inputs: [&[T]; 4],
+        dp: &mut [T],
+        ds: &mut [T],
+        db: &mut [T],
+    ) {
+        let [dy, y, p, scale] = inputs;
+        let inputs = dy.iter().zip(y).zip(p).zip(scale);
+        let outputs = dp.iter_mut().zip(ds).zip(db);
+        for ((((&dy, &y), &p), &s), ((dp, ds), db)) in inputs.zip(outputs) {
+            let d = if !relu || y > T::zero() { dy } else { T::zero() };
+            *dp += s * d;
+            *ds += d * p;
+            *db += d;
+        }
     }
 }

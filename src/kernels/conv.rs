@@ -21,6 +21,10 @@ use std::ops::Range;
 /// Sums over a batch that are kept apart until the end, at most: the tasks of [`backward_weight`].
 const PARTS: usize = 8;
 
+/// Images are unfolded if a row of the window has fewer bytes: products would be too short. The same for
+/// every processor, as it decides the order of sums.
+const SHORT: usize = 128;
+
 /// A window that slides over an image, along its height and its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -191,8 +195,7 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     tasks.for_each(|(y, x)| {
         let inner = over.padded();
         match &w.0 {
-            // Few channels are worth unfolding: a product should not be shorter than a tile is wide.
-            Form::Panels { micro, panels, .. } if inner.run() < micro.cols => {
+            Form::Panels { micro, panels, .. } if inner.run() < SHORT / size_of::<T>() => {
                 over.unfolded(x, |unfolded| {
                     let all = Window::new([1, 1]).over([1, over.count(), k]).expect("one by one");
                     tiles(*micro, &all, unfolded, panels, n, y);
@@ -253,7 +256,7 @@ pub fn backward_input<T: Scalar>(
     beta: T,
     dx: &mut [T],
 ) {
-    input_by(T::avx512().or_else(T::avx2), over, dy, w, beta, dx);
+    input_by(T::micro(), over, dy, w, beta, dx);
 }
 
 fn input_by<T: Scalar>(
@@ -386,7 +389,7 @@ pub fn backward_weight<T: Scalar>(
     beta: T,
     dw: ArrayViewMut2<'_, T>,
 ) {
-    weight_by(T::avx512().or_else(T::avx2), over, x, dy, beta, dw);
+    weight_by(T::micro(), over, x, dy, beta, dw);
 }
 
 fn weight_by<T: Scalar>(

@@ -7,9 +7,9 @@
 #![allow(unsafe_code)]
 use super::micro::{Blend, Micro, SIDE};
 use super::packed;
+use super::path::versions;
 use super::vector::{self, CHUNK};
 use crate::scalar::Scalar;
-use multiversion::multiversion;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
@@ -44,7 +44,7 @@ pub fn gemm<T: Scalar>(
     {
     } else if m * k * n < SERIAL {
         block(alpha, a, b, beta, c);
-    } else if let Some(micro) = T::avx512().or_else(T::avx2) {
+    } else if let Some(micro) = T::micro() {
         tiles(micro, Blend { alpha, beta }, a, b, c);
     } else {
         blocks(alpha, a, b, beta, c);
@@ -102,7 +102,7 @@ pub(super) enum Form<T> {
 impl<T: Scalar> Packed<T> {
     /// A copy of `B`.
     pub fn new(b: ArrayView2<'_, T>) -> Self {
-        Self::by(T::avx512().or_else(T::avx2), b)
+        Self::by(T::micro(), b)
     }
 
     /// The same for one kind of micro-kernel, or none.
@@ -276,18 +276,19 @@ fn total<T: Scalar>(mut lanes: [T; LANES]) -> T {
     lanes[0]
 }
 
-/// `Σ aᵢ bᵢ` in 32 fixed lanes, so that it vectorises.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    let mut lanes = [T::zero(); LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&x, &y)| x * y).sum();
-    for (a, b) in a.zip(b) {
-        for ((sum, &x), &y) in lanes.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
+versions! {
+    /// `Σ aᵢ bᵢ` in 32 fixed lanes, so that it vectorises.
+    pub fn dot[T: Scalar](a: &[T], b: &[T]) -> T {
+        let mut lanes = [T::zero(); LANES];
+        let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&x, &y)| x * y).sum();
+        for (a, b) in a.zip(b) {
+            for ((sum, &x), &y) in lanes.iter_mut().zip(a).zip(b) {
+                *sum += x * y;
+            }
         }
+        total(lanes) + tail
     }
-    total(lanes) + tail
 }
 
 /// `xᵢ · bᵢ` for the rows of two matrices, each adjacent in itself; `x` may be one row, broadcast.
@@ -297,7 +298,7 @@ fn dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut each: impl Fn
         (x.as_ptr().wrapping_offset(i as isize * x.strides()[0]), x.strides()[0])
     };
     let mut done = 0;
-    if let Some(micro) = T::avx512().or_else(T::avx2) {
+    if let Some(micro) = T::micro() {
         for i in (0..whole).step_by(SIDE) {
             let mut sums = [T::zero(); SIDE];
             // SAFETY: the instruction set was detected; eight rows of live views of one width.
@@ -325,11 +326,12 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     parts.for_each(|(squares, v)| dots(v, v, |i, square| squares[i] = square));
 }
 
-/// `y ← y + a x`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn axpy<T: Scalar>(a: T, x: &[T], y: &mut [T]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y += a * x;
+versions! {
+    /// `y ← y + a x`.
+    pub fn axpy[T: Scalar](a: T, x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += a * x;
+        }
     }
 }
 

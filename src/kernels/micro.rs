@@ -5,6 +5,7 @@
 //! `A`, which is read where it lies, whatever its strides. What a panel holds beside its columns
 //! reaches no entry of `C`.
 #![allow(unsafe_code)]
+use super::path::Path;
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -39,7 +40,8 @@ pub struct Micro<T> {
         size: [usize; 2],
         blend: Blend<T>,
     ),
-    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` entries, their strides apart.
+    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` entries, their strides apart: fused, in as many
+    /// sums as 64 bytes hold, which are added by halves.
     ///
     /// # Safety
     /// The instruction set must be there, and all entries valid.
@@ -60,7 +62,7 @@ pub const SIDE: usize = 8;
 #[cfg(target_arch = "x86_64")]
 macro_rules! micro {
     ($name:ident: $t:ty, $feature:literal, [$rows:literal; $($m:literal)*], $lanes:literal,
-     $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident,
+     $line:literal, $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident,
      $store:ident, $load_part:path, $store_part:path, $total:path, $turn:path) => {
         mod $name {
             use super::{Blend, Micro, SIDE};
@@ -68,6 +70,8 @@ macro_rules! micro {
 
             const ROWS: usize = $rows;
             const LANES: usize = $lanes;
+            /// Vectors of 64 bytes.
+            const LINE: usize = $line;
             const AHEAD: usize = 8;
             pub const MICRO: Micro<$t> = Micro { rows: ROWS, cols: 2 * LANES, tile, dots, turn: $turn };
 
@@ -99,8 +103,13 @@ macro_rules! micro {
                 b: (*const $t, isize),
                 out: &mut [$t; SIDE],
             ) {
-                // SAFETY: the caller's promise.
-                unsafe { run_dots(k, x, b, out) }
+                // As many rows at a time as there are registers for.
+                let (some, rows) = (SIDE / LINE, SIDE as isize);
+                for (i, out) in (0..rows).step_by(some).zip(out.chunks_exact_mut(some)) {
+                    let [x, b] = [x, b].map(|(at, apart)| (at.wrapping_offset(i * apart), apart));
+                    // SAFETY: the caller's promise.
+                    unsafe { run_dots(k, x, b, out) }
+                }
             }
 
             /// # Safety
@@ -110,31 +119,39 @@ macro_rules! micro {
                 k: usize,
                 (x, along): (*const $t, isize),
                 (b, down): (*const $t, isize),
-                out: &mut [$t; SIDE],
+                out: &mut [$t],
             ) {
-                let mut sums = [$zero(); SIDE];
-                let whole = k - k % LANES;
-                for p in (0..whole).step_by(LANES) {
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        // SAFETY: `LANES` entries of row `i` from `p` on.
-                        unsafe {
-                            let x = $load(x.offset(i as isize * along).add(p));
-                            *sum = $fma(x, $load(b.offset(i as isize * down).add(p)), *sum);
+                let mut sums = [[$zero(); LINE]; SIDE / LINE];
+                let whole = k - k % (LINE * LANES);
+                for p in (0..whole).step_by(LINE * LANES) {
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        for (j, sum) in sums.iter_mut().enumerate() {
+                            // SAFETY: `LANES` entries of row `i`.
+                            unsafe {
+                                let x = x.offset(i as isize * along).add(p + j * LANES);
+                                let b = b.offset(i as isize * down).add(p + j * LANES);
+                                *sum = $fma($load(x), $load(b), *sum);
+                            }
                         }
                     }
                 }
                 if whole < k {
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        // SAFETY: the last `k − whole` entries of row `i`.
-                        unsafe {
-                            let x = $load_part(x.offset(i as isize * along).add(whole), k - whole);
-                            let b = $load_part(b.offset(i as isize * down).add(whole), k - whole);
-                            *sum = $fma(x, b, *sum);
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        for (j, sum) in sums.iter_mut().enumerate() {
+                            let part = (k - whole).saturating_sub(j * LANES).min(LANES);
+                            // SAFETY: `part` of the last `k − whole` entries of row `i`.
+                            unsafe {
+                                let x = x.offset(i as isize * along).add(whole);
+                                let b = b.offset(i as isize * down).add(whole);
+                                let x = $load_part(x.wrapping_add(j * LANES), part);
+                                let b = $load_part(b.wrapping_add(j * LANES), part);
+                                *sum = $fma(x, b, *sum);
+                            }
                         }
                     }
                 }
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = $total(sum);
+                for (out, sums) in out.iter_mut().zip(sums) {
+                    *out = $total(sums);
                 }
             }
 
@@ -271,8 +288,22 @@ mod part {
     }
 
     #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub fn total_f32x16([x]: [__m512; 1]) -> f32 {
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x));
+        total_f32x8([_mm512_castps512_ps256(x), _mm256_castpd_ps(high)])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub fn total_f64x8([x]: [__m512d; 1]) -> f64 {
+        total_f64x4([_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd::<1>(x)])
+    }
+
+    #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn total_f32x8(x: __m256) -> f32 {
+    pub fn total_f32x8([low, high]: [__m256; 2]) -> f32 {
+        let x = _mm256_add_ps(low, high);
         let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
         let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
         _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
@@ -280,7 +311,8 @@ mod part {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn total_f64x4(x: __m256d) -> f64 {
+    pub fn total_f64x4([low, high]: [__m256d; 2]) -> f64 {
+        let x = _mm256_add_pd(low, high);
         let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
         _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
     }
@@ -351,22 +383,22 @@ mod turn {
 }
 
 #[cfg(target_arch = "x86_64")]
-micro!(avx512_f32: f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16,
+micro!(avx512_f32: f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16, 1,
     _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
     _mm512_storeu_ps, super::part::load_f32x16, super::part::store_f32x16,
-    _mm512_reduce_add_ps, super::turn::f32x8);
+    super::part::total_f32x16, super::turn::f32x8);
 #[cfg(target_arch = "x86_64")]
-micro!(avx512_f64: f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8,
+micro!(avx512_f64: f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8, 1,
     _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd, _mm512_mul_pd,
     _mm512_storeu_pd, super::part::load_f64x8, super::part::store_f64x8,
-    _mm512_reduce_add_pd, super::turn::plain);
+    super::part::total_f64x8, super::turn::plain);
 #[cfg(target_arch = "x86_64")]
-micro!(avx2_f32: f32, "avx2,fma", [6; 1 2 3 4 5 6], 8,
+micro!(avx2_f32: f32, "avx2,fma", [6; 1 2 3 4 5 6], 8, 2,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_mul_ps,
     _mm256_storeu_ps, super::part::load_f32x8, super::part::store_f32x8,
     super::part::total_f32x8, super::turn::f32x8);
 #[cfg(target_arch = "x86_64")]
-micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4,
+micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4, 2,
     _mm256_setzero_pd, _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd, _mm256_mul_pd,
     _mm256_storeu_pd, super::part::load_f64x4, super::part::store_f64x4,
     super::part::total_f64x4, super::turn::plain);
@@ -379,6 +411,15 @@ pub trait Native: Sized + 'static {
     fn avx512() -> Option<Micro<Self>>;
     /// For AVX2 with FMA.
     fn avx2() -> Option<Micro<Self>>;
+
+    /// For the instructions in use.
+    fn micro() -> Option<Micro<Self>> {
+        match Path::current() {
+            Path::Avx512 => Self::avx512(),
+            Path::Avx2 => Self::avx2(),
+            Path::Portable => None,
+        }
+    }
 }
 
 macro_rules! native {
@@ -391,7 +432,7 @@ macro_rules! native {
 
             fn avx512() -> Option<Micro<Self>> {
                 #[cfg(target_arch = "x86_64")]
-                if is_x86_feature_detected!("avx512f") {
+                if Path::Avx512.is_available() {
                     return Some($avx512::MICRO);
                 }
                 None
@@ -399,7 +440,7 @@ macro_rules! native {
 
             fn avx2() -> Option<Micro<Self>> {
                 #[cfg(target_arch = "x86_64")]
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if Path::Avx2.is_available() {
                     return Some($avx2::MICRO);
                 }
                 None

@@ -18,7 +18,7 @@ pub fn flops() -> f64 {
 fn tile() -> f64 {
     const DEPTH: usize = 256;
     const TURNS: usize = 1000;
-    let micro = f32::avx512().or_else(f32::avx2);
+    let micro = f32::micro();
     let [rows, cols] = micro.map_or([16; 2], |micro| [micro.rows, micro.cols]);
     let [a, b, mut c] = [rows * DEPTH, DEPTH * cols, rows * cols].map(|n| vec![1_f32; n]);
     let (sa, sc) = ([DEPTH as isize, 1], [cols as isize, 1]);

@@ -1,8 +1,8 @@
 //! Pools: the largest entry or the mean of what a window covers, channel by channel, for images
 //! `[H, W, C]` without padding.
 use super::conv::Sliding;
+use super::path::versions;
 use crate::scalar::Scalar;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// `y[p, c] = max x[p + k, c]`; NaN if one is.
@@ -60,55 +60,59 @@ fn places(over: &Sliding, i: usize) -> impl Iterator<Item = usize> {
     (0..h * w).map(move |k| over.start([i / width, i % width], k / w) + k % w * over.channels())
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn max_image<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let c = over.channels();
-    for (i, y) in y.chunks_exact_mut(c).enumerate() {
-        for (k, at) in places(over, i).enumerate() {
-            let x = &x[at..at + c];
-            if k == 0 {
-                y.copy_from_slice(x);
-            }
-            let larger = |x: T, y: T| if x > y || x.is_nan() { x } else { y };
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = larger(x, *y));
-        }
-    }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn max_backward_image<T: Scalar>(over: &Sliding, [x, y, dy]: [&[T]; 3], dx: &mut [T]) {
-    let c = over.channels();
-    let mut left = vec![T::zero(); c];
-    for (i, (y, dy)) in y.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
-        left.copy_from_slice(dy);
-        for at in places(over, i) {
-            let (x, dx) = (&x[at..at + c], &mut dx[at..at + c]);
-            for (((&x, &y), left), dx) in x.iter().zip(y).zip(&mut left).zip(dx) {
-                let own = if x == y { *left } else { T::zero() };
-                *dx += own;
-                *left -= own;
+versions! {
+    fn max_image[T: Scalar](over: &Sliding, x: &[T], y: &mut [T]) {
+        let c = over.channels();
+        for (i, y) in y.chunks_exact_mut(c).enumerate() {
+            for (k, at) in places(over, i).enumerate() {
+                let x = &x[at..at + c];
+                if k == 0 {
+                    y.copy_from_slice(x);
+                }
+                let larger = |x: T, y: T| if x > y || x.is_nan() { x } else { y };
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = larger(x, *y));
             }
         }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn mean_image<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let (c, share): (_, T) = (over.channels(), share(over));
-    for (i, y) in y.chunks_exact_mut(c).enumerate() {
-        y.fill(T::zero());
-        for at in places(over, i) {
-            y.iter_mut().zip(&x[at..at + c]).for_each(|(y, &x)| *y += share * x);
+versions! {
+    fn max_backward_image[T: Scalar](over: &Sliding, inputs: [&[T]; 3], dx: &mut [T]) {
+        let ([x, y, dy], c) = (inputs, over.channels());
+        let mut left = vec![T::zero(); c];
+        for (i, (y, dy)) in y.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
+            left.copy_from_slice(dy);
+            for at in places(over, i) {
+                let (x, dx) = (&x[at..at + c], &mut dx[at..at + c]);
+                for (((&x, &y), left), dx) in x.iter().zip(y).zip(&mut left).zip(dx) {
+                    let own = if x == y { *left } else { T::zero() };
+                    *dx += own;
+                    *left -= own;
+                }
+            }
         }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn mean_backward_image<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
-    let (c, share): (_, T) = (over.channels(), share(over));
-    for (i, dy) in dy.chunks_exact(c).enumerate() {
-        for at in places(over, i) {
-            dx[at..at + c].iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
+versions! {
+    fn mean_image[T: Scalar](over: &Sliding, x: &[T], y: &mut [T]) {
+        let (c, share): (_, T) = (over.channels(), share(over));
+        for (i, y) in y.chunks_exact_mut(c).enumerate() {
+            y.fill(T::zero());
+            for at in places(over, i) {
+                y.iter_mut().zip(&x[at..at + c]).for_each(|(y, &x)| *y += share * x);
+            }
+        }
+    }
+}
+
+versions! {
+    fn mean_backward_image[T: Scalar](over: &Sliding, dy: &[T], dx: &mut [T]) {
+        let (c, share): (_, T) = (over.channels(), share(over));
+        for (i, dy) in dy.chunks_exact(c).enumerate() {
+            for at in places(over, i) {
+                dx[at..at + c].iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
+            }
         }
     }
 }

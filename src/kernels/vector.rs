@@ -1,7 +1,7 @@
 //! Element-wise loops and sums over slices.
 #![allow(unsafe_code)]
+use super::path::versions;
 use crate::scalar::Scalar;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// Elements a thread takes at a time; shorter slices stay on the caller's thread.
@@ -74,30 +74,32 @@ fn zip_with<T: Scalar, U: Copy + Sync>(
     }
 }
 
-/// `zᵢ ← xᵢ + c yᵢ`, without `x` if there is none.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn scaled_sum<T: Scalar>(x: Option<&[T]>, c: T, y: &[T], z: &mut [T]) {
-    match x {
-        Some(x) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = x + c * y),
-        None => z.iter_mut().zip(y).for_each(|(z, &y)| *z = c * y),
+versions! {
+    /// `zᵢ ← xᵢ + c yᵢ`, without `x` if there is none.
+    pub fn scaled_sum[T: Scalar](x: Option<&[T]>, c: T, y: &[T], z: &mut [T]) {
+        match x {
+            Some(x) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = x + c * y),
+            None => z.iter_mut().zip(y).for_each(|(z, &y)| *z = c * y),
+        }
     }
 }
 
-/// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, four at a time in that order.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn add_rows<T: Scalar>(a: &[T], z: &[T], y: &mut [T]) {
-    let n = y.len();
-    let (fours, rest) = a.as_chunks::<4>();
-    let mut rows = z.chunks_exact(n);
-    for a in fours {
-        let mut row = || rows.next().expect("a row a factor");
-        let [s, t, u, v] = [row(), row(), row(), row()];
-        for ((((y, &s), &t), &u), &v) in y.iter_mut().zip(s).zip(t).zip(u).zip(v) {
-            *y = *y + a[0] * s + a[1] * t + a[2] * u + a[3] * v;
+versions! {
+    /// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, four at a time in that order.
+    pub fn add_rows[T: Scalar](a: &[T], z: &[T], y: &mut [T]) {
+        let n = y.len();
+        let (fours, rest) = a.as_chunks::<4>();
+        let mut rows = z.chunks_exact(n);
+        for a in fours {
+            let mut row = || rows.next().expect("a row a factor");
+            let [s, t, u, v] = [row(), row(), row(), row()];
+            for ((((y, &s), &t), &u), &v) in y.iter_mut().zip(s).zip(t).zip(u).zip(v) {
+                *y = *y + a[0] * s + a[1] * t + a[2] * u + a[3] * v;
+            }
         }
-    }
-    for (&a, z) in rest.iter().zip(rows) {
-        y.iter_mut().zip(z).for_each(|(y, &z)| *y += a * z);
+        for (&a, z) in rest.iter().zip(rows) {
+            y.iter_mut().zip(z).for_each(|(y, &z)| *y += a * z);
+        }
     }
 }
 
@@ -113,35 +115,39 @@ pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn lanes<T: Scalar>(x: &[T]) -> f64 {
-    let (x, tail) = x.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for x in x {
-        lanes.iter_mut().zip(x).for_each(|(sum, x)| *sum += x.f64());
-    }
-    lanes.iter().sum::<f64>() + tail.iter().map(|x| x.f64()).sum::<f64>()
-}
-
-/// `Σ xᵢ yᵢ` in `f64`, in 16 fixed lanes.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn dot_f64<T: Scalar>(x: &[T], y: &[T]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (x, y) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail: f64 = x.remainder().iter().zip(y.remainder()).map(|(x, y)| x.f64() * y.f64()).sum();
-    for (x, y) in x.zip(y) {
-        for ((sum, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *sum += x.f64() * y.f64();
+versions! {
+    fn lanes[T: Scalar](x: &[T]) -> f64 {
+        let (x, tail) = x.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for x in x {
+            lanes.iter_mut().zip(x).for_each(|(sum, x)| *sum += x.f64());
         }
+        lanes.iter().sum::<f64>() + tail.iter().map(|x| x.f64()).sum::<f64>()
     }
-    lanes.iter().sum::<f64>() + tail
 }
 
-/// `zᵢ ← zᵢ + c xᵢ yᵢ` in `f64`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn add_products<T: Scalar>(c: f64, x: &[T], y: &[T], z: &mut [f64]) {
-    for ((z, x), y) in z.iter_mut().zip(x).zip(y) {
-        *z += c * x.f64() * y.f64();
+versions! {
+    /// `Σ xᵢ yᵢ` in `f64`, in 16 fixed lanes.
+    pub fn dot_f64[T: Scalar](x: &[T], y: &[T]) -> f64 {
+        let mut lanes = [0.0; LANES];
+        let (x, y) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+        let tail = x.remainder().iter().zip(y.remainder());
+        let tail: f64 = tail.map(|(x, y)| x.f64() * y.f64()).sum();
+        for (x, y) in x.zip(y) {
+            for ((sum, x), y) in lanes.iter_mut().zip(x).zip(y) {
+                *sum += x.f64() * y.f64();
+            }
+        }
+        lanes.iter().sum::<f64>() + tail
+    }
+}
+
+versions! {
+    /// `zᵢ ← zᵢ + c xᵢ yᵢ` in `f64`.
+    pub fn add_products[T: Scalar](c: f64, x: &[T], y: &[T], z: &mut [f64]) {
+        for ((z, x), y) in z.iter_mut().zip(x).zip(y) {
+            *z += c * x.f64() * y.f64();
+        }
     }
 }
 
@@ -164,20 +170,21 @@ pub struct AdamStep<T> {
     pub epsilon: T,
 }
 
-/// `g ← clip(g)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `w ← w − rate·m / (√(unbias·v) + ε)`.
-///
-/// # Panics
-/// Unless the lengths agree.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-pub fn adam<T: Scalar>(k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mut [T]) {
-    assert!([m.len(), v.len(), w.len()] == [g.len(); 3], "adam: lengths differ");
-    let (one, limit) = (T::one(), k.limit);
-    for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m.iter_mut()).zip(v.iter_mut()) {
-        let g = k.shrink * g;
-        let g = if g > limit { limit } else { g };
-        let g = if g < -limit { -limit } else { g };
-        *m = k.beta1 * *m + (one - k.beta1) * g;
-        *v = k.beta2 * *v + (one - k.beta2) * g * g;
-        *w -= k.rate * *m / ((k.unbias * *v).sqrt() + k.epsilon);
+versions! {
+    /// `g ← clip(g)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `w ← w − rate·m / (√(unbias·v) + ε)`.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
+    pub fn adam[T: Scalar](k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mut [T]) {
+        assert!([m.len(), v.len(), w.len()] == [g.len(); 3], "adam: lengths differ");
+        let (one, limit) = (T::one(), k.limit);
+        for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m.iter_mut()).zip(v.iter_mut()) {
+            let g = k.shrink * g;
+            let g = if g > limit { limit } else { g };
+            let g = if g < -limit { -limit } else { g };
+            *m = k.beta1 * *m + (one - k.beta1) * g;
+            *v = k.beta2 * *v + (one - k.beta2) * g * g;
+            *w -= k.rate * *m / ((k.unbias * *v).sqrt() + k.epsilon);
+        }
     }
 }

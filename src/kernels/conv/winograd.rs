@@ -19,8 +19,8 @@
 use super::{Sliding, Window};
 use crate::kernels::micro::{Blend, Micro, prefetch};
 use crate::kernels::packed::{even, with_space};
+use crate::kernels::path::versions;
 use crate::scalar::Scalar;
-use multiversion::multiversion;
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -330,55 +330,58 @@ fn signs<T: Scalar>(x: f64, even: T, odd: T) -> [T; 2] {
     [even + odd, even - odd]
 }
 
-/// `to ← F from Fᵀ`, or with it added, for `n` channels of blocks of places. What is nowhere is 0.
-#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn transform<T: Scalar, F: Matrix<N, M>, const N: usize, const M: usize>(
-    _: F,
-    Halves(half, whole): &mut Halves<T>,
-    (from, from_at): (&[T], [[Option<usize>; N]; N]),
-    (to, to_at): (&mut [T], [[Option<usize>; M]; M]),
-    n: usize,
-    add: bool,
-) {
-    let zeros = [T::zero(); LANES];
-    for start in (0..n).step_by(LANES) {
-        let len = LANES.min(n - start);
-        for (half, from_at) in half.iter_mut().zip(&from_at) {
-            let mut rows = [&zeros[..len]; N];
-            for (row, at) in rows.iter_mut().zip(from_at) {
-                if let Some(at) = at {
-                    *row = &from[at + start..][..len];
+versions! {
+    /// `to ← F from Fᵀ`, or with it added, for `n` channels of blocks of places. What is nowhere is 0.
+    fn transform[T: Scalar, F: Matrix<N, M>, const N: usize, const M: usize](
+        _f: F,
+        halves: &mut Halves<T>,
+        from: (&[T], [[Option<usize>; N]; N]),
+        to: (&mut [T], [[Option<usize>; M]; M]),
+        n: usize,
+        add: bool,
+    ) {
+        let Halves(half, whole) = halves;
+        let ((from, from_at), (to, to_at)) = (from, to);
+        let zeros = [T::zero(); LANES];
+        for start in (0..n).step_by(LANES) {
+            let len = LANES.min(n - start);
+            for (half, from_at) in half.iter_mut().zip(&from_at) {
+                let mut rows = [&zeros[..len]; N];
+                for (row, at) in rows.iter_mut().zip(from_at) {
+                    if let Some(at) = at {
+                        *row = &from[at + start..][..len];
+                    }
+                }
+                for c in 0..len {
+                    let mut x = [T::zero(); N];
+                    for j in 0..N {
+                        x[j] = rows[j][c];
+                    }
+                    let y = F::times(x);
+                    for j in 0..M {
+                        half[j][c] = y[j];
+                    }
                 }
             }
-            for c in 0..len {
-                let mut x = [T::zero(); N];
-                for j in 0..N {
-                    x[j] = rows[j][c];
+            for j in 0..M {
+                for c in 0..len {
+                    let mut x = [T::zero(); N];
+                    for i in 0..N {
+                        x[i] = half[i][j][c];
+                    }
+                    let y = F::times(x);
+                    for i in 0..M {
+                        whole[i][c] = y[i];
+                    }
                 }
-                let y = F::times(x);
-                for j in 0..M {
-                    half[j][c] = y[j];
-                }
-            }
-        }
-        for j in 0..M {
-            for c in 0..len {
-                let mut x = [T::zero(); N];
-                for i in 0..N {
-                    x[i] = half[i][j][c];
-                }
-                let y = F::times(x);
                 for i in 0..M {
-                    whole[i][c] = y[i];
-                }
-            }
-            for i in 0..M {
-                let Some(at) = to_at[i][j] else { continue };
-                let to = &mut to[at + start..][..len];
-                if add {
-                    to.iter_mut().zip(&whole[i]).for_each(|(to, &x)| *to += x);
-                } else {
-                    to.copy_from_slice(&whole[i][..len]);
+                    let Some(at) = to_at[i][j] else { continue };
+                    let to = &mut to[at + start..][..len];
+                    if add {
+                        to.iter_mut().zip(&whole[i]).for_each(|(to, &x)| *to += x);
+                    } else {
+                        to.copy_from_slice(&whole[i][..len]);
+                    }
                 }
             }
         }

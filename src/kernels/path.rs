@@ -1,0 +1,115 @@
+//! The instructions that the kernels use, detected once: AVX-512, AVX2, or those of every processor.
+//!
+//! Rust neither fuses `a * b + c` nor reorders sums, so what the compiler vectorises gives the same
+//! bits for any instructions. Micro-kernels fuse and sum in vectors: for AVX-512 and AVX2 alike, in
+//! the same order.
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// A set of instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// AVX-512 F and VL.
+    Avx512,
+    /// AVX2 with FMA.
+    Avx2,
+    /// What every processor of the target has.
+    Portable,
+}
+
+/// All of them, the fastest first.
+const ALL: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
+/// An index into [`ALL`], or, before there is one, no index.
+static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
+
+impl Path {
+    /// The fastest that this processor has, or the one that a test chose.
+    pub fn current() -> Self {
+        match ALL.get(usize::from(CHOSEN.load(Relaxed))) {
+            Some(&path) => path,
+            None => Self::detect(),
+        }
+    }
+
+    #[cold]
+    fn detect() -> Self {
+        let path = ALL.into_iter().find(|path| path.is_available());
+        path.expect("every processor is portable").choose()
+    }
+
+    fn choose(self) -> Self {
+        CHOSEN.store(self as u8, Relaxed);
+        self
+    }
+
+    /// Whether this processor has these instructions.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self {
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && Self::Avx2.is_available()
+            }
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Portable => true,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        return self == Self::Portable;
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+/// The instructions that the kernels use on this machine: `"avx512"`, `"avx2"` or `"portable"`. The
+/// first two give the same bits.
+pub fn path() -> &'static str {
+    Path::current().name()
+}
+
+/// Use these instructions from now on, in the whole process; `false` if the processor does not have
+/// them. For tests that compare them.
+#[doc(hidden)]
+pub fn choose_path(name: &str) -> bool {
+    let found = ALL.into_iter().find(|path| path.name() == name && path.is_available());
+    found.map(Path::choose).is_some()
+}
+
+/// Compiles functions for AVX-512 and AVX2 as well; a call runs the version for [`Path::current`].
+/// Type parameters are in square brackets, and no argument is a pattern.
+macro_rules! versions {
+    ($($(#[$meta:meta])*
+    $vis:vis fn $name:ident[$($generics:tt)*]($($arg:ident: $t:ty),* $(,)?) $(-> $out:ty)?
+        $body:block)*) => {$(
+        $(#[$meta])*
+        #[allow(unsafe_code)]
+        $vis fn $name<$($generics)*>($($arg: $t),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,fma")]
+            fn avx512<$($generics)*>($($arg: $t),*) $(-> $out)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2<$($generics)*>($($arg: $t),*) $(-> $out)? $body
+
+            #[inline(always)]
+            fn portable<$($generics)*>($($arg: $t),*) $(-> $out)? $body
+
+            match $crate::kernels::path::Path::current() {
+                // SAFETY: the processor has these instructions, or they were not chosen.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::path::Path::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: the same.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::path::Path::Avx2 => unsafe { avx2($($arg),*) },
+                _ => portable($($arg),*),
+            }
+        }
+    )*};
+}
+pub(super) use versions;
