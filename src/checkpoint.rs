@@ -7,6 +7,7 @@
 use crate::config::Config;
 use crate::data::{Preprocess, Task, files};
 use crate::error::{Error, Result};
+use crate::machine::Machine;
 use crate::nn::Params;
 use crate::optim::Optimiser;
 use crate::primary::Shape;
@@ -21,8 +22,9 @@ use std::fmt::Display;
 use std::io::{BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-/// The version of the format. Version 1, which is read too, has a checksum of less: see [`digest`].
-const FORMAT: u32 = 2;
+/// The version of the format. Version 2, which is read too, has no [`Machine`], ranges of the
+/// training rows or buffers; version 1, besides, a checksum of less: see [`digest`].
+const FORMAT: u32 = 3;
 
 /// What stands for the checksum while it is computed.
 const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -54,6 +56,9 @@ pub struct Header {
     pub epoch: usize,
     /// The best validation so far and its epoch.
     pub best: Option<(usize, Scores)>,
+    /// Where it was computed, in its last sitting; none in a checkpoint of format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 impl Header {
@@ -156,8 +161,8 @@ impl Checkpoint {
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let found = match metadata.format {
             1 => Some(digest(tensors.iter().map(|(_, t)| t.data()), &metadata.header)),
-            FORMAT => sum(&bytes, &metadata.sha256).map(|(_, sum)| sum),
-            other => return Err(bad(format!("format {other}, this version reads 1 and {FORMAT}"))),
+            2 | FORMAT => sum(&bytes, &metadata.sha256).map(|(_, sum)| sum),
+            other => return Err(bad(format!("format {other}, this version reads 1 to {FORMAT}"))),
         };
         if found.is_none_or(|found| found != metadata.sha256) {
             return Err(bad("contents that do not match their checksum".into()));

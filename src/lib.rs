@@ -90,6 +90,7 @@ pub mod gradcheck;
 pub mod gradient;
 pub mod kernels;
 pub mod lock;
+pub mod machine;
 pub mod metrics;
 pub mod nn;
 pub mod ops;

@@ -12,6 +12,7 @@ use crate::data::{self, Dataset, Options, files};
 use crate::error::{Error, Result};
 use crate::evaluate::validate;
 use crate::lock::Lock;
+use crate::machine::Machine;
 use crate::predict::draw;
 use crate::primary::{Layer, Shape};
 use crate::profile::Pass;
@@ -40,6 +41,7 @@ pub struct Run {
     pub history: Vec<Epoch>,
     best: Option<(usize, Scores)>,
     fingerprint: String,
+    machine: Machine,
     _lock: Lock,
 }
 
@@ -107,6 +109,7 @@ impl Run {
             history: vec![],
             best: None,
             fingerprint,
+            machine: Machine::here(),
             _lock: lock,
         })
     }
@@ -132,7 +135,15 @@ impl Run {
             let saved = Checkpoint::load(&last)?;
             same_config(dir, &saved.header, &run.config)?;
             let unchecked = same_data(&saved.header, &run.data, &run.fingerprint)?;
-            run.data.notes = unchecked.into_iter().collect();
+            let other = saved.header.machine.as_ref();
+            let other = other.filter(|other| !other.has_bits_of(&run.machine)).map(|other| {
+                format!(
+                    "this run began with {other} and goes on with {}: the last bits may differ \
+                     from those of a run on one machine",
+                    run.machine
+                )
+            });
+            run.data.notes = unchecked.into_iter().chain(other).collect();
             let trainer = &mut run.trainer;
             saved.restore(&mut trainer.model.params)?;
             saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
@@ -264,6 +275,7 @@ impl Run {
             steps: self.trainer.steps(),
             epoch: record.epoch,
             best: self.best.clone(),
+            machine: Some(self.machine.clone()),
         };
         let Trainer { model, optimiser, .. } = &self.trainer;
         if is_best {

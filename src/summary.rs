@@ -1,5 +1,6 @@
 //! `summary.json`: what a run came to, and all that is needed to run it again.
 use crate::evaluate::{BoundScores, TestScores};
+use crate::machine::Machine;
 use crate::run::Run;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -37,6 +38,8 @@ pub struct Summary {
     pub commit: String,
     /// The processor.
     pub cpu: String,
+    /// The kernels and the mathematical functions of the last sitting.
+    pub machine: Machine,
     /// The most memory held at once, if the system tells.
     pub peak_memory_bytes: Option<u64>,
 }
@@ -64,6 +67,7 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION").into(),
             commit: env!("BHN_COMMIT").into(),
             cpu: cpu(),
+            machine: Machine::here(),
             peak_memory_bytes: peak_memory(),
         }
     }

@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 10] = [
         "evaluate",
         "checkpoint",
         "lock",
+        "machine",
         "train",
         "run",
         "summary",

@@ -397,6 +397,7 @@ fn page(
     let machine = [
         ("threads", summary.threads.to_string()),
         ("processor", summary.cpu.clone()),
+        ("kernels and libm", summary.machine.to_string()),
         ("version", format!("{} ({})", summary.version, summary.commit)),
     ];
     settings.extend(machine.map(|(name, value)| (name.to_string(), value)));

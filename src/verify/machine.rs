@@ -335,6 +335,7 @@ fn kept<R>(keeper: &Keeper, then: impl FnOnce(&Path, &Trainer) -> R) -> R {
         steps: trainer.steps(),
         epoch: 1,
         best: None,
+        machine: None,
     };
     let written = (keeper.save)(&path, &header, &trainer.model.params, &trainer.optimiser);
     written.expect("a folder for temporary files that can be written to");

@@ -2,6 +2,8 @@
 use crate::common::{Folder, TINY, contents};
 use crate::refused;
 use bhn::checkpoint::Checkpoint;
+use predicates::prelude::*;
+use predicates::str::contains;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -9,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
 use std::io::Cursor;
+use std::path::Path;
 
 /// `eval`, `predict`, `sample` read `best`, `train --resume` reads both; all refuse `bytes`.
 #[track_caller]
@@ -88,6 +91,62 @@ fn any_flipped_bit_is_noticed() {
         let error = error.unwrap_or_else(|| panic!("byte {at} of {} may be flipped", best.len()));
         assert!(error.to_string().starts_with("flipped: found"), "{error}");
     }
+}
+
+/// A checkpoint with another header, of format 2, and with the checksum that fits.
+fn with_header(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+    let (_, outer) = SafeTensors::read_metadata(bytes).unwrap();
+    let text = &outer.metadata().as_ref().unwrap()["bhn"];
+    let mut inner: serde_json::Value = serde_json::from_str(text).unwrap();
+    (inner["format"], inner["sha256"]) = (2.into(), BLANK.into());
+    change(&mut inner["header"]);
+    let metadata = HashMap::from([("bhn".to_string(), inner.to_string())]);
+    let tensors = SafeTensors::deserialize(bytes).unwrap().tensors();
+    let mut file = safetensors::serialize(tensors, Some(metadata)).unwrap();
+    let at = file.windows(64).position(|part| part == BLANK.as_bytes()).unwrap();
+    let sum: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    file[at..at + 64].copy_from_slice(sum.as_bytes());
+    file
+}
+
+/// Put other headers into both checkpoints of a run.
+fn change_headers(run: &Path, change: impl Fn(&mut serde_json::Value)) {
+    for name in ["best.safetensors", "last.safetensors"] {
+        let bytes = fs::read(run.join(name)).unwrap();
+        fs::write(run.join(name), with_header(&bytes, &change)).unwrap();
+    }
+}
+
+/// What an older version did not write down is not checked, and that is said.
+#[test]
+fn a_run_of_an_older_version() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    change_headers(&run, |header| {
+        header.as_object_mut().unwrap().remove("machine").unwrap();
+        header["preprocess"].as_object_mut().unwrap().remove("seen").unwrap();
+    });
+    let note = || contains("note: an older version trained this run").and(contains("not checked"));
+    folder.bhn().args(["eval", "run"]).assert().success().stderr(note());
+    folder.bhn().args(["train", "--resume", "run"]).assert().success().stderr(note());
+    folder.bhn().args(["predict", "run", "animals.csv"]).assert().success();
+    folder.write("animals.csv", crate::common::animals().replacen("cat", "dog", 1));
+    refused(folder.bhn().args(["eval", "run"]), &["have changed"]);
+}
+
+/// A run goes on where mathematical functions round differently, and that is said.
+#[test]
+fn a_run_of_another_machine() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    let resumed = || folder.bhn().args(["train", "--resume", "run"]).assert().success();
+    resumed().stderr(contains("the last bits may differ").not());
+    change_headers(&run, |header| header["machine"]["functions"] = "0123456789abcdef".into());
+    let note = contains("note: this run began with").and(contains("libm 0123456789abcdef"));
+    resumed().stderr(note.and(contains("the last bits may differ")));
+    change_headers(&run, |header| header["machine"]["kernels"] = "portable".into());
+    resumed().stderr(contains("this run began with portable kernels"));
 }
 
 /// Version 1 had a checksum of the tensors and the header alone.

@@ -6,6 +6,7 @@ use crate::checkpoint::{self, Checkpoint, Header};
 use crate::config::Config;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
+use crate::machine::Machine;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, draw, predict};
 use crate::random::{Purpose, stream};
@@ -205,6 +206,7 @@ fn header(config: Config, data: &Dataset, sha256: &str, steps: u64, examples: us
         data_sha256: sha256.into(),
         steps,
         best: None,
+        machine: Some(Machine::here()),
     }
 }
 

@@ -1,0 +1,47 @@
+//! What the bits of a result depend on beside the program, its data and its settings.
+use crate::kernels;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// The instruction set of the kernels, and the mathematical functions of the system.
+///
+/// AVX-512 and AVX2 give the same bits; other processors, and other versions of libm, may round
+/// differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// As [`kernels::path`] names it.
+    pub kernels: String,
+    /// A digest of values of `exp`, `ln`, `tanh` and others, in `f32` and `f64`.
+    pub functions: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn here() -> Self {
+        let mut hash = Sha256::new();
+        for i in -500..=500 {
+            let x = f64::from(i) / 50. + 0.003;
+            let y = x as f32;
+            let wide = [x.exp(), x.tanh(), x.abs().ln(), x.abs().ln_1p(), x.sin(), x.cos()];
+            let narrow = [y.exp(), y.tanh(), y.abs().ln(), y.abs().ln_1p(), y.cosh()];
+            wide.iter().for_each(|v| hash.update(v.to_bits().to_le_bytes()));
+            narrow.iter().for_each(|v| hash.update(v.to_bits().to_le_bytes()));
+        }
+        let functions = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { kernels: kernels::path().into(), functions }
+    }
+
+    /// Whether results have the same bits on both.
+    pub fn has_bits_of(&self, other: &Self) -> bool {
+        let on_x86 = |machine: &Self| machine.kernels.starts_with("avx");
+        self.functions == other.functions
+            && (self.kernels == other.kernels || on_x86(self) && on_x86(other))
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} kernels, libm {}", self.kernels, self.functions)
+    }
+}
