@@ -41,7 +41,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
         (None, x) => {
             let x = x.numbers();
             let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
-            (scale.apply(what, &x, 0)?, Some(scale), seen)
+            (scale.apply(what, x.view(), 0)?, Some(scale), seen)
         }
         // Bytes of 0 and 1 alone are no shades of grey, but numbers like others.
         (Some(_), Raw::Bytes(x)) if x.iter().any(|&byte| byte > 1) => {

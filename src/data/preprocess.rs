@@ -66,17 +66,22 @@ impl Standardise {
 
     /// `x [N, inputs]` standardised, in double precision until the end: a feature such as a date
     /// in seconds has no digits to spare. For messages, `first` is the number of its first row.
-    pub(super) fn apply(&self, what: &str, x: &Array2<f64>, first: usize) -> Result<Array2<f32>> {
+    pub(super) fn apply<T: Copy + Into<f64>>(
+        &self,
+        what: &str,
+        x: ArrayView2<'_, T>,
+        first: usize,
+    ) -> Result<Array2<f32>> {
         let mut scaled = Array2::from_shape_fn(x.dim(), |(row, column)| {
             let (mean, std) = self.of(column, x.ncols());
-            ((x[[row, column]] - mean) / std) as f32
+            ((x[[row, column]].into() - mean) / std) as f32
         });
         self.constant.iter().for_each(|&i| scaled.column_mut(i).fill(0.));
         match scaled.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(scaled),
             Some(((row, column), _)) => Err(Error::invalid(
                 format!("{what}, row {}, feature {column} (from 0)", first + row),
-                x[[row, column]],
+                x[[row, column]].into(),
                 format!("a value nearer to the training mean {}", self.of(column, x.ncols()).0),
                 "Mend or remove that row.",
             )),
@@ -191,13 +196,12 @@ impl Preprocess {
         is_image: bool,
         first: usize,
     ) -> Result<(Array2<f32>, Option<Outside>)> {
-        let columns = self.columns.as_deref();
         let seen = self.seen.as_ref();
         if is_image {
             let x = self.pixels(what, raw)?;
             let outside = seen.and_then(|seen| seen.outside(x.view(), (what, first), None));
             let x = match &self.x {
-                Some(scale) => scale.apply(what, &x.mapv(f64::from), first)?,
+                Some(scale) => scale.apply(what, x.view(), first)?,
                 None => x,
             };
             return Ok((x, outside));
@@ -208,11 +212,25 @@ impl Preprocess {
             let advice = "Save what it was trained on as float32, or train again.";
             return Err(Error::invalid(what, "uint8", expected, advice));
         }
-        let x = raw.numbers();
-        let outside = seen.and_then(|seen| seen.outside(x.view(), (what, first), columns));
+        match raw {
+            Raw::Numbers(x) => self.table(what, x.view(), first),
+            Raw::Single(x) | Raw::Fractions(x) => self.table(what, x.view(), first),
+            Raw::Bytes(x) | Raw::Pixels(x) => self.table(what, x.view(), first),
+        }
+    }
+
+    /// As [`Preprocess::prepare`], of numbers.
+    fn table<T: Copy + Into<f64>>(
+        &self,
+        what: &str,
+        x: ArrayView2<'_, T>,
+        first: usize,
+    ) -> Result<(Array2<f32>, Option<Outside>)> {
+        let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
+        let outside = seen.and_then(|seen| seen.outside(x, (what, first), columns));
         let x = match &self.x {
-            Some(scale) => scale.apply(what, &x, first)?,
-            None => x.mapv(|value| value as f32),
+            Some(scale) => scale.apply(what, x, first)?,
+            None => x.mapv(|value| value.into() as f32),
         };
         Ok((x, outside))
     }

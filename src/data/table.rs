@@ -51,7 +51,7 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
         .filter(|&rows| rows > 0)
         .map(|rows| format!("{rows} rows with missing values left out"));
     let notes = dropped.into_iter().chain(guess).chain(scale.ignored(Some(&columns))).collect();
-    let rows = Rows { x: scale.apply(&table.path, &x, 0)?, y };
+    let rows = Rows { x: scale.apply(&table.path, x.view(), 0)?, y };
     Ok(Dataset {
         name: files::name(path, false),
         task,

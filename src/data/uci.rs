@@ -90,7 +90,7 @@ fn divide(
     let y = table.cells.column(target).to_vec();
     let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
     let y_scale = Some(moments(train.iter().map(|&row| y[row])));
-    let rows = Rows { x: scale.apply(&table.what, &x, 0)?, y };
+    let rows = Rows { x: scale.apply(&table.what, x.view(), 0)?, y };
     Ok(Dataset {
         name: source.replace('/', "-"),
         task: Task::Regression,
