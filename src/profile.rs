@@ -163,8 +163,8 @@ fn cost(name: &str, pass: Pass, y: usize, inputs: &[Input]) -> (usize, usize) {
     }
     let read: usize = match name {
         // Linear: the gradient alone, or what is as small.
-        "add" | "sub" | "sum" | "sum_axis" | "scale_shift" | "reshape" | "slice" | "concat"
-        | "gather" | "permute_axes" | "broadcast_to" | "row_norms" | "avg_pool2d" => 0,
+        "add" | "sub" | "sum" | "sum_axis" | "scale_shift" | "div_by" | "reshape" | "slice"
+        | "concat" | "gather" | "permute_axes" | "broadcast_to" | "row_norms" | "avg_pool2d" => 0,
         // Linear in each of two: the gradient of one takes the other.
         "mul" | "affine" | "affine_relu" | "matmul" | "matmul_t" | "linear" | "conv2d" => {
             (0..2).filter(|&k| inputs[1 - k].written > 0).map(|k| len(&inputs[k])).sum()

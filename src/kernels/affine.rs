@@ -1,6 +1,6 @@
 //! `y = act(s ⊙ p + b)` row by row, and its three gradients in one pass.
 use super::path::versions;
-use super::vector::CHUNK;
+use super::vector::{self, CHUNK};
 use crate::scalar::Scalar;
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
@@ -9,6 +9,8 @@ use rayon::prelude::*;
 const COLUMNS: usize = 208;
 /// More rows than these are cut, however many columns they have.
 const MANY: usize = 2048;
+/// Rows that are added up before they go into a sum in `f64`.
+const FEW: usize = 16;
 
 /// What is between `p` and `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
 /// row `i` of `p`, or from row `i mod B` if `p [B, n]` is shared by all scales.
@@ -66,8 +68,8 @@ versions! {
 /// `dp ← β dp + Σ s ⊙ δ` for `β` 0 or 1 (over the scales that share a row of `p`), `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, with
 /// `δ = dy` where `act` lets it through.
 ///
-/// Few rows are cut into columns, which no sum crosses; many rows of few columns, as images have them, into
-/// rows, whose sums are added up in order.
+/// Few rows are cut into columns, which no sum crosses; many rows of few columns, as images have them,
+/// into rows, whose sums are added up in order. Sums of more than 16 rows are in `f64`.
 ///
 /// # Panics
 /// Unless `dp` is as long as `p`.
@@ -84,59 +86,66 @@ pub fn backward<T: Scalar>(
     let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("as many entries");
     let rows = if n > COLUMNS && batch <= MANY { batch } else { (CHUNK / n).max(1) };
     if batch <= rows {
-        scale.fill(T::zero());
-        shift.fill(T::zero());
         let width = if dy.len() <= CHUNK { n } else { COLUMNS };
         let parts = dp.axis_chunks_iter_mut(Axis(2), width).into_par_iter().enumerate();
         let sums = scale.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
         let sums = sums.zip(shift.axis_chunks_iter_mut(Axis(1), width));
-        return parts.zip(sums).for_each(|((part, dp), (scale, shift))| {
-            backward_part(map, [0, part * width], (dy, y), (beta, dp), scale, shift);
+        return parts.zip(sums).for_each(|((part, dp), (mut scale, mut shift))| {
+            let [ds, db] = backward_part(map, [0, part * width], (dy, y), (beta, dp), scales);
+            scale.zip_mut_with(&ds, |to, &ds| *to = T::of(ds));
+            shift.zip_mut_with(&db, |to, &db| *to = T::of(db));
         });
     }
     let parts = dp.axis_chunks_iter_mut(Axis(1), rows).into_par_iter().enumerate();
-    let sums = parts.map(|(part, dp)| {
-        let (mut ds, mut db) = (Array2::zeros((scales, n)), Array2::zeros((1, n)));
-        let (scale, shift) = (ds.view_mut(), db.view_mut());
-        backward_part(map, [part * rows, 0], (dy, y), (beta, dp), scale, shift);
-        [ds, db]
-    });
-    let sums = sums.collect::<Vec<_>>().into_iter();
-    let sums = sums.reduce(|[ds, db], [s, b]| [ds + s, db + b]).expect("a row");
-    scale.assign(&sums[0]);
-    shift.assign(&sums[1]);
+    let sums = parts
+        .map(|(part, dp)| backward_part(map, [part * rows, 0], (dy, y), (beta, dp), scales))
+        .collect::<Vec<_>>();
+    let sums = sums.into_iter().reduce(|[ds, db], [s, b]| [ds + s, db + b]).expect("a row");
+    scale.zip_mut_with(&sums[0], |to, &ds| *to = T::of(ds));
+    shift.zip_mut_with(&sums[1], |to, &db| *to = T::of(db));
 }
 
-/// The part of `dp [S or 1, B, n]` that begins at this row and column.
+/// The part of `dp [S or 1, B, n]` that begins at this row and column, and its share of `ds` and `db`.
 fn backward_part<T: Scalar>(
     map: Affine<'_, T>,
     [top, from]: [usize; 2],
     (dy, y): (&[T], &[T]),
     (mut beta, mut dp): (T, ArrayViewMut3<'_, T>),
-    mut ds: ArrayViewMut2<'_, T>,
-    mut db: ArrayViewMut2<'_, T>,
-) {
+    scales: usize,
+) -> [Array2<f64>; 2] {
     let Affine { p, scale, n, batch, relu } = map;
-    let (copies, _, width) = dp.dim();
+    let (copies, rows, width) = dp.dim();
+    let mut sums = [scales, 1].map(|rows| Array2::zeros((rows, width)));
+    let mut few = [vec![T::zero(); width], vec![T::zero(); width]];
+    let [ds, db] = &mut sums;
     let db = db.as_slice_mut().expect("one row");
     for (s, mut ds) in ds.rows_mut().into_iter().enumerate() {
         let ds = ds.as_slice_mut().expect("adjacent");
         let scale = &scale[s * n + from..][..width];
         let mut dp = dp.index_axis_mut(Axis(0), s.min(copies - 1));
-        for (i, mut dp) in (s * batch + top..).zip(dp.rows_mut()) {
-            let at = i * n + from;
+        for (i, mut dp) in dp.rows_mut().into_iter().enumerate() {
+            let row = s * batch + top + i;
+            let at = row * n + from;
             let dp = dp.as_slice_mut().expect("adjacent");
             if beta == T::zero() {
                 dp.fill(beta);
             }
-            let p = &p[map.from(i) * n + from..];
+            let p = &p[map.from(row) * n + from..];
             let inputs = [&dy[at..], &y[at..], p, scale].map(|x| &x[..width]);
-            backward_row(relu, inputs, dp, ds, db);
+            let [few_s, few_b] = &mut few;
+            backward_row(relu, inputs, dp, few_s, few_b);
+            if (i + 1).is_multiple_of(FEW) || i + 1 == rows {
+                for (few, sum) in [(few_s, &mut *ds), (few_b, &mut *db)] {
+                    vector::add_f64(few, sum);
+                    few.fill(T::zero());
+                }
+            }
         }
         if map.shared() {
             beta = T::one();
         }
     }
+    sums
 }
 
 versions! {

@@ -80,7 +80,8 @@ pub fn zip<T: Scalar>(
     }
 }
 
-/// `to ← to + Σ g` over the axes along which a tensor of shape `ts` was broadcast to `gs`.
+/// `to ← to + Σ g` over the axes along which a tensor of shape `ts` was broadcast to `gs`; the sum is
+/// in `f64`.
 ///
 /// # Panics
 /// Unless the lengths fit the shapes.
@@ -91,12 +92,14 @@ pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize
     }
     let st = strides(ts, gs);
     let unit = st.last().is_some_and(|&s| s == 1);
+    let mut sums = vec![0.; to.len()];
     for (row, g) in g.chunks_exact(width).enumerate() {
-        let to = &mut to[start(row, gs, &st)..];
+        let sums = &mut sums[start(row, gs, &st)..];
         if unit {
-            to.iter_mut().zip(g).for_each(|(to, &g)| *to += g);
+            vector::add_f64(g, &mut sums[..width]);
         } else {
-            to[0] += g.iter().copied().sum();
+            sums[0] += vector::sum_f64(g);
         }
     }
+    vector::add_rounded(&sums, to);
 }

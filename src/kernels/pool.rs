@@ -26,7 +26,7 @@ pub fn max_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &
     tasks.for_each(|((dx, x), (y, dy))| max_backward_image(over, [x, y, dy], dx));
 }
 
-/// `y[p, c] = mean x[p + k, c]`.
+/// `y[p, c] = mean x[p + k, c]`, summed in `f64`.
 ///
 /// # Panics
 /// As [`max`].
@@ -96,29 +96,32 @@ versions! {
 
 versions! {
     fn mean_image[T: Scalar](over: &Sliding, x: &[T], y: &mut [T]) {
-        let (c, share): (_, T) = (over.channels(), share(over));
+        let (c, n) = (over.channels(), covered(over));
+        let mut sums = vec![0.; c];
         for (i, y) in y.chunks_exact_mut(c).enumerate() {
-            y.fill(T::zero());
+            sums.fill(0.);
             for at in places(over, i) {
-                y.iter_mut().zip(&x[at..at + c]).for_each(|(y, &x)| *y += share * x);
+                sums.iter_mut().zip(&x[at..at + c]).for_each(|(sum, x)| *sum += x.f64());
             }
+            y.iter_mut().zip(&sums).for_each(|(y, sum)| *y = T::of(sum / n));
         }
     }
 }
 
 versions! {
     fn mean_backward_image[T: Scalar](over: &Sliding, dy: &[T], dx: &mut [T]) {
-        let (c, share): (_, T) = (over.channels(), share(over));
+        let (c, n) = (over.channels(), T::of(covered(over)));
+        let mut shares = vec![T::zero(); c];
         for (i, dy) in dy.chunks_exact(c).enumerate() {
+            shares.iter_mut().zip(dy).for_each(|(share, &dy)| *share = dy / n);
             for at in places(over, i) {
-                dx[at..at + c].iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += share * dy);
+                dx[at..at + c].iter_mut().zip(&shares).for_each(|(dx, &share)| *dx += share);
             }
         }
     }
 }
 
-/// `1/(h·w)`.
-fn share<T: Scalar>(over: &Sliding) -> T {
-    let [h, w] = over.window().size;
-    T::one() / T::of((h * w) as f64)
+/// `h·w`.
+fn covered(over: &Sliding) -> f64 {
+    over.window().size.iter().product::<usize>() as f64
 }

@@ -115,6 +115,15 @@ pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
     }
 }
 
+/// `zᵢ ← zᵢ + xᵢ` for sums `x` in `f64`, each rounded once.
+///
+/// # Panics
+/// Unless the lengths agree.
+pub fn add_rounded<T: Scalar>(x: &[f64], z: &mut [T]) {
+    assert_eq!(x.len(), z.len(), "add_rounded: lengths differ");
+    z.iter_mut().zip(x).for_each(|(z, &x)| *z = T::of(z.f64() + x));
+}
+
 versions! {
     fn lanes[T: Scalar](x: &[T]) -> f64 {
         let (x, tail) = x.as_chunks::<LANES>();
@@ -139,6 +148,17 @@ versions! {
             }
         }
         lanes.iter().sum::<f64>() + tail
+    }
+}
+
+versions! {
+    /// `zᵢ ← zᵢ + xᵢ` in `f64`.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
+    pub fn add_f64[T: Scalar](x: &[T], z: &mut [f64]) {
+        assert_eq!(x.len(), z.len(), "add_f64: lengths differ");
+        z.iter_mut().zip(x).for_each(|(z, x)| *z += x.f64());
     }
 }
 

@@ -108,8 +108,12 @@ impl<T: Scalar> Mul<T> for Var<'_, T> {
 
 impl<T: Scalar> Div<T> for Var<'_, T> {
     type Output = Self;
+    /// `x / b` for a number `b`, rounded once; `dx = dy / b`.
     fn div(self, b: T) -> Self {
-        self.scale_shift(b.recip(), T::zero())
+        let x = self.value();
+        let mut y = self.tape().space(x.shape());
+        vector::map(flat(&x), y.as_slice_mut().expect("new"), |x| x / b);
+        Self::record("div_by", &[self], y, move |c, sink| map(sink, 0, c.g, |g| g / b))
     }
 }
 

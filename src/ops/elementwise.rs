@@ -4,7 +4,7 @@ use crate::kernels::vector;
 use crate::scalar::Scalar;
 use crate::tape::Var;
 
-/// What the derivative is a function of.
+/// What `dx` is a function of, beside `dy`.
 enum Of {
     Input,
     Output,
@@ -16,7 +16,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         name: &'static str,
         f: impl Fn(T) -> T + Sync,
         of: Of,
-        derivative: impl Fn(T) -> T + Sync + 'static,
+        rule: impl Fn(T, T) -> T + Sync + 'static,
     ) -> Self {
         let x = self.value();
         let mut y = self.tape().space(x.shape());
@@ -26,68 +26,73 @@ impl<'t, T: Scalar> Var<'t, T> {
                 Of::Input => c.x(0),
                 Of::Output => c.y,
             };
-            zip(sink, 0, c.g, at, |g, v| g * derivative(v));
+            zip(sink, 0, c.g, at, &rule);
         })
     }
 
     /// `eˣ`; `dx = y dy`.
     pub fn exp(self) -> Self {
-        self.unary("exp", T::exp, Of::Output, |y| y)
+        self.unary("exp", T::exp, Of::Output, |dy, y| dy * y)
     }
 
     /// `ln x`; `dx = dy / x`.
     pub fn ln(self) -> Self {
-        self.unary("ln", T::ln, Of::Input, T::recip)
+        self.unary("ln", T::ln, Of::Input, |dy, x| dy / x)
     }
 
     /// `√x`; `dx = dy / 2y`.
     pub fn sqrt(self) -> Self {
-        self.unary("sqrt", T::sqrt, Of::Output, |y| (y + y).recip())
+        self.unary("sqrt", T::sqrt, Of::Output, |dy, y| dy / (y + y))
     }
 
     /// `x²`; `dx = 2x dy`.
     pub fn square(self) -> Self {
-        self.unary("square", |x| x * x, Of::Input, |x| x + x)
+        self.unary("square", |x| x * x, Of::Input, |dy, x| dy * (x + x))
     }
 
     /// `xⁿ`; `dx = n xⁿ⁻¹ dy`.
     pub fn powi(self, n: i32) -> Self {
         let factor = T::of(n.into());
-        let derivative = move |x: T| if n == 0 { T::zero() } else { factor * x.powi(n - 1) };
-        self.unary("powi", move |x| x.powi(n), Of::Input, derivative)
+        let slope = move |x: T| if n == 0 { T::zero() } else { factor * x.powi(n - 1) };
+        self.unary("powi", move |x| x.powi(n), Of::Input, move |dy, x| dy * slope(x))
     }
 
     /// `xᵃ` for `x > 0`; `dx = a xᵃ⁻¹ dy`.
     pub fn powf(self, a: T) -> Self {
-        self.unary("powf", move |x| x.powf(a), Of::Input, move |x| a * x.powf(a - T::one()))
+        self.unary(
+            "powf",
+            move |x| x.powf(a),
+            Of::Input,
+            move |dy, x| dy * (a * x.powf(a - T::one())),
+        )
     }
 
     /// `|x|`; `dx = sign(x) dy`, with 0 at 0.
     pub fn abs(self) -> Self {
         let sign = |x: T| if x == T::zero() { x } else { x.signum() };
-        self.unary("abs", T::abs, Of::Input, sign)
+        self.unary("abs", T::abs, Of::Input, move |dy, x| dy * sign(x))
     }
 
     /// `max(x, 0)`; `dx = dy` where `x > 0`. A NaN stays one.
     pub fn relu(self) -> Self {
         let positive = |x: T| if x < T::zero() { T::zero() } else { x };
         let step = |y: T| if y > T::zero() { T::one() } else { T::zero() };
-        self.unary("relu", positive, Of::Output, step)
+        self.unary("relu", positive, Of::Output, move |dy, y| dy * step(y))
     }
 
     /// `tanh x`; `dx = (1 − y²) dy`.
     pub fn tanh(self) -> Self {
-        self.unary("tanh", T::tanh, Of::Output, |y| T::one() - y * y)
+        self.unary("tanh", T::tanh, Of::Output, |dy, y| dy * (T::one() - y * y))
     }
 
     /// `1 / (1 + e⁻ˣ)`; `dx = y (1 − y) dy`.
     pub fn sigmoid(self) -> Self {
-        self.unary("sigmoid", sigmoid, Of::Output, |y| y * (T::one() - y))
+        self.unary("sigmoid", sigmoid, Of::Output, |dy, y| dy * (y * (T::one() - y)))
     }
 
     /// `ln(1 + eˣ)`, without overflow; `dx = sigmoid(x) dy`.
     pub fn softplus(self) -> Self {
-        self.unary("softplus", softplus, Of::Input, sigmoid)
+        self.unary("softplus", softplus, Of::Input, |dy, x| dy * sigmoid(x))
     }
 
     /// `x` held within `[low, high]`; `dx = dy` strictly inside, 0 outside.
@@ -102,7 +107,7 @@ impl<'t, T: Scalar> Var<'t, T> {
                 x
             }
         };
-        self.unary("clamp", hold, Of::Input, inside)
+        self.unary("clamp", hold, Of::Input, move |dy, x| dy * inside(x))
     }
 }
 

@@ -1,4 +1,5 @@
 //! Log-densities and losses, in nats.
+use super::reduce::log_sum_exp;
 use super::{filled, flat};
 use crate::kernels::vector::dot_f64;
 use crate::scalar::Scalar;
@@ -33,11 +34,10 @@ impl<T: Scalar> Var<'_, T> {
         let mut y = filled(&x.shape()[..x.ndim() - 1], T::zero());
         let rows = flat(&x).chunks_exact(k).zip(p.as_slice_mut().expect("new").chunks_exact_mut(k));
         for (((x, p), y), &label) in rows.zip(&mut y).zip(labels.iter().cycle()) {
-            let max = x.iter().copied().fold(T::neg_infinity(), T::max);
-            p.iter_mut().zip(x).for_each(|(p, &x)| *p = (x - max).exp());
-            let sum: T = p.iter().copied().sum();
-            p.iter_mut().for_each(|p| *p /= sum);
-            *y = x[label] - max - sum.ln();
+            let (max, log) = log_sum_exp(x.iter().copied());
+            let log_p = |x: T| T::of((x.f64() - max.f64()) - log);
+            p.iter_mut().zip(x).for_each(|(p, &x)| *p = log_p(x).exp());
+            *y = log_p(x[label]);
         }
         Self::record("categorical_log_prob", &[self], y, move |c, sink| {
             sink.add(0, || {

@@ -30,7 +30,7 @@ fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Owned<T> {
         for (o, sums) in sums.chunks_exact_mut(inner.max(1)).enumerate() {
             wide.fill(0.);
             for line in flat(x)[o * n * inner..][..n * inner].chunks_exact(inner) {
-                wide.iter_mut().zip(line).for_each(|(sum, x)| *sum += x.f64());
+                vector::add_f64(line, &mut wide);
             }
             sums.iter_mut().zip(&wide).for_each(|(sum, &wide)| *sum = T::of(wide));
         }
@@ -45,17 +45,23 @@ fn repeat<T: Scalar>(g: ArrayView<'_, T, IxDyn>, axis: usize, x: &Tensor<T>) -> 
     g.broadcast(x.raw_dim()).expect("one line an entry").to_owned()
 }
 
-/// The largest entry, or NaN if there is one: `T::max` would drop it.
-fn max<T: Scalar>(lane: ndarray::ArrayView1<'_, T>) -> T {
-    lane.iter().fold(T::neg_infinity(), |m, &x| if x > m || x.is_nan() { x } else { m })
+/// The first of the largest entries and where it is, or of the NaNs if there is one: `T::max` would
+/// drop it.
+fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
+    x.enumerate().fold((0, T::neg_infinity()), |(at, max), (i, x)| {
+        if x > max || x.is_nan() && !max.is_nan() { (i, x) } else { (at, max) }
+    })
 }
 
-fn log_sum_exp<T: Scalar>(lane: ndarray::ArrayView1<'_, T>) -> T {
-    let max = max(lane);
-    if max.is_infinite() {
-        return max;
+/// The largest entry `m`, and `ln Σ eˣ⁻ᵐ` as `ln(1 + Σ eˣ⁻ᵐ)` over the others, so that a small one keeps
+/// its digits; 0 if `m` is not finite. The sum is in `f64`.
+pub(super) fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
+    let (at, max) = largest(x.clone());
+    if !max.is_finite() {
+        return (max, 0.);
     }
-    max + lane.iter().map(|&x| (x - max).exp()).sum::<T>().ln()
+    let others = x.enumerate().filter(|(i, _)| *i != at);
+    (max, others.map(|(_, x)| (x - max).exp().f64()).sum::<f64>().ln_1p())
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -107,7 +113,7 @@ impl<T: Scalar> Var<'_, T> {
             "max_axis: axis {axis} of {:?} is empty",
             x.shape()
         );
-        let y = fold("max_axis", &x, axis, max);
+        let y = fold("max_axis", &x, axis, |lane| largest(lane.iter().copied()).1);
         Self::record("max_axis", &[self], y, move |c, sink| {
             sink.add_with(0, |dx| {
                 let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
@@ -120,12 +126,15 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `ln Σ eˣ` over `axis`, which goes, without overflow; `dx = eˣ⁻ʸ dy`.
+    /// `ln Σ eˣ` over `axis`, which goes, without overflow, summed in `f64`; `dx = eˣ⁻ʸ dy`.
     ///
     /// # Panics
     /// If there is no such axis.
     pub fn log_sum_exp(self, axis: usize) -> Self {
-        let y = fold("log_sum_exp", &self.value(), axis, log_sum_exp);
+        let y = fold("log_sum_exp", &self.value(), axis, |lane| {
+            let (max, log) = log_sum_exp(lane.iter().copied());
+            T::of(max.f64() + log)
+        });
         Self::record("log_sum_exp", &[self], y, move |c, sink| {
             sink.add(0, || {
                 let shared = repeat(c.y.view(), axis, c.x(0));
@@ -142,14 +151,14 @@ impl<T: Scalar> Var<'_, T> {
         let mut y = self.value().to_owned();
         assert!(y.ndim() > 0, "log_softmax: {:?} has no axis", y.shape());
         for mut row in y.rows_mut() {
-            let shared = log_sum_exp(row.view());
-            row.mapv_inplace(|x| x - shared);
+            let (max, log) = log_sum_exp(row.iter().copied());
+            row.mapv_inplace(|x| T::of((x.f64() - max.f64()) - log));
         }
         Self::record("log_softmax", &[self], y, |c, sink| {
             sink.add(0, || {
                 let mut dx = c.g.clone();
                 for (mut dx, y) in dx.rows_mut().into_iter().zip(c.y.rows()) {
-                    let sum = dx.sum();
+                    let sum = T::of(vector::sum_f64(dx.as_slice().expect("row-major")));
                     dx.zip_mut_with(&y, |dx, y| *dx -= y.exp() * sum);
                 }
                 dx

@@ -176,7 +176,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         Self::concat(&parts.iter().map(one).collect::<Vec<_>>(), axis)
     }
 
-    /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx` sums `dy` over all uses of an entry.
+    /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx` sums `dy` over all uses of an entry, in `f64`.
     ///
     /// # Panics
     /// If an index is beyond the axis.
@@ -204,13 +204,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
         Self::record("gather", &[self], y, move |c, sink| {
             sink.add_with(0, |dx| {
-                let dx = dx.as_slice_mut().expect("row-major");
-                let mut g = c.g.iter();
-                for o in 0..outer {
-                    for &i in &*index {
-                        dx[line(o, i)].iter_mut().zip(&mut g).for_each(|(dx, &g)| *dx += g);
-                    }
+                let mut sums = vec![0.; dx.len()];
+                let g = c.g.as_slice().expect("row-major");
+                let lines = (0..outer).flat_map(|o| index.iter().map(move |&i| line(o, i)));
+                for (line, g) in lines.zip(g.chunks_exact(inner.max(1))) {
+                    vector::add_f64(g, &mut sums[line]);
                 }
+                vector::add_rounded(&sums, dx.as_slice_mut().expect("row-major"));
             });
         })
     }
