@@ -125,6 +125,13 @@ fn chains_are_judged_by_ranks() {
 #[test]
 fn an_autoregression_has_its_effective_size() {
     const N: usize = 20_000;
+/// Of halves of five draws: `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ counts `ρ₂`.
+#[test]
+fn the_last_autocorrelation_of_a_short_chain() {
+    let draws = array![[1.0, 2.0, 5.0, 8.0, 0.0, 4.0, 7.0, 9.0, 3.0, 6.0]];
+    close_to(ess_bulk(draws.view()), 9.506_556_767_399_278, 1e-9);
+}
+
     for phi in [0.5_f64, -0.5] {
         let mut x = randn(&[4, N], 5).into_dimensionality::<ndarray::Ix2>().unwrap();
         for (c, i) in (0..4).flat_map(|c| (1..N).map(move |i| (c, i))) {

@@ -60,8 +60,9 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
         pair = (even + rho(lag + 1)).min(pair);
         lag += 2;
     }
-    // Of the pair that ends the sum the even one counts once, which lessens the variance.
-    tau += even.max(0.0);
+    // Of the pair that ends the sum the even one counts once, which lessens the variance. If it is
+    // negative, only in a pair that is not: then the chain ended, and not the positive pairs.
+    tau += if pair >= 0.0 { even } else { even.max(0.0) };
     count / tau.max(1.0 / count.log10())
 }
 
