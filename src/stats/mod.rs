@@ -3,6 +3,7 @@ mod chains;
 mod counts;
 mod distance;
 mod importance;
+mod kolmogorov;
 mod pareto;
 mod student;
 

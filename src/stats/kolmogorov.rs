@@ -1,0 +1,112 @@
+//! How probable is so large a Kolmogorov-Smirnov distance? Exact for all but large samples.
+//!
+//! Either p-value is the probability that a random walk leaves a band around its mean: a sum over the
+//! checks at which it may leave first. No term is negative, so that the error is relative.
+use statrs::function::factorial::ln_factorial;
+use std::f64::consts::{PI, TAU};
+
+/// The largest sample with an exact p-value: `O(N³ D²)` operations.
+const EXACT: usize = 200;
+
+/// The largest product `A B` of two samples with an exact p-value: as many operations.
+const PAIRS: usize = 10_000_000;
+
+/// `P(sup_u |Fₙ(u) − u| ≥ D)` of `n` numbers from `U(0, 1)`.
+///
+/// `n Fₙ` is a Poisson process of rate `n` given that it has counted `n` at 1. It leaves the band if it
+/// has counted the `i`-th number at `i/n − D`, or not yet at `(i − 1)/n + D`. Beyond [`EXACT`] numbers:
+/// [`stephens`].
+pub(super) fn one_sample(distance: f64, n: usize) -> f64 {
+    if n > EXACT {
+        return stephens(distance, n as f64);
+    }
+    let rate = n as f64;
+    // By `i`: at this time fewer than `i`, or at least `i`, must have been counted.
+    let early = (1..=n).map(|i| (i as f64 / rate - distance, i, true));
+    let late = (1..=n).map(|i| ((i - 1) as f64 / rate + distance, i, false));
+    let mut checks: Vec<_> = early.chain(late).filter(|&(t, ..)| t > 0. && t < 1.).collect();
+    checks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let poisson = |k: usize, mean: f64| match k {
+        0 => (-mean).exp(),
+        _ => (k as f64 * mean.ln() - mean - ln_factorial(k as u64)).exp(),
+    };
+    // `p[k]`: `k` are counted, and the band was not left.
+    let mut p = vec![0.; n + 1];
+    p[0] = 1.;
+    let (mut left, mut low, mut high, mut time) = (0., 0, 0, 0.);
+    for (t, i, early) in checks {
+        let steps: Vec<_> = (0..=n - low).map(|k| poisson(k, rate * (t - time))).collect();
+        let sum = |k: usize| (low..=k.min(high)).map(|from| p[from] * steps[k - from]).sum::<f64>();
+        p = (0..=n).map(|k| if k < low { 0. } else { sum(k) }).collect();
+        let out = if early { i..n + 1 } else { low..i };
+        for k in out.clone() {
+            left += p[k] * poisson(n - k, rate * (1. - t));
+            p[k] = 0.;
+        }
+        (low, high) = if early { (low, i - 1) } else { (low.max(i), n) };
+        time = t;
+    }
+    (left / poisson(n, rate)).min(1.)
+}
+
+/// `P(sup_x |F(x) − G(x)| ≥ D)` of samples of `sizes` numbers, given all of them, `pooled` in ascending
+/// order: each choice of the first sample among them is equally probable. Tied numbers come together.
+/// Beyond [`PAIRS`]: [`stephens`] with `A B / (A + B)` numbers.
+pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f64 {
+    let [a, b] = [sizes[0].min(sizes[1]), sizes[0].max(sizes[1])];
+    if a.saturating_mul(b) > PAIRS {
+        return stephens(distance, a as f64 * b as f64 / (a + b) as f64);
+    }
+    // `D A B`, which is whole.
+    let least = (distance * (a * b) as f64).round() as usize;
+    if least == 0 {
+        return 1.;
+    }
+    // `p[i]`: of those drawn so far `i` are from `a`, and the band was not left.
+    let mut p = vec![0.; a + 1];
+    p[0] = 1.;
+    let mut left = 0.;
+    for drawn in 1..=a + b {
+        let rest = (a + b + 1 - drawn) as f64;
+        let range = drawn.saturating_sub(b)..drawn.min(a) + 1;
+        for i in range.clone().rev() {
+            // The last was from `b`, or from `a`.
+            let of_b = if drawn > i { p[i] * (b + 1 + i - drawn) as f64 } else { 0. };
+            let of_a = if i > 0 { p[i - 1] * (a + 1 - i) as f64 } else { 0. };
+            p[i] = (of_a + of_b) / rest;
+        }
+        if drawn == a + b || pooled[drawn] != pooled[drawn - 1] {
+            for i in range.filter(|i| (i * b).abs_diff((drawn - i) * a) >= least) {
+                left += p[i];
+                p[i] = 0.;
+            }
+        }
+    }
+    f64::min(left, 1.)
+}
+
+/// `Q((√n + 0.12 + 0.11/√n) D)`: Stephens 1970 (J. R. Stat. Soc. B 32, 115), as in Numerical
+/// Recipes, §14.3. Where it is used, it is within 0.009 of the exact p-value of one sample, and within
+/// 0.0006 of one below 0.1; of two samples of ten or more without ties within 0.02 and 0.002.
+fn stephens(distance: f64, n: f64) -> f64 {
+    let root = n.sqrt();
+    kolmogorov((root + 0.12 + 0.11 / root) * distance)
+}
+
+/// Kolmogorov's `Q(λ) = 2 Σ_{j≥1} (−1)ʲ⁻¹ exp(−2 j² λ²)`
+/// `= 1 − (√2π/λ) Σ_{j≥1} exp(−(2j − 1)² π² / 8λ²)`. Where the two are split, four terms of either
+/// leave less than 10⁻¹⁷.
+fn kolmogorov(lambda: f64) -> f64 {
+    if lambda == 0.0 {
+        return 1.0;
+    }
+    let j = [1.0, 2.0, 3.0, 4.0];
+    if lambda < 1.18 {
+        let term = |j: f64| (-((2.0 * j - 1.0) * PI / lambda).powi(2) / 8.0).exp();
+        1.0 - TAU.sqrt() / lambda * j.map(term).iter().sum::<f64>()
+    } else {
+        let term = |j: f64| (-2.0 * (j * lambda).powi(2)).exp();
+        let [one, two, three, four] = j.map(term);
+        2.0 * (one - two + three - four)
+    }
+}
