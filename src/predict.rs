@@ -309,11 +309,14 @@ fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     }
     let mean = p.mean_axis(Axis(0)).expect("a sample");
     let entropy: Vec<_> = mean.rows().into_iter().map(nats).collect();
-    // BALD is never below 0 (Jensen); the rounding of `p̄` can be.
-    let told = |(h, sum): (&f64, f64)| (h - sum / samples as f64).max(0.) as f32;
-    let bald = entropy.iter().zip(conditional).map(told).collect();
-    let std = p.std_axis(Axis(0), 0.);
-    let mean_std = std.mean_axis(Axis(1)).expect("a class").mapv(|s| s as f32).to_vec();
+    let mean_std = p.std_axis(Axis(0), 0.).mean_axis(Axis(1)).expect("a class");
+    // BALD is not negative (Jensen), and 0 where samples agree; rounded entropies may differ so.
+    let told = |((h, sum), &std): ((&f64, f64), &f64)| match std == 0. {
+        true => 0.,
+        false => (h - sum / samples as f64).max(0.) as f32,
+    };
+    let bald = entropy.iter().zip(conditional).zip(&mean_std).map(told).collect();
+    let mean_std = mean_std.mapv(|s| s as f32).to_vec();
     let entropy = entropy.into_iter().map(|entropy| entropy as f32).collect();
     let most = |votes: ArrayView1<'_, usize>| votes.iter().copied().max().expect("a class");
     let outvoted = |votes| (samples - most(votes)) as f32 / samples as f32;

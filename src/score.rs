@@ -78,7 +78,8 @@ fn doubt(p: &Array2<f32>) -> Vec<f64> {
     let row = |p: ArrayView1<'_, f32>| {
         let mut p: Vec<f64> = p.iter().map(|&p| p.into()).collect();
         p.sort_by(f64::total_cmp);
-        p[..p.len() - 1].iter().sum()
+        // The sum of nothing is −0.
+        0. + p[..p.len() - 1].iter().sum::<f64>()
     };
     p.outer_iter().map(row).collect()
 }

@@ -171,15 +171,44 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
     assert_eq!(pool(0), [0; 0]);
 }
 
-/// BALD of a point is zero but for rounding.
+/// BALD of a point is 0, not −0 and not what rounding leaves; of the same sample several times too.
 #[test]
 fn a_point_has_nothing_to_disagree_about() {
     let (config, model) = model(Method::Mle, &classes());
     let (theta, _) = draw(&model, config.samples(20), &mut rng(1));
     let x: Array2<f32> = randn(&[200, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
-    let scores = Score::Bald.of(&predict(&model, &theta, x.view()));
-    // Three probabilities in f32, and as many logarithms.
-    assert!(scores.iter().all(|score| *score < 1e-6), "{scores:?}");
+    for samples in [1, 3] {
+        let theta = theta.select(Axis(0), &vec![0; samples]).into_shared();
+        let scores = Score::Bald.of(&predict(&model, &theta, x.view()));
+        assert!(scores.iter().all(|score| score.to_bits() == 0), "{scores:?}");
+    }
+}
+
+/// What is certain is 0, on the page as well: JSON knows −0.
+#[test]
+fn no_score_is_negative_zero() {
+    let sure = Predictive::Classes {
+        p: ndarray::array![[1., 0.], [0., 1.]],
+        entropy: vec![0.; 2],
+        bald: vec![0.; 2],
+        mean_std: vec![0.; 2],
+        variation_ratio: vec![0.; 2],
+    };
+    let single = Predictive::Classes {
+        p: ndarray::array![[1.]],
+        entropy: vec![0.],
+        bald: vec![0.],
+        mean_std: vec![0.],
+        variation_ratio: vec![0.],
+    };
+    for (predictive, score) in [sure, single].iter().flat_map(|p| Score::ALL.map(|s| (p, s))) {
+        let found = score.of(predictive);
+        assert!(found.iter().all(|score| score.to_bits() == 0), "{score:?} {found:?}");
+    }
+    let agreed = Predictive::Values { mean: vec![1.], std: vec![0.5], spread: vec![0.] };
+    for score in [Score::Bald, Score::MeanStd] {
+        assert_eq!(score.of(&agreed)[0].to_bits(), 0, "{score:?}");
+    }
 }
 
 /// Of a number, from `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.

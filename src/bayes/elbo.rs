@@ -91,7 +91,7 @@ pub fn elbo<'t, T: Scalar>(
             let [q, p] = [log_q, log_prior].map(|x| x.item().f64());
             (log_q - log_prior, Terms::new(log_lik, p, q))
         }
-        (None, Some(kl)) => (kl, Terms::new(log_lik, -kl.item().f64(), 0.)),
+        (None, Some(kl)) => (kl, Terms::new(log_lik, 0. - kl.item().f64(), 0.)),
         (None, None) => {
             return Elbo { loss: -per_example, terms: Terms::new(log_lik, 0., 0.) };
         }

@@ -26,8 +26,9 @@ pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
 /// If there is no example, or not one label below `K` a row.
 pub fn nll(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     check("nll", p, labels);
+    // Certainty costs 0 and not −0.
     let cost = |(n, &y): (usize, &usize)| {
-        -f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
+        0.0 - f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
     };
     Estimate::of(&labels.iter().enumerate().map(cost).collect::<Vec<_>>())
 }

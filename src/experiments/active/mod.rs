@@ -177,7 +177,8 @@ fn what_was_done(lab: &Lab<'_>, protocol: &Protocol, data: &Dataset) -> Vec<Stri
              with, and one for maximum likelihood and dropout. Equal scores are taken in the candidates' random order. \
              Of the paper's five ways to choose and two to start, those that the table has."
         ),
-        "BALD of one network is rounding alone, of exponentials taken in single precision: 10⁻⁷ nats at the most. \
+        "BALD of one network is 0. Here, as in the authors' code, such a network chooses by what the rounding of \
+         exponentials in single precision leaves of it: 10⁻⁷ nats at the most. \
          With 130 and 260 labels an epoch's last minibatch has two or four images, and \
          Adam's step on them is as long as any: hence the dips."
             .into(),

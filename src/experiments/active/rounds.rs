@@ -8,9 +8,11 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::metrics::predictions;
-use crate::predict::{Predictive, draw, predict};
+use crate::predict::{Predictive, draw, logits, predict};
 use crate::random::{Purpose, stream};
+use crate::tape::Tensor;
 use crate::train::Trainer;
+use ndarray::{ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -106,10 +108,19 @@ pub fn learn(
                 let mut rows: Vec<_> = pool.filter(|row| !taken.contains(row)).collect();
                 rows.shuffle(rng);
                 rows.truncate(protocol.candidates);
+                let candidates = data.train.batch(&rows).0;
                 let mut pool = Pool::new(learned, &theta, learner.acquisition);
-                pool.add(data.train.batch(&rows).0.view())?;
-                let picks = pool.choose(protocol.bought, rng);
-                picks.into_iter().map(|pick| rows[pick.index]).collect()
+                pool.add(candidates.view())?;
+                let places = match (samples, learner.acquisition) {
+                    (1, Acquisition::Bald) => {
+                        by_rounding(learned, &theta, candidates.view(), protocol.bought)
+                    }
+                    _ => {
+                        let picks = pool.choose(protocol.bought, rng);
+                        picks.into_iter().map(|pick| pick.index).collect()
+                    }
+                };
+                places.into_iter().map(|place| rows[place]).collect()
             }
         };
         rounds.push(Round { labels: labelled.len(), accuracy, bought });
@@ -145,6 +156,30 @@ fn train(
     let split = Split { x, y };
     (0..config.train.epochs).try_for_each(|_| trainer.epoch(&split, |_, _| {}))?;
     Ok(trainer)
+}
+
+/// The `k` of `x [N, inputs]` with the largest `H[p̄] − H[p]` of one network: 0 but for the rounding
+/// of exponentials in single precision, by which the authors' networks without uncertainty chose.
+fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: usize) -> Vec<usize> {
+    let logits = logits(model, theta, x);
+    let left = |logits: ArrayView1<'_, f32>| {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let below = logits.mapv(|x| f64::from(x) - f64::from(max));
+        let e = below.mapv(|x| f64::from((x as f32).exp()));
+        let (mut z, mut along) = (0., 0.);
+        for (e, x) in e.iter().zip(&below).filter(|(e, _)| **e > 0.) {
+            z += e;
+            along += e * x;
+        }
+        let term = |e: &f64| if *e > 0. { e / z * (e / z).ln() } else { 0. };
+        let entropy = 0. - e.iter().map(term).sum::<f64>();
+        (entropy - (z.ln() - along / z)).max(0.) as f32
+    };
+    let left: Vec<_> = logits.index_axis(Axis(0), 0).rows().into_iter().map(left).collect();
+    let mut order: Vec<_> = (0..left.len()).collect();
+    order.sort_by(|&i, &j| left[j].total_cmp(&left[i]));
+    order.truncate(k);
+    order
 }
 
 /// So many rows of each class from the end of the training rows, by chance.
