@@ -180,10 +180,13 @@ const BLOCK: usize = 64;
 
 /// The greedy choice of `k` inputs by
 /// `I[y₁ … yₙ; θ] = H[y₁ … yₙ] − Σᵢ mean_s H[yᵢ | θ_s]`, from `p [S, N, K]`: under a posterior sample
-/// labels are independent, so `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. The entropy is a sum over all
-/// configurations while there are few, and then an estimate from configurations drawn from that mixture, as
-/// many from each sample:
-/// `H[y₁ … yₙ] ≈ −(1/M) Σ_m Σ_c p(ŷ_m, c)/p(ŷ_m) ln p(ŷ_m, c)`.
+/// labels are independent, so `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. While there are few configurations of
+/// labels, the entropy is a sum over all. Then the gain of an input, `I[y; θ | y₁ … yₙ]`, is estimated
+/// from configurations `ŷ_m` drawn from that mixture, as many from each sample: it is the mean of the
+/// input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`,
+/// `(1/M) Σ_m (H[y | ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`, which is unbiased and not negative.
+///
+/// Gains are not negative, and their sum is at most `ln S`, the entropy of `θ` over `S` samples.
 ///
 /// # Panics
 /// If there are fewer than `k` inputs or there is no sample.
@@ -191,53 +194,58 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     let (samples, inputs, classes) = p.dim();
     assert!(samples > 0 && k <= inputs, "batch_bald: {k} of {inputs} inputs, {samples} samples");
     let entropy = |p: &f64| if *p > 0. { -p * p.ln() } else { 0. };
-    let conditional = p.map(entropy).sum_axis(Axis(2)).mean_axis(Axis(0)).expect("a sample");
-    // Row m is Π p_s(ŷᵢ) over those chosen, for each s, of configuration m.
+    let each = p.map(entropy).sum_axis(Axis(2));
+    let conditional = each.mean_axis(Axis(0)).expect("a sample");
+    // Row m is Π p_s(ŷᵢ) over those chosen, for each s, of configuration m; if drawn, p(θ_s | ŷ_m).
     let mut joint = Array2::<f64>::ones([1, samples]);
     let mut drawn = false;
     let mut picks: Vec<Pick> = vec![];
     let (mut told, mut known) = (0., 0.);
-    // What the drawn rows were divided by, lest they underflow: the mean logarithm.
-    let mut scale = 0.;
+    let mut left = (samples as f64).ln();
     for _ in 0..k {
-        let weights: Vec<f64> = match drawn {
-            false => vec![1.; joint.nrows()],
-            true => joint.mean_axis(Axis(1)).expect("a sample").mapv(f64::recip).to_vec(),
-        };
-        let count = if drawn { joint.nrows() as f64 } else { 1. };
-        // H[y₁ … yₙ, y] for every input of a block, from one product.
+        let (unit, count) = if drawn { (1., joint.nrows() as f64) } else { (samples as f64, 1.) };
+        // H[y₁ … yₙ, y], or the mean of H[y | ŷ_m], for every input of a block, from one product.
         let block = |start: usize| {
             let part = p.slice(s![.., start..inputs.min(start + BLOCK), ..]);
             let width = part.dim().1;
             let flat = part.to_shape([samples, width * classes]).expect("S rows");
-            let together = joint.dot(&flat) / samples as f64;
+            let together = joint.dot(&flat) / unit;
             let mut sums = vec![0.; width];
-            for (row, weight) in together.rows().into_iter().zip(&weights) {
+            for row in together.rows() {
                 for (sum, p) in sums.iter_mut().zip(row.exact_chunks(classes)) {
-                    *sum += weight * p.iter().map(entropy).sum::<f64>() / count;
+                    *sum += p.iter().map(entropy).sum::<f64>() / count;
                 }
             }
             sums
         };
         let starts: Vec<_> = (0..inputs).step_by(BLOCK).collect();
         let entropies: Vec<_> = starts.into_par_iter().flat_map_iter(block).collect();
-        let gain = |&i: &usize| entropies[i] - scale - conditional[i] - known - told;
+        let given = drawn.then(|| joint.mean_axis(Axis(0)).expect("a row").dot(&each));
+        let gain = |&i: &usize| match &given {
+            // One sample cannot disagree.
+            _ if samples == 1 => 0.,
+            None => entropies[i] - conditional[i] - known - told,
+            // Equal gains of 0 are not ordered by rounding.
+            Some(given) => (entropies[i] - given[i]).max(0.),
+        };
         let free = (0..inputs).filter(|i| picks.iter().all(|pick| pick.index != *i));
         // `max_by` would take the last of equals.
         let index = free.rev().max_by(|i, j| gain(i).total_cmp(&gain(j))).expect("k ≤ N");
-        let value = gain(&index);
-        told += value;
+        let gain = gain(&index);
+        told += gain;
         known += conditional[index];
+        let value = gain.clamp(0., left);
+        left -= value;
         picks.push(Pick { index, value: Some(value) });
 
         if !drawn && joint.nrows() * classes > CONFIGURATIONS {
             drawn = true;
             joint = Array2::ones([CONFIGURATIONS.div_ceil(samples) * samples, samples]);
             for pick in &picks {
-                scale += extend_drawn(&mut joint, p, pick.index, rng);
+                extend_drawn(&mut joint, p, pick.index, rng);
             }
         } else if drawn {
-            scale += extend_drawn(&mut joint, p, index, rng);
+            extend_drawn(&mut joint, p, index, rng);
         } else {
             let of = p.slice(s![.., index, ..]);
             let all = |[m, s]: [usize; 2]| joint[[m / classes, s]] * of[[s, m % classes]];
@@ -247,15 +255,8 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     picks
 }
 
-/// Multiply row `m` by `p_s(ŷ)` with `ŷ` drawn from sample `m mod S`, and divide it by its largest entry, whose mean
-/// logarithm is returned.
-fn extend_drawn(
-    joint: &mut Array2<f64>,
-    p: ArrayView3<'_, f64>,
-    input: usize,
-    rng: &mut dyn Rng,
-) -> f64 {
-    let (rows, mut logs) = (joint.nrows() as f64, 0.);
+/// `p(θ_s | ŷ_m, ŷ) ∝ p(θ_s | ŷ_m) p_s(ŷ)` in row `m`, with `ŷ` drawn from sample `m mod S`.
+fn extend_drawn(joint: &mut Array2<f64>, p: ArrayView3<'_, f64>, input: usize, rng: &mut dyn Rng) {
     let samples = joint.ncols();
     for (m, mut row) in joint.rows_mut().into_iter().enumerate() {
         let mut left = rng.random::<f64>();
@@ -267,11 +268,8 @@ fn extend_drawn(
         });
         row *= &p.slice(s![.., input, label.unwrap_or(last).min(last)]);
         // Above 0: the sample that the label was drawn from can say it.
-        let most = row.iter().copied().fold(0., f64::max);
-        row /= most;
-        logs += most.ln();
+        row /= row.sum();
     }
-    logs / rows
 }
 
 /// Of logits `[S, B, K]`.
@@ -290,16 +288,20 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
 
-    /// The probability of a thousand labels is no number any more; its logarithm is.
+    /// The probability of a thousand labels underflows; that of a sample given them does not.
     #[test]
     fn many_labels() {
-        let p = Array3::from_shape_fn([2, 1, 10], |(s, _, c)| if s == c % 2 { 0.14 } else { 0.06 });
+        let p = Array3::from_shape_fn([2, 1, 10], |(s, _, c)| if s == c % 2 { 0.11 } else { 0.09 });
         let (mut joint, rng) = (Array2::ones([64, 2]), &mut stream(0, Purpose::Pool, 0));
-        let scale: f64 = (0..1000).map(|_| extend_drawn(&mut joint, p.view(), 0, rng)).sum();
-        assert!(joint.rows().into_iter().all(|row| row.iter().copied().fold(0., f64::max) == 1.));
-        let nats = 0.7 * 0.14_f64.ln() + 0.3 * 0.06_f64.ln();
-        // The logarithm of one label has a variance of 0.7 · 0.3 · ln²(0.14 / 0.06), or 0.15.
-        let error = (1000. * 0.15_f64 / 64.).sqrt();
-        assert!((scale - 1000. * nats).abs() < 4. * error, "{scale} for {}", 1000. * nats);
+        (0..1000).for_each(|_| extend_drawn(&mut joint, p.view(), 0, rng));
+        // The log odds of a label are ±l, l = ln(0.11 / 0.09): mean 0.1 l, standard deviation √0.99 l.
+        let ratio = (0.11_f64 / 0.09).ln();
+        let nats = |(m, row): (usize, ndarray::ArrayView1<'_, f64>)| {
+            assert!((row.sum() - 1.).abs() < 1e-12);
+            (row[m % 2] / row[1 - m % 2]).ln()
+        };
+        let mean = joint.rows().into_iter().enumerate().map(nats).sum::<f64>() / 64.;
+        let error = ratio * (0.99 * 1000. / 64_f64).sqrt();
+        assert!((mean - 100. * ratio).abs() < 4. * error, "{mean} for {}", 100. * ratio);
     }
 }
