@@ -27,7 +27,10 @@ use std::path::Path;
 const FORMAT: u32 = 3;
 
 /// What stands for the checksum while it is computed.
-const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(crate) const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// What is said of a file that changed after it was written.
+pub(crate) const DAMAGED: &str = "contents that do not match their checksum";
 
 /// The most bytes that the header of a safetensors file may have.
 const HEADER: u64 = 100_000_000;
@@ -165,7 +168,7 @@ impl Checkpoint {
             other => return Err(bad(format!("format {other}, this version reads 1 to {FORMAT}"))),
         };
         if found.is_none_or(|found| found != metadata.sha256) {
-            return Err(bad("contents that do not match their checksum".into()));
+            return Err(bad(DAMAGED.into()));
         }
         let tensors = tensors.into_iter().map(|(name, view)| {
             let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
@@ -263,6 +266,17 @@ pub fn sweep(folder: &Path) -> Result<()> {
 /// Whether a file of this name is one that is not complete yet.
 pub(crate) fn is_partial(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with(PARTIAL)
+}
+
+/// `json`, which has [`BLANK`] for its checksum, with that.
+pub(crate) fn seal(json: &str) -> String {
+    let (at, sum) = sum(json.as_bytes(), BLANK).expect("a place for it");
+    format!("{}{sum}{}", &json[..at], &json[at + BLANK.len()..])
+}
+
+/// Whether `file` is what was sealed with the checksum that it holds, `written`.
+pub(crate) fn is_intact(file: &[u8], written: &str) -> bool {
+    sum(file, written).is_some_and(|(_, sum)| sum == written)
 }
 
 /// Where a file holds the checksum `written`, and what it should be.

@@ -11,6 +11,7 @@ use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
 use bhn::score::Score;
 use ndarray::{Array2, Array3, Axis};
+use rand::RngExt;
 use rstest::rstest;
 use std::collections::HashSet;
 use std::fs;
@@ -80,7 +81,6 @@ fn the_estimate_of_batch_bald_is_unbiased() {
     assert!(error > 0. && error < 1e-2, "the seventh is drawn, and well: {error}");
 }
 
-/// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other adds
 /// Forty gains, most of them estimates: none is negative and their sum is at most `ln 20`, the entropy
 /// of 20 samples. Of ten copies of each input, those that are chosen late add almost nothing.
 #[test]
@@ -130,6 +130,7 @@ fn one_sample_tells_nothing() {
     }
 }
 
+/// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other adds
 /// little.
 #[test]
 fn batch_bald_does_not_buy_the_same_twice() {
@@ -336,6 +337,27 @@ fn active_learning_goes_on_from_any_round(
     assert!(bought.iter().all(|&row| row < 300), "the last 100 rows are set aside");
     let networks = fs::read_dir(&whole).unwrap().count() - 1;
     assert_eq!(networks, usize::from(warm), "of a warm start the last network is kept");
+}
+
+/// Bits of `rounds.json` by chance: none changes what was bought.
+#[test]
+fn a_flipped_bit_in_what_was_bought_is_told() {
+    let (data, learner) = (digits(), learner(false, Acquisition::Random));
+    let folder = tempfile::tempdir().unwrap();
+    let rounds = learn(folder.path(), &learner, &PROTOCOL, &data, |_| ()).unwrap();
+    let again = || learn(folder.path(), &learner, &PROTOCOL, &data, |_| panic!("learned twice"));
+    let (path, draws) = (folder.path().join("rounds.json"), &mut rng(3));
+    let whole = fs::read(&path).unwrap();
+    for _ in 0..200 {
+        let (mut bytes, at) = (whole.clone(), draws.random_range(0..whole.len()));
+        bytes[at] ^= 1 << draws.random_range(0..8);
+        fs::write(&path, &bytes).unwrap();
+        let error = again().unwrap_err().to_string();
+        assert!(error.contains("rounds.json: found") && error.contains("Remove"), "{at}: {error}");
+    }
+    // As earlier versions kept them.
+    fs::write(&path, serde_json::to_vec(&rounds).unwrap()).unwrap();
+    assert_eq!(again().unwrap(), rounds);
 }
 
 /// A warm start is the last round's network, trained on: from the same labels and with nothing to learn

@@ -50,6 +50,43 @@ fn a_cell_is_computed_once_and_comes_back_to_the_bit() {
     assert_eq!((bits(&first), bits(&again)), (bits(&values), bits(&values)));
 }
 
+/// Every bit of a cell: no flip changes a result unnoticed, and no damaged cell is overwritten.
+#[test]
+fn a_flipped_bit_in_a_cell_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = open(&folder.path().join("toy"));
+    let result = (vec![0.1, -2e-9, 3.], "words \"quoted\" and ü".to_string(), Some(7_u64));
+    lab.cell("a", || Ok(result.clone())).unwrap();
+    let cell = folder.path().join("toy/cells/a.json");
+    let whole = fs::read(&cell).unwrap();
+    let again = || lab.cell::<(Vec<f64>, String, Option<u64>)>("a", || panic!("computed again"));
+    for bit in 0..8 * whole.len() {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&cell, &bytes).unwrap();
+        let error = again().unwrap_err().to_string();
+        assert!(error.contains("a.json: found") && error.contains("Remove it"), "{bit}: {error}");
+        assert!(fs::read(&cell).unwrap() == bytes, "{bit}: the damaged cell is gone");
+    }
+    fs::write(&cell, &whole).unwrap();
+    assert_eq!(again().unwrap(), result);
+    fs::remove_file(&cell).unwrap();
+    assert_eq!(lab.cell("a", || Ok(result.clone())).unwrap(), result);
+}
+
+/// As earlier versions wrote them, and as they are in `docs/results`.
+#[test]
+fn cells_without_a_checksum_are_read_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = open(&folder.path().join("toy"));
+    let old = r#"{"result": 2.5, "seconds": 1.0, "commit": "abc"}"#;
+    fs::write(folder.path().join("toy/cells/old.json"), old).unwrap();
+    assert_eq!(lab.cell("old", || Ok(0.)).unwrap(), 2.5);
+    assert_eq!(lab.cell("new", || Ok(1.5)).unwrap(), 1.5);
+    assert_eq!(lab.cell("new", || Ok(0.)).unwrap(), 1.5);
+    assert_eq!(lab.unsealed(), (1, 2));
+}
+
 #[test]
 fn what_json_cannot_hold_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -117,7 +117,7 @@ fn reproduce(
     watch.bar.finish_and_clear();
     let (commits, of_cells) = (lab.commits().join(", "), show::duration(lab.seconds()));
     let sitting = show::duration(start.elapsed().as_secs_f64());
-    let facts = [
+    let mut facts = vec![
         ("command", show::command()),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
         ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
@@ -127,7 +127,15 @@ fn reproduce(
         ("threads", rayon::current_num_threads().to_string()),
         ("time", format!("{of_cells} of computing in all; this sitting took {sitting}")),
     ];
-    report.write(dir, &facts.map(|(name, value)| (name.to_string(), value)))?;
+    let (unsealed, cells) = lab.unsealed();
+    if unsealed > 0 {
+        let have = if unsealed == 1 { "has" } else { "have" };
+        let found = format!("{unsealed} of {cells} cells {have} none, being of an earlier version");
+        show::say(context, format!("checksums: {found}"));
+        facts.push(("checksums", found));
+    }
+    let facts: Vec<_> = facts.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    report.write(dir, &facts)?;
     Ok(report)
 }
 

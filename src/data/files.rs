@@ -91,13 +91,18 @@ pub(crate) fn bounded(what: &str, reader: impl Read, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// A file of text, of at most `limit` bytes.
-pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
+/// A file of at most `limit` bytes.
+pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let what = path.display().to_string();
     let mut file = File::open(path).map_err(Error::io(path))?;
     within(&what, left(&mut file).unwrap_or(0), limit)?;
-    String::from_utf8(bounded(&what, file, limit)?)
-        .map_err(|_| Error::invalid(what, "other bytes", "text in UTF-8", AGAIN))
+    bounded(&what, file, limit)
+}
+
+/// A file of text, of at most `limit` bytes.
+pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
+    String::from_utf8(bytes(path, limit)?)
+        .map_err(|_| Error::invalid(path.display(), "other bytes", "text in UTF-8", AGAIN))
 }
 
 /// What a gzip file unpacks to, by [`bounded`].

@@ -2,9 +2,10 @@
 //!
 //! `lab.json` says whose folder it is. A cell, a result that costs seconds or minutes, is
 //! `cells/KEY.json`; a run, which costs more, is a run folder `runs/KEY`. Cells are written whole or
-//! not at all and runs resume, so an experiment that was killed goes on where it was.
+//! not at all and runs resume, so an experiment that was killed goes on where it was. A cell has a
+//! checksum; those that earlier versions wrote without one are counted.
 use super::{Experiment, Tier};
-use crate::checkpoint;
+use crate::checkpoint::{self, BLANK, DAMAGED};
 use crate::config::Config;
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::record::Epoch;
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -100,10 +101,13 @@ struct Identity {
 
 /// `cells/KEY.json`. What depends on the machine is kept apart from the result.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Kept<R> {
     result: R,
     seconds: f64,
     commit: String,
+    /// SHA-256 of the file with this [`BLANK`]; none in those of earlier versions.
+    sha256: Option<String>,
 }
 
 /// What all results that were used took, and which builds made them.
@@ -111,6 +115,8 @@ struct Kept<R> {
 struct Ledger {
     seconds: f64,
     commits: BTreeSet<String>,
+    /// Cells by name, and whether they have a checksum.
+    cells: BTreeMap<String, bool>,
 }
 
 impl<'a> Lab<'a> {
@@ -140,7 +146,7 @@ impl<'a> Lab<'a> {
     ///
     /// # Errors
     /// If `compute` fails, the result holds a number that JSON has not, or a file cannot be read or
-    /// written.
+    /// written, or has changed since.
     pub fn cell<R: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -151,7 +157,8 @@ impl<'a> Lab<'a> {
             let start = Instant::now();
             let result = compute()?;
             let seconds = start.elapsed().as_secs_f64();
-            let kept = Kept { result, seconds, commit: env!("BHN_COMMIT").into() };
+            let (commit, sha256) = (env!("BHN_COMMIT").into(), Some(BLANK.into()));
+            let kept = Kept { result, seconds, commit, sha256 };
             let json = serde_json::to_string_pretty(&kept).map_err(|e| e.to_string());
             let json = json.and_then(|json| {
                 let again = serde_json::from_str::<Kept<R>>(&json).map(drop);
@@ -161,14 +168,19 @@ impl<'a> Lab<'a> {
                 let advice = "An experiment must say in its own words what went wrong.";
                 Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
             };
-            checkpoint::write(&path, json.map_err(bad)?.as_bytes())?;
+            checkpoint::write(&path, checkpoint::seal(&json.map_err(bad)?).as_bytes())?;
         }
-        let text = files::text(&path, BYTES)?;
-        let kept: Kept<R> = serde_json::from_str(&text).map_err(|e| {
+        let bytes = files::bytes(&path, BYTES)?;
+        let bad = |found: String| {
             let advice = "Remove it: it will be computed again.";
-            Error::invalid(path.display(), e, "a cell of this experiment", advice)
-        })?;
+            Error::invalid(path.display(), found, "a cell of this experiment", advice)
+        };
+        let kept: Kept<R> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        if kept.sha256.as_ref().is_some_and(|sum| !checkpoint::is_intact(&bytes, sum)) {
+            return Err(bad(DAMAGED.into()));
+        }
         let mut ledger = self.ledger();
+        ledger.cells.insert(key.into(), kept.sha256.is_some());
         ledger.seconds += kept.seconds;
         ledger.commits.insert(kept.commit);
         Ok(kept.result)
@@ -275,6 +287,12 @@ impl<'a> Lab<'a> {
     pub fn commits(&self) -> Vec<String> {
         let ledger = self.ledger();
         ledger.commits.iter().cloned().collect()
+    }
+
+    /// Of the cells used so far, how many have no checksum, and how many there are.
+    pub fn unsealed(&self) -> (usize, usize) {
+        let ledger = self.ledger();
+        (ledger.cells.values().filter(|sealed| !**sealed).count(), ledger.cells.len())
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {

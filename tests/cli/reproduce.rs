@@ -83,6 +83,44 @@ fn what_is_skipped_is_said() {
     assert!(table.contains("* command: bhn ") && table.contains(" reproduce uci "), "{table}");
 }
 
+/// A cell of an earlier version has no checksum, which is told; one that has changed is refused, and
+/// no table with it.
+#[test]
+fn cells_are_what_was_written() {
+    let folder = Folder::new();
+    let again = || {
+        let mut bhn = folder.bhn();
+        bhn.args(SMOKE).args(["--out", "lab"]);
+        bhn
+    };
+    again().assert().success();
+    let table = |name: &str| fs::read(folder.path("lab").join(name)).unwrap();
+    let before = table("fits.csv");
+    let cells = contents(&folder.path("lab/cells"));
+    let (name, bytes) = &cells[0];
+    let mut cell: Value = serde_json::from_slice(bytes).unwrap();
+    assert!(cell.as_object_mut().unwrap().remove("sha256").is_some());
+    folder.write(&format!("lab/cells/{name}"), serde_json::to_vec(&cell).unwrap());
+    let told = format!("1 of {} cells has none", cells.len());
+    again().assert().success().stderr(contains(format!("checksums: {told}")));
+    assert_eq!(table("fits.csv"), before);
+    for page in ["table.md", "report.html"] {
+        let page = String::from_utf8(table(page)).unwrap();
+        assert!(page.contains(&told), "{page}");
+    }
+
+    let (name, bytes) = &cells[1];
+    let digit = bytes.iter().position(u8::is_ascii_digit).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[digit] ^= 1;
+    folder.write(&format!("lab/cells/{name}"), flipped);
+    refused(&mut again(), &[name, "checksum", "Remove it"]);
+    assert_eq!(table("fits.csv"), before);
+    fs::remove_file(folder.path("lab/cells").join(name)).unwrap();
+    again().assert().success();
+    assert_eq!(table("fits.csv"), before);
+}
+
 /// What a finished experiment's folder holds, and that it can be read.
 fn every_file(dir: &Path) {
     let mut names: Vec<_> =

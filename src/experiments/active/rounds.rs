@@ -2,9 +2,9 @@
 //! label next, again.
 use crate::acquire::{Acquisition, Pool};
 use crate::bayes::Model;
-use crate::checkpoint::{self, Checkpoint, Header};
+use crate::checkpoint::{self, BLANK, Checkpoint, Header};
 use crate::config::Config;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, files};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::metrics::predictions;
@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The most bytes of a `rounds.json`.
+const BYTES: u64 = 1 << 28;
 
 /// What all learners of a comparison have in common.
 #[derive(Clone, Debug)]
@@ -58,6 +61,15 @@ pub struct Round {
     pub accuracy: Option<f64>,
     /// What it then bought: training rows, the most wanted first.
     pub bought: Vec<usize>,
+}
+
+/// `rounds.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed<R> {
+    rounds: R,
+    /// SHA-256 of the file with this [`BLANK`].
+    sha256: String,
 }
 
 /// All rounds of one learner. Each is kept in `dir` when it is done (`rounds.json` and, for a warm
@@ -131,7 +143,8 @@ pub fn learn(
             checkpoint::save(&network(dir, number), &header, &trainer.model.params, None)?;
             model = Some(trainer.model);
         }
-        let json = serde_json::to_string(&rounds).expect("finite numbers");
+        let sealed = Sealed { rounds: &rounds, sha256: BLANK.into() };
+        let json = checkpoint::seal(&serde_json::to_string(&sealed).expect("finite numbers"));
         checkpoint::write(&dir.join("rounds.json"), json.as_bytes())?;
         if let Some(last) = number.checked_sub(1).filter(|_| learner.warm) {
             fs::remove_file(network(dir, last)).ok();
@@ -212,11 +225,21 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
     if !path.exists() {
         return Ok((vec![], None));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let rounds: Vec<Round> = serde_json::from_str(&text).map_err(|error| {
+    let bytes = files::bytes(&path, BYTES)?;
+    let bad = |found: String| {
         let advice = format!("Remove {}: it will be learned again.", dir.display());
-        Error::invalid(path.display(), error, "rounds of active learning", advice)
-    })?;
+        Error::invalid(path.display(), found, "rounds of active learning", advice)
+    };
+    // Earlier versions kept the rounds alone.
+    let rounds: Vec<Round> = if bytes.starts_with(b"[") {
+        serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?
+    } else {
+        let sealed: Sealed<_> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        if !checkpoint::is_intact(&bytes, &sealed.sha256) {
+            return Err(bad(checkpoint::DAMAGED.into()));
+        }
+        sealed.rounds
+    };
     let Some(last) = rounds.len().checked_sub(1).filter(|_| learner.warm) else {
         return Ok((rounds, None));
     };
