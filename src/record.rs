@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 /// One epoch of training. Every number is finite: JSON has no NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Epoch {
     /// Counted from 1.
     pub epoch: usize,
@@ -30,6 +31,7 @@ pub struct Epoch {
 
 /// How well one set is predicted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scores {
     /// [`crate::metrics::accuracy`]; none in regression.
     pub accuracy: Option<f64>,

@@ -3,10 +3,10 @@
 //! It is locked for as long as there is a [`Run`], so that no other process writes in it.
 //! `config.toml` comes first and never changes. Each epoch writes its line of `metrics.jsonl`, then,
 //! if it ends with a validation, `best.safetensors` if it is that and `last.safetensors`; a run that
-//! was killed anywhere goes on from `last`, forgetting lines beyond it. `summary.json` and
-//! `report.html` come at the end.
+//! was killed anywhere goes on from `last`, forgetting lines beyond it. A line has a checksum; one that
+//! is damaged is missing in the curves, and no more. `summary.json` and `report.html` come at the end.
 use crate::bayes::Model;
-use crate::checkpoint::{self, Checkpoint, Header};
+use crate::checkpoint::{self, BLANK, Checkpoint, Header};
 use crate::config::Config;
 use crate::data::{self, Dataset, Options, files};
 use crate::error::{Error, Result};
@@ -19,6 +19,8 @@ use crate::profile::Pass;
 use crate::random::{Purpose, stream};
 use crate::record::{Epoch, Scores};
 use crate::train::{Step, Trainer};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ pub struct Run {
     pub data: Dataset,
     /// What is trained.
     pub trainer: Trainer,
-    /// One record for each epoch finished.
+    /// The records of epochs finished, in order: of all, unless `metrics.jsonl` was damaged.
     pub history: Vec<Epoch>,
     best: Option<(usize, Scores)>,
     fingerprint: String,
@@ -117,7 +119,7 @@ impl Run {
     /// Pick a run up where it stopped.
     ///
     /// # Errors
-    /// If the folder is not a run's, its files are damaged, or its data have changed.
+    /// If the folder is not a run's, its checkpoint is damaged, or its data have changed.
     pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
         Self::resume_on(dir, find_data(dir, &read_config(dir)?, data_dir)?)
     }
@@ -149,14 +151,9 @@ impl Run {
             saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
             run.best = saved.header.best;
             run.history = read_metrics(dir)?;
-            run.history.truncate(saved.header.epoch);
-            let found = run.history.iter().zip(1..).take_while(|(e, n)| e.epoch == *n).count();
-            if found < saved.header.epoch {
-                let (found, expected) = (format!("{found} lines"), saved.header.epoch);
-                let advice = "Restore it, or start a new run with --config.";
-                let path = dir.join("metrics.jsonl");
-                return Err(Error::invalid(path.display(), found, expected, advice));
-            }
+            run.history.retain(|e| (1..=saved.header.epoch).contains(&e.epoch));
+            run.history.sort_by_key(|e| e.epoch);
+            run.history.dedup_by_key(|e| e.epoch);
         }
         let lines: String = run.history.iter().map(line).collect();
         checkpoint::write(&dir.join("metrics.jsonl"), lines.as_bytes())?;
@@ -166,6 +163,22 @@ impl Run {
     /// The epoch with the best validation so far, and that.
     pub fn best(&self) -> Option<&(usize, Scores)> {
         self.best.as_ref()
+    }
+
+    /// Epochs finished of which no record is left, since `metrics.jsonl` was damaged.
+    pub fn unrecorded(&self) -> usize {
+        self.epoch() - self.history.len()
+    }
+
+    /// Seconds of training over all sittings, validation included. An epoch without a record counts
+    /// as the mean of the others; 0 if there is no record.
+    pub fn seconds(&self) -> f64 {
+        let sum: f64 = self.history.iter().map(|e| e.seconds).sum();
+        match (self.history.len(), self.epoch()) {
+            (0, _) => 0.,
+            (found, all) if found < all => sum / found as f64 * all as f64,
+            _ => sum,
+        }
     }
 
     /// Epochs finished.
@@ -417,18 +430,43 @@ fn better(a: &Scores, b: &Scores) -> bool {
     (a.accuracy, -a.nll) > (b.accuracy, -b.nll)
 }
 
-fn line(record: &Epoch) -> String {
-    serde_json::to_string(record).expect("finite numbers") + "\n"
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    record: &'a Epoch,
+    /// SHA-256 of the line with this [`BLANK`].
+    sha256: &'a str,
 }
 
-/// The records of `metrics.jsonl`, up to a line that a crash cut short.
+fn line(record: &Epoch) -> String {
+    let line = serde_json::to_string(&Line { record, sha256: BLANK }).expect("finite numbers");
+    checkpoint::seal(&line) + "\n"
+}
+
+/// The record of a line, unless that is damaged. Those of earlier versions have no checksum.
+fn record(line: &[u8]) -> Option<Epoch> {
+    let mut keys: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    if let Some(sha256) = keys.remove("sha256")
+        && !checkpoint::is_intact(line, sha256.as_str()?)
+    {
+        return None;
+    }
+    serde_json::from_value(keys.into()).ok()
+}
+
+/// The records of `metrics.jsonl` without lines that are damaged or that a crash cut short; none if
+/// there is no such file.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub fn read_metrics(dir: &Path) -> Result<Vec<Epoch>> {
     let path = dir.join("metrics.jsonl");
-    let text = files::text(&path, METRICS)?;
-    Ok(text.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
+    if !path.exists() {
+        return Ok(vec![]);
+    }
+    let bytes = files::bytes(&path, METRICS)?;
+    Ok(bytes.split(|&byte| byte == b'\n').filter_map(|l| record(l.trim_ascii_end())).collect())
 }
 
 /// Means over an epoch, weighted by examples: `(N/|B|) Σ_B` weighted by `|B|/N` is the full sum.

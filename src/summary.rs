@@ -24,7 +24,11 @@ pub struct Summary {
     pub validation_nll: f64,
     /// Numbers learned, every entry counted.
     pub parameters: usize,
-    /// Seconds of training, validation included, over all sittings.
+    /// Epochs of which no record is left, since `metrics.jsonl` was damaged.
+    #[serde(default)]
+    pub unrecorded_epochs: usize,
+    /// Seconds of training, validation included, over all sittings; an unrecorded epoch counts as the
+    /// mean of the others.
     pub seconds: f64,
     /// The seed.
     pub seed: u64,
@@ -54,13 +58,14 @@ impl Summary {
         Self {
             test,
             elbo,
-            epochs: run.history.len(),
+            epochs: run.epoch(),
+            unrecorded_epochs: run.unrecorded(),
             steps: run.trainer.steps(),
             best_epoch: *best_epoch,
             validation_accuracy: best.accuracy,
             validation_nll: best.nll,
             parameters: run.trainer.model.params.count(),
-            seconds: run.history.iter().map(|e| e.seconds).sum(),
+            seconds: run.seconds(),
             seed: run.config.seed,
             threads: rayon::current_num_threads(),
             command,

@@ -11,6 +11,8 @@ fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {
         settings: vec![("primary.layers".into(), "dense 10 \"<i>\"".into())],
         results: vec![("accuracy".into(), "98.31 ± 0.13 %".into())],
         history,
+        epochs: history.len(),
+        seconds: history.iter().map(|epoch| epoch.seconds).sum(),
         test,
         filters: None,
         command: "bhn train mnist --seed 7 && true".into(),

@@ -3,6 +3,9 @@
 #![cfg(feature = "cli")]
 mod common;
 
+use bhn::config::Config;
+use bhn::primary::Layer;
+use bhn::run::{Progress, Run, load_data, read_metrics};
 use common::{Folder, SMALL, animals, contents};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -30,7 +33,10 @@ fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = metrics.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap();
-        line.as_object_mut().unwrap().remove("seconds").unwrap();
+        // The time, and a checksum of all, the time too.
+        for key in ["seconds", "sha256"] {
+            line.as_object_mut().unwrap().remove(key).unwrap();
+        }
         line
     });
     (read("last.safetensors"), read("best.safetensors"), lines.collect())
@@ -174,20 +180,120 @@ fn threads_change_nothing_and_the_seed_changes_everything() {
     assert_ne!(other.2, one.2);
 }
 
-/// Each of these needs its metrics.
+/// The checkpoint is whole, and that is what a run goes on from.
 #[rstest]
-#[case("")]
-#[case("not json\n")]
-fn damaged_metrics_are_said(#[case] text: &str) {
+#[case(b"")]
+#[case(b"not json\n")]
+#[case(b"\xff\x00\n{\"epoch\":1}\n")]
+fn without_its_curve_a_run_goes_on_and_says_so(#[case] bytes: &[u8]) {
     let folder = Folder::new();
-    folder.write("animals.csv", animals());
     let run = folder.trained();
-    let before = contents(&run);
-    folder.write("run/metrics.jsonl", text);
-    let mut bhn = folder.bhn();
-    let output = bhn.args(["train", "--resume", "run"]).assert().failure();
-    let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("metrics.jsonl: found 0 lines, expected 3"), "{said}");
-    assert_eq!(contents(&run).len(), before.len());
-    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap(), text);
+    let before = outcome(&run);
+    folder.write("run/metrics.jsonl", bytes);
+    let resume = ["train", "--resume", "run", "--samples", "5"];
+    let told = predicates::str::contains("of 3 of 3 epochs no record is left");
+    folder.bhn().args(resume).assert().success().stderr(told);
+    let after = outcome(&run);
+    assert!(after.0 == before.0 && after.1 == before.1 && after.2.is_empty());
+    let summary = fs::read(run.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!([&summary["epochs"], &summary["unrecorded_epochs"]], [3, 3]);
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("Training took 3 epochs, of which no record is left"));
+}
+
+#[test]
+fn a_damaged_record_is_left_out_and_the_others_kept() {
+    let folder = Folder::new();
+    let run = folder.trained();
+    let before = outcome(&run);
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    // The second epoch's loss, in one digit.
+    let second = metrics.match_indices("\"loss\":").nth(1).unwrap().0 + 9;
+    let mut bytes = metrics.clone().into_bytes();
+    bytes[second] ^= 1;
+    folder.write("run/metrics.jsonl", bytes);
+    let resume = ["train", "--resume", "run", "--samples", "5", "--json"];
+    let told = predicates::str::contains("of 1 of 3 epochs no record is left");
+    let output = folder.bhn().args(resume).assert().success().stderr(told);
+    let summary: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!([&summary["epochs"], &summary["unrecorded_epochs"]], [3, 1]);
+    let after = outcome(&run);
+    assert!(after.0 == before.0 && after.1 == before.1);
+    assert_eq!(after.2, [before.2[0].clone(), before.2[2].clone()]);
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("No record is left of 1 of them"));
+    // What time it took is judged by the epochs that are left.
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let seconds = |line: &str| serde_json::from_str::<Value>(line).unwrap()["seconds"].as_f64();
+    let sum: f64 = lines.lines().map(|line| seconds(line).unwrap()).sum();
+    assert!((summary["seconds"].as_f64().unwrap() - 1.5 * sum).abs() < 1e-9 * sum);
+}
+
+/// Bits of `metrics.jsonl`, flipped one at a time, of a run that was stopped after four of five epochs:
+/// no number changes, the damaged record alone is lost, or two where a line no longer ends, and the run
+/// ends in the same checkpoints.
+#[test]
+fn a_flipped_bit_of_the_curve_stops_no_run() {
+    let folder = Folder::new();
+    let mut config = Config {
+        data: folder.write("animals.csv", animals()).display().to_string(),
+        ..Config::default()
+    };
+    config.primary.layers = Some(Layer::mlp(&[4], 2));
+    (config.flow.hidden, config.train.epochs, config.train.validate_every) = (4, 5, 2);
+    let data = load_data(&config, None).unwrap();
+    let config = config.resolve(&data).unwrap();
+    let [whole, stopped, part] = ["whole", "stopped", "part"].map(|name| folder.path(name));
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir(to).unwrap();
+        for (name, bytes) in contents(from) {
+            fs::write(to.join(name), bytes).unwrap();
+        }
+    };
+    let mut run = Run::create(&whole, config, data.clone()).unwrap();
+    run.train(|progress| {
+        if let Progress::Epoch(epoch, _) = progress
+            && epoch.epoch == 4
+        {
+            copy(&whole, &stopped);
+        }
+    })
+    .unwrap();
+    let checkpoints = |run: &Path| {
+        ["last", "best"].map(|n| fs::read(run.join(format!("{n}.safetensors"))).unwrap())
+    };
+    let metrics = fs::read(stopped.join("metrics.jsonl")).unwrap();
+    let records = read_metrics(&stopped).unwrap();
+    assert_eq!(records.len(), 4);
+    let resumed = |bytes: &[u8]| {
+        copy(&stopped, &part);
+        fs::write(part.join("metrics.jsonl"), bytes).unwrap();
+        let mut run = Run::resume_on(&part, data.clone()).unwrap();
+        let lost = run.unrecorded();
+        assert!(run.history.iter().all(|e| *e == records[e.epoch - 1]), "a number has changed");
+        assert_eq!(run.history.len() + lost, 4);
+        run.train(|_| ()).unwrap();
+        assert!(checkpoints(&part) == checkpoints(&whole));
+        assert_eq!(read_metrics(&part).unwrap(), run.history);
+        assert_eq!(run.history.len() + lost, 5);
+        drop(run);
+        fs::remove_dir_all(&part).unwrap();
+        lost
+    };
+    assert_eq!(resumed(&metrics), 0);
+    // Of an earlier version, without checksums.
+    let text = String::from_utf8(metrics.clone()).unwrap();
+    let bare = |line: &str| line.split(",\"sha256\"").next().unwrap().to_string() + "}\n";
+    assert_eq!(resumed(text.lines().map(bare).collect::<String>().as_bytes()), 0);
+    let rng = &mut ChaCha8Rng::seed_from_u64(12);
+    let ends = metrics.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    let by_chance: Vec<_> = (0..120).map(|_| rng.random_range(0..metrics.len())).collect();
+    for at in ends.chain(by_chance) {
+        let mut bytes = metrics.clone();
+        bytes[at] ^= 1 << rng.random_range(0..8);
+        let lost = resumed(&bytes);
+        let most = if metrics[at] == b'\n' && at + 1 < metrics.len() { 2 } else { 1 };
+        assert_eq!(lost, most, "byte {at}, now {:?}", bytes[at]);
+    }
 }

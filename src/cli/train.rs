@@ -255,6 +255,17 @@ fn introduce(run: &Run, context: &Context) {
         context,
         format!("run folder: {0} (interrupted? bhn train --resume {0})", run.dir.display()),
     );
+    if run.unrecorded() > 0 {
+        show::say(
+            context,
+            format!(
+                "metrics.jsonl was damaged: of {} of {} epochs no record is left. They are missing \
+                 in the curves; training goes on from the checkpoint, which is whole",
+                run.unrecorded(),
+                run.epoch()
+            ),
+        );
+    }
     // An estimate that diverges says nothing: training will, with the right step.
     if !context.quiet
         && let Ok(seconds) = run.estimate()
@@ -411,6 +422,8 @@ fn page(
         settings,
         results: rows.to_vec(),
         history: &run.history,
+        epochs: summary.epochs,
+        seconds: summary.seconds,
         test,
         filters: filters(model, run),
         command: summary.command.clone(),

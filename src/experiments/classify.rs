@@ -10,12 +10,13 @@ use crate::evaluate::evaluate;
 use crate::flows::Order;
 use crate::optim::Schedule;
 use crate::primary::Layer;
-use crate::record::Epoch;
+use crate::record::{Epoch, Scores};
 use crate::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
 use crate::run::load_data;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// `bhn reproduce mnist`.
@@ -97,12 +98,20 @@ struct Found {
     validation: Vec<(usize, f64)>,
     best_epoch: usize,
     seconds: f64,
+    /// Epochs whose record is lost: not in `validation`, and in `seconds` as long as the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    unrecorded: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Found {
-    fn at(&self, epoch: usize) -> f64 {
+    fn at(&self, epoch: usize) -> Option<f64> {
         let found = self.validation.iter().find(|(e, _)| *e == epoch);
-        found.expect("an epoch with a validation").1
+        found.map(|(_, accuracy)| *accuracy)
     }
 
     fn best(&self) -> f64 {
@@ -474,14 +483,22 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>, samples: usize) -> Result<Vec<Row>> {
         let samples = config.samples(samples);
         let found = evaluate(&trained.model, &run.data, samples, config.seed)?;
         let validated = |e: &Epoch| Some((e.epoch, e.validation.as_ref()?.accuracy?));
+        let mut validation: Vec<_> = run.history.iter().filter_map(validated).collect();
+        // The best is known even if its record is lost.
+        if let Some((epoch, Scores { accuracy: Some(accuracy), .. })) = run.best()
+            && let Err(place) = validation.binary_search_by_key(epoch, |(epoch, _)| *epoch)
+        {
+            validation.insert(place, (*epoch, *accuracy));
+        }
         Ok(Found {
             accuracy: found.test.accuracy.expect("a classification"),
             nll: found.test.nll,
             ece: found.test.ece.expect("a classification"),
             elbo: config.method.has_density().then_some(found.elbo.terms.total),
-            validation: run.history.iter().filter_map(validated).collect(),
+            validation,
             best_epoch: run.best().map_or(0, |(epoch, _)| *epoch),
-            seconds: run.history.iter().map(|epoch| epoch.seconds).sum(),
+            seconds: run.seconds(),
+            unrecorded: run.unrecorded(),
         })
     })?;
     let n = ways.len();
@@ -547,6 +564,13 @@ fn mean(row: &Row, of: impl Fn(&Found) -> f64) -> Mean {
     Mean::of(&row.found.iter().map(of).collect::<Vec<_>>())
 }
 
+/// The mean validation accuracy at an epoch in per cent, over the seeds that have a record of it.
+fn at(row: &Row, epoch: usize) -> Option<Mean> {
+    let found: Vec<_> =
+        row.found.iter().filter_map(|found| Some(100. * found.at(epoch)?)).collect();
+    (!found.is_empty()).then(|| Mean::of(&found))
+}
+
 fn table(name: &str, rows: &[Row]) -> Table {
     let caption = "Scores by method, at the epoch with the best validation; means over seeds with one standard error. Accuracies in \
         percent; NLL in nats an example; ELBO in nats over the training set, not to be compared between scales and all weights; training time a run, on one \
@@ -562,7 +586,15 @@ fn table(name: &str, rows: &[Row]) -> Table {
         "ELBO",
         "seconds",
     ];
-    let mut table = Table::new(name, caption, &header);
+    let lost: usize = rows.iter().flat_map(|row| &row.found).map(|found| found.unrecorded).sum();
+    let lost = match lost {
+        0 => String::new(),
+        n => format!(
+            " Of {n} epochs no record is left: they are missing in the curves, and count as long as \
+             the others of their runs."
+        ),
+    };
+    let mut table = Table::new(name, format!("{caption}{lost}"), &header);
     for row in rows {
         let elbos: Vec<_> = row.found.iter().filter_map(|found| found.elbo).collect();
         let elbo = if elbos.is_empty() { String::new() } else { Mean::of(&elbos).to_string() };
@@ -604,7 +636,7 @@ fn milestones(rows: &[Row], epochs: usize) -> Table {
             let ours = match epoch {
                 usize::MAX => mean(row, |f| 100. * f.best()).to_string(),
                 _ if epoch > epochs => "—".into(),
-                _ => mean(row, |f| 100. * f.at(epoch)).to_string(),
+                _ => at(row, epoch).map_or("—".into(), |mean| mean.to_string()),
             };
             entries.push(theirs.map_or(ours.clone(), |numbers| format!("{ours} ({})", numbers[i])));
         }
@@ -615,8 +647,10 @@ fn milestones(rows: &[Row], epochs: usize) -> Table {
 
 fn curves(name: &str, rows: &[Row]) -> Figure {
     let layer = |(i, row): (usize, &Row)| {
-        let at = |&(e, _): &(usize, f64)| (e as f64, 100. * mean(row, |f| f.at(e)).value);
-        let points = row.found[0].validation.iter().map(at).collect();
+        let all = row.found.iter().flat_map(|found| &found.validation);
+        let epochs: BTreeSet<usize> = all.map(|(epoch, _)| *epoch).collect();
+        let point = |epoch: usize| Some((epoch as f64, at(row, epoch)?.value));
+        let points = epochs.into_iter().filter_map(point).collect();
         // There are six colours.
         let mark = if i < 6 { Mark::Line(points) } else { Mark::Dashed(points) };
         Drawn { name: row.way.words.into(), ink: Ink::Series(i), mark }

@@ -30,8 +30,12 @@ pub struct Run<'a> {
     pub settings: Vec<(String, String)>,
     /// Name, and value with its unit and standard error.
     pub results: Vec<(String, String)>,
-    /// The epochs in order; none for a model that was not trained.
+    /// The records of epochs in order; those that are lost are gaps.
     pub history: &'a [Epoch],
+    /// Epochs of training; none for a model that was not trained.
+    pub epochs: usize,
+    /// Seconds of training.
+    pub seconds: f64,
     /// The predictions for the test set.
     pub test: Test<'a>,
     /// What the first layer looks for, if that can be drawn.
@@ -63,7 +67,7 @@ pub fn render(run: &Run<'_>) -> Result<String> {
     let filters = run.filters.as_ref().map(Sheet::html).transpose()?;
     let body = html! {
         h1 { (run.title) }
-        p.summary { (run.about) " " (training(run.history)) " " (outcome) }
+        p.summary { (run.about) " " (training(run)) " " (outcome) }
         h2 { "Results" }
         (table(&run.results))
         (learning(run.history))
@@ -95,9 +99,15 @@ fn document(title: &str, body: Markup) -> String {
 }
 
 /// What became of training, in a sentence.
-fn training(history: &[Epoch]) -> String {
-    let Some(last) = history.last() else { return "It was not trained: no epoch was run.".into() };
-    let epochs = if history.len() == 1 { "epoch" } else { "epochs" };
+fn training(run: &Run<'_>) -> String {
+    let Run { history, epochs, .. } = run;
+    let words = if *epochs == 1 { "epoch" } else { "epochs" };
+    let Some(last) = history.last() else {
+        return match epochs {
+            0 => "It was not trained: no epoch was run.".into(),
+            _ => format!("Training took {epochs} {words}, of which no record is left."),
+        };
+    };
     let log_likelihood = grouped(last.log_likelihood);
     let outcome = if has_bound(history) {
         let (elbo, kl) = (grouped(last.elbo), grouped(last.kl));
@@ -108,9 +118,16 @@ fn training(history: &[Epoch]) -> String {
     } else {
         format!("the log-likelihood of the training set stood at {log_likelihood} nats")
     };
-    let steps = grouped(last.steps as f64);
-    let time = duration(history.iter().map(|e| e.seconds).sum());
-    format!("Training took {} {epochs} ({steps} steps) in {time}, and {outcome}.", history.len())
+    let (steps, time) = (grouped(last.steps as f64), duration(run.seconds));
+    let lost = epochs - history.len();
+    if lost == 0 {
+        return format!("Training took {epochs} {words} ({steps} steps) in {time}, and {outcome}.");
+    }
+    format!(
+        "Training took {epochs} {words} in about {time}. No record is left of {lost} of them: they \
+         are missing in the curves, and the time is judged by the others. After epoch {} {outcome}.",
+        last.epoch
+    )
 }
 
 /// Methods that learn one network, as maximum likelihood does, have no KL.
