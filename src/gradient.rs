@@ -80,6 +80,7 @@ impl<T: Scalar> Gradient<T> {
     /// # Panics
     /// If `v` is shaped differently.
     pub fn to_dense(&self, v: &Tensor<T>) -> Owned<T> {
+        self.check(v);
         let mut space = vec![];
         let g = self.form(0, entries(v), width(v.shape()), &mut space).to_vec();
         Owned::from_shape_vec(v.raw_dim(), g).expect("shaped like what it belongs to")
@@ -119,11 +120,24 @@ impl<T: Scalar> Gradient<T> {
         }
     }
 
+    /// Panics unless it is shaped like `v`.
+    fn check(&self, v: &Tensor<T>) {
+        let (rows, k) = (v.len() / width(v.shape()), width(v.shape()));
+        let dense = self.dense.as_ref().is_none_or(|g| g.shape() == v.shape());
+        let product = self.product.as_ref().is_none_or(|p| [p.a.ncols(), p.z.ncols()] == [rows, k]);
+        let diagonal = self.diagonal.as_ref().is_none_or(|diagonal| diagonal.d.len() == rows);
+        assert!(dense && product && diagonal, "a gradient of another shape than {:?}", v.shape());
+    }
+
     /// The sum of squares, given the `V` it belongs to; `NaN` or infinite if an entry is.
     ///
     /// Of factors alone without forming them, in `f64`:
     /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`, held above 0.
+    ///
+    /// # Panics
+    /// If `v` is shaped differently.
     pub fn squares(&self, v: &Tensor<T>) -> f64 {
+        self.check(v);
         if self.dense.is_some() {
             let (k, rows) = (width(v.shape()), rows_at_a_time(v.shape()));
             let chunks = entries(v).par_chunks(rows * k).enumerate();

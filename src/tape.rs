@@ -92,6 +92,8 @@ impl<T: Scalar> Fixed<T> {
 /// assert_eq!(tape.to_string(), "0 leaf [2]\n1 mul [2] of 0 0\n2 sum [] of 1\n");
 /// ```
 pub struct Tape<T = f32> {
+    /// Tells this tape from others, dead ones too: an address may be another's later.
+    identity: Arc<()>,
     nodes: RefCell<Vec<Node<T>>>,
     /// From the tape before, and of this one: what neither uses is let go.
     before: RefCell<Storage<T>>,
@@ -138,6 +140,7 @@ impl<T> Tape<T> {
     /// An empty tape that takes its memory from a finished one.
     pub fn reusing(storage: Storage<T>) -> Self {
         Self {
+            identity: Arc::default(),
             nodes: RefCell::default(),
             before: RefCell::new(storage),
             storage: RefCell::default(),
@@ -428,7 +431,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             self.tape.storage.borrow_mut().keep(g);
         }
         let formed = grads.iter().map(|_| OnceCell::new()).collect();
-        Grads { grads, formed, tape: std::ptr::from_ref(self.tape).addr() }
+        Grads { grads, formed, tape: self.tape.identity.clone() }
     }
 }
 
@@ -577,8 +580,8 @@ pub struct Grads<T> {
     grads: Vec<Option<Gradient<T>>>,
     /// What [`Grads::wrt`] had to form.
     formed: Vec<OnceCell<Owned<T>>>,
-    /// Where the tape lies, to tell its variables from another's.
-    tape: usize,
+    /// The tape's identity.
+    tape: Arc<()>,
 }
 
 impl<T: Scalar> Grads<T> {
@@ -605,7 +608,7 @@ impl<T: Scalar> Grads<T> {
     }
 
     fn check(&self, x: Var<'_, T>) {
-        assert!(std::ptr::from_ref(x.tape).addr() == self.tape, "gradients of another tape");
+        assert!(Arc::ptr_eq(&x.tape.identity, &self.tape), "gradients of another tape");
     }
 }
 

@@ -132,6 +132,16 @@ fn two_tapes_do_not_mix() {
     let _ = a.leaf(randn(&[1], 1)) + b.leaf(randn(&[1], 1));
 }
 
+/// A new tape where an old one was has no gradients of it.
+#[test]
+#[should_panic(expected = "gradients of another tape")]
+fn gradients_of_a_dead_tape() {
+    let mut tape = Tape::<f64>::default();
+    let grads = tape.leaf(Tensor::ones(vec![3])).sum().backward();
+    tape = Tape::default();
+    grads.wrt(tape.leaf(Tensor::ones(vec![3])));
+}
+
 #[test]
 #[should_panic(expected = "gradients of another tape")]
 fn gradients_belong_to_their_tape() {

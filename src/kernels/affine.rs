@@ -33,6 +33,22 @@ impl<T: Scalar> Affine<'_, T> {
         self.p.len() == self.batch * self.n
     }
 
+    /// `S`, if these lengths fit.
+    fn samples(&self, y: usize, shift: usize) -> usize {
+        let Self { p, scale, n, batch, .. } = *self;
+        let samples = scale.len().checked_div(n).unwrap_or(0);
+        let each = batch * n;
+        assert!(
+            n > 0
+                && [scale.len(), y, shift] == [samples * n, samples * each, n]
+                && (p.len() == each || p.len() == y),
+            "affine: {} entries, {} scales, {shift} shifts and {y} outputs of n = {n}, B = {batch}",
+            p.len(),
+            scale.len()
+        );
+        samples
+    }
+
     /// The row of `p` that row `i` of `y` comes from.
     fn from(&self, i: usize) -> usize {
         if self.shared() { i % self.batch } else { i }
@@ -40,8 +56,12 @@ impl<T: Scalar> Affine<'_, T> {
 }
 
 /// `y ← act(s ⊙ p + b)`.
+///
+/// # Panics
+/// Unless the lengths agree, and `n > 0`.
 pub fn forward<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     let Affine { p, scale, n, batch, relu } = map;
+    map.samples(y.len(), shift.len());
     let rows = (CHUNK / n).max(1);
     y.par_chunks_mut(rows * n).enumerate().for_each(|(chunk, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
@@ -72,7 +92,7 @@ versions! {
 /// into rows, whose sums are added up in order. Sums of more than 16 rows are in `f64`.
 ///
 /// # Panics
-/// Unless `dp` is as long as `p`.
+/// Unless the lengths agree, `ds` is `[S, n]`, `db` is `[1, n]`, and none of these is 0.
 pub fn backward<T: Scalar>(
     map: Affine<'_, T>,
     (dy, y): (&[T], &[T]),
@@ -81,8 +101,17 @@ pub fn backward<T: Scalar>(
     mut shift: ArrayViewMut2<'_, T>,
 ) {
     let Affine { n, batch, .. } = map;
-    assert_eq!(dp.len(), map.p.len(), "affine: lengths differ");
-    let (scales, copies) = (scale.nrows(), dp.len() / (batch * n));
+    let scales = map.samples(dy.len(), n);
+    let fits = scale.dim() == (scales, n) && shift.dim() == (1, n);
+    assert!(
+        fits && [dp.len(), y.len()] == [map.p.len(), dy.len()] && !dy.is_empty(),
+        "affine: gradients {:?} and {:?} of {scales} scales of {n}, {} of {} inputs",
+        scale.dim(),
+        shift.dim(),
+        dp.len(),
+        map.p.len()
+    );
+    let copies = dp.len() / (batch * n);
     let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("as many entries");
     let rows = if n > COLUMNS && batch <= MANY { batch } else { (CHUNK / n).max(1) };
     if batch <= rows {
@@ -161,7 +190,7 @@ versions! {
         let inputs = dy.iter().zip(y).zip(p).zip(scale);
         let outputs = dp.iter_mut().zip(ds).zip(db);
         for ((((&dy, &y), &p), &s), ((dp, ds), db)) in inputs.zip(outputs) {
-            let d = if !relu || y > T::zero() { dy } else { T::zero() };
+            let d = if relu && y <= T::zero() { T::zero() } else { dy };
             *dp += s * d;
             *ds += d * p;
             *db += d;

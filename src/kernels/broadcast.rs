@@ -18,6 +18,16 @@ pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
+fn len(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Whether `of` broadcasts to `to`.
+fn reaches(of: &[usize], to: &[usize]) -> bool {
+    let ends = of.iter().rev().zip(to.iter().rev());
+    of.len() <= to.len() && ends.into_iter().all(|(&m, &n)| m == n || m == 1)
+}
+
 /// Row-major strides of `of` as seen from the shape `to`: 0 where it is repeated.
 fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; to.len()];
@@ -42,19 +52,19 @@ fn start(mut row: usize, to: &[usize], strides: &[usize]) -> usize {
 /// `z ← f(x, y)` with `x` of shape `xs` and `y` of shape `ys` broadcast to `zs`.
 ///
 /// # Panics
-/// Unless the lengths fit the shapes.
+/// Unless the lengths fit the shapes, and these broadcast.
 pub fn zip<T: Scalar>(
     (x, xs): (&[T], &[usize]),
     (y, ys): (&[T], &[usize]),
     (z, zs): (&mut [T], &[usize]),
     f: impl Fn(T, T) -> T + Sync,
 ) {
-    if xs == ys {
-        return vector::zip(x, y, z, f);
-    }
-    let len = |shape: &[usize]| shape.iter().product::<usize>();
     let fits = [x.len(), y.len(), z.len()] == [len(xs), len(ys), len(zs)];
     assert!(fits, "zip: lengths do not fit {xs:?}, {ys:?} and {zs:?}");
+    assert!(reaches(xs, zs) && reaches(ys, zs), "zip: {xs:?} and {ys:?} to {zs:?}");
+    if xs == ys && ys == zs {
+        return vector::zip(x, y, z, f);
+    }
     let width = zs.last().copied().unwrap_or(1);
     if z.is_empty() {
         return;
@@ -84,8 +94,10 @@ pub fn zip<T: Scalar>(
 /// in `f64`.
 ///
 /// # Panics
-/// Unless the lengths fit the shapes.
+/// Unless the lengths fit the shapes, and `ts` broadcasts to `gs`.
 pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize])) {
+    let fits = g.len() == len(gs) && to.len() == len(ts) && reaches(ts, gs);
+    assert!(fits, "sum_to: {} entries of {gs:?} to {} of {ts:?}", g.len(), to.len());
     let width = gs.last().copied().unwrap_or(1);
     if g.is_empty() {
         return;

@@ -278,7 +278,11 @@ fn total<T: Scalar>(mut lanes: [T; LANES]) -> T {
 
 versions! {
     /// `Σ aᵢ bᵢ` in 32 fixed lanes, so that it vectorises.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn dot[T: Scalar](a: &[T], b: &[T]) -> T {
+        assert_eq!(a.len(), b.len(), "dot: lengths differ");
         let mut lanes = [T::zero(); LANES];
         let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
         let tail: T = a.remainder().iter().zip(b.remainder()).map(|(&x, &y)| x * y).sum();
@@ -328,7 +332,11 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
 
 versions! {
     /// `y ← y + a x`.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn axpy[T: Scalar](a: T, x: &[T], y: &mut [T]) {
+        assert_eq!(x.len(), y.len(), "axpy: lengths differ");
         for (y, &x) in y.iter_mut().zip(x) {
             *y += a * x;
         }

@@ -14,7 +14,7 @@ pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| max_image(over, x, y));
 }
 
-/// Adds `dy` to `dx` where `x` was the largest, to the first of several.
+/// Adds `dy` to `dx` where `x` was the largest, or NaN, to the first of several.
 ///
 /// # Panics
 /// As [`max`].
@@ -85,9 +85,9 @@ versions! {
             for at in places(over, i) {
                 let (x, dx) = (&x[at..at + c], &mut dx[at..at + c]);
                 for (((&x, &y), left), dx) in x.iter().zip(y).zip(&mut left).zip(dx) {
-                    let own = if x == y { *left } else { T::zero() };
-                    *dx += own;
-                    *left -= own;
+                    let here = x == y || x.is_nan();
+                    *dx += if here { *left } else { T::zero() };
+                    *left = if here { T::zero() } else { *left };
                 }
             }
         }

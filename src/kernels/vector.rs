@@ -26,8 +26,11 @@ pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
 /// # Panics
 /// Unless the lengths agree.
 pub fn turn<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
-    assert!(x.len() == y.len() && x.len().is_multiple_of(a * b), "turn: lengths differ");
-    let each = (a * b).max(1);
+    let each = a.checked_mul(b).expect("turn: a matrix of more entries than there are numbers");
+    assert!(x.len() == y.len() && x.len().is_multiple_of(each), "turn: lengths differ");
+    if each == 0 {
+        return;
+    }
     y.par_chunks_mut(each).zip(x.par_chunks(each)).for_each(|(y, x)| {
         for (i, x) in x.chunks_exact(b).enumerate() {
             y[i..].iter_mut().step_by(a).zip(x).for_each(|(y, &x)| *y = x);
@@ -76,7 +79,12 @@ fn zip_with<T: Scalar, U: Copy + Sync>(
 
 versions! {
     /// `zᵢ ← xᵢ + c yᵢ`, without `x` if there is none.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn scaled_sum[T: Scalar](x: Option<&[T]>, c: T, y: &[T], z: &mut [T]) {
+        let fits = x.is_none_or(|x| x.len() == z.len()) && y.len() == z.len();
+        assert!(fits, "scaled_sum: lengths differ");
         match x {
             Some(x) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = x + c * y),
             None => z.iter_mut().zip(y).for_each(|(z, &y)| *z = c * y),
@@ -86,8 +94,12 @@ versions! {
 
 versions! {
     /// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, four at a time in that order.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn add_rows[T: Scalar](a: &[T], z: &[T], y: &mut [T]) {
-        let n = y.len();
+        assert_eq!(z.len(), a.len() * y.len(), "add_rows: lengths differ");
+        let n = y.len().max(1);
         let (fours, rest) = a.as_chunks::<4>();
         let mut rows = z.chunks_exact(n);
         for a in fours {
@@ -137,7 +149,11 @@ versions! {
 
 versions! {
     /// `Σ xᵢ yᵢ` in `f64`, in 16 fixed lanes.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn dot_f64[T: Scalar](x: &[T], y: &[T]) -> f64 {
+        assert_eq!(x.len(), y.len(), "dot_f64: lengths differ");
         let mut lanes = [0.0; LANES];
         let (x, y) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
         let tail = x.remainder().iter().zip(y.remainder());
@@ -164,7 +180,11 @@ versions! {
 
 versions! {
     /// `zᵢ ← zᵢ + c xᵢ yᵢ` in `f64`.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
     pub fn add_products[T: Scalar](c: f64, x: &[T], y: &[T], z: &mut [f64]) {
+        assert!([x.len(), y.len()] == [z.len(); 2], "add_products: lengths differ");
         for ((z, x), y) in z.iter_mut().zip(x).zip(y) {
             *z += c * x.f64() * y.f64();
         }

@@ -122,7 +122,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// `y[…, p, c] = maxₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`; `dx = dy` where the
-    /// largest is, at the first of several.
+    /// largest is, or a NaN, at the first of several.
     ///
     /// # Panics
     /// Unless `x` has three axes or more, the window fits in, and has no padding.

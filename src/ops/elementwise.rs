@@ -73,10 +73,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.unary("abs", T::abs, Of::Input, move |dy, x| dy * sign(x))
     }
 
-    /// `max(x, 0)`; `dx = dy` where `x > 0`. A NaN stays one.
+    /// `max(x, 0)`; `dx = dy` where `x > 0`. A NaN stays one, and has `dx = dy`.
     pub fn relu(self) -> Self {
         let positive = |x: T| if x < T::zero() { T::zero() } else { x };
-        let step = |y: T| if y > T::zero() { T::one() } else { T::zero() };
+        let step = |y: T| if y <= T::zero() { T::zero() } else { T::one() };
         self.unary("relu", positive, Of::Output, move |dy, y| dy * step(y))
     }
 

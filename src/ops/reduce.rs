@@ -102,7 +102,7 @@ impl<T: Scalar> Var<'_, T> {
         self.sum_axis(axis) / T::of(self.shape()[axis] as f64)
     }
 
-    /// Maximum over `axis`, which goes; `dx = dy` at the first maximum of each line.
+    /// Maximum over `axis`, which goes; `dx = dy` at the first maximum of each line, or its first NaN.
     ///
     /// # Panics
     /// If there is no such axis, or it is empty.
@@ -117,10 +117,8 @@ impl<T: Scalar> Var<'_, T> {
         Self::record("max_axis", &[self], y, move |c, sink| {
             sink.add_with(0, |dx| {
                 let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
-                for ((mut dx, x), (&g, &y)) in lines.zip(c.g.iter().zip(c.y)) {
-                    if let Some(first) = x.iter().position(|&x| x == y) {
-                        dx[first] += g;
-                    }
+                for ((mut dx, x), &g) in lines.zip(c.g) {
+                    dx[largest(x.iter().copied()).0] += g;
                 }
             });
         })
