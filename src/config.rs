@@ -374,9 +374,11 @@ impl Config {
             (None, true) => *layers = Layer::with_dropout(layers, self.dropout.rate),
             _ => {}
         }
-        let is_none = |layer: &&Layer| matches!(layer, Layer::Dropout(p) | Layer::ChannelDropout(p) if *p == 0.);
+        if self.method.drops() {
+            check_masks(self.method, layers)?;
+        }
         if self.method == Method::ConcreteDropout
-            && let Some(layer) = layers.iter().find(is_none)
+            && let Some(layer) = layers.iter().find(|layer| layer.rate() == Some(0.))
         {
             let (found, expected) =
                 (format!("`{layer}`"), "a rate above 0, from which it is learned");
@@ -612,4 +614,24 @@ impl Config {
             }
         }
     }
+}
+
+/// That dropout drops something: without a mask, or with rates of 0 alone, it is maximum likelihood
+/// under another name.
+fn check_masks(method: Method, layers: &[Layer]) -> Result<()> {
+    let rates: Vec<_> = layers.iter().filter_map(Layer::rate).collect();
+    let refuse = |found: String, expected: &str, advice: &str| {
+        Err(Error::invalid("primary.layers", found, format!("{expected} with {method}"), advice))
+    };
+    if rates.is_empty() {
+        let words: Vec<_> = layers.iter().map(Layer::to_string).collect();
+        let advice = "Add a hidden layer (--hidden) or `dropout P`, or use --method mle.";
+        let expected = "`dropout P`, or an activation to place it after,";
+        return refuse(format!("`{}`", words.join("`, `")), expected, advice);
+    }
+    if method != Method::ConcreteDropout && rates.iter().all(|&rate| rate == 0.) {
+        let advice = "Change dropout.rate or the rates of the layers, or use --method mle.";
+        return refuse("dropout rates of 0 alone".into(), "a rate above 0", advice);
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `bhn acquire DIR --pool FILE`: which of the user's inputs are most worth a label.
 use super::predict::{Far, block};
 use super::train::word;
-use super::{Context, number, samples, show};
+use super::{Context, SAMPLES, idle, number, samples, show};
 use crate::acquire::{Acquisition, Pick, Pool};
 use crate::checkpoint;
 use crate::data;
@@ -30,9 +30,9 @@ pub struct Args {
     /// uncertainties; batch-bald: bald for all that are chosen together, not for each alone; random
     #[arg(long, default_value = "bald", value_parser = word::<Acquisition>)]
     score: Acquisition,
-    /// Posterior samples
-    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
-    samples: usize,
+    /// Posterior samples [default: 100]
+    #[arg(long, value_name = "S", value_parser = samples)]
+    samples: Option<usize>,
     /// Write here instead of to standard output, all or nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -61,7 +61,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "The run predicts a number: ask for one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
-    let count = header.config.samples_that_fit(args.samples, model.primary.dim())?;
+    idle::say(context, idle::samples(args.samples, &header.config));
+    let count = args.samples.unwrap_or(SAMPLES);
+    let count = header.config.samples_that_fit(count, model.primary.dim())?;
     if header.config.method.is_point() && acquisition != Acquisition::MaxEntropy {
         show::say(
             context,

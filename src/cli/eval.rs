@@ -1,5 +1,5 @@
 //! `bhn eval DIR`: test a trained network.
-use super::{Context, samples, show};
+use super::{Context, SAMPLES, idle, samples, show};
 use crate::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
@@ -11,9 +11,9 @@ use std::path::PathBuf;
 pub struct Args {
     /// The run folder
     dir: PathBuf,
-    /// Posterior samples
-    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
-    samples: usize,
+    /// Posterior samples [default: 100]
+    #[arg(long, value_name = "S", value_parser = samples)]
+    samples: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +28,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let data = trained.data(context.data_dir.as_deref())?;
     data.notes.iter().for_each(|note| show::say(context, format!("note: {note}")));
     let config = &trained.header.config;
-    let samples = config.samples_that_fit(args.samples, trained.model.primary.dim())?;
+    idle::say(context, idle::samples(args.samples, config));
+    let samples = args.samples.unwrap_or(SAMPLES);
+    let samples = config.samples_that_fit(samples, trained.model.primary.dim())?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
     let text = show::table(&show::results(&found.test, &found.elbo, config.method));
     show::print(context, &Scores { test: found.test, elbo: found.elbo }, &text)

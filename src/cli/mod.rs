@@ -5,6 +5,7 @@ mod acquire;
 mod data;
 mod eval;
 mod fetch;
+mod idle;
 mod predict;
 mod profile;
 mod reproduce;
@@ -52,6 +53,9 @@ fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, St
         _ => format!("expected a whole number from {LEAST} to {MOST}"),
     })
 }
+
+/// How many posterior samples predictions are averaged over if nothing is said.
+const SAMPLES: usize = 100;
 
 /// A number of posterior samples for a test, all in memory at once.
 fn samples(text: &str) -> Result<usize, String> {

@@ -1,6 +1,6 @@
 //! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
 use super::profile::Profiler;
-use super::{Context, samples, show};
+use super::{Context, SAMPLES, idle, samples, show};
 use crate::bayes::Model;
 use crate::checkpoint::{self, Header};
 use crate::data::{self, Inputs, Outside, Task};
@@ -27,9 +27,9 @@ pub struct Args {
     /// Images (PNG, IDX, NPY) or table rows (CSV, NPY), of any size: a block is in memory at a time
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Posterior samples
-    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
-    samples: usize,
+    /// Posterior samples [default: 100]
+    #[arg(long, value_name = "S", value_parser = samples)]
+    samples: Option<usize>,
     /// Write here instead of to standard output, all or nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -72,7 +72,9 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let samples = header.config.samples_that_fit(args.samples, model.primary.dim())?;
+    idle::say(context, idle::samples(args.samples, &header.config));
+    let samples = args.samples.unwrap_or(SAMPLES);
+    let samples = header.config.samples_that_fit(samples, model.primary.dim())?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // What a file's start can tell is told now and not after hours. A pipe opens only once.

@@ -1,5 +1,5 @@
 //! `bhn sample DIR`: posterior samples, for other programs.
-use super::{Context, samples, seed, show};
+use super::{Context, idle, samples, seed, show};
 use crate::checkpoint;
 use crate::config::check_samples;
 use crate::predict::draw;
@@ -19,9 +19,9 @@ pub struct Args {
     /// How many
     #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
-    /// Decides which
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = seed)]
-    seed: u64,
+    /// Decides which [default: 0]
+    #[arg(long, value_name = "N", value_parser = seed)]
+    seed: Option<u64>,
     /// The file to write [default: DIR/samples.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -29,9 +29,11 @@ pub struct Args {
 
 /// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    let Trained { model, .. } = Trained::load(&args.dir)?;
+    let Trained { model, header, .. } = Trained::load(&args.dir)?;
+    idle::say(context, idle::seed(args.seed.is_some(), header.config.method));
     let samples = check_samples(args.samples, model.primary.dim())?;
-    let (theta, log_q) = draw(&model, samples, &mut stream(args.seed, Purpose::Sample, 0));
+    let rng = &mut stream(args.seed.unwrap_or(0), Purpose::Sample, 0);
+    let (theta, log_q) = draw(&model, samples, rng);
     let mut tensors = vec![("theta".to_string(), theta.clone())];
     tensors.extend(log_q.map(|q| ("log_q".to_string(), q)));
     let mut start = 0;

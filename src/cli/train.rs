@@ -1,6 +1,6 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
-use super::{Context, number, samples, seed, show};
+use super::{Context, SAMPLES, idle, number, samples, seed, show};
 use crate::bayes::{FlowKind, Model, Targets};
 use crate::checkpoint;
 use crate::config::{Config, Method};
@@ -71,9 +71,9 @@ pub struct Args {
     /// Decides everything random [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Posterior samples for the test
-    #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
-    samples: usize,
+    /// Posterior samples for the test [default: 100]
+    #[arg(long, value_name = "S", value_parser = samples)]
+    samples: Option<usize>,
     /// A TOML file with any of the settings that a run folder's config.toml shows
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -150,7 +150,8 @@ impl Args {
         }
         config.warm_start = config.warm_start.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let config = config.resolve(&data)?;
-        config.samples_that_fit(self.samples, config.entries(&data)?)?;
+        config.samples_that_fit(self.samples.unwrap_or(SAMPLES), config.entries(&data)?)?;
+        idle::say(context, idle::flow(self.flow.is_some(), self.couplings.is_some(), &config));
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
@@ -166,7 +167,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let profiler = args.profile.then(Profiler::start);
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();
-    let found = train(&mut run, args.samples, context);
+    idle::say(context, idle::samples(args.samples, &run.config));
+    let found = train(&mut run, args.samples.unwrap_or(SAMPLES), context);
     let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
     let text = profile.as_ref().map(profile::Report::text);
     match found {

@@ -1,5 +1,5 @@
 //! `bhn verify`: is the engine right, or a run, and would it be noticed if it were not?
-use super::{Context, number, show, weights};
+use super::{Context, idle, number, show, weights};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::Trained;
@@ -76,6 +76,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let outcome = suite().verify(name);
         show::say(context, line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
+    }
+    if let Some((case, _)) = &run {
+        let method = case.trained.header.config.method;
+        let idle = idle::draws(args.samples.is_some(), !args.only.is_empty(), method);
+        idle::say(context, idle);
     }
     let diagnostics = match &run {
         Some((case, data)) if args.only.is_empty() => told(case, data, args.samples, context),

@@ -94,9 +94,17 @@ impl Layer {
         layers.iter().map(place).collect()
     }
 
+    /// The probability of a 0, if it is a dropout mask.
+    pub fn rate(&self) -> Option<f64> {
+        match *self {
+            Self::Dropout(rate) | Self::ChannelDropout(rate) => Some(rate),
+            _ => None,
+        }
+    }
+
     /// Whether it is a dropout mask.
     pub fn is_mask(&self) -> bool {
-        matches!(self, Self::Dropout(_) | Self::ChannelDropout(_))
+        self.rate().is_some()
     }
 
     fn is_of_images(self) -> bool {

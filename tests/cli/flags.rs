@@ -40,6 +40,56 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
     assert!(!folder.path("runs").exists());
 }
 
+/// What was typed and has no effect is said, unless `--quiet`, and what has one is not.
+#[rstest]
+#[case("train", "--couplings 2 --flow linear", &["--couplings has no effect: a linear flow"])]
+#[case("train", "--couplings 2 --method mle", &["--couplings has no effect: mle has no flow"])]
+#[case("train", "--flow iaf --method bbb", &["--flow has no effect: bbb has no flow"])]
+#[case("train", "--samples 7 --method dropout", &["--samples has no effect: dropout predicts"])]
+#[case("train", "--samples 7 --method ensemble", &["--samples has no effect: ensemble has 5"])]
+#[case("train", "--couplings 2 --samples 7", &[])]
+#[case("train", "--flow iaf --couplings 2", &[])]
+#[case("train", "--samples 3 --method ensemble", &[])]
+#[case("train", "--method mle", &[])]
+#[case("eval", "--samples 7", &["--samples has no effect: mle predicts with one network"])]
+#[case("predict", "animals.csv --samples 7", &["--samples has no effect: mle predicts"])]
+#[case("acquire", "--pool animals.csv --samples 7", &["--samples has no effect: mle predicts"])]
+#[case("sample", "--samples 7 --seed 3", &["--seed has no effect: samples of mle are"])]
+#[case("verify", "--samples 50", &["--samples has no effect: mle has no density"])]
+#[case("eval", "", &[])]
+#[case("sample", "--samples 7", &[])]
+fn a_flag_without_effect(#[case] command: &str, #[case] flags: &str, #[case] parts: &[&str]) {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let short = ["--hidden", "4", "--epochs", "1"];
+    let train = |rest: &[&str]| {
+        let mut bhn = folder.bhn();
+        bhn.args(["train", "animals.csv"]).args(short).args(rest);
+        bhn
+    };
+    let flags: Vec<_> = flags.split_whitespace().collect();
+    let notes = |quiet: bool, out: &str| {
+        let mut bhn = match command {
+            "train" => train(&[&flags[..], &["--out", out]].concat()),
+            _ => {
+                let mut bhn = folder.bhn();
+                bhn.args([command, "run"]).args(&flags);
+                bhn
+            }
+        };
+        let output = bhn.args(quiet.then_some("--quiet")).assert().success();
+        let text = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        text.lines().filter(|line| line.starts_with("note: ")).map(String::from).collect::<Vec<_>>()
+    };
+    if command != "train" {
+        train(&["--method", "mle", "--out", "run"]).assert().success();
+    }
+    let found = notes(false, "one");
+    assert_eq!(found.len(), parts.len(), "{found:?}");
+    assert!(found.iter().zip(parts).all(|(line, part)| line.contains(part)), "{found:?}");
+    assert!(notes(true, "two").is_empty());
+}
+
 #[rstest]
 #[case("epoch = 3", &["line 1", "unknown field `epoch`", "`train`"])]
 #[case("seed = 0\n[train]\nepoch = 3", &["line 3", "unknown field `epoch`", "`epochs`"])]

@@ -164,6 +164,18 @@ fn a_warm_start_starts_from_the_other_network() {
     "[primary]\nlayers = [\"pool 9\", \"conv 8 4x4\", \"flatten\", \"dense 10\"]\n",
     "`conv 8 4x4` on an image [1, 3, 3]"
 )]
+#[case("method = \"dropout\"\n[dropout]\nrate = 0.0\n", "a rate above 0 with dropout")]
+#[case(
+    "method = \"mc-dropout\"\n[primary]\nlayers = [\"dense 8\", \"dropout 0\", \"dense 10\"]\n",
+    "dropout rates of 0 alone"
+)]
+#[case("method = \"dropout\"\n[primary]\nlayers = [\"dense 10\"]\n", "`dense 10`")]
+#[case("method = \"mc-dropout\"\n[primary]\nlayers = [\"dense 10\"]\n", "--method mle")]
+#[case(
+    "method = \"concrete-dropout\"\n[primary]\nlayers = [\"dense 8\", \"dense 10\"]\n",
+    "`dense 8`, `dense 10`"
+)]
+#[case("method = \"concrete-dropout\"\n[dropout]\nrate = 0.0\n", "a rate above 0")]
 #[case("[train]\naugment = { shift = 28 }\n", "train.augment")]
 #[case("[primary]\nlayers = [\"conv 8 3x3 pad 3\", \"flatten\", \"dense 10\"]\n", "padding below")]
 #[case(
