@@ -1,14 +1,17 @@
 //! Checkpoints: one safetensors file each, written whole or not at all, resumed to the bit.
 //!
-//! Tensors are the parameters under their names and the optimiser's moments under
-//! `optimiser.KIND.NAME`. One metadata key, `bhn`, holds the [`Header`] and the checksum of the whole
-//! file as JSON. There is no generator state: random numbers follow from the seed and the position
-//! (see [`crate::random`]).
+//! Tensors are the parameters under their names, the optimiser's moments under
+//! `optimiser.KIND.NAME`, and under `buffer.NAME` what densities depend on beside them:
+//! permutations, an IAF's orders and degrees (U32), a mixture's centres. `docs/rebuild.py` computes
+//! predictions and `ln q(θ)` from them. One metadata key, `bhn`, holds the [`Header`] and the
+//! checksum of the whole file as JSON. There is no generator state: random numbers follow from the
+//! seed and the position (see [`crate::random`]).
+use crate::bayes::Model;
 use crate::config::Config;
 use crate::data::{Preprocess, Task, files};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
-use crate::nn::Params;
+use crate::nn::{Buffer, Buffers, Params};
 use crate::optim::Optimiser;
 use crate::primary::Shape;
 use crate::record::Scores;
@@ -16,7 +19,7 @@ use crate::tape::Tensor;
 use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{BufWriter, Read, Seek, Write};
@@ -34,6 +37,9 @@ pub(crate) const DAMAGED: &str = "contents that do not match their checksum";
 
 /// The most bytes that the header of a safetensors file may have.
 const HEADER: u64 = 100_000_000;
+
+/// How the names of buffers begin.
+const BUFFER: &str = "buffer.";
 
 /// How the names of files begin that are not complete yet.
 const PARTIAL: &str = ".partial-";
@@ -93,19 +99,26 @@ pub fn save(
     params: &Params,
     optimiser: Option<&Optimiser>,
 ) -> Result<()> {
-    let mut tensors: Vec<(String, &Tensor<f32>)> =
-        params.iter().map(|(name, w)| (name.to_string(), w)).collect();
+    let of = |name: String, w: &Tensor<f32>| {
+        let data = bytemuck::cast_slice(w.as_slice().expect("row-major")).to_vec();
+        (name, Dtype::F32, w.shape().to_vec(), data)
+    };
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
+        params.iter().map(|(name, w)| of(name.to_string(), w)).collect();
     for (kind, moments) in optimiser.iter().flat_map(|o| o.moments()) {
         let names = params.iter().map(|(name, _)| format!("optimiser.{kind}.{name}"));
-        tensors.extend(names.zip(moments));
+        tensors.extend(names.zip(moments).map(|(name, w)| of(name, w)));
     }
+    tensors.extend(params.buffers().iter().map(|(name, buffer)| {
+        let (dtype, count, data) = match buffer {
+            Buffer::Indices(of) => (Dtype::U32, of.len(), bytemuck::cast_slice(of)),
+            Buffer::Numbers(of) => (Dtype::F32, of.len(), bytemuck::cast_slice(of)),
+        };
+        (format!("{BUFFER}{name}"), dtype, vec![count], data.to_vec())
+    }));
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let bytes = |w: &'_ Tensor<f32>| -> Vec<u8> {
-        bytemuck::cast_slice(w.as_slice().expect("row-major")).to_vec()
-    };
-    let data: Vec<_> = tensors.iter().map(|(_, w)| bytes(w)).collect();
-    let views = tensors.iter().zip(&data).map(|((name, w), data)| {
-        let view = TensorView::new(Dtype::F32, w.shape().to_vec(), data);
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        let view = TensorView::new(*dtype, shape.clone(), data);
         (name.as_str(), view.expect("bytes fit the shape"))
     });
     let metadata = Metadata { format: FORMAT, sha256: BLANK.into(), header: header.clone() };
@@ -123,6 +136,7 @@ pub struct Checkpoint {
     /// What it says of itself.
     pub header: Header,
     tensors: HashMap<String, Tensor<f32>>,
+    buffers: Buffers,
 }
 
 impl Checkpoint {
@@ -170,19 +184,59 @@ impl Checkpoint {
         if found.is_none_or(|found| found != metadata.sha256) {
             return Err(bad(DAMAGED.into()));
         }
-        let tensors = tensors.into_iter().map(|(name, view)| {
-            let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-            let tensor = Tensor::from_shape_vec(view.shape(), entries);
-            Ok((name, tensor.map_err(|e| bad(e.to_string()))?))
-        });
-        Ok(Self { header: metadata.header, tensors: tensors.collect::<Result<_>>()? })
+        let mut found =
+            Self { header: metadata.header, tensors: HashMap::new(), buffers: Buffers::new() };
+        for (name, view) in tensors {
+            let numbers = || bytemuck::pod_collect_to_vec::<u8, f32>(view.data());
+            let (dtype, shape) = (view.dtype(), view.shape());
+            if let Some(name) = name.strip_prefix(BUFFER) {
+                let buffer = match (dtype, shape) {
+                    (Dtype::U32, [_]) => Buffer::Indices(bytemuck::pod_collect_to_vec(view.data())),
+                    (Dtype::F32, [_]) => Buffer::Numbers(numbers()),
+                    _ => return Err(bad(format!("buffer `{name}` of {dtype:?} {shape:?}"))),
+                };
+                found.buffers.insert(name.to_string(), buffer);
+                continue;
+            }
+            if dtype != Dtype::F32 {
+                return Err(bad(format!("tensor `{name}` of {dtype:?}, where F32 was saved")));
+            }
+            let tensor = Tensor::from_shape_vec(shape, numbers());
+            found.tensors.insert(name, tensor.map_err(|e| bad(e.to_string()))?);
+        }
+        Ok(found)
     }
 
-    /// Put the parameters into a model's store.
+    /// What densities depend on beside parameters; empty in older files, where the seed draws it.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// The model that was saved, with its buffers and its parameters.
     ///
     /// # Errors
     /// If they are those of another architecture.
+    pub fn model(&self) -> Result<Model> {
+        let Header { config, task, .. } = &self.header;
+        let mut model = config.build_with(self.header.shape(), task, self.buffers.clone());
+        self.restore(&mut model.params)?;
+        Ok(model)
+    }
+
+    /// Put the parameters into the store of a model with these buffers.
+    ///
+    /// # Errors
+    /// If parameters or buffers are those of another architecture.
     pub fn restore(&self, params: &mut Params) -> Result<()> {
+        if !self.buffers.is_empty() {
+            let names: BTreeSet<_> = self.buffers.keys().chain(params.buffers().keys()).collect();
+            for name in names {
+                let [found, expected] = [&self.buffers, params.buffers()].map(|all| all.get(name));
+                if found != expected {
+                    return Err(other(format!("{BUFFER}{name}"), words(found), words(expected)));
+                }
+            }
+        }
         params.iter_mut().try_for_each(|(name, w)| self.put(name, w))
     }
 
@@ -206,13 +260,29 @@ impl Checkpoint {
             Some(w) => *into = w.clone(),
             None => {
                 let found = found.map_or("nothing".into(), |w| format!("shape {:?}", w.shape()));
-                let expected = format!("shape {:?}", into.shape());
-                let advice = "The checkpoint is of another architecture.";
-                return Err(Error::invalid(format!("tensor `{name}`"), found, expected, advice));
+                return Err(other(name.into(), found, format!("shape {:?}", into.shape())));
             }
         }
         Ok(())
     }
+}
+
+fn other(name: String, found: String, expected: String) -> Error {
+    let advice = "The checkpoint is of another architecture.";
+    Error::invalid(format!("tensor `{name}`"), found, expected, advice)
+}
+
+fn words(buffer: Option<&Buffer>) -> String {
+    match buffer {
+        None => "nothing".into(),
+        Some(Buffer::Indices(of)) => format!("{} indices {}", of.len(), start(of)),
+        Some(Buffer::Numbers(of)) => format!("{} numbers {}", of.len(), start(of)),
+    }
+}
+
+fn start<T: Display>(of: &[T]) -> String {
+    let first: Vec<_> = of.iter().take(5).map(T::to_string).collect();
+    format!("({}{})", first.join(", "), if of.len() > 5 { ", …" } else { "" })
 }
 
 /// Write a whole file or none: to a temporary beside it, flushed to the disk, then renamed.

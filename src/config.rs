@@ -5,7 +5,7 @@ use crate::bayes::{
 };
 use crate::data::{Augment, Dataset, Task, TaskKind, files};
 use crate::error::{Error, Result};
-use crate::nn::{Init, Params};
+use crate::nn::{Buffers, Init, Params};
 use crate::optim::{Clip, Rule, Schedule};
 use crate::primary::{AllWeights, Layer, Placed, PrimaryNet, Shape, WeightNormed};
 use crate::random::{Purpose, stream};
@@ -552,8 +552,21 @@ impl Config {
     /// # Panics
     /// If it was not resolved.
     pub fn build<T: Scalar + 'static>(&self, inputs: impl Into<Shape>, task: &Task) -> Model<T> {
+        self.build_with(inputs, task, Buffers::new())
+    }
+
+    /// The same model with the buffers of a checkpoint in place of those that the seed draws.
+    ///
+    /// # Panics
+    /// If it was not resolved.
+    pub fn build_with<T: Scalar + 'static>(
+        &self,
+        inputs: impl Into<Shape>,
+        task: &Task,
+        buffers: Buffers,
+    ) -> Model<T> {
         let rng = &mut stream(self.seed, Purpose::Init, 0);
-        let mut params = Params::default();
+        let mut params = Params::with_buffers(buffers);
         let layers = self.primary.layers.as_ref().expect("a resolved configuration");
         let primary: Box<dyn PrimaryNet<T>> = match self.method.is_over_all_weights() {
             true => Box::new(AllWeights::new(inputs, layers)),

@@ -147,7 +147,7 @@ impl Run {
             });
             run.data.notes = unchecked.into_iter().chain(other).collect();
             let trainer = &mut run.trainer;
-            saved.restore(&mut trainer.model.params)?;
+            trainer.model = saved.model()?;
             saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
             run.best = saved.header.best;
             run.history = read_metrics(dir)?;
@@ -325,9 +325,7 @@ impl Trained {
         let saved = Checkpoint::load(&path)?;
         same_config(dir, &saved.header, &config)?;
         let header = Header { config, ..saved.header.clone() };
-        let mut model = header.config.build(header.shape(), &header.task);
-        saved.restore(&mut model.params)?;
-        Ok(Self { model, header, dir: dir.to_path_buf() })
+        Ok(Self { model: saved.model()?, header, dir: dir.to_path_buf() })
     }
 
     /// Load the data it was trained on.

@@ -1,4 +1,5 @@
 //! The distribution of the noise `ε` that a flow begins with.
+use crate::nn::{Buffer, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Tensor, Var};
 use rand::{Rng, RngExt};
@@ -53,6 +54,16 @@ impl Base {
         let step = 2. / (components.max(2) - 1) as f64;
         let first = if components < 2 { 0. } else { -1. };
         (0..components).map(move |k| distance * (first + step * k as f64))
+    }
+
+    /// `μ₁ … μ_K` as the buffer `name.centres`: computed from `K` and `c`, so that those of a
+    /// checkpoint have to agree.
+    pub(super) fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
+        if let Self::Mixture { components, distance, .. } = self {
+            let centres = Self::centres(components, distance).map(|centre| centre as f32).collect();
+            params.buffer(format!("{name}.centres"), Buffer::Numbers(centres), |_| false);
+        }
+        self
     }
 
     /// How many of `d` entries are mixtures.

@@ -175,15 +175,17 @@ impl<T: Scalar + 'static> Hypernet<T> {
         config: &HypernetConfig,
         rng: &mut impl Rng,
     ) -> Self {
+        let base = config.base.registered(params, &format!("{name}.base"));
         let (mut flow, anchor) = config.elementwise(params, name, d, rng);
         for t in 0..config.couplings {
             if t > 0 {
-                flow = flow.then(config.order(d, rng));
+                let order = config.order(d, rng);
+                flow = flow.then(order.registered(params, &format!("{name}.permutation.{t}")));
             }
             let name = format!("{name}.coupling.{t}");
             flow = flow.then(Coupling::new(params, &name, d, config.conditioner(), rng));
         }
-        Self { anchor, ..Self::new(d, flow).with_base(config.base) }
+        Self { anchor, ..Self::new(d, flow).with_base(base) }
     }
 
     /// An elementwise layer, then `T` inverse autoregressive steps, each in another order of the
@@ -195,6 +197,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
         config: &HypernetConfig,
         rng: &mut impl Rng,
     ) -> Self {
+        let base = config.base.registered(params, &format!("{name}.base"));
         let (mut flow, anchor) = config.elementwise(params, name, d, rng);
         for t in 0..config.couplings {
             let order = match config.permutation {
@@ -204,7 +207,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
             let name = format!("{name}.iaf.{t}");
             flow = flow.then(Iaf::new(params, &name, order, config.conditioner(), rng));
         }
-        Self { anchor, ..Self::new(d, flow).with_base(config.base) }
+        Self { anchor, ..Self::new(d, flow).with_base(base) }
     }
 
     /// Linear layers `x ↦ x L U + b` with a kink between them, as in the authors' toys; the last starts
@@ -220,6 +223,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
         rng: &mut impl Rng,
     ) -> Self {
         assert!(config.layers > 0, "Hypernet::linear: no layers");
+        let base = config.base.registered(params, &format!("{name}.base"));
         let mut flow = Chain::default();
         for t in 1..config.layers {
             let around_zero = Init::Normal { mean: 0., std: 0.01 };
@@ -231,7 +235,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
         let [w, b] = config.start();
         let last = Lu::new(params, &format!("{name}.linear.{}", config.layers), d, w, b, rng);
         let anchor = Some((2 * config.layers - 1, last.shift()));
-        Self { anchor, ..Self::new(d, flow.then(last)).with_base(config.base) }
+        Self { anchor, ..Self::new(d, flow.then(last)).with_base(base) }
     }
 
     /// An elementwise layer, then `T` planar steps.
@@ -242,11 +246,12 @@ impl<T: Scalar + 'static> Hypernet<T> {
         config: &HypernetConfig,
         rng: &mut impl Rng,
     ) -> Self {
+        let base = config.base.registered(params, &format!("{name}.base"));
         let (mut flow, anchor) = config.elementwise(params, name, d, rng);
         for t in 0..config.couplings {
             flow = flow.then(Planar::new(params, &format!("{name}.planar.{t}"), d, rng));
         }
-        Self { anchor, ..Self::new(d, flow).with_base(config.base) }
+        Self { anchor, ..Self::new(d, flow).with_base(base) }
     }
 
     /// `h`.

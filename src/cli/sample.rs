@@ -22,6 +22,9 @@ pub struct Args {
     /// Decides which [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
+    /// Draw the very samples that `bhn predict` averages over with as many --samples
+    #[arg(long, conflicts_with = "seed")]
+    as_predict: bool,
     /// The file to write [default: DIR/samples.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -32,7 +35,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     idle::say(context, idle::seed(args.seed.is_some(), header.config.method));
     let samples = check_samples(args.samples, model.primary.dim())?;
-    let rng = &mut stream(args.seed.unwrap_or(0), Purpose::Sample, 0);
+    let rng = &mut match args.as_predict {
+        true => stream(header.config.seed, Purpose::Evaluation, 0),
+        false => stream(args.seed.unwrap_or(0), Purpose::Sample, 0),
+    };
     let (theta, log_q) = draw(&model, samples, rng);
     let mut tensors = vec![("theta".to_string(), theta.clone())];
     tensors.extend(log_q.map(|q| ("log_q".to_string(), q)));

@@ -1,7 +1,7 @@
 //! The inverse autoregressive flow (Kingma et al. 2016) on MADE (Germain et al. 2015).
 use super::conditioner::START;
 use super::{Bijector, Conditioner, Permutation, Stabiliser, check_shape};
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{Bound, Buffer, Init, ParamId, Params};
 use crate::scalar::Scalar;
 use crate::tape::{Owned, Var};
 use rand::Rng;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// One hidden ReLU layer gives `μ` and `σ`, its weights masked and then normalised. Hidden units have
 /// degrees, spread evenly over the positions `0 … D − 2`: a unit of degree `k` sees positions up to `k` and
 /// is seen by those after it. The first position sees nothing: its `μ` and `σ` are the heads' biases.
+/// Order and degrees are the buffers `NAME.order` and `NAME.degrees`; the masks follow from them.
 ///
 /// Forward is one pass, so sampling is as fast as a coupling's. The inverse, hence the density of a
 /// given `θ`, takes `D` passes one after another.
@@ -50,8 +51,15 @@ impl Iaf {
         rng: &mut impl Rng,
     ) -> Self {
         let Conditioner { hidden, stabiliser, weight_norm } = conditioner;
+        let order = order.registered(params, &format!("{name}.order"));
         let (d, position) = (order.order.len(), &order.back);
-        let degree = |unit: usize| unit * (d - 1) / hidden;
+        let drawn = (0..hidden).map(|unit| (unit * (d - 1) / hidden) as u32).collect();
+        let fits = |given: &Buffer| matches!(given, Buffer::Indices(of) if of.len() == hidden);
+        let degrees = params.buffer(format!("{name}.degrees"), Buffer::Indices(drawn), fits);
+        let degree = |unit: usize| match &degrees {
+            Buffer::Indices(degrees) => degrees[unit] as usize,
+            Buffer::Numbers(_) => unreachable!("`{name}.degrees` holds indices"),
+        };
         let mut layer = |part: &str, size, sees: &dyn Fn(usize, usize) -> bool| {
             Masked::new(params, &format!("{name}.{part}"), size, sees, weight_norm, rng)
         };

@@ -1,6 +1,6 @@
 //! Fixed permutations between couplings: `ln|det| = 0`.
 use super::{Bijector, check_shape, no_change};
-use crate::nn::Bound;
+use crate::nn::{Bound, Buffer, Params};
 use crate::scalar::Scalar;
 use crate::tape::Var;
 use rand::{Rng, seq::SliceRandom};
@@ -64,6 +64,21 @@ impl Permutation {
     /// The reversal.
     pub fn reversal(d: usize) -> Self {
         Self::new((0..d).rev().collect())
+    }
+
+    /// This permutation as the buffer `name`, or the one of its length that `params` was given.
+    pub fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
+        let drawn = Buffer::Indices(self.order.iter().map(|&i| i as u32).collect());
+        let fits = |given: &Buffer| {
+            let Buffer::Indices(order) = given else { return false };
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            sorted.iter().map(|&i| i as usize).eq(0..self.order.len())
+        };
+        match params.buffer(name, drawn, fits) {
+            Buffer::Indices(order) => Self::new(order.into_iter().map(|i| i as usize).collect()),
+            Buffer::Numbers(_) => unreachable!("`{name}` holds indices"),
+        }
     }
 }
 

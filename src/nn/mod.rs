@@ -6,4 +6,4 @@ mod params;
 
 pub use init::Init;
 pub use layers::{Linear, Mlp, WnLinear};
-pub use params::{Bound, Frozen, ParamId, Params};
+pub use params::{Bound, Buffer, Buffers, Frozen, ParamId, Params};

@@ -1,7 +1,8 @@
-//! An ordered store of named tensors, outside any tape.
+//! An ordered store of named tensors, outside any tape, and of buffers, which are not trained.
 use crate::gradient::Gradient;
 use crate::scalar::Scalar;
 use crate::tape::{Fixed, Grads, Owned, Tape, Tensor, Var};
+use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;
 
@@ -17,7 +18,24 @@ use std::sync::Arc;
 /// assert_eq!(params.cast::<f32>().get(w)[[0, 0]], params.get(w)[[0, 0]] as f32);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Params<T = f32>(Vec<(String, Tensor<T>)>);
+pub struct Params<T = f32> {
+    parameters: Vec<(String, Tensor<T>)>,
+    buffers: Buffers,
+    /// Buffers to be used in place of those that will be drawn.
+    given: Buffers,
+}
+
+/// What a function depends on and nothing trains, as PyTorch's `register_buffer` has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Buffer {
+    /// Indices, such as those of a permutation.
+    Indices(Vec<u32>),
+    /// Numbers, such as the centres of a mixture.
+    Numbers(Vec<f32>),
+}
+
+/// Buffers by name.
+pub type Buffers = BTreeMap<String, Buffer>;
 
 /// Where a parameter is in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,61 +56,100 @@ pub struct ParamId(usize);
 pub struct Bound<'t, T = f32>(Vec<Var<'t, T>>);
 
 impl<T: Scalar> Params<T> {
+    /// An empty store in which buffers registered under these names take these values, such as a
+    /// checkpoint's.
+    ///
+    /// ```
+    /// use bhn::nn::{Buffer, Params};
+    /// let saved = Buffer::Indices(vec![1, 0]);
+    /// let mut params = Params::<f32>::with_buffers([("order".into(), saved.clone())].into());
+    /// let used = params.buffer("order", Buffer::Indices(vec![0, 1]), |_| true);
+    /// assert_eq!(used, saved);
+    /// assert_eq!(params.buffers()["order"], saved);
+    /// ```
+    pub fn with_buffers(given: Buffers) -> Self {
+        Self { parameters: vec![], buffers: Buffers::new(), given }
+    }
+
+    /// Register a buffer and return its value: the one that the store was given under this name, if
+    /// it `fits`, otherwise `drawn`.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    pub fn buffer(
+        &mut self,
+        name: impl Into<String>,
+        drawn: Buffer,
+        fits: impl FnOnce(&Buffer) -> bool,
+    ) -> Buffer {
+        let name = name.into();
+        let buffer = self.given.remove(&name).filter(fits).unwrap_or(drawn);
+        let before = self.buffers.insert(name.clone(), buffer.clone());
+        assert!(before.is_none(), "two buffers named {name}");
+        buffer
+    }
+
+    /// The buffers that were registered.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
     /// Add a parameter.
     ///
     /// # Panics
     /// If the name is taken.
     pub fn add(&mut self, name: impl Into<String>, value: Owned<T>) -> ParamId {
         let name = name.into();
-        assert!(self.0.iter().all(|(n, _)| *n != name), "two parameters named {name}");
-        self.0.push((name, value.into_shared()));
-        ParamId(self.0.len() - 1)
+        assert!(self.parameters.iter().all(|(n, _)| *n != name), "two parameters named {name}");
+        self.parameters.push((name, value.into_shared()));
+        ParamId(self.parameters.len() - 1)
     }
 
     /// Names and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor<T>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.parameters.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Names and values in order, to be changed.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Tensor<T>)> {
-        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
+        self.parameters.iter_mut().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The value of `id`.
     pub fn get(&self, id: ParamId) -> &Tensor<T> {
-        &self.0[id.0].1
+        &self.parameters[id.0].1
     }
 
     /// The value of `id`, to be changed.
     pub fn get_mut(&mut self, id: ParamId) -> &mut Tensor<T> {
-        &mut self.0[id.0].1
+        &mut self.parameters[id.0].1
     }
 
     /// The number of parameters, counting every entry.
     pub fn count(&self) -> usize {
-        self.0.iter().map(|(_, value)| value.len()).sum()
+        self.parameters.iter().map(|(_, value)| value.len()).sum()
     }
 
     /// Put them on a tape to be differentiated.
     pub fn bind<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
-        Bound(self.0.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect())
+        Bound(self.parameters.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect())
     }
 
     /// Put them on a tape as constants: nothing records a rule.
     pub fn freeze<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
-        Bound(self.0.iter().map(|(_, v)| tape.constant(v.clone())).collect())
+        Bound(self.parameters.iter().map(|(_, v)| tape.constant(v.clone())).collect())
     }
 
     /// The same for many tapes, on which what is worked out of them is shared.
     pub fn frozen(&self) -> Frozen<T> {
-        Frozen(self.0.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
+        Frozen(self.parameters.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
     }
 
     /// The same parameters in another precision.
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into_shared();
-        Params(self.0.iter().map(|(n, v)| (n.clone(), cast(v))).collect())
+        let parameters = self.parameters.iter().map(|(n, v)| (n.clone(), cast(v))).collect();
+        Params { parameters, buffers: self.buffers.clone(), given: self.given.clone() }
     }
 }
 

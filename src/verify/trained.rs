@@ -52,8 +52,10 @@ impl Case {
         let mut config = header.config.clone();
         // Local reparametrisation has noise of its own for each example.
         config.mean_field.local &= !shared;
-        let mut model = config.build(header.shape(), &header.task);
-        model.params = self.trained.model.params.cast();
+        let params = &self.trained.model.params;
+        let buffers = params.buffers().clone();
+        let mut model = config.build_with(header.shape(), &header.task, buffers);
+        model.params = params.cast();
         if shared {
             model.noise = Noise::Shared;
         }
@@ -123,7 +125,8 @@ impl Case {
             let made_up = |w: &Tensor<f32>| w.mapv(|w| w * f32::from(k)).into_shared();
             moments.iter_mut().zip(model.params.iter()).for_each(|(m, (_, w))| *m = made_up(w));
         }
-        let mut params = header.config.build(header.shape(), &header.task).params;
+        let buffers = model.params.buffers().clone();
+        let mut params = header.config.build_with(header.shape(), &header.task, buffers).params;
         let mut restored = Optimiser::new(rule, &params);
         let mut there_and_back = || -> Result<()> {
             let folder = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;

@@ -16,6 +16,7 @@ mod flags;
 mod methods;
 mod outputs;
 mod profile;
+mod rebuild;
 mod reproduce;
 mod streams;
 mod system;

@@ -244,9 +244,7 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
         return Ok((rounds, None));
     };
     let saved = Checkpoint::load(&network(dir, last))?;
-    let mut model = saved.header.config.build(saved.header.shape(), &saved.header.task);
-    saved.restore(&mut model.params)?;
-    Ok((rounds, Some(model)))
+    Ok((rounds, Some(saved.model()?)))
 }
 
 fn network(dir: &Path, round: usize) -> PathBuf {

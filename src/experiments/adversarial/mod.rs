@@ -159,8 +159,9 @@ fn measure(lab: &Lab<'_>, size: &Size, net: &Net, seed: u64, data: &Dataset) -> 
 /// Of the averaged loss by the images, in `f64`, with samples of the attacker's own.
 fn gradient(from: &Trained, samples: usize, x: ArrayView2<'_, f32>, y: &[usize]) -> Array2<f64> {
     let config = &from.header.config;
-    let mut model = config.build::<f64>(x.ncols(), &from.header.task);
-    model.params = from.model.params.cast();
+    let (params, task) = (&from.model.params, &from.header.task);
+    let mut model = config.build_with::<f64>(x.ncols(), task, params.buffers().clone());
+    model.params = params.cast();
     let tape = Tape::default();
     let rng = &mut stream(config.seed, Purpose::Evaluation, 2);
     let p = model.params.freeze(&tape);
