@@ -44,6 +44,8 @@ struct Found {
     checks: usize,
     faults: usize,
     survivors: Vec<String>,
+    /// Checks and faults that this run cannot show, and why.
+    not_judged: Vec<String>,
     seconds: f64,
     suites: Vec<Outcome>,
     /// Of a run.
@@ -91,7 +93,16 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let failed: Vec<_> = outcomes
         .iter()
         .flat_map(|o| {
-            o.checks.iter().filter(|c| !c.passed()).map(|c| format!("{}: {}", o.suite, c.property))
+            o.checks.iter().filter(|c| c.failed()).map(|c| format!("{}: {}", o.suite, c.property))
+        })
+        .collect();
+    let not_judged: Vec<_> = outcomes
+        .iter()
+        .flat_map(|o| {
+            let checks =
+                o.checks.iter().filter_map(|c| Some((c.property, c.not_judged.as_deref()?)));
+            let all = checks.chain(o.without_effect());
+            all.map(|(what, why)| format!("{}: {what}: {why}", o.suite))
         })
         .collect();
     let found = Found {
@@ -99,6 +110,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         checks: outcomes.iter().map(|o| o.checks.len()).sum(),
         faults: outcomes.iter().map(|o| o.faults.len()).sum(),
         survivors,
+        not_judged,
         seconds: start.elapsed().as_secs_f64(),
         suites: outcomes,
         does_not_apply: run.is_some().then_some(absent),
@@ -110,8 +122,12 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         table += &format!("\n\n{}", weights::text(found.diagnostics.as_ref(), method));
     }
     let Found { checks, faults, seconds, .. } = &found;
+    let idle = match found.not_judged.len() {
+        0 => String::new(),
+        n => format!("; {n} of both not judged"),
+    };
     let verdict = format!(
-        "{checks} checks, {} failed; {faults} seeded faults, {} not noticed; {}",
+        "{checks} checks, {} failed; {faults} seeded faults, {} not noticed{idle}; {}",
         failed.len(),
         found.survivors.len(),
         show::duration(*seconds)
@@ -195,12 +211,13 @@ fn checks(found: &Found) -> String {
     ]);
     for outcome in &found.suites {
         for check in &outcome.checks {
-            let Checked { property, proves, subjects, worst, caught, worst_on } = check;
+            let Checked { property, proves, subjects, worst, caught, worst_on, .. } = check;
             let noticed = caught.iter().filter(|c| **c).count();
-            let word = match (check.passed(), worst.passed()) {
-                (true, _) => "ok".to_string(),
-                (false, true) => "FAILED: it notices no fault".to_string(),
-                (false, false) => format!("FAILED on {worst_on}: {}", worst.at),
+            let word = match (check.passed(), &check.not_judged, worst.passed()) {
+                (true, ..) => "ok".to_string(),
+                (_, Some(why), _) => format!("not judged: {why}"),
+                (_, None, true) => "FAILED: it notices no fault".to_string(),
+                (_, None, false) => format!("FAILED on {worst_on}: {}", worst.at),
             };
             table.add_row([
                 outcome.suite.to_string(),
@@ -212,6 +229,12 @@ fn checks(found: &Found) -> String {
                 format!("{noticed} of {}", caught.len()),
                 word,
             ]);
+        }
+    }
+    for outcome in &found.suites {
+        for (fault, why) in outcome.without_effect() {
+            let row = [outcome.suite, "a fault", fault, "", "", "", ""].map(str::to_string);
+            table.add_row(row.into_iter().chain([format!("not judged: {why}")]));
         }
     }
     for Absent { suite, property, why } in found.does_not_apply.iter().flatten() {
@@ -228,7 +251,11 @@ fn matrices(outcomes: &[Outcome]) -> String {
         for (i, fault) in outcome.faults.iter().enumerate() {
             let marks = outcome.checks.iter().map(|c| if c.caught[i] { "noticed" } else { "" });
             let survives = !outcome.checks.iter().any(|c| c.caught[i]);
-            let name = if survives { format!("SURVIVES: {fault}") } else { fault.clone() };
+            let name = match &outcome.not_judged[i] {
+                Some(_) if survives => format!("not judged: {fault}"),
+                None if survives => format!("SURVIVES: {fault}"),
+                _ => fault.clone(),
+            };
             table.add_row([name].into_iter().chain(marks.map(str::to_string)));
         }
         table.to_string()

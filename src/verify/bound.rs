@@ -1,6 +1,6 @@
 //! The bound: its scale, its terms, its minibatches.
 use super::faults;
-use super::suite::{Finding, Property, Subject, Suite};
+use super::suite::{Finding, Property, Subject, Suite, largest};
 use crate::bayes::{Model, Scale, Targets, Terms};
 use crate::config::{Config, Method};
 use crate::data::Task;
@@ -103,11 +103,39 @@ pub(super) const ANNEALING: Of = Property {
     measure: |bound| annealing(&**bound),
 };
 
-/// The rounding of sums of nats.
+/// The rounding of sums of nats, beside the largest term.
 const ROUNDING: f64 = 1e-11;
 
-fn near(found: f64, expected: f64, at: &str) -> Finding {
-    Finding::new((found - expected).abs() / expected.abs().max(1.), ROUNDING, at)
+/// The largest of the terms, of which one may take away what another adds, or 1.
+fn size(terms: &Terms) -> f64 {
+    let Terms { log_likelihood, log_prior, log_q, .. } = terms;
+    [log_likelihood, log_prior, log_q].into_iter().fold(1., |m, term| m.max(term.abs()))
+}
+
+fn near(found: f64, expected: f64, size: f64, at: &str) -> Finding {
+    Finding::new((found - expected).abs() / size, ROUNDING, at)
+}
+
+/// Why what a fault says of the bound is what the sound one says, if it is.
+#[expect(clippy::borrowed_box, reason = "the subject of a suite")]
+pub(super) fn same(sound: &Box<dyn Bound>, broken: &Box<dyn Bound>) -> Option<String> {
+    let last = N / BATCH * BATCH..N;
+    let places = [(0..N, 1.), (0..BATCH, 1.), (0..BATCH, 0.5), (last, 1.)];
+    let apart = places.map(|(rows, beta)| {
+        let (a, b) = (sound.on(rows.clone(), beta), broken.on(rows, beta));
+        let of = |s: &Said| [N as f64 * s.loss, s.terms.total, s.terms.log_likelihood, s.terms.kl];
+        let apart = of(&a).into_iter().zip(of(&b)).map(|(a, b)| (a - b).abs());
+        largest(apart) / size(&a.terms)
+    });
+    // A minibatch of one counts for one of N.
+    let (apart, least) = (largest(apart), N as f64 * ROUNDING);
+    let Terms { log_likelihood, kl, .. } = sound.on(0..N, 1.).terms;
+    (apart < least).then(|| {
+        format!(
+            "it changes the terms by {apart:.0e} of the largest, less than {least:.0e}: the \
+             log-likelihood is {log_likelihood:.0e} nats, the KL {kl:.0e}"
+        )
+    })
 }
 
 fn minibatches(bound: &dyn Bound) -> Finding {
@@ -119,23 +147,33 @@ fn minibatches(bound: &dyn Bound) -> Finding {
         total += share * said.terms.total;
         loss += share * said.loss;
     }
-    Finding::worst([near(total, whole.terms.total, "ELBO"), near(loss, whole.loss, "loss")])
+    let size = size(&whole.terms);
+    Finding::worst([
+        near(total, whole.terms.total, size, "ELBO"),
+        near(loss, whole.loss, (size / N as f64).max(1.), "loss"),
+    ])
 }
 
 fn terms(bound: &dyn Bound) -> Finding {
     let Said { loss, terms } = bound.on(0..BATCH, 1.);
-    let Terms { total, log_likelihood, log_prior, log_q, kl } = terms;
+    let (size, Terms { total, log_likelihood, log_prior, log_q, kl }) = (size(&terms), terms);
     Finding::worst([
-        near(total, log_likelihood + log_prior - log_q, "ELBO"),
-        near(kl, log_q - log_prior, "KL"),
-        near(loss, -total / N as f64, "loss"),
+        near(total, log_likelihood + log_prior - log_q, size, "ELBO"),
+        near(kl, log_q - log_prior, size, "KL"),
+        near(loss, -total / N as f64, (size / N as f64).max(1.), "loss"),
     ])
 }
 
 fn annealing(bound: &dyn Bound) -> Finding {
     let (whole, half) = (bound.on(0..BATCH, 1.), bound.on(0..BATCH, 0.5));
+    let size = size(&whole.terms);
     Finding::worst([
-        near(whole.loss - half.loss, 0.5 * whole.terms.kl / N as f64, "loss"),
-        near(half.terms.total, whole.terms.total, "ELBO"),
+        near(
+            whole.loss - half.loss,
+            0.5 * whole.terms.kl / N as f64,
+            (size / N as f64).max(1.),
+            "loss",
+        ),
+        near(half.terms.total, whole.terms.total, size, "ELBO"),
     ])
 }

@@ -316,9 +316,22 @@ impl PrimaryNet<f64> for Steep {
     }
 
     fn forward<'t>(&self, p: &Bind<'t, f64>, theta: Var<'t, f64>, x: Var<'t, f64>) -> Var<'t, f64> {
-        let y = self.0.forward(p, theta, x);
-        Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g * 1.001))
+        steep(self.0.forward(p, theta, x))
     }
+
+    fn forward_normal<'t>(
+        &self,
+        theta: [Var<'t, f64>; 2],
+        x: Var<'t, f64>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Option<Var<'t, f64>> {
+        self.0.forward_normal(theta, x, samples, rng).map(steep)
+    }
+}
+
+fn steep(y: Var<'_, f64>) -> Var<'_, f64> {
+    Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g * 1.001))
 }
 
 /// Whole losses; one of the KL if the sound one has one.
@@ -764,10 +777,10 @@ pub fn computations(
     )]
 }
 
-/// Checkpoints that do not bring everything back.
-pub fn forgetful() -> Vec<Subject<Keeper>> {
+/// Checkpoints that do not bring everything back; moments if there are some.
+pub fn forgetful(moments: bool) -> Vec<Subject<Keeper>> {
     let sound = Keeper::SOUND;
-    vec![
+    let moments = moments.then(|| {
         fault(
             "the optimiser's moments are not restored",
             Keeper {
@@ -778,7 +791,9 @@ pub fn forgetful() -> Vec<Subject<Keeper>> {
                 },
                 ..sound
             },
-        ),
+        )
+    });
+    let others = [
         fault(
             "the position is not restored",
             Keeper {
@@ -803,12 +818,13 @@ pub fn forgetful() -> Vec<Subject<Keeper>> {
                 ..sound
             },
         ),
-    ]
+    ];
+    moments.into_iter().chain(others).collect()
 }
 
 /// Checkpoints.
 pub fn keepers() -> Vec<Subject<Keeper>> {
-    let mut all = forgetful();
+    let mut all = forgetful(true);
     all.push(fault(
         "no checksum",
         Keeper {

@@ -133,16 +133,43 @@ fn inverse(flow: &Flow) -> Finding {
     invertible(flow, randn(&[9, D], 2))
 }
 
+impl Flow {
+    /// `h(x)`, `h⁻¹(h(x))` and both log-determinants.
+    pub(super) fn there_and_back(&self, x: &Owned<f64>) -> [Owned<f64>; 4] {
+        let tape = Tape::default();
+        let (p, x) = (self.params.freeze(&tape), tape.constant(x.clone()));
+        let (y, log_det) = self.map.forward(&p, x);
+        let (back, inverse_log_det) = self.map.inverse(&p, y);
+        [y, back, log_det, inverse_log_det].map(|v| v.value().to_owned())
+    }
+}
+
+/// Whether `a` is `b` but for rounding.
+pub(super) fn same(a: &Owned<f64>, b: &Owned<f64>) -> Finding {
+    Finding::new(distance(a, b), ROUNDING, "")
+}
+
+/// Why the flow cannot be judged at `x [S, D]`, if the last digit of `h(x)` decides on more of `h⁻¹`
+/// than is allowed: its Jacobian is singular but for rounding.
+pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Finding> {
+    let [y, back, ..] = flow.there_and_back(x);
+    let tape = Tape::default();
+    let nudged = &y * &randn(y.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
+    let again = flow.map.inverse(&flow.params.freeze(&tape), tape.constant(nudged)).0.value();
+    let apart = distance(&again.to_owned(), &back);
+    (apart > ROUNDING / 100.).then(|| {
+        Finding::not_judged(format!(
+            "nearly singular: the last digit of h(x) moves x by {apart:.0e}"
+        ))
+    })
+}
+
 /// There and back from `x [S, D]`.
 pub(super) fn invertible(flow: &Flow, x: Owned<f64>) -> Finding {
-    let tape = Tape::default();
-    let (p, x) = (flow.params.freeze(&tape), tape.constant(x));
-    let (y, log_det) = flow.map.forward(&p, x);
-    let (back, inverse_log_det) = flow.map.inverse(&p, y);
-    let of = |v: Var<'_, f64>| v.value().to_owned();
+    let [_, back, log_det, inverse_log_det] = flow.there_and_back(&x);
     Finding::worst([
-        Finding::new(distance(&of(back), &of(x)), ROUNDING, "x"),
-        Finding::new(distance(&of(inverse_log_det), &of(-log_det)), ROUNDING, "log-determinant"),
+        Finding { at: "x".into(), ..same(&back, &x) },
+        Finding { at: "log-determinant".into(), ..same(&inverse_log_det, &-log_det) },
     ])
 }
 

@@ -8,14 +8,22 @@ pub struct Finding {
     pub measured: f64,
     /// The most that it may be.
     pub allowed: f64,
-    /// Where it was measured, for those who have to find the fault.
+    /// Where it was measured, for those who have to find the fault; or why it cannot be judged.
     pub at: String,
+    /// Whether it was measured.
+    #[serde(skip)]
+    pub judged: bool,
 }
 
 impl Finding {
     /// Measured and allowed.
     pub fn new(measured: f64, allowed: f64, at: impl Into<String>) -> Self {
-        Self { measured, allowed, at: at.into() }
+        Self { measured, allowed, at: at.into(), judged: true }
+    }
+
+    /// A property that cannot be measured here, and why.
+    pub fn not_judged(why: impl Into<String>) -> Self {
+        Self { judged: false, ..Self::new(f64::NAN, f64::NAN, why) }
     }
 
     /// A property that holds or does not.
@@ -34,12 +42,18 @@ impl Finding {
 
     /// Whether the property holds.
     pub fn passed(&self) -> bool {
-        self.measured <= self.allowed
+        self.judged && self.measured <= self.allowed
     }
 
-    /// A pass is at most 1.
+    /// Whether it was measured and does not hold.
+    pub fn failed(&self) -> bool {
+        self.judged && !self.passed()
+    }
+
+    /// A pass is at most 1; what cannot be judged is worse, and a failure still worse.
     fn badness(&self) -> f64 {
         match (self.passed(), self.allowed > 0.) {
+            _ if !self.judged => 1.,
             (true, false) => 0.,
             (true, true) => self.measured / self.allowed,
             (false, true) if self.measured.is_finite() => self.measured / self.allowed,
@@ -91,6 +105,8 @@ pub struct Outcome {
     pub checks: Vec<Checked>,
     /// The faults that were seeded, in the order of [`Checked::caught`].
     pub faults: Vec<String>,
+    /// Why a fault cannot be noticed on this run, where that is so.
+    pub not_judged: Vec<Option<String>>,
 }
 
 /// What came of one property.
@@ -108,12 +124,19 @@ pub struct Checked {
     pub worst: Finding,
     /// Which faults it noticed.
     pub caught: Vec<bool>,
+    /// Why it says nothing about this run, if that is so.
+    pub not_judged: Option<String>,
 }
 
 impl Checked {
     /// Whether it holds of every subject, and noticed a fault.
     pub fn passed(&self) -> bool {
         self.worst.passed() && self.caught.contains(&true)
+    }
+
+    /// Whether it does not hold, or noticed no fault although it could.
+    pub fn failed(&self) -> bool {
+        self.not_judged.is_none() && !self.passed()
     }
 }
 
@@ -129,15 +152,26 @@ pub struct Absent {
 }
 
 impl Outcome {
-    /// Whether every check passed and no fault survived.
+    /// Whether every check passed and no fault survived, but for what cannot be judged.
     pub fn passed(&self) -> bool {
-        self.checks.iter().all(Checked::passed) && self.survivors().next().is_none()
+        !self.checks.iter().any(Checked::failed) && self.survivors().next().is_none()
     }
 
-    /// Faults that no check noticed.
+    /// Faults that no check noticed and that could have been.
     pub fn survivors(&self) -> impl Iterator<Item = &str> {
-        let noticed = |i: usize| self.checks.iter().any(|check| check.caught[i]);
-        self.faults.iter().enumerate().filter(move |(i, _)| !noticed(*i)).map(|(_, f)| &**f)
+        let survives = |i: usize| !self.is_noticed(i) && self.not_judged[i].is_none();
+        self.faults.iter().enumerate().filter(move |(i, _)| survives(*i)).map(|(_, f)| &**f)
+    }
+
+    /// Faults that no check noticed since none could, and why.
+    pub fn without_effect(&self) -> impl Iterator<Item = (&str, &str)> {
+        let each = self.faults.iter().zip(&self.not_judged).enumerate();
+        each.filter(|(i, _)| !self.is_noticed(*i))
+            .filter_map(|(_, (fault, why))| Some((&**fault, why.as_deref()?)))
+    }
+
+    fn is_noticed(&self, fault: usize) -> bool {
+        self.checks.iter().any(|check| check.caught[fault])
     }
 }
 
@@ -150,7 +184,7 @@ pub trait Verify: Send + Sync {
 impl<S: Send + Sync> Verify for Suite<S> {
     fn verify(&self, name: &'static str) -> Outcome {
         let check = |property: &Property<S>| {
-            let caught = self.faults.iter().map(|f| !(property.measure)(&f.it).passed()).collect();
+            let caught = self.faults.iter().map(|f| (property.measure)(&f.it).failed()).collect();
             let found = self.subjects.iter().map(|s| (s, (property.measure)(&s.it)));
             let (on, worst) = found
                 .reduce(|a, b| if b.1.badness() > a.1.badness() { b } else { a })
@@ -160,6 +194,7 @@ impl<S: Send + Sync> Verify for Suite<S> {
                 proves: property.proves,
                 subjects: self.subjects.len(),
                 worst_on: on.name.clone(),
+                not_judged: (!worst.judged).then(|| worst.at.clone()),
                 worst,
                 caught,
             }
@@ -168,7 +203,59 @@ impl<S: Send + Sync> Verify for Suite<S> {
             suite: name,
             checks: self.properties.iter().map(check).collect(),
             faults: self.faults.iter().map(|fault| fault.name.clone()).collect(),
+            not_judged: vec![None; self.faults.len()],
         }
+    }
+}
+
+/// A suite of a run, on which a fault may change nothing: a likelihood of 0 has no scale. Such a
+/// fault is not judged, and neither is a property if all faults it is for are such.
+pub struct OfRun<S> {
+    /// With one subject, the run.
+    pub suite: Suite<S>,
+    /// Why a fault computes what the run computes, if it does, to within less than any property
+    /// tells. The properties play no part in that: one that is blind is still found out.
+    pub same: fn(sound: &S, broken: &S) -> Option<String>,
+    /// The engine's outcome with the same properties and faults, to see which faults a property is
+    /// for; all of them if there is none.
+    pub engine: Option<fn() -> Outcome>,
+}
+
+impl<S: Send + Sync> OfRun<S> {
+    /// Which faults `property` is for.
+    fn aims(&self, property: &str, faults: &[String]) -> Vec<bool> {
+        let Some(engine) = self.engine else { return vec![true; faults.len()] };
+        let engine = engine();
+        let check = engine.checks.iter().find(|check| check.property == property);
+        let noticed = |fault: &String| {
+            let at = engine.faults.iter().position(|known| known == fault);
+            at.zip(check).is_some_and(|(at, check)| check.caught[at])
+        };
+        faults.iter().map(noticed).collect()
+    }
+}
+
+impl<S: Send + Sync> Verify for OfRun<S> {
+    fn verify(&self, name: &'static str) -> Outcome {
+        let mut outcome = self.suite.verify(name);
+        let sound = &self.suite.subjects[0].it;
+        let same = |fault: &Subject<S>| (self.same)(sound, &fault.it);
+        outcome.not_judged = self.suite.faults.iter().map(same).collect();
+        for check in &mut outcome.checks {
+            let is_blind = check.worst.passed() && !check.caught.contains(&true);
+            if !is_blind && check.not_judged.is_none() {
+                continue;
+            }
+            let aims = self.aims(check.property, &outcome.faults);
+            let faults = outcome.not_judged.iter_mut().zip(aims).filter(|(_, aim)| *aim);
+            if let Some(why) = &check.not_judged {
+                faults.for_each(|(fault, _)| *fault = fault.take().or_else(|| Some(why.clone())));
+            } else {
+                let reasons: Option<Vec<_>> = faults.map(|(why, _)| why.clone()).collect();
+                check.not_judged = reasons.and_then(|reasons| reasons.into_iter().next());
+            }
+        }
+        outcome
     }
 }
 
@@ -187,6 +274,46 @@ mod tests {
         };
         Suite { properties: vec![small], subjects: named(subjects), faults: named(faults) }
             .verify("numbers")
+    }
+
+    /// Only faults that change nothing are excused, and properties all of whose faults are.
+    #[test]
+    fn what_cannot_be_judged_is_said_and_nothing_else_is_excused() {
+        let numbers = |faults: &[f64], least: f64| {
+            let named = |it: f64| Subject { name: format!("{it}"), it };
+            let property = |name, measure| Property { name, proves: "", measure };
+            let small = property("small", |x: &f64| Finding::new(*x, 2., ""));
+            let blind = property("blind", |_: &f64| Finding::new(0., 1., ""));
+            let dark = property("dark", |_: &f64| Finding::not_judged("it is dark"));
+            let properties = match least {
+                0. => vec![small],
+                1. => vec![small, blind],
+                _ => vec![dark],
+            };
+            let suite = Suite {
+                properties,
+                subjects: vec![named(1.)],
+                faults: faults.iter().map(|&x| named(x)).collect(),
+            };
+            let same = |sound: &f64, broken: &f64| {
+                (sound == broken).then(|| format!("{broken} is {sound}"))
+            };
+            OfRun { suite, same, engine: None }.verify("numbers")
+        };
+        assert!(numbers(&[9.], 0.).passed());
+        let idle = numbers(&[9., 1.], 0.);
+        assert!(idle.passed() && idle.checks[0].passed());
+        assert_eq!(idle.without_effect().collect::<Vec<_>>(), [("1", "1 is 1")]);
+        let hole = numbers(&[9., 1.5], 0.);
+        assert!(!hole.passed() && hole.survivors().eq(["1.5"]));
+        // Nothing to notice, and something that the blind property did not notice.
+        let all = numbers(&[1.], 1.);
+        assert!(all.passed() && !all.checks.iter().any(|check| check.passed() || check.failed()));
+        let blind = numbers(&[9., 1.], 1.);
+        assert!(!blind.passed() && blind.checks[1].failed());
+        let dark = numbers(&[9.], 2.);
+        assert!(dark.passed() && dark.checks[0].not_judged.as_deref() == Some("it is dark"));
+        assert_eq!(dark.without_effect().collect::<Vec<_>>(), [("9", "it is dark")]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 use super::bound::{self, Bound, Sound};
 use super::densities::{self, Density, Hyper};
 use super::faults;
-use super::flows::{Flow, invertible, volume};
-use super::loss::Loss;
+use super::flows::{Flow, invertible, same, singular, volume};
+use super::loss::{Loss, Setting};
 use super::machine::{Computation, Keeper, means, numbers, same_bits};
-use super::suite::{Absent, Finding, Property, Subject, Suite, Verify};
+use super::suite::{Absent, Finding, OfRun, Property, Subject, Suite, Verify};
 use crate::bayes::{Model, Noise, Posterior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
@@ -17,13 +17,14 @@ use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use crate::tape::{Owned, Tape, Tensor, Var};
 use ndarray::{Array2, Axis};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A trained network and some of the examples it was trained on.
 pub struct Case {
     /// It.
     pub trained: Trained,
     some: Split,
+    setting: OnceLock<Setting>,
 }
 
 /// A suite to be made, by its name.
@@ -31,6 +32,9 @@ pub type Named = (&'static str, Box<dyn Fn() -> Box<dyn Verify>>);
 
 /// Examples of the loss whose gradient is taken: the more, the more kinks.
 const DIFFERENTIATED: usize = 3;
+/// Places at which examples are looked for that teach the network something, and steps from kinks.
+const PLACES: usize = 8;
+const MOVES: u64 = 4;
 /// Examples whose predictions are compared between threads.
 const PREDICTED: usize = 256;
 /// The largest Jacobian that is built, `D` to a side; at one draw only beyond [`SMALL`].
@@ -43,7 +47,7 @@ impl Case {
     /// Of a run and its training set.
     pub fn new(trained: Trained, train: &Split) -> Arc<Self> {
         let some = train.subset(train.len().min(PREDICTED));
-        Arc::new(Self { trained, some })
+        Arc::new(Self { trained, some, setting: OnceLock::new() })
     }
 
     /// The model in `f64`; with `shared` noise, which every minibatch can be given again.
@@ -67,9 +71,24 @@ impl Case {
         self.model(false)
     }
 
-    /// The first `count` examples, some of them again if there are fewer.
-    fn examples(&self, count: usize) -> (Array2<f64>, Targets<f64>) {
-        let rows: Vec<_> = (0..count).map(|n| n % self.some.len()).collect();
+    /// Whether the bound has a KL: not a matter of the method alone.
+    fn has_kl(&self) -> bool {
+        let (model, tape) = (&self.trained.model, Tape::default());
+        let rng = &mut stream(0, Purpose::Sample, 0);
+        let draw = model.posterior.draw(&model.params.freeze(&tape), &tape, 1, rng);
+        draw.log_q.is_some() || draw.kl.is_some()
+    }
+
+    /// Whether the optimiser keeps moments.
+    fn has_moments(&self) -> bool {
+        let Trained { model, header, .. } = &self.trained;
+        let optimiser = Optimiser::new(header.config.train.optimiser, &model.params);
+        optimiser.moments().next().is_some()
+    }
+
+    /// `count` examples from the `first` on, from the start again after the last.
+    fn examples(&self, first: usize, count: usize) -> (Array2<f64>, Targets<f64>) {
+        let rows: Vec<_> = (first..first + count).map(|n| n % self.some.len()).collect();
         let (x, y) = self.some.batch(&rows);
         let y = match y {
             Targets::Classes(y) => Targets::Classes(y),
@@ -79,13 +98,44 @@ impl Case {
     }
 
     fn loss(&self) -> Loss {
+        self.loss_at(*self.setting.get_or_init(|| self.setting()))
+    }
+
+    fn loss_at(&self, setting: Setting) -> Loss {
         let header = &self.trained.header;
         let samples = header.config.train.samples.clamp(2, 8);
-        Loss::new(self.precise(), self.examples(DIFFERENTIATED), samples, header.examples)
+        let (x, mut y) = self.examples(setting.first, DIFFERENTIATED);
+        if setting.other_targets {
+            y = match y {
+                Targets::Classes(y) => {
+                    let classes = header.task.outputs();
+                    Targets::Classes(y.into_iter().map(|y| (y + 1) % classes).collect())
+                }
+                Targets::Values(y) => Targets::Values(y.into_iter().map(|y| y + 1.).collect()),
+            };
+        }
+        Loss::new(self.precise(), (x, y), samples, header.examples, setting)
+    }
+
+    /// The first examples that teach the network something, with other targets if there are none;
+    /// next to the run's parameters if there are kinks at these.
+    fn setting(&self) -> Setting {
+        let firsts = || (0..self.some.len()).step_by(DIFFERENTIATED).take(PLACES);
+        let places = [false, true].into_iter().flat_map(|other_targets| {
+            firsts().map(move |first| Setting { first, other_targets, moved: None })
+        });
+        let place = places.into_iter().find(|&place| self.loss_at(place).responds());
+        let place = place.unwrap_or_default();
+        let steps = [None].into_iter().chain((0..MOVES).map(|seed| Some(1000 * (seed + 1))));
+        let mut settings = steps.map(|moved| Setting { moved, ..place });
+        let tells = |&setting: &Setting| {
+            self.loss_at(setting).differences().judged && !self.loss_at(setting).is_at_kink()
+        };
+        settings.find(tells).unwrap_or(Setting { moved: Some(1000 * MOVES), ..place })
     }
 
     fn bound(&self) -> Sound {
-        let (x, y) = self.examples(bound::N);
+        let (x, y) = self.examples(0, bound::N);
         Sound { model: self.model(true), x, y }
     }
 
@@ -177,8 +227,9 @@ pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
     let d = case.trained.model.primary.dim();
     let mut absent = vec![];
     let mut none = |suite, property, why: String| absent.push(Absent { suite, property, why });
+    let (has_kl, has_moments) = (case.has_kl(), case.has_moments());
     let mut all: Vec<Named> =
-        vec![named("gradients", case, move |case| Box::new(gradients(case, method.has_kl())))];
+        vec![named("gradients", case, move |case| Box::new(gradients(case, has_kl)))];
     if method.has_flow() {
         let jacobian = d <= JACOBIAN;
         if !jacobian {
@@ -198,12 +249,15 @@ pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
     } else {
         none("densities", "draws", format!("{method} has no density q(θ)"));
     }
-    if !method.has_kl() {
+    if !has_kl {
         none("bound", "annealing", format!("{method} has no KL, so no β"));
     }
-    all.push(named("bound", case, move |case| Box::new(bounds(case, method.has_kl()))));
+    if !has_moments {
+        none("checkpoints", "moments", "sgd without momentum keeps none".into());
+    }
+    all.push(named("bound", case, move |case| Box::new(bounds(case, has_kl))));
     all.push(named("threads", case, |case| Box::new(threads(case))));
-    all.push(named("checkpoints", case, |case| Box::new(checkpoints(case))));
+    all.push(named("checkpoints", case, move |case| Box::new(checkpoints(case, has_moments))));
     (all, absent)
 }
 
@@ -220,8 +274,8 @@ fn subject<S>(it: S) -> Vec<Subject<S>> {
     vec![Subject { name: "the run".into(), it }]
 }
 
-fn gradients(case: &Arc<Case>, has_kl: bool) -> Suite<Loss> {
-    Suite {
+fn gradients(case: &Arc<Case>, has_kl: bool) -> OfRun<Loss> {
+    let suite = Suite {
         properties: vec![Property {
             name: "whole loss",
             proves: "the gradient of the loss by every parameter is that of differences, with its own likelihood, prior and posterior",
@@ -229,17 +283,21 @@ fn gradients(case: &Arc<Case>, has_kl: bool) -> Suite<Loss> {
         }],
         subjects: subject(case.loss()),
         faults: faults::losses(&|| case.loss(), has_kl),
-    }
+    };
+    OfRun { suite, same: Loss::same, engine: None }
 }
 
-fn flows(case: &Arc<Case>, jacobian: bool) -> Suite<Sampled> {
+fn flows(case: &Arc<Case>, jacobian: bool) -> OfRun<Sampled> {
     let eps = case.noise();
     let sampled =
         |Subject { name, it }| Subject { name, it: Sampled { flow: it, eps: eps.clone() } };
     let mut properties: Vec<Property<Sampled>> = vec![Property {
         name: "inverse",
         proves: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants there and back cancel",
-        measure: |s| invertible(&s.flow, s.eps.clone()),
+        measure: |s| {
+            let judged = || invertible(&s.flow, s.eps.clone());
+            singular(&s.flow, &s.eps).unwrap_or_else(judged)
+        },
     }];
     let mut faults = faults::ways(&|| case.flow());
     if jacobian {
@@ -247,6 +305,9 @@ fn flows(case: &Arc<Case>, jacobian: bool) -> Suite<Sampled> {
             name: "log-determinant",
             proves: "ln|det ∂h/∂ε| is that of the Jacobian built row by row, at its own samples",
             measure: |s| {
+                if let Some(found) = singular(&s.flow, &s.eps) {
+                    return found;
+                }
                 let draws = if s.eps.shape()[1] > SMALL { 1 } else { DRAWS };
                 let rows = s.eps.axis_iter(Axis(0)).take(draws);
                 let each = rows.map(|x| x.into_dimensionality().expect("[D]"));
@@ -256,27 +317,41 @@ fn flows(case: &Arc<Case>, jacobian: bool) -> Suite<Sampled> {
         faults.extend(faults::volumes(&|| case.flow()));
     }
     let subjects = subject(case.flow()).into_iter().map(sampled).collect();
-    Suite { properties, subjects, faults: faults.into_iter().map(sampled).collect() }
+    let suite = Suite { properties, subjects, faults: faults.into_iter().map(sampled).collect() };
+    let same = |sound: &Sampled, broken: &Sampled| {
+        let (a, b) =
+            (sound.flow.there_and_back(&sound.eps), broken.flow.there_and_back(&broken.eps));
+        let apart = Finding::worst(a.iter().zip(&b).map(|(a, b)| same(a, b)));
+        apart.passed().then(|| {
+            let Finding { measured, allowed, .. } = apart;
+            format!(
+                "it changes h and its log-determinants by {measured:.0e}, less than {allowed:.0e}"
+            )
+        })
+    };
+    OfRun { suite, same, engine: Some(|| super::flows::suite().verify("flows")) }
 }
 
-fn densities(case: &Arc<Case>) -> Suite<Box<dyn Density>> {
-    Suite {
+fn densities(case: &Arc<Case>) -> OfRun<Box<dyn Density>> {
+    let suite = Suite {
         properties: vec![densities::DRAWS],
         subjects: subject(case.density()),
         faults: faults::draws(&|| case.density()),
-    }
+    };
+    OfRun { suite, same: |_, _| None, engine: None }
 }
 
-fn bounds(case: &Arc<Case>, has_kl: bool) -> Suite<Box<dyn Bound>> {
+fn bounds(case: &Arc<Case>, has_kl: bool) -> OfRun<Box<dyn Bound>> {
     let mut properties = vec![bound::MINIBATCHES, bound::TERMS];
     if has_kl {
         properties.push(bound::ANNEALING);
     }
-    Suite {
+    let suite = Suite {
         properties,
-        subjects: subject(Box::new(case.bound())),
+        subjects: subject(Box::new(case.bound()) as Box<dyn Bound>),
         faults: faults::bounds(&|| case.bound(), has_kl),
-    }
+    };
+    OfRun { suite, same: bound::same, engine: Some(|| bound::suite().verify("bound")) }
 }
 
 fn threads(case: &Arc<Case>) -> Suite<Computation> {
@@ -289,13 +364,18 @@ fn threads(case: &Arc<Case>) -> Suite<Computation> {
             measure: |c| same_bits(c, &[2, 3]),
         }],
         subjects: subject(Computation(Box::new(bits))),
-        faults: faults::computations(move || broken.predictions()),
+        // Many of every size: a few equal predictions add up to the same in any parts.
+        faults: faults::computations(move || {
+            let found = broken.predictions();
+            let many = found.iter().cycle().zip(1..=10_000_u16);
+            many.map(|(x, i)| (1. + x.abs()) / f32::from(i)).collect()
+        }),
     }
 }
 
-fn checkpoints(case: &Arc<Case>) -> Suite<Kept> {
+fn checkpoints(case: &Arc<Case>, has_moments: bool) -> Suite<Kept> {
     let kept = |keeper| Kept { case: case.clone(), keeper };
-    let faults = faults::forgetful().into_iter();
+    let faults = faults::forgetful(has_moments).into_iter();
     Suite {
         properties: vec![Property {
             name: "round trip",
