@@ -105,8 +105,8 @@ fn the_guess(#[case] distinct: usize, #[case] classes: bool) {
         assert_eq!(matches!(data.task, Task::Classification { .. }), classes);
         let said = format!("{distinct} distinct values in {N} rows");
         let [word, other] = match classes {
-            true => ["classes", "--task regression"],
-            false => ["values", "--task classification"],
+            true => [": classification", "--task regression"],
+            false => [": regression", "--task classification"],
         };
         let told = |note: &String| [&said, word, other].iter().all(|part| note.contains(part));
         assert!(data.notes.iter().any(told), "{:?}", data.notes);

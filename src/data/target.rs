@@ -47,16 +47,16 @@ impl Targets {
         let guess = if is_few { TaskKind::Classification } else { TaskKind::Regression };
         let (rows, what) = (self.labels.len(), &self.what);
         let said = |guess, other| {
-            let because = format!("{count} distinct values in {rows} rows");
+            let count = format!("{count} distinct values in {rows} rows");
             (task.is_none() && numeric)
-                .then(|| format!("{what}: {because}, taken for {guess} (or --task {other})"))
+                .then(|| format!("{what}, {count}: {guess}, unless --task {other}"))
         };
         if task.unwrap_or(guess) == TaskKind::Regression {
             let y = self.values.map_err(|(place, found)| {
                 let advice = "Mend the line, or force classification if these are classes.";
                 Error::invalid(place, found, "a finite number", advice)
             })?;
-            let guess = said("values: regression", "classification");
+            let guess = said("regression", "classification");
             return Ok(Chosen { task: Task::Regression, y, guess });
         }
         let mut names: Vec<&str> = distinct.keys().copied().collect();
@@ -74,7 +74,7 @@ impl Targets {
         });
         let y = self.labels.iter().map(|label| distinct[label.as_str()] as f64).collect();
         let classes = names.into_iter().map(str::to_owned).collect();
-        let guess = said("classes: classification", "regression");
+        let guess = said("classification", "regression");
         Ok(Chosen { task: Task::Classification { classes }, y, guess })
     }
 }
