@@ -230,7 +230,20 @@ impl Preprocess {
         let outside = seen.and_then(|seen| seen.outside(x, (what, first), columns));
         let x = match &self.x {
             Some(scale) => scale.apply(what, x, first)?,
-            None => x.mapv(|value| value.into() as f32),
+            None => {
+                let single = x.mapv(|value| value.into() as f32);
+                if let Some(((row, column), _)) =
+                    single.indexed_iter().find(|(_, x)| !x.is_finite())
+                {
+                    return Err(Error::invalid(
+                        format!("{what}, row {}, feature {column} (from 0)", first + row),
+                        x[[row, column]].into(),
+                        "a number that single precision can hold",
+                        "Mend or remove that row.",
+                    ));
+                }
+                single
+            }
         };
         Ok((x, outside))
     }
