@@ -1,5 +1,5 @@
 //! Log-densities and losses, in nats.
-use super::reduce::log_sum_exp;
+use super::reduce::largest;
 use super::{filled, flat};
 use crate::kernels::vector::dot_f64;
 use crate::scalar::Scalar;
@@ -34,10 +34,13 @@ impl<T: Scalar> Var<'_, T> {
         let mut y = filled(&x.shape()[..x.ndim() - 1], T::zero());
         let rows = flat(&x).chunks_exact(k).zip(p.as_slice_mut().expect("new").chunks_exact_mut(k));
         for (((x, p), y), &label) in rows.zip(&mut y).zip(labels.iter().cycle()) {
-            let (max, log) = log_sum_exp(x.iter().copied());
-            let log_p = |x: T| T::of((x.f64() - max.f64()) - log);
-            p.iter_mut().zip(x).for_each(|(p, &x)| *p = log_p(x).exp());
-            *y = log_p(x[label]);
+            let (at, max) = largest(x.iter().copied());
+            p.iter_mut().zip(x).for_each(|(p, &x)| *p = (x - max).exp());
+            // Of the sum, the largest is 1: `ln(1 + s)` keeps the digits of a small `s`.
+            let others = p[..at].iter().chain(&p[at + 1..]).map(|p| p.f64()).sum::<f64>();
+            let sum = T::of(1. + others);
+            p.iter_mut().for_each(|p| *p /= sum);
+            *y = T::of((x[label].f64() - max.f64()) - others.ln_1p());
         }
         Self::record("categorical_log_prob", &[self], y, move |c, sink| {
             sink.add(0, || {

@@ -47,7 +47,7 @@ fn repeat<T: Scalar>(g: ArrayView<'_, T, IxDyn>, axis: usize, x: &Tensor<T>) -> 
 
 /// The first of the largest entries and where it is, or of the NaNs if there is one: `T::max` would
 /// drop it.
-fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
+pub(super) fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
     x.enumerate().fold((0, T::neg_infinity()), |(at, max), (i, x)| {
         if x > max || x.is_nan() && !max.is_nan() { (i, x) } else { (at, max) }
     })
