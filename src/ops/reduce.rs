@@ -55,7 +55,7 @@ pub(super) fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
 
 /// The largest entry `m`, and `ln Σ eˣ⁻ᵐ` as `ln(1 + Σ eˣ⁻ᵐ)` over the others, so that a small one keeps
 /// its digits; 0 if `m` is not finite. The sum is in `f64`.
-pub(super) fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
+fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
     let (at, max) = largest(x.clone());
     if !max.is_finite() {
         return (max, 0.);
