@@ -9,16 +9,16 @@
 //! Another compiler counts otherwise, so the baseline names its own, and against another the
 //! table is printed but nothing fails.
 //! An edit elsewhere may also move a small case, by what the compiler then inlines: look, then bless.
+use bhn::autodiff::{Owned, Tape};
 use bhn::bayes::Targets;
-use bhn::config::Config;
 use bhn::data::Task;
 use bhn::kernels::gemm::gemm;
 use bhn::kernels::vector::{AdamStep, adam};
 use bhn::predict::{draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Owned, Tape};
-use bhn::train::Trainer;
+use bhn::run::config::Config;
+use bhn::run::train::Trainer;
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -10,7 +10,7 @@ use bhn::predict::{draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
 use bhn::report::figures::{Panel, Series, log_log};
-use bhn::summary::{cpu, peak_memory};
+use bhn::run::summary::{cpu, peak_memory};
 use common::{BATCH, INPUTS, median, model, normal, reference, timed, trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -7,15 +7,15 @@
 //! samples), `predict`, `cnn` (the network of convolutions, batch 64). The median is the figure to compare.
 mod common;
 
+use bhn::autodiff::{Storage, Tape};
 use bhn::bayes::Targets;
-use bhn::config::Config;
+use bhn::nn::optim::{Clip, Optimiser, Rule};
 use bhn::nn::{Mlp, Params};
-use bhn::optim::{Clip, Optimiser, Rule};
 use bhn::predict::{draw, predict};
 use bhn::primary::Shape;
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Storage, Tape};
-use bhn::train::Trainer;
+use bhn::run::config::Config;
+use bhn::run::train::Trainer;
 use common::{BATCH, INPUTS, digits, median, model, normal, reference, timed, trainer};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn main() {
                 "{{\"case\": \"{case}\", \"threads\": {threads}, \"ms_median\": {median:.3}, \
                  \"ms_min\": {min:.3}, \"runs\": {}, \"peak_rss_mb\": {}}}",
                 times.len(),
-                bhn::summary::peak_memory().unwrap_or(0) >> 20
+                bhn::run::summary::peak_memory().unwrap_or(0) >> 20
             );
         }
     }

@@ -2,7 +2,7 @@
 //! the nodes backwards. This is all of reverse-mode differentiation.
 //!
 //! `cargo run --release --example 01_tape`
-use bhn::tape::Tape;
+use bhn::autodiff::Tape;
 use ndarray::{arr1, arr2};
 
 fn main() {

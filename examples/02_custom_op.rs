@@ -1,8 +1,8 @@
 //! An operation of your own: a value, a rule for its gradient, and a check of the rule.
 //!
 //! `cargo run --release --example 02_custom_op`
-use bhn::gradcheck::{gradcheck, randn};
-use bhn::tape::{Tape, Var};
+use bhn::autodiff::gradcheck::{gradcheck, randn};
+use bhn::autodiff::{Tape, Var};
 use ndarray::arr1;
 
 /// `y = ln(eᵃ + eᵇ)`, broadcast and without overflow; `da = eᵃ⁻ʸ dy`, `db = eᵇ⁻ʸ dy`.

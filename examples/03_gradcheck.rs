@@ -1,8 +1,8 @@
 //! Is a gradient right? Three answers: yes, no, and "this cannot be told here".
 //!
 //! `cargo run --release --example 03_gradcheck`
-use bhn::gradcheck::{Verdict, gradcheck, randn};
-use bhn::tape::Var;
+use bhn::autodiff::Var;
+use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
 use ndarray::arr1;
 
 /// `y = x²`; `dx = factor · x dy`, which is right for `factor = 2`.

@@ -3,12 +3,12 @@
 //! E_q[log p(θ) − log q(θ)], without and with couplings.
 //!
 //! `cargo run --release --example 04_flow`
+use bhn::autodiff::{Tape, Var};
 use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
 use bhn::flows::Bijector;
 use bhn::nn::Params;
-use bhn::optim::{Clip, Optimiser, Rule};
+use bhn::nn::optim::{Clip, Optimiser, Rule};
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Tape, Var};
 use ndarray::arr2;
 
 /// The banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`: `log p` `[S]` for `θ [S, 2]`.

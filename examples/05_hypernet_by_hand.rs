@@ -3,11 +3,11 @@
 //! has seen data, x in [0, ½], and less and less sure away from there.
 //!
 //! `cargo run --release --example 05_hypernet_by_hand`
+use bhn::autodiff::{Owned, Tape, Var};
 use bhn::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation};
+use bhn::nn::optim::{Clip, Optimiser, Rule};
 use bhn::nn::{Bound, Init, ParamId, Params};
-use bhn::optim::{Clip, Optimiser, Rule};
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Owned, Tape, Var};
 use ndarray::{Axis, arr1};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;

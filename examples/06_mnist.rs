@@ -3,14 +3,14 @@
 //!
 //! `cargo run --release --example 06_mnist`
 use bhn::bayes::HypernetConfig;
-use bhn::config::{Config, Primary, Train};
 use bhn::data::Targets;
 use bhn::metrics::{accuracy, predictions};
 use bhn::predict::{Predictive, draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
+use bhn::run::config::{Config, Primary, Train};
 use bhn::run::load_data;
-use bhn::train::Trainer;
+use bhn::run::train::Trainer;
 use ndarray::Array2;
 use rand::RngExt;
 

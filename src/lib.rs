@@ -28,10 +28,10 @@
 //! ```
 //! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets};
 //! use bhn::nn::Params;
-//! use bhn::optim::{Clip, Optimiser, Rule};
+//! use bhn::nn::optim::{Clip, Optimiser, Rule};
 //! use bhn::primary::{Layer, WeightNormed};
 //! use bhn::random::{Purpose, stream};
-//! use bhn::tape::{Owned, Tape};
+//! use bhn::autodiff::{Owned, Tape};
 //!
 //! // Is x above zero? 20 examples, and a network with 8 + 2 scales.
 //! let x = Owned::from_shape_fn(vec![20, 1], |i| i[0] as f32 / 10. - 0.95);
@@ -64,51 +64,33 @@
 //!
 //! From the bottom up, each resting on those before it:
 //!
-//! 1. [`tape`]: differentiation; [`ops`]: the operations; [`gradcheck`]: proof that they are right.
-//!    [`gradient`]; [`profile`]: where the time goes. Below them [`kernels`] does the arithmetic, for both types of [`scalar`].
-//! 2. [`nn`]: parameters and layers; [`optim`]: Adam.
+//! 1. [`autodiff`]: differentiation, its operations and their check. Below it [`kernels`] does the arithmetic.
+//! 2. [`nn`]: parameters, layers and Adam.
 //! 3. [`flows`]: `h`; [`primary`]: the network that `θ` is for. Neither knows of the other.
 //! 4. [`bayes`]: posterior, prior, likelihood and the bound, where they meet.
-//! 5. [`data`]; [`config`]: a run in words; [`train`]; [`predict`]; [`score`]; [`metrics`] and
-//!    [`stats`]; [`evaluate`].
-//! 6. [`run`]: a folder with all that a run leaves behind, by [`checkpoint`], [`record`] and
-//!    [`summary`]. [`random`] makes it repeatable, [`error`] says what went wrong.
+//! 5. [`data`]; [`metrics`] and [`stats`]; [`predict`]: what a trained model says.
+//! 6. [`run`]: a folder with all that a run leaves behind. [`random`] makes it repeatable, [`error`]
+//!    says what went wrong.
 //! 7. `experiments` (with the command line): the paper's, each with its claims and their verdicts.
-pub mod acquire;
+pub mod autodiff;
 pub mod bayes;
-pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod config;
 pub mod data;
 pub mod error;
-pub mod evaluate;
 #[cfg(feature = "cli")]
 pub mod experiments;
 pub mod flows;
-pub mod gradcheck;
-pub mod gradient;
 pub mod kernels;
-pub mod lock;
-pub mod machine;
 pub mod metrics;
 pub mod nn;
-pub mod ops;
-pub mod optim;
 pub mod predict;
 pub mod primary;
-pub mod profile;
 pub mod random;
-pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod run;
-pub mod scalar;
-pub mod score;
 pub mod stats;
-pub mod summary;
-pub mod tape;
-pub mod train;
 #[cfg(feature = "cli")]
 pub mod verify;
 

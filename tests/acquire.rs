@@ -1,15 +1,15 @@
 //! Defends: what is chosen to be labelled is what the acquisition says; active learning buys each image
 //! once, and goes on from any round.
 #![cfg(feature = "cli")]
-use bhn::acquire::{Acquisition, Pool, batch_bald};
-use bhn::config::{Config, Method};
+use bhn::autodiff::gradcheck::randn;
 use bhn::data::{Dataset, Options, Task, load};
 use bhn::experiments::active::{Learner, Protocol, area, labels_to, learn};
-use bhn::gradcheck::randn;
+use bhn::predict::acquire::{Acquisition, Pool, batch_bald};
+use bhn::predict::score::Score;
 use bhn::predict::{Predictive, chunk, draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::score::Score;
+use bhn::run::config::{Config, Method};
 use ndarray::{Array2, Array3, Axis};
 use rand::RngExt;
 use rstest::rstest;

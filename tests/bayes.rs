@@ -1,15 +1,15 @@
 //! Defends: the bound is in nats over the data set with all its terms, however the data are cut
 //! into minibatches; densities are normalised; sharing work between samples changes nothing.
+use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
+use bhn::autodiff::profile::Profile;
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{
     Axes, Base, Draw, Hypernet, HypernetConfig, Likelihood, Model, Noise, Point, Posterior, Prior,
     Scale, Targets, elbo,
 };
 use bhn::flows::Chain;
-use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
-use bhn::profile::Profile;
-use bhn::tape::{Tape, Tensor, Var};
 use ndarray::{Ix2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
@@ -320,8 +320,9 @@ fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targe
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
         })
     };
-    let smooth =
-        |r: &bhn::gradcheck::Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
+    let smooth = |r: &bhn::autodiff::gradcheck::Report| {
+        !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }))
+    };
     (3..20).map(check).find(smooth).expect("a smooth point").assert();
 }
 

@@ -1,7 +1,7 @@
 //! Defends: a configuration that cannot be trained, or not be saved, is refused by the name of its key.
 use bhn::bayes::Model;
-use bhn::config::{Config, Method};
 use bhn::data::{Options, load};
+use bhn::run::config::{Config, Method};
 use rstest::rstest;
 
 #[rstest]

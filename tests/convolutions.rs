@@ -1,9 +1,9 @@
 //! Defends: convolutions and pools are PyTorch's, forward and backward, and the same bits for any number
 //! of threads.
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::nn::Params;
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed, Window};
 use bhn::random::{Purpose, stream};
-use bhn::tape::{Tape, Tensor, Var};
 use serde::Deserialize;
 
 /// A case of `golden/conv.py`.

@@ -1,12 +1,12 @@
 //! Defends: a lab computes each result once, gives it back to the bit, and never mixes two
 //! experiments; charts draw every mark.
 #![cfg(feature = "cli")]
-use bhn::config::Config;
 use bhn::error::{Error, Result};
 use bhn::experiments::{Cell, Experiment, Lab, Progress, Tier};
 use bhn::primary::Layer;
 use bhn::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use bhn::report::experiment::{Figure, Report, Table};
+use bhn::run::config::Config;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;

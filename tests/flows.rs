@@ -4,13 +4,13 @@
 //! All at random parameters of order one: near the identity, where flows start, many gradients
 //! vanish below any tolerance and wrong rules pass. `D ≥ 4`, since a direction `v/‖v‖` of one entry
 //! has no gradient at all.
+use bhn::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
+use bhn::autodiff::{Owned, Tape, Var};
 use bhn::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
 };
-use bhn::gradcheck::{Report, Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Init, Params};
-use bhn::tape::{Owned, Tape, Var};
 use ndarray::{Array1, Array2};
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use rstest::rstest;

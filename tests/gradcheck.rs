@@ -1,7 +1,7 @@
 //! Defends: the gradient checker itself. Wrong rules fail, right ones pass, and where differences
 //! prove nothing it says so.
-use bhn::gradcheck::{Verdict, gradcheck, randn};
-use bhn::tape::{Cotangent, Sink, Tape, Tensor, Var};
+use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
+use bhn::autodiff::{Cotangent, Sink, Tape, Tensor, Var};
 use rstest::rstest;
 
 /// `a b` with a rule of one's own.

@@ -1,8 +1,8 @@
 //! Defends: every kernel equals its naive twin, on ragged, empty and strided shapes, and gives the
 //! same bits for any number of threads.
 use bhn::kernels::affine::{self, Affine};
+use bhn::kernels::scalar::Scalar;
 use bhn::kernels::{broadcast, gemm, vector};
-use bhn::scalar::Scalar;
 use ndarray::{Array1, Array2, ArrayD, ArrayView2, s};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

@@ -1,7 +1,7 @@
 //! Defends: a NaN is the largest of its window or line, and takes the gradient, as in PyTorch; so it does
 //! through a ReLU.
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::primary::Window;
-use bhn::tape::{Tape, Tensor, Var};
 
 const NAN: f32 = f32::NAN;
 const LEAST: f32 = f32::NEG_INFINITY;

@@ -1,8 +1,8 @@
 //! Defends: NUTS on our tape's gradients draws from the density that it is given.
 #![cfg(feature = "cli")]
+use bhn::autodiff::{Tensor, Var};
 use bhn::experiments::nuts::{Chain, Nuts};
 use bhn::stats::{ess_bulk, rhat};
-use bhn::tape::{Tensor, Var};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 

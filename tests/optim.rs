@@ -1,10 +1,10 @@
 //! Defends: the optimisers are their definitions, also for gradients in factors, clipping is as the
 //! authors do it, and schedules pass through the values that their formulas give.
-use bhn::gradcheck::randn;
-use bhn::gradient::Gradient;
+use bhn::autodiff::Gradient;
+use bhn::autodiff::gradcheck::randn;
+use bhn::autodiff::{Owned, Tape, Tensor, Var};
 use bhn::nn::Params;
-use bhn::optim::{Clip, Optimiser, Rule, Schedule, kl_weight};
-use bhn::tape::{Owned, Tape, Tensor, Var};
+use bhn::nn::optim::{Clip, Optimiser, Rule, Schedule, kl_weight};
 use ndarray::Axis;
 use rstest::rstest;
 

@@ -1,15 +1,15 @@
 //! Defends: AVX-512 and AVX2 give the same bits, in every kernel and in training. One test, since the choice is the
 //! process's.
+use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
-use bhn::config::Config;
 use bhn::data::{Split, Task};
-use bhn::gradcheck::randn;
 use bhn::kernels::affine::{self, Affine};
 use bhn::kernels::conv::{self, Window};
+use bhn::kernels::scalar::Scalar;
 use bhn::kernels::{broadcast, choose_path, gemm, path, pool, vector};
 use bhn::primary::{Layer, Shape};
-use bhn::scalar::Scalar;
-use bhn::train::Trainer;
+use bhn::run::config::Config;
+use bhn::run::train::Trainer;
 use ndarray::Array2;
 
 /// What was computed, and its bits.

@@ -1,14 +1,14 @@
 //! Defends: every method is what it says it is. Whole losses have right gradients; the networks
 //! compute what formed weights would; noise has the distribution that the formulas give it.
+use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
+use bhn::autodiff::{Tape, Tensor};
 use bhn::bayes::{
     Dropout, Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
 };
-use bhn::config::{Config, Method};
 use bhn::data::Task;
-use bhn::gradcheck::{Verdict, gradcheck, randn};
 use bhn::nn::{Bound, Params};
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
-use bhn::tape::{Tape, Tensor};
+use bhn::run::config::{Config, Method};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
 
@@ -114,8 +114,9 @@ fn gradients(model: &Model<f64>, batch: usize, width: usize) {
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
         })
     };
-    let smooth =
-        |r: &bhn::gradcheck::Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
+    let smooth = |r: &bhn::autodiff::gradcheck::Report| {
+        !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }))
+    };
     (3..20).map(check).find(smooth).expect("a smooth point").assert();
 }
 
@@ -191,10 +192,10 @@ fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
     }
     let of = |s| {
         let own: Vec<_> = formed.iter().filter(|(of, _)| *of == s).map(|(_, w)| *w).collect();
-        bhn::tape::Var::concat(&own, 0)
+        bhn::autodiff::Var::concat(&own, 0)
     };
     let all = AllWeights::new(image, &layers);
-    let expected = all.forward(&p, bhn::tape::Var::stack(&[of(0), of(1)], 0), x).value();
+    let expected = all.forward(&p, bhn::autodiff::Var::stack(&[of(0), of(1)], 0), x).value();
     let near = |found: Tensor<f64>| (&found - &expected).iter().all(|e| e.abs() < 1e-12);
     assert!(near(net.forward(&p, theta, x).value()));
     let each = theta.reshape(&[2, 1, d]).broadcast_to(&[2, 3, d]);

@@ -1,16 +1,16 @@
 //! Defends: predictions are means over samples and their uncertainties what their definitions say,
 //! whatever the size of the chunks; the bound on a data set is the mean of one sample's bounds.
+use bhn::autodiff::gradcheck::randn;
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Likelihood, Targets, Terms};
-use bhn::config::Config;
 use bhn::data::{Preprocess, Split, Task};
-use bhn::evaluate::validate;
-use bhn::gradcheck::randn;
 use bhn::nn::{Bound, Params};
+use bhn::predict::evaluate::validate;
+use bhn::predict::score::Score;
 use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
 use bhn::primary::{Layer, PrimaryNet, Shape};
 use bhn::random::{Purpose, stream};
-use bhn::score::Score;
-use bhn::tape::{Tape, Tensor, Var};
+use bhn::run::config::Config;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 const N: usize = 700; // several chunks

@@ -1,18 +1,18 @@
 //! Defends: at the ends of the numerical range, and for the smallest shapes, a result is finite or its
 //! failure has a name; no NaN comes out in silence.
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::Targets;
-use bhn::config::Config;
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, load_from};
 use bhn::error::Error;
-use bhn::evaluate::evaluate;
 use bhn::flows::{Bijector, Chain, Conditioner, Iaf, Kink, KinkShape, Lu, Permutation, Planar};
 use bhn::metrics::{self, BINS, Detection};
 use bhn::nn::{Init, Params};
+use bhn::predict::evaluate::evaluate;
+use bhn::predict::score::Score;
 use bhn::predict::{Predictive, draw, predict};
 use bhn::random::{Purpose, stream};
-use bhn::score::Score;
-use bhn::tape::{Tape, Tensor, Var};
-use bhn::train::Trainer;
+use bhn::run::config::Config;
+use bhn::run::train::Trainer;
 use ndarray::{Array2, array};
 use rstest::rstest;
 use std::io::Cursor;

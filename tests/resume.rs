@@ -3,8 +3,8 @@
 #![cfg(feature = "cli")]
 mod common;
 
-use bhn::config::Config;
 use bhn::primary::Layer;
+use bhn::run::config::Config;
 use bhn::run::{Progress, Run, load_data, read_metrics};
 use common::{Folder, SMALL, animals, contents};
 use rand::rngs::ChaCha8Rng;

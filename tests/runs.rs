@@ -2,11 +2,11 @@
 //! what a run cannot show is said, and is never a failure.
 #![cfg(feature = "cli")]
 use bhn::bayes::{Axes, Base, FlowKind, Noise, Prior};
-use bhn::config::{Config, Method};
 use bhn::data::TaskKind;
 use bhn::flows::{KinkShape, Order, Stabiliser};
-use bhn::optim::{Rule, Schedule};
+use bhn::nn::optim::{Rule, Schedule};
 use bhn::primary::Layer;
+use bhn::run::config::{Config, Method};
 use bhn::run::{Run, Trained, load_data};
 use bhn::verify::trained::{Case, suites};
 use rand::rngs::ChaCha8Rng;

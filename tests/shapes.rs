@@ -1,8 +1,8 @@
 //! Defends: a shape mistake stops at once, and the message names the operation and the shapes.
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Draw, Ensemble, Scale, elbo};
 use bhn::kernels::conv::Window;
 use bhn::nn::Params;
-use bhn::tape::{Tape, Tensor, Var};
 use rstest::rstest;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,5 +1,5 @@
 //! Defends: every statistic equals the one worked by hand, and SciPy's or ArviZ's on random samples.
-use bhn::gradcheck::randn;
+use bhn::autodiff::gradcheck::randn;
 use bhn::stats::*;
 use ndarray::{Array2, array};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Defends: a sum of a million terms in single precision keeps its digits, forward and backward; a
 //! quotient is rounded once; a small logarithm keeps its digits.
+use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::primary::Window;
-use bhn::tape::{Tape, Tensor, Var};
 use rstest::rstest;
 
 const N: usize = 1_000_003;

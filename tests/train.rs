@@ -1,12 +1,12 @@
 //! Defends: an epoch is every example once, in an order of its own; each step has its own noise,
 //! and its numbers are in the units they claim.
+use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
-use bhn::config::Config;
 use bhn::data::{Augment, Split, Task};
-use bhn::gradcheck::randn;
 use bhn::primary::{Layer, Shape};
 use bhn::random::{Purpose, stream};
-use bhn::train::{Step, Trainer};
+use bhn::run::config::Config;
+use bhn::run::train::{Step, Trainer};
 use ndarray::Array2;
 use rand::Rng;
 

@@ -1,10 +1,10 @@
 //! What the benches share: the reference case, random inputs, a clock.
 use bhn::bayes::Model;
-use bhn::config::{Config, Method};
 use bhn::data::Task;
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::train::Trainer;
+use bhn::run::config::{Config, Method};
+use bhn::run::train::Trainer;
 use ndarray::Array2;
 use rand::RngExt;
 use rand_distr::StandardNormal;

@@ -1,7 +1,7 @@
 //! The evidence lower bound (Krueger et al. 2017), with its scale in one place.
 use super::Draw;
-use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
 /// How a minibatch stands for the data set.

@@ -1,7 +1,7 @@
 //! Likelihoods: what a network's outputs say about targets.
+use crate::autodiff::{Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, ParamId};
-use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
 use std::sync::Arc;
 
 /// The targets of a batch.

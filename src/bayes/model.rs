@@ -1,9 +1,9 @@
 //! A primary network, a posterior over its `θ`, a prior and a likelihood: all that is trained.
 use super::{Draw, Elbo, Likelihood, Posterior, Prior, Scale, Targets, elbo};
+use crate::autodiff::{Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Params};
 use crate::primary::PrimaryNet;
-use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
 use ndarray::{ArrayView2, s};
 use rand::Rng;
 use serde::{Deserialize, Serialize};

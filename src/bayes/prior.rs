@@ -1,7 +1,7 @@
 //! Priors over `θ`, independent over its entries.
 use super::Normals;
-use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
+use crate::autodiff::{Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
 /// `p(θ) = Π p(θⱼ)`.

@@ -2,13 +2,13 @@
 use super::predict::{Far, block};
 use super::train::word;
 use super::{Context, SAMPLES, idle, number, samples, show};
-use crate::acquire::{Acquisition, Pick, Pool};
-use crate::checkpoint;
 use crate::data;
 use crate::error::Error;
+use crate::predict::acquire::{Acquisition, Pick, Pool};
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
+use crate::run::checkpoint;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::{self, Write};

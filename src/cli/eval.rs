@@ -1,6 +1,6 @@
 //! `bhn eval DIR`: test a trained network.
 use super::{Context, SAMPLES, idle, samples, show};
-use crate::evaluate::{BoundScores, TestScores, evaluate};
+use crate::predict::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! `bhn data fetch`: data sets from where they are published, or from files at hand.
-use crate::checkpoint;
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
-use crate::lock::Lock;
+use crate::run::checkpoint;
+use crate::run::lock::Lock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lzma_rust2::XzReader;
 use serde::Serialize;

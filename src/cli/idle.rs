@@ -1,7 +1,7 @@
 //! Flags that were typed and have no effect with the method or the flow: said on standard error.
 use super::{Context, show};
 use crate::bayes::FlowKind;
-use crate::config::{Config, Method};
+use crate::run::config::{Config, Method};
 
 /// A flag that was typed, and why it has no effect.
 pub struct Idle {

@@ -1,16 +1,16 @@
 //! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
 use super::profile::Profiler;
 use super::{Context, SAMPLES, idle, samples, show};
+use crate::autodiff::Tensor;
+use crate::autodiff::profile::{Pass, Profile};
 use crate::bayes::Model;
-use crate::checkpoint::{self, Header};
 use crate::data::{self, Inputs, Outside, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
-use crate::profile::{Pass, Profile};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::tape::Tensor;
+use crate::run::checkpoint::{self, Header};
 use anyhow::Result;
 use ndarray::s;
 use rayon::prelude::*;

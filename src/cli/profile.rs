@@ -1,5 +1,5 @@
 //! `--profile`: where the time of a run went, as a table.
-use crate::profile::{Machine, Pass, Profile, Row};
+use crate::autodiff::profile::{Machine, Pass, Profile, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::time::Instant;

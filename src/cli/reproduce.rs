@@ -3,7 +3,7 @@ use super::{Context, number, show};
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};
-use crate::summary::cpu;
+use crate::run::summary::cpu;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,11 +1,11 @@
 //! `bhn sample DIR`: posterior samples, for other programs.
 use super::{Context, idle, samples, seed, show};
-use crate::checkpoint;
-use crate::config::check_samples;
+use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::tape::Tensor;
+use crate::run::checkpoint;
+use crate::run::config::check_samples;
 use anyhow::Result;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;

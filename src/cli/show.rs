@@ -1,8 +1,8 @@
 //! Results as tables, and the report's lines from the same numbers.
 use super::Context;
-use crate::config::Method;
-use crate::evaluate::{BoundScores, TestScores};
+use crate::predict::evaluate::{BoundScores, TestScores};
 use crate::report;
+use crate::run::config::Method;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde::Serialize;

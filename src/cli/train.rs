@@ -1,19 +1,19 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
 use super::{Context, SAMPLES, idle, number, samples, seed, show};
+use crate::autodiff::profile::Pass;
 use crate::bayes::{FlowKind, Model, Targets};
-use crate::checkpoint;
-use crate::config::{Config, Method};
 use crate::data::{self, Dataset, Task, TaskKind};
-use crate::evaluate::{Evaluation, evaluate};
+use crate::predict::evaluate::{Evaluation, evaluate};
 use crate::predict::{Predictive, draw};
 use crate::primary::Layer;
-use crate::profile::Pass;
 use crate::random::{Purpose, stream};
 use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
+use crate::run::checkpoint;
+use crate::run::config::{Config, Method};
+use crate::run::summary::Summary;
 use crate::run::{Progress, Run, Trained, load_data};
-use crate::summary::Summary;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;

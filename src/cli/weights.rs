@@ -1,6 +1,6 @@
 //! The diagnostics of a run in words.
 use super::show;
-use crate::config::Method;
+use crate::run::config::Method;
 use crate::verify::weights::Diagnostics;
 
 /// A row for each, and what they mean; or why there are none.

@@ -3,15 +3,15 @@ use super::digits::{
     Measure, Net, bars, digits, look, mean_of, minus, percent, positive, probabilities,
 };
 use super::{Cell, Experiment, Lab, Tier};
-use crate::config::Config;
 use crate::data::{Dataset, GREY, grey28};
 use crate::error::{Error, Result};
 use crate::metrics::{Detection, accuracy};
+use crate::predict::score::Score;
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Chart, Layer, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::score::Score;
+use crate::run::config::Config;
 use ndarray::{Array2, Axis as Dim};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};

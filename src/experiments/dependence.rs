@@ -4,19 +4,19 @@
 //! are uniform. With couplings they need not be.
 use super::{Cell, Experiment, Lab, Tier};
 use crate::bayes::Model;
-use crate::config::{Config, Method};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::evaluate::evaluate;
 use crate::predict::draw;
+use crate::predict::evaluate::evaluate;
 use crate::primary;
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
+use crate::run::config::{Config, Method};
 use crate::run::load_data;
+use crate::run::train::Trainer;
 use crate::stats::{Correlation, ks_uniform, pearson};
-use crate::train::Trainer;
 use ndarray::{Array2, Ix2, s};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;

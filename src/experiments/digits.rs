@@ -1,19 +1,19 @@
 //! What the experiments on odd inputs share: digits, networks that tell them apart, and how scores of
 //! uncertainty are shown.
 use super::{Lab, Tier};
-use crate::config::{Config, Method};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::flows::Order;
 use crate::metrics::Detection;
-use crate::optim::Schedule;
+use crate::nn::optim::Schedule;
+use crate::predict::score::Score;
 use crate::predict::{Predictive, draw, predict};
 use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::verdict::{Mean, Verdict};
+use crate::run::config::{Config, Method};
 use crate::run::{Trained, load_data};
-use crate::score::Score;
 use ndarray::ArrayView2;
 
 /// One number of a comparison of scores.

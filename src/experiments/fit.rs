@@ -1,9 +1,9 @@
 //! A posterior fitted to a density that is written out, without a network or a data set in between.
+use crate::autodiff::{Storage, Tape, Var};
 use crate::bayes::{Posterior, Prior, Scale, elbo};
 use crate::nn::Params;
-use crate::optim::{Clip, Optimiser, Rule};
+use crate::nn::optim::{Clip, Optimiser, Rule};
 use crate::random::{Purpose, stream};
-use crate::tape::{Storage, Tape, Var};
 use ndarray::{Array2, Axis, concatenate};
 use std::mem;
 

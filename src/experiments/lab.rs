@@ -5,12 +5,12 @@
 //! not at all and runs resume, so an experiment that was killed goes on where it was. A cell has a
 //! checksum; those that earlier versions wrote without one are counted.
 use super::{Experiment, Tier};
-use crate::checkpoint::{self, BLANK, DAMAGED};
-use crate::config::Config;
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
-use crate::lock::Lock;
-use crate::record::Epoch;
+use crate::run::checkpoint::{self, BLANK, DAMAGED};
+use crate::run::config::Config;
+use crate::run::lock::Lock;
+use crate::run::record::Epoch;
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! The paper's networks, as the files in `networks/` describe them: the same ones that `bhn train --config` reads.
 use super::Tier;
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::primary::Layer;
+use crate::run::config::Config;
 
 /// Of active learning, the second.
 pub const ACTIVE: &str = include_str!("../../networks/active.toml");

@@ -4,8 +4,8 @@
 //! This is what a posterior of ours is compared with where no formula is known. Nothing is
 //! approximated but by the number of draws; whether those suffice is for
 //! [`rhat`](crate::stats::rhat) and [`ess_bulk`](crate::stats::ess_bulk) to say.
+use crate::autodiff::{Storage, Tape, Tensor, Var};
 use crate::error::{Error, Result};
-use crate::tape::{Storage, Tape, Tensor, Var};
 use nuts_rs::{Chain as _, CpuLogpFunc, CpuMath, CpuMathError, HasDims, LowRankNutsSettings};
 use nuts_rs::{LogpError, Settings as _};
 use rand::Rng;

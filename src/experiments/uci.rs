@@ -1,17 +1,17 @@
 //! UCI regression, from the authors' code: nine small sets in their standard divisions.
 use super::{Cell, Experiment, Lab, Tier};
 use crate::bayes::{FlowKind, Model, Prior, Targets};
-use crate::config::Config;
 use crate::data::{Dataset, Split, uci, uci_splits};
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
 use crate::metrics::gaussian_mixture_log_likelihood;
+use crate::predict::evaluate::evaluate;
 use crate::predict::{draw, logits};
 use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::experiment::{Report, Table};
 use crate::report::verdict::{Mean, Outcome, Verdict};
-use crate::train::Trainer;
+use crate::run::config::Config;
+use crate::run::train::Trainer;
 use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 

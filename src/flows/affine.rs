@@ -1,8 +1,8 @@
 //! The elementwise layer ("linear flow"). Alone it is Bayes by Backprop.
 use super::{Bijector, Stabiliser, check_shape};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::Rng;
 
 /// `y = s ⊙ x + b`, `s = exp(w) + 0.001`; `ln|det| = Σ ln s`.

@@ -1,7 +1,7 @@
 //! The network inside a flow: what of `x` becomes the scale `s` and the shift `m` of the rest.
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, Linear, Params, WnLinear};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! RealNVP's affine coupling (Dinh et al. 2017), the paper's hypernet layer.
 use super::conditioner::Layer;
 use super::{Bijector, Conditioner, Stabiliser, check_shape};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::Rng;
 
 /// Split `x = (x₁, x₂)` at `⌊D/2⌋`; `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`; `ln|det| = Σ ln s`.

@@ -1,9 +1,9 @@
 //! The inverse autoregressive flow (Kingma et al. 2016) on MADE (Germain et al. 2015).
 use super::conditioner::START;
 use super::{Bijector, Conditioner, Permutation, Stabiliser, check_shape};
+use crate::autodiff::{Owned, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Buffer, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::{Owned, Var};
 use rand::Rng;
 use std::sync::Arc;
 

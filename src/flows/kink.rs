@@ -1,9 +1,9 @@
 //! The bend between linear layers, entry by entry.
 use super::{Bijector, check_shape};
+use crate::autodiff::ops;
+use crate::autodiff::{Owned, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, ParamId, Params};
-use crate::ops;
-use crate::scalar::Scalar;
-use crate::tape::{Owned, Var};
 use serde::{Deserialize, Serialize};
 
 /// How sharp a [`Kink`] is.

@@ -1,8 +1,8 @@
 //! The invertible linear map: with a [`Kink`](super::Kink) between layers, the authors' hypernet for toys.
 use super::{Bijector, Stabiliser, check_shape};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::Rng;
 
 /// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,

@@ -19,9 +19,9 @@ pub use linear::Lu;
 pub use permutation::{Order, Permutation};
 pub use planar::Planar;
 
+use crate::autodiff::{Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::Bound;
-use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
 
 /// An invertible map of `[S, D]` to itself.
 pub trait Bijector<T: Scalar>: Send + Sync {

@@ -1,8 +1,8 @@
 //! Fixed permutations between couplings: `ln|det| = 0`.
 use super::{Bijector, check_shape, no_change};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Buffer, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::{Rng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

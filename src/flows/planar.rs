@@ -1,8 +1,8 @@
 //! The planar flow (Rezende & Mohamed 2015).
 use super::{Bijector, check_shape};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use rand::Rng;
 
 /// `y = z + û tanh(w·z + b)`, invertible since `w·û > −1`: `û = u + (m(w·u) − w·u) w/‖w‖²`,
@@ -105,7 +105,7 @@ impl<T: Scalar> Bijector<T> for Planar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tape::{Tape, Tensor};
+    use crate::autodiff::{Tape, Tensor};
     use rand::{SeedableRng, rngs::ChaCha8Rng};
 
     fn log_det<T: Scalar>(u: f64, z: f64) -> f64 {
@@ -129,7 +129,8 @@ mod tests {
             params.get_mut(h.u).fill(u);
             params.get_mut(h.w).fill(0.5);
             let p = params.freeze(&tape);
-            let z = tape.constant(crate::gradcheck::randn(&[20, d], 0).mapv(|z| z as f32));
+            let z =
+                tape.constant(crate::autodiff::gradcheck::randn(&[20, d], 0).mapv(|z| z as f32));
             let (y, log_det) = h.forward(&p, z);
             let (back, back_log_det) = h.inverse(&p, y);
             let largest = y.value().iter().fold(0_f32, |most, y| most.max(y.abs()));

@@ -1,7 +1,7 @@
 //! `y = act(s ⊙ p + b)` row by row, and its three gradients in one pass.
 use super::path::versions;
 use super::vector::{self, CHUNK};
-use crate::scalar::Scalar;
+use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 

@@ -1,7 +1,7 @@
 //! NumPy's broadcasting over row-major tensors: shapes are aligned at the right, and an axis of
 //! length one (or a missing one) is repeated.
+use crate::kernels::scalar::Scalar;
 use crate::kernels::vector::{self, CHUNK};
-use crate::scalar::Scalar;
 use rayon::prelude::*;
 
 /// The shape that `a` and `b` broadcast to, if there is one.

@@ -12,14 +12,13 @@ pub mod affine;
 pub mod broadcast;
 pub mod conv;
 pub mod gemm;
-mod micro;
-mod packed;
 mod path;
 pub mod peak;
 pub mod pool;
+pub mod scalar;
 pub mod vector;
 
-pub(crate) use micro::Native;
+pub(crate) use gemm::micro::Native;
 #[doc(hidden)]
 pub use path::choose_path;
 pub use path::path;

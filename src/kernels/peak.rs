@@ -1,8 +1,8 @@
 //! What this machine can do at the most, as the library's own loops measure it.
 #![allow(unsafe_code)]
-use super::micro::{Blend, Native};
+use super::gemm::micro::{Blend, Native};
 use super::vector;
-use crate::scalar::Scalar;
+use crate::kernels::scalar::Scalar;
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;

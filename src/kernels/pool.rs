@@ -2,7 +2,7 @@
 //! `[H, W, C]` without padding.
 use super::conv::Sliding;
 use super::path::versions;
-use crate::scalar::Scalar;
+use crate::kernels::scalar::Scalar;
 use rayon::prelude::*;
 
 /// `y[p, c] = max x[p + k, c]`; NaN if one is.

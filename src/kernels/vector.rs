@@ -1,7 +1,7 @@
 //! Element-wise loops and sums over slices.
 #![allow(unsafe_code)]
 use super::path::versions;
-use crate::scalar::Scalar;
+use crate::kernels::scalar::Scalar;
 use rayon::prelude::*;
 
 /// Elements a thread takes at a time; shorter slices stay on the caller's thread.

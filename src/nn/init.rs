@@ -1,6 +1,6 @@
 //! Where parameters start.
-use crate::scalar::Scalar;
-use crate::tape::Owned;
+use crate::autodiff::Owned;
+use crate::kernels::scalar::Scalar;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 

@@ -1,7 +1,7 @@
 //! Layers: linear, weight-normalised linear, and a stack of linear ones.
 use super::{Bound, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use rand::Rng;
 
 /// `y = W x + b` for `x […, inputs]`, `W [outputs, inputs]`.

@@ -2,6 +2,7 @@
 //! [`Params`], so the same layer runs in `f32` to train and in `f64` to be checked.
 mod init;
 mod layers;
+pub mod optim;
 mod params;
 
 pub use init::Init;

@@ -1,7 +1,7 @@
 //! An ordered store of named tensors, outside any tape, and of buffers, which are not trained.
-use crate::gradient::Gradient;
-use crate::scalar::Scalar;
-use crate::tape::{Fixed, Grads, Owned, Tape, Tensor, Var};
+use crate::autodiff::Gradient;
+use crate::autodiff::{Fixed, Grads, Owned, Tape, Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;

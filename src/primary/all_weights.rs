@@ -1,8 +1,8 @@
 //! A network all of whose weights and biases are given from outside.
 use super::{Layer, Placed, PrimaryNet, Shape};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, Params};
-use crate::scalar::Scalar;
-use crate::tape::Var;
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 

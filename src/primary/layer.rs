@@ -1,8 +1,8 @@
 //! A network described in words, as in `config.toml`.
+use crate::autodiff::Var;
 use crate::error::Error;
 use crate::kernels::conv::Window;
-use crate::scalar::Scalar;
-use crate::tape::Var;
+use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::fmt;

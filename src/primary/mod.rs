@@ -8,9 +8,9 @@ pub use all_weights::AllWeights;
 pub use layer::{Layer, Placed, Shape};
 pub use weight_normed::WeightNormed;
 
+use crate::autodiff::{Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Params};
-use crate::scalar::Scalar;
-use crate::tape::{Tensor, Var};
 use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;

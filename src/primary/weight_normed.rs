@@ -1,8 +1,8 @@
 //! The paper's primary network: weight-normalised, with its scales given from outside.
 use super::{Layer, Placed, PrimaryNet, Shape};
+use crate::autodiff::{Tape, Tensor, Var, rows};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{Bound, Init, ParamId, Params};
-use crate::scalar::Scalar;
-use crate::tape::{Tape, Tensor, Var, rows};
 use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::ops::Range;

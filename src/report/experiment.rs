@@ -8,8 +8,8 @@ use super::chart::Chart;
 use super::sheet::Sheet;
 use super::verdict::Verdict;
 use super::{document, figure, table};
-use crate::checkpoint;
 use crate::error::{Error, Result, SKIPPED};
+use crate::run::checkpoint;
 
 /// What an experiment found.
 #[derive(Clone, Debug, Default)]

@@ -17,7 +17,7 @@ pub use regression::Regression;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::Result;
-use crate::record::Epoch;
+use crate::run::record::Epoch;
 use sheet::Sheet;
 
 /// What the page tells of. Nothing in it is HTML: text is escaped.

@@ -1,12 +1,12 @@
 //! The bound: its scale, its terms, its minibatches.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite, largest};
+use crate::autodiff::Tape;
+use crate::autodiff::gradcheck::randn;
 use crate::bayes::{Model, Scale, Targets, Terms};
-use crate::config::{Config, Method};
 use crate::data::Task;
-use crate::gradcheck::randn;
 use crate::primary::Layer;
-use crate::tape::Tape;
+use crate::run::config::{Config, Method};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::ops::Range;

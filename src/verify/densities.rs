@@ -1,13 +1,13 @@
 //! Densities: of hypernets, priors and likelihoods.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite, largest};
+use crate::autodiff::gradcheck::randn;
+use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{
     Axes, Base, FlowKind, Hypernet, HypernetConfig, Likelihood, Posterior, Prior, Targets,
 };
-use crate::gradcheck::randn;
 use crate::nn::Params;
 use crate::stats::ks_uniform;
-use crate::tape::{Tape, Tensor};
 use ndarray::{Array1, Array2};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;

@@ -7,16 +7,16 @@ use super::loss::Loss;
 use super::machine::{self, Computation, Descent, Keeper, Masks, descend};
 use super::scores::{Doubt, Judge, Ranking, Uncertain};
 use super::suite::Subject;
+use crate::autodiff::gradcheck::Case;
+use crate::autodiff::{Tape, Var};
 use crate::bayes::{Draw, Model, Posterior, Terms};
-use crate::checkpoint;
 use crate::flows::{Bijector, Permutation};
-use crate::gradcheck::Case;
 use crate::metrics;
 use crate::nn::Bound as Bind;
 use crate::nn::Params;
-use crate::optim::{Clip, Rule};
+use crate::nn::optim::{Clip, Rule};
 use crate::primary::PrimaryNet;
-use crate::tape::{Tape, Var};
+use crate::run::checkpoint;
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use rand::Rng;
 use std::ops::Range;
@@ -835,7 +835,8 @@ pub fn keepers() -> Vec<Subject<Keeper>> {
                     for (name, w) in params.iter_mut() {
                         if let Ok(view) = file.tensor(name) {
                             let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-                            let found = crate::tape::Tensor::from_shape_vec(view.shape(), entries);
+                            let found =
+                                crate::autodiff::Tensor::from_shape_vec(view.shape(), entries);
                             found.map(|found| *w = found).ok();
                         }
                     }

@@ -1,13 +1,13 @@
 //! Flows: invertible, with the log-determinants of their Jacobians.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite, largest};
+use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
+use crate::autodiff::{Owned, Tape, Var};
 use crate::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
 };
-use crate::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::nn::{Bound, Init, Params};
-use crate::tape::{Owned, Tape, Var};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, Axis, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};

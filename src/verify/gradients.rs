@@ -1,7 +1,7 @@
 //! Operations: the rules of the tape against differences.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite};
-use crate::gradcheck::{Case, Report, TOLERANCE, Verdict, operations};
+use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict, operations};
 
 /// All of it.
 pub fn suite() -> Suite<Case> {

@@ -1,7 +1,7 @@
 //! Kernels against naive twins.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite, largest};
-use crate::gradcheck::randn;
+use crate::autodiff::gradcheck::randn;
 use crate::kernels::conv::{self, Window};
 use crate::kernels::gemm::{Packed, gemm};
 use ndarray::{Array2, ArrayView2};

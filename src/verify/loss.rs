@@ -1,10 +1,10 @@
 //! The whole loss of a model: its gradient with respect to every parameter at once.
 use super::gradients;
 use super::suite::Finding;
+use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
+use crate::autodiff::{Owned, Tape, Var};
 use crate::bayes::{Elbo, Model, Scale, Targets, Terms};
-use crate::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::nn::Bound;
-use crate::tape::{Owned, Tape, Var};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 

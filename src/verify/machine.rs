@@ -2,22 +2,22 @@
 use super::faults;
 use super::scores::Uncertain;
 use super::suite::{Finding, Property, Subject, Suite, largest};
+use crate::autodiff::Gradient;
+use crate::autodiff::gradcheck::randn;
+use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::{
     Base, Dropout, Hypernet, HypernetConfig, Likelihood, Model, Noise, Posterior, Prior, Rates,
 };
-use crate::checkpoint::{self, Checkpoint, Header};
-use crate::config::Config;
 use crate::data::{Preprocess, Split, Targets, Task};
 use crate::error::Result;
-use crate::gradcheck::randn;
-use crate::gradient::Gradient;
+use crate::nn::optim::{Clip, Optimiser, Rule};
 use crate::nn::{Bound, Params};
-use crate::optim::{Clip, Optimiser, Rule};
 use crate::predict::{Predictive, draw, predict};
 use crate::primary::{Layer, PrimaryNet};
 use crate::random::{Purpose, stream};
-use crate::tape::{Owned, Tape, Tensor, Var};
-use crate::train::Trainer;
+use crate::run::checkpoint::{self, Checkpoint, Header};
+use crate::run::config::Config;
+use crate::run::train::Trainer;
 use ndarray::{Array2, Array3};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use std::path::Path;

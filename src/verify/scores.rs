@@ -1,7 +1,7 @@
 //! Scores and uncertainties against their definitions, term by term.
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite};
-use crate::gradcheck::randn;
+use crate::autodiff::gradcheck::randn;
 use crate::metrics::{self, aupr, auroc, fpr_at_tpr};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 

@@ -6,16 +6,16 @@ use super::flows::{Flow, invertible, same, singular, volume};
 use super::loss::{Loss, Setting};
 use super::machine::{Computation, Keeper, means, numbers, same_bits};
 use super::suite::{Absent, Finding, OfRun, Property, Subject, Suite, Verify};
+use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::{Model, Noise, Posterior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
 use crate::nn::Bound as Bind;
-use crate::optim::Optimiser;
+use crate::nn::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::tape::{Owned, Tape, Tensor, Var};
 use ndarray::{Array2, Axis};
 use std::sync::{Arc, OnceLock};
 

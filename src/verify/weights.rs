@@ -4,13 +4,13 @@
 //! rows, scaled up, would add noise to `ln w` that looks like a bad fit. So every row counts, and what is limited is the
 //! number of draws.
 use super::suite::largest;
+use crate::autodiff::Tape;
 use crate::bayes::{Model, Terms};
 use crate::data::Split;
+use crate::kernels::scalar::Scalar;
 use crate::predict::{draw, estimate, terms};
 use crate::random::{Purpose, stream};
-use crate::scalar::Scalar;
 use crate::stats::{effective_sample_size, importance_bound, k_hat, k_limit};
-use crate::tape::Tape;
 use serde::Serialize;
 
 /// What the weights of some draws say; nats over the training set.
@@ -132,9 +132,9 @@ fn inversion_error<T: Scalar>(model: &Model<T>, seed: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Method};
     use crate::data::{Targets, Task};
     use crate::primary::Layer;
+    use crate::run::config::{Config, Method};
     use ndarray::Array2;
 
     /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given the data, so that `q` can

@@ -1,7 +1,7 @@
 //! Checkpoints that are damaged, or of another run: told apart, and never overwritten.
 use crate::common::{Folder, TINY, contents};
 use crate::refused;
-use bhn::checkpoint::Checkpoint;
+use bhn::run::checkpoint::Checkpoint;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rand::rngs::ChaCha8Rng;

@@ -2,7 +2,7 @@
 use crate::at_hand::data_at_hand;
 use crate::common::{Folder, TINY, animals, contents};
 use crate::refused;
-use bhn::checkpoint::Checkpoint;
+use bhn::run::checkpoint::Checkpoint;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;
@@ -23,7 +23,7 @@ fn half_written(folder: &Path) -> Vec<String> {
         } else if name.ends_with(".safetensors") && Checkpoint::load(&entry).is_err()
             || name.ends_with(".json") && is_json().is_err()
             || name.ends_with(".html") && !fs::read_to_string(&entry).unwrap().ends_with("</html>")
-            || name == "config.toml" && bhn::config::Config::read(&entry).is_err()
+            || name == "config.toml" && bhn::run::config::Config::read(&entry).is_err()
         {
             found.push(entry.display().to_string());
         }

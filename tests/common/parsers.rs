@@ -1,13 +1,13 @@
 //! What each parser does with any bytes: an error, or a value that makes sense. For `fuzz/`, and for
 //! the test that replays its seeds.
 use bhn::bayes::Targets;
-use bhn::checkpoint::Checkpoint;
-use bhn::config::Config;
 use bhn::data::published::{Drawings, add, records, unpack};
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};
 use bhn::nn::Params;
 use bhn::primary::{Layer, Placed, Shape};
-use bhn::train::Trainer;
+use bhn::run::checkpoint::Checkpoint;
+use bhn::run::config::Config;
+use bhn::run::train::Trainer;
 use flate2::{Compression, write::GzEncoder};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};

@@ -1,12 +1,12 @@
 //! Closed forms and quadratures against other closed forms and quadratures.
 use crate::rng;
+use bhn::autodiff::{Tape, Tensor};
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
 use bhn::experiments::oracles::gaussian::{Gaussian, cholesky};
 use bhn::experiments::oracles::{Linear, Logistic, Scales, averaging};
 use bhn::experiments::quadrature::log_integral;
 use bhn::stats::log_mean_exp;
-use bhn::tape::{Tape, Tensor};
 use ndarray::{Array1, Array2, Axis};
 use rstest::rstest;
 use std::f64::consts::TAU;

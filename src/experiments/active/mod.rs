@@ -6,16 +6,16 @@ pub use rounds::{Learner, Protocol, Round, learn};
 use super::digits::{digits, minus, positive};
 use super::networks::{ACTIVE, network};
 use super::{Cell, Experiment, Lab, Tier};
-use crate::acquire::Acquisition;
-use crate::config::{Config, Method};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::optim::Schedule;
+use crate::nn::optim::Schedule;
+use crate::predict::acquire::Acquisition;
 use crate::primary::Layer;
 use crate::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::sheet::Sheet;
 use crate::report::verdict::{Mean, Verdict};
+use crate::run::config::{Config, Method};
 use ndarray::{Array2, Axis as Along};
 
 /// `bhn reproduce active`.

@@ -1,17 +1,17 @@
 //! Pool-based active learning (Gal, Islam & Ghahramani 2017): train on what is labelled, test, choose what to
 //! label next, again.
-use crate::acquire::{Acquisition, Pool};
+use crate::autodiff::Tensor;
 use crate::bayes::Model;
-use crate::checkpoint::{self, BLANK, Checkpoint, Header};
-use crate::config::Config;
 use crate::data::{Dataset, Split, files};
 use crate::error::{Error, Result};
-use crate::machine::Machine;
 use crate::metrics::predictions;
+use crate::predict::acquire::{Acquisition, Pool};
 use crate::predict::{Predictive, draw, logits, predict};
 use crate::random::{Purpose, stream};
-use crate::tape::Tensor;
-use crate::train::Trainer;
+use crate::run::checkpoint::{self, BLANK, Checkpoint, Header};
+use crate::run::config::Config;
+use crate::run::machine::Machine;
+use crate::run::train::Trainer;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The fast gradient sign (Goodfellow et al. 2015) against a prediction that is a mean over samples.
+use crate::autodiff::{Tape, Tensor, Var};
 use crate::bayes::Model;
-use crate::scalar::Scalar;
-use crate::tape::{Tape, Tensor, Var};
+use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayView2, Axis};
 
 /// Rows `S·B` that are differentiated together.
@@ -55,12 +55,12 @@ pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Ar
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Method};
+    use crate::autodiff::gradcheck::{gradcheck, randn};
     use crate::data::Task;
-    use crate::gradcheck::{gradcheck, randn};
     use crate::nn::Bound;
     use crate::primary::Layer;
     use crate::random::{Purpose, stream};
+    use crate::run::config::{Config, Method};
 
     const INPUTS: usize = 7;
 

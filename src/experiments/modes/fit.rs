@@ -1,11 +1,11 @@
 //! A hypernet fitted to a [`Target`], and how far it stays from the truth.
 use super::target::Target;
+use crate::autodiff::{Owned, Tape};
 use crate::bayes::{Draw, Hypernet, Posterior};
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
 use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
 use crate::nn::{Bound, Init, Params};
 use crate::random::{Purpose, stream};
-use crate::tape::{Owned, Tape};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! Posteriors over two or three numbers with two branches, and the truth about them.
+use crate::autodiff::{Owned, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
 use crate::experiments::quadrature::{LogIntegral, log_integral};
 use crate::random::{Purpose, stream};
-use crate::tape::{Owned, Tensor, Var};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;

@@ -1,9 +1,9 @@
 //! The evidence from draws of the prior: slow to converge, and blind to nothing.
 use super::gaussian::Gaussian;
+use crate::autodiff::{Tape, Tensor};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
 use crate::stats::{Estimate, log_mean_exp, over_seeds};
-use crate::tape::{Tape, Tensor};
 use ndarray::{Array1, Array2};
 use rand::Rng;
 

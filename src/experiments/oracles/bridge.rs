@@ -1,8 +1,8 @@
 //! The evidence from draws of the posterior: bridge sampling (Meng & Wong, Statistica Sinica 1996).
 use super::gaussian::Gaussian;
+use crate::autodiff::{Tape, Tensor};
 use crate::experiments::fit::Joint;
 use crate::stats::{Estimate, ess_bulk, mean, mean_and_variance};
-use crate::tape::{Tape, Tensor};
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use rand::Rng;
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! Conjugate linear regression: the one model here of which everything is known in closed form.
 use super::gaussian::{Gaussian, cholesky, inverse, log_det};
+use crate::autodiff::{Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
 use crate::random::{Purpose, stream};
-use crate::tape::{Tensor, Var};
 use ndarray::{Array1, Array2};
 use rand::RngExt;
 use rand_distr::StandardNormal;

@@ -1,9 +1,9 @@
 //! Logistic regression: a posterior of one mode, not Gaussian, and without a closed form.
+use crate::autodiff::ops::{sigmoid, softplus};
+use crate::autodiff::{Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
 use crate::experiments::quadrature::{LogIntegral, log_integral};
-use crate::ops::{sigmoid, softplus};
-use crate::tape::{Tensor, Var};
 use ndarray::{Array1, Array2};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;

@@ -1,11 +1,11 @@
 //! The paper's model in small: a weight-normalised network of which the scales alone are random.
+use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
 use crate::experiments::quadrature::{LogIntegral, log_integral};
 use crate::nn::Params;
 use crate::primary::{Layer, PrimaryNet, WeightNormed};
 use crate::random::{Purpose, stream};
-use crate::tape::{Owned, Tape, Tensor, Var};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;

@@ -1,11 +1,11 @@
 //! Samples of functions of one number: what they say, and how far they are from others.
+use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{Model, Targets};
 use crate::data::Split;
+use crate::kernels::scalar::Scalar;
 use crate::metrics::{coverage, gaussian_mixture_log_likelihood, rmse};
 use crate::random::{Purpose, stream};
-use crate::scalar::Scalar;
 use crate::stats::{log_mean_exp, wasserstein_1};
-use crate::tape::{Tape, Tensor};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
 use rand_distr::StandardNormal;

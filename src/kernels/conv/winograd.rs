@@ -17,10 +17,10 @@
 //! With channels `⊙` is 36 products of matrices. The gradient by the input is the same for `dY` and weights
 //! turned round; that by the weights is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
 use super::{Sliding, Window};
-use crate::kernels::micro::{Blend, Micro, prefetch};
-use crate::kernels::packed::{even, with_space};
+use crate::kernels::gemm::micro::{Blend, Micro, prefetch};
+use crate::kernels::gemm::packed::{even, with_space};
 use crate::kernels::path::versions;
-use crate::scalar::Scalar;
+use crate::kernels::scalar::Scalar;
 use std::array::from_fn;
 use std::ops::Range;
 

@@ -1,0 +1,216 @@
+//! Sums, means, maxima and log-sum-exps, of all entries or over one axis.
+use super::{filled, flat, shape::around};
+use crate::autodiff::{Owned, Tensor, Var};
+use crate::kernels::scalar::Scalar;
+use crate::kernels::vector;
+use ndarray::{ArrayView, Axis, IxDyn};
+
+/// `f` of every line of `x` along `axis`, an axis that goes.
+fn fold<T: Scalar>(
+    name: &str,
+    x: &Tensor<T>,
+    axis: usize,
+    f: impl Fn(ndarray::ArrayView1<'_, T>) -> T,
+) -> Owned<T> {
+    assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
+    let mut y = Owned::zeros(ndarray::RemoveAxis::remove_axis(&x.raw_dim(), Axis(axis)));
+    ndarray::Zip::from(&mut y).and(x.lanes(Axis(axis))).for_each(|y, lane| *y = f(lane));
+    y
+}
+
+/// Sums of the lines of `x` along `axis`, an axis that goes, added in `f64`.
+fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Owned<T> {
+    let [outer, n, inner] = around(x.shape(), axis);
+    let mut sums = vec![T::zero(); outer * inner];
+    if inner == 1 {
+        let lines = (0..outer).map(|o| &flat(x)[o * n..][..n]);
+        sums.iter_mut().zip(lines).for_each(|(sum, line)| *sum = T::of(vector::sum_f64(line)));
+    } else {
+        let mut wide = vec![0.; inner];
+        for (o, sums) in sums.chunks_exact_mut(inner.max(1)).enumerate() {
+            wide.fill(0.);
+            for line in flat(x)[o * n * inner..][..n * inner].chunks_exact(inner) {
+                vector::add_f64(line, &mut wide);
+            }
+            sums.iter_mut().zip(&wide).for_each(|(sum, &wide)| *sum = T::of(wide));
+        }
+    }
+    let shape = [&x.shape()[..axis], &x.shape()[axis + 1..]].concat();
+    Owned::from_shape_vec(shape, sums).expect("one a line")
+}
+
+/// `g` repeated along `axis` to the shape of `x`.
+fn repeat<T: Scalar>(g: ArrayView<'_, T, IxDyn>, axis: usize, x: &Tensor<T>) -> Owned<T> {
+    let g = g.insert_axis(Axis(axis));
+    g.broadcast(x.raw_dim()).expect("one line an entry").to_owned()
+}
+
+/// The first of the largest entries and where it is, or of the NaNs if there is one: `T::max` would
+/// drop it.
+pub(super) fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
+    x.enumerate().fold((0, T::neg_infinity()), |(at, max), (i, x)| {
+        if x > max || x.is_nan() && !max.is_nan() { (i, x) } else { (at, max) }
+    })
+}
+
+/// The largest entry `m`, and `ln Σ eˣ⁻ᵐ` as `ln(1 + Σ eˣ⁻ᵐ)` over the others, so that a small one keeps
+/// its digits; 0 if `m` is not finite. The sum is in `f64`.
+fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
+    let (at, max) = largest(x.clone());
+    if !max.is_finite() {
+        return (max, 0.);
+    }
+    let others = x.enumerate().filter(|(i, _)| *i != at);
+    (max, others.map(|(_, x)| (x - max).exp().f64()).sum::<f64>().ln_1p())
+}
+
+impl<T: Scalar> Var<'_, T> {
+    /// Sum of all entries; `dx = dy`, repeated.
+    pub fn sum(self) -> Self {
+        let y = filled(&[], T::of(vector::sum_f64(flat(&self.value()))));
+        Self::record("sum", &[self], y, |c, sink| {
+            sink.blend(0, |beta, dx| match beta == T::zero() {
+                true => dx.fill(c.g[[]]),
+                false => *dx += c.g[[]],
+            });
+        })
+    }
+
+    /// Mean of all entries; `dx = dy / n`, repeated.
+    pub fn mean(self) -> Self {
+        self.sum() / T::of(self.value().len() as f64)
+    }
+
+    /// Sum over `axis`, which goes; `dx = dy`, repeated.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn sum_axis(self, axis: usize) -> Self {
+        let x = self.value();
+        assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
+        let y = sums(&x, axis);
+        Self::record("sum_axis", &[self], y, move |c, sink| {
+            sink.add(0, || repeat(c.g.view(), axis, c.x(0)));
+        })
+    }
+
+    /// Mean over `axis`, which goes; `dx = dy / n`, repeated.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn mean_axis(self, axis: usize) -> Self {
+        self.sum_axis(axis) / T::of(self.shape()[axis] as f64)
+    }
+
+    /// Maximum over `axis`, which goes; `dx = dy` at the first maximum of each line, or its first NaN.
+    ///
+    /// # Panics
+    /// If there is no such axis, or it is empty.
+    pub fn max_axis(self, axis: usize) -> Self {
+        let x = self.value();
+        assert!(
+            x.shape().get(axis) != Some(&0),
+            "max_axis: axis {axis} of {:?} is empty",
+            x.shape()
+        );
+        let y = fold("max_axis", &x, axis, |lane| largest(lane.iter().copied()).1);
+        Self::record("max_axis", &[self], y, move |c, sink| {
+            sink.add_with(0, |dx| {
+                let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
+                for ((mut dx, x), &g) in lines.zip(c.g) {
+                    dx[largest(x.iter().copied()).0] += g;
+                }
+            });
+        })
+    }
+
+    /// `ln Σ eˣ` over `axis`, which goes, without overflow, summed in `f64`; `dx = eˣ⁻ʸ dy`.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn log_sum_exp(self, axis: usize) -> Self {
+        let y = fold("log_sum_exp", &self.value(), axis, |lane| {
+            let (max, log) = log_sum_exp(lane.iter().copied());
+            T::of(max.f64() + log)
+        });
+        Self::record("log_sum_exp", &[self], y, move |c, sink| {
+            sink.add(0, || {
+                let shared = repeat(c.y.view(), axis, c.x(0));
+                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g.view(), axis, c.x(0))
+            });
+        })
+    }
+
+    /// `x − ln Σ eˣ` over the last axis: logarithms of the softmax; `dx = dy − eʸ Σ dy`.
+    ///
+    /// # Panics
+    /// If `x` has no axis.
+    pub fn log_softmax(self) -> Self {
+        let mut y = self.value().to_owned();
+        assert!(y.ndim() > 0, "log_softmax: {:?} has no axis", y.shape());
+        for mut row in y.rows_mut() {
+            let (max, log) = log_sum_exp(row.iter().copied());
+            row.mapv_inplace(|x| T::of((x.f64() - max.f64()) - log));
+        }
+        Self::record("log_softmax", &[self], y, |c, sink| {
+            sink.add(0, || {
+                let mut dx = c.g.clone();
+                for (mut dx, y) in dx.rows_mut().into_iter().zip(c.y.rows()) {
+                    let sum = T::of(vector::sum_f64(dx.as_slice().expect("row-major")));
+                    dx.zip_mut_with(&y, |dx, y| *dx -= y.exp() * sum);
+                }
+                dx
+            });
+        })
+    }
+}
+
+crate::gradchecks! {
+    sum: [[3, 4]] => |[x]| x.sum();
+    mean: [[3, 4]] => |[x]| x.mean();
+    sum_axis: [[3, 4, 2]] => |[x]| x.sum_axis(1);
+    mean_axis: [[3, 4, 2]] => |[x]| x.mean_axis(0);
+    max_axis: [[3, 4, 2]] => |[x]| x.max_axis(1);
+    log_sum_exp: [[3, 4, 2]] => |[x]| x.log_sum_exp(1);
+    log_softmax: [[2, 3, 4]] => |[x]| x.log_softmax();
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::autodiff::{Tape, Tensor};
+
+    /// A million numbers lose nothing to each other: added one after another they come to 100,958.
+    #[test]
+    fn many() {
+        let tape = Tape::<f32>::default();
+        let x = tape.leaf(Tensor::from_elem(vec![1_000_003], 0.1_f32));
+        let sum = 1_000_003. * f64::from(0.1_f32);
+        assert_eq!(x.sum().item(), sum as f32);
+        for shape in [[1, 1_000_003, 1], [1_000_003, 1, 1], [1, 1, 1_000_003]] {
+            let axis = shape.iter().position(|&n| n > 1).unwrap();
+            assert_eq!(x.reshape(&shape).sum_axis(axis).value()[[0, 0]], sum as f32);
+        }
+        let twice = Tensor::from_elem(vec![1_000_003, 2], 0.1_f32);
+        assert!(tape.leaf(twice).sum_axis(0).value().iter().all(|&y| y == sum as f32));
+        assert_eq!(tape.leaf(Tensor::zeros(vec![2, 0, 3])).sum_axis(1).value().sum(), 0.);
+    }
+
+    /// A maximum reached twice has one gradient, not two, and infinite inputs make no NaN.
+    #[test]
+    fn extremes() {
+        let tape = Tape::<f64>::default();
+        let x = tape.leaf(Tensor::from_shape_vec(vec![3], vec![2., 2., 1.]).unwrap());
+        let g = x.max_axis(0).backward();
+        assert_eq!(g.wrt(x).unwrap().as_slice().unwrap(), [1., 0., 0.]);
+        let inf = f64::INFINITY;
+        let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![-inf, 0., 1e4, -1e4]).unwrap());
+        assert_eq!(x.log_sum_exp(1).value().as_slice().unwrap(), [0., 1e4]);
+        for other in [-inf, 0., inf, f64::NAN] {
+            let x = Tensor::from_shape_vec(vec![2], vec![f64::NAN, other]).unwrap();
+            let x = tape.leaf(x.into_owned());
+            assert!(x.log_sum_exp(0).item().is_nan() && x.max_axis(0).item().is_nan());
+        }
+        let none = tape.leaf(Tensor::from_elem(vec![2], -inf));
+        assert_eq!(none.log_sum_exp(0).item(), -inf);
+    }
+}

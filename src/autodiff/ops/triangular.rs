@@ -1,0 +1,171 @@
+//! Unit triangular matrices, two in one square: one strictly below the diagonal, one strictly above.
+use super::flat;
+use crate::autodiff::{Owned, Tensor, Var, rows};
+use crate::kernels::gemm;
+use crate::kernels::scalar::Scalar;
+use std::ops::Range;
+
+#[derive(Clone, Copy)]
+enum Triangle {
+    Lower,
+    Upper,
+}
+
+impl Triangle {
+    /// The columns of row `i` of `n` that belong to it.
+    fn columns(self, i: usize, n: usize) -> Range<usize> {
+        match self {
+            Self::Lower => 0..i,
+            Self::Upper => i + 1..n,
+        }
+    }
+
+    /// `n` rows, the longest first.
+    fn longest_first(self, n: usize) -> impl DoubleEndedIterator<Item = usize> {
+        (0..n).map(move |k| match self {
+            Self::Lower => n - 1 - k,
+            Self::Upper => k,
+        })
+    }
+
+    /// The triangle of `a`, 0 elsewhere.
+    fn of<T: Scalar>(self, a: &[T], n: usize) -> Owned<T> {
+        let mut y = Owned::zeros(vec![n, n]);
+        for (i, (y, a)) in y.rows_mut().into_iter().zip(a.chunks_exact(n.max(1))).enumerate() {
+            let part = self.columns(i, n);
+            y.into_slice().expect("new")[part.clone()].copy_from_slice(&a[part]);
+        }
+        y
+    }
+
+    /// `x ← x (I + A)⁻¹`, row by row, with `A` this triangle of `a`.
+    fn solve<T: Scalar>(self, a: &[T], n: usize, x: &mut Owned<T>) {
+        for x in x.as_slice_mut().expect("row-major").chunks_exact_mut(n.max(1)) {
+            for i in self.longest_first(n) {
+                let part = self.columns(i, n);
+                gemm::axpy(-x[i], &a[i * n..][part.clone()], &mut x[part]);
+            }
+        }
+    }
+
+    /// `x ← x (I + Aᵀ)⁻¹`.
+    fn solve_transposed<T: Scalar>(self, a: &[T], n: usize, x: &mut Owned<T>) {
+        for x in x.as_slice_mut().expect("row-major").chunks_exact_mut(n.max(1)) {
+            for i in self.longest_first(n).rev() {
+                let part = self.columns(i, n);
+                let above = gemm::dot(&a[i * n..][part.clone()], &x[part]);
+                x[i] -= above;
+            }
+        }
+    }
+}
+
+fn side<T: Scalar>(name: &str, a: &Tensor<T>) -> usize {
+    let fits = a.ndim() == 2 && a.shape()[0] == a.shape()[1];
+    assert!(fits, "{name}: {:?} is not square", a.shape());
+    a.shape()[0]
+}
+
+impl<T: Scalar> Var<'_, T> {
+    /// The entries of a square matrix strictly below its diagonal, 0 elsewhere; `dx = dy` there.
+    ///
+    /// # Panics
+    /// Unless the matrix is square.
+    pub fn strictly_lower(self) -> Self {
+        self.triangle("strictly_lower", Triangle::Lower)
+    }
+
+    /// The entries of a square matrix strictly above its diagonal, 0 elsewhere; `dx = dy` there.
+    ///
+    /// # Panics
+    /// Unless the matrix is square.
+    pub fn strictly_upper(self) -> Self {
+        self.triangle("strictly_upper", Triangle::Upper)
+    }
+
+    fn triangle(self, name: &'static str, triangle: Triangle) -> Self {
+        let x = self.value();
+        let n = side(name, &x);
+        Self::record(name, &[self], triangle.of(flat(&x), n), move |c, sink| {
+            sink.add(0, || triangle.of(c.g.as_slice().expect("row-major"), n));
+        })
+    }
+
+    /// `y = x L⁻¹` for `x [S, D]` and `L` the identity plus what is strictly below the diagonal of
+    /// `a [D, D]`; `dx = dy L⁻ᵀ`, `da = −yᵀ dx` below the diagonal. No inverse is formed.
+    ///
+    /// # Panics
+    /// Unless the shapes are these.
+    pub fn solve_unit_lower(self, a: Self) -> Self {
+        self.solve_unit("solve_unit_lower", a, Triangle::Lower)
+    }
+
+    /// `y = x U⁻¹` for `x [S, D]` and `U` the identity plus what is strictly above the diagonal of
+    /// `a [D, D]`; `dx = dy U⁻ᵀ`, `da = −yᵀ dx` above the diagonal. No inverse is formed.
+    ///
+    /// # Panics
+    /// Unless the shapes are these.
+    pub fn solve_unit_upper(self, a: Self) -> Self {
+        self.solve_unit("solve_unit_upper", a, Triangle::Upper)
+    }
+
+    fn solve_unit(self, name: &'static str, a: Self, triangle: Triangle) -> Self {
+        let matrix = a.value();
+        let (shape, n) = (self.shape(), side(name, &matrix));
+        assert!(shape.len() == 2 && shape[1] == n, "{name}: {shape:?} by {:?}", matrix.shape());
+        let mut y = self.value().to_owned();
+        triangle.solve(flat(&matrix), n, &mut y);
+        Self::record(name, &[self, a], y, move |c, sink| {
+            let mut dx = c.g.clone();
+            triangle.solve_transposed(flat(c.x(1)), n, &mut dx);
+            sink.add(1, || {
+                let product = -gemm::matmul(rows(c.y).reversed_axes(), rows(&dx));
+                triangle.of(product.as_slice().expect("row-major"), n)
+            });
+            sink.add(0, || dx);
+        })
+    }
+}
+
+crate::gradchecks! {
+    strictly_lower: [[4, 4]] => |[x]| x.strictly_lower();
+    strictly_upper: [[4, 4]] => |[x]| x.strictly_upper();
+    solve_unit_lower: [[3, 4], [4, 4]] => |[x, a]| x.solve_unit_lower(a);
+    solve_unit_upper: [[3, 4], [4, 4]] => |[x, a]| x.solve_unit_upper(a);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::autodiff::{Owned, Tape, Tensor};
+
+    #[test]
+    fn triangles_leave_the_diagonal_out() {
+        let tape = Tape::<f64>::default();
+        let a = Tensor::from_shape_vec(vec![3, 3], (1..10).map(f64::from).collect()).unwrap();
+        let a = tape.constant(a);
+        let (lower, upper) = (a.strictly_lower().value(), a.strictly_upper().value());
+        assert_eq!(lower.as_slice().unwrap(), [0., 0., 0., 4., 0., 0., 7., 8., 0.]);
+        assert_eq!(upper.as_slice().unwrap(), [0., 2., 3., 0., 0., 6., 0., 0., 0.]);
+    }
+
+    /// The product with the matrix, formed, gives back what was solved for.
+    #[test]
+    fn a_solution_solves() {
+        for n in [1, 2, 5, 40] {
+            let tape = Tape::<f64>::default();
+            let of = |rows: usize, size: f64| {
+                let entry = |i: ndarray::IxDyn| size * ((i[0] * i[0] + 7 * i[1] + n) as f64).sin();
+                tape.constant(Owned::from_shape_fn(vec![rows, n], entry))
+            };
+            let (x, a) = (of(3, 1.), of(n, 0.3));
+            let identity = tape
+                .constant(Owned::from_shape_fn(vec![n, n], |i| f64::from(u8::from(i[0] == i[1]))));
+            let [lower, upper] = [a.strictly_lower() + identity, a.strictly_upper() + identity];
+            for (y, matrix) in [(x.solve_unit_lower(a), lower), (x.solve_unit_upper(a), upper)] {
+                let size = y.value().iter().fold(1., |m: f64, y| m.max(y.abs()));
+                let error = (y.matmul(matrix) - x).abs().value();
+                assert!(error.iter().all(|&e| e < 1e-13 * size * n as f64), "{n}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Independent normals: Bayes by Backprop (Blundell et al. 2015).
+use super::{Draw, Normals, Posterior};
+use crate::autodiff::{Owned, Tape, Var};
+use crate::kernels::scalar::Scalar;
+use crate::nn::{Bound, Init, ParamId, Params};
+use rand::Rng;
+
+/// `θ ~ N(m, diag(s²))`, `s = eʷ`; `ln q(θ) = Σ ln N(θᵢ; mᵢ, sᵢ²)`.
+///
+/// With `local` (Kingma et al. 2015), training samples what reaches a unit in place of its weights, anew
+/// for each example, and takes the KL in closed form: the same bound, with less noise in its
+/// gradient. A network with convolutions, which share weights between positions, has its weights sampled all
+/// the same. Prediction always samples `θ`, so that a sample is one function.
+///
+/// ```
+/// use bhn::bayes::{MeanField, Posterior};
+/// use bhn::{nn::Params, tape::Tape};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// let q = MeanField::new(&mut params, "q", &[3., -1.], -2., false);
+/// let p = params.bind(&tape);
+/// let draw = q.draw(&p, &tape, 5, &mut ChaCha8Rng::seed_from_u64(0));
+/// let z = (draw.theta.value()[[0, 1]] + 1.) / (-2_f64).exp();
+/// assert_eq!(draw.theta.shape(), [5, 2]);
+/// assert!(z.abs() < 4.);
+/// ```
+#[derive(Clone, Debug)]
+pub struct MeanField {
+    mean: ParamId,
+    log_std: ParamId,
+    local: bool,
+}
+
+impl MeanField {
+    /// Around `mean [D]`, every `w` from `log_std`.
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        name: &str,
+        mean: &[f64],
+        log_std: f64,
+        local: bool,
+    ) -> Self {
+        let log_stds = Owned::from_elem(vec![mean.len()], T::of(log_std));
+        let mean = params.add(format!("{name}.mean"), super::vector(mean));
+        let log_std = params.add(format!("{name}.log_std"), log_stds);
+        Self { mean, log_std, local }
+    }
+}
+
+impl<T: Scalar> Posterior<T> for MeanField {
+    fn draw<'t>(
+        &self,
+        p: &Bound<'t, T>,
+        tape: &'t Tape<T>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Draw<'t, T> {
+        let (mean, log_std) = (p[self.mean], p[self.log_std]);
+        let shape = [samples, mean.shape()[0]];
+        let normal = Init::Normal { mean: 0., std: 1. };
+        let eps = tape.constant(normal.sample(&shape, &mut &mut *rng));
+        let log_q = eps.standard_normal_log_prob() - log_std.sum();
+        Draw { theta: mean + log_std.exp() * eps, log_q: Some(log_q), kl: None }
+    }
+
+    fn normals<'t>(&self, p: &Bound<'t, T>) -> Option<Normals<'t, T>> {
+        let log_std = p[self.log_std];
+        self.local.then(|| Normals { mean: p[self.mean], std: log_std.exp(), log_std })
+    }
+
+    fn density<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
+        let log_precision = p[self.log_std] * T::of(-2.);
+        Some(theta.normal_log_prob(p[self.mean], log_precision).sum_axis(1))
+    }
+
+    fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
+        super::set(params.get_mut(self.mean), theta);
+    }
+}

@@ -1,0 +1,183 @@
+//! Training: minibatches, the bound, its gradient, a step.
+use crate::autodiff::Gradient;
+use crate::autodiff::profile::{Pass, Profile};
+use crate::autodiff::{Storage, Tape, Tensor};
+use crate::bayes::{Model, Scale, Targets, Terms};
+use crate::data::{Split, Task};
+use crate::error::{Error, Result};
+use crate::metrics::predictions;
+use crate::nn::optim::{Clip, Optimiser, kl_weight};
+use crate::primary::Shape;
+use crate::random::{Purpose, stream};
+use crate::run::config::{Config, Train};
+use ndarray::{Array2, Axis};
+use rand::seq::SliceRandom;
+use std::mem;
+
+/// A model in training. Its state is `model.params`, the optimiser's and [`Trainer::steps`]: random
+/// numbers follow from the seed and the position alone.
+pub struct Trainer {
+    /// What is trained.
+    pub model: Model,
+    /// The optimiser and its moments.
+    pub optimiser: Optimiser,
+    settings: Train,
+    seed: u64,
+    inputs: Shape,
+    /// `N`.
+    examples: usize,
+    storage: Storage<f32>,
+    /// The stopwatch of steps, if there is one; it changes nothing else.
+    pub profile: Option<Profile>,
+}
+
+/// What one step found, before it changed anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The loss in nats an example.
+    pub loss: f64,
+    /// The terms of the bound in nats over the data set.
+    pub terms: Terms,
+    /// Examples that the mean of the samples' outputs puts in the right class; 0 in regression.
+    pub correct: usize,
+    /// The gradient's global norm before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// `β`, the KL's weight.
+    pub beta: f64,
+}
+
+impl Trainer {
+    /// At the starting point, for `examples = N` training examples with such inputs.
+    pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
+        let inputs = inputs.into();
+        let model = config.build(inputs, task);
+        let optimiser = Optimiser::new(config.train.optimiser, &model.params);
+        let storage = Storage::default();
+        Self {
+            model,
+            optimiser,
+            settings: config.train,
+            seed: config.seed,
+            inputs,
+            examples,
+            storage,
+            profile: None,
+        }
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.optimiser.steps()
+    }
+
+    /// Steps an epoch, the last and smaller minibatch included.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.examples.div_ceil(self.settings.batch) as u64
+    }
+
+    /// The order of examples in an epoch (counted from 0).
+    pub fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.examples).collect();
+        order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
+        order
+    }
+
+    /// One epoch from the position on, calling `each` with the examples in every step.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn epoch(&mut self, data: &Split, mut each: impl FnMut(usize, Step)) -> Result<()> {
+        let (epoch, start) =
+            (self.steps() / self.steps_per_epoch(), self.steps() % self.steps_per_epoch());
+        let order = self.order(epoch);
+        for rows in order.chunks(self.settings.batch).skip(start as usize) {
+            let (mut x, y) = data.batch(rows);
+            if let (Some(augment), Shape::Image(image)) = (self.settings.augment, self.inputs) {
+                let rng = &mut stream(self.seed, Purpose::Augment, self.steps());
+                augment.apply(&mut x, image, rng);
+            }
+            each(rows.len(), self.step(x, &y)?);
+            self.spent("progress", Pass::Between, 0);
+        }
+        Ok(())
+    }
+
+    /// One step along the gradient of the bound on a minibatch.
+    ///
+    /// # Errors
+    /// If the loss or its gradient is not finite; nothing has changed then.
+    pub fn step(&mut self, x: Array2<f32>, y: &Targets) -> Result<Step> {
+        let epoch = self.steps() / self.steps_per_epoch();
+        let settings = &self.settings;
+        let learning_rate =
+            settings.learning_rate * settings.schedule.factor(epoch as f64, settings.epochs as f64);
+        let beta = kl_weight(epoch as f64, settings.kl_anneal_epochs);
+        let scale = Scale { data: self.examples, batch: y.len(), beta };
+        let mut noise = stream(self.seed, Purpose::Noise, self.steps());
+
+        let tape = Tape::reusing(mem::take(&mut self.storage)).profiled(self.profile.clone());
+        let p = self.model.params.bind(&tape);
+        let x = tape.constant(x.into_dyn());
+        tape.spent_on("minibatch", 2 * size_of::<f32>() * x.value().len());
+        let pass = self.model.pass(&p, x, y, settings.samples, scale, &mut noise);
+        let (loss, terms) = (f64::from(pass.elbo.loss.item()), pass.elbo.terms);
+        let step = self.steps();
+        let diverged = |node: String| Error::Diverged {
+            step,
+            epoch: epoch + 1,
+            node,
+            terms: format!(
+                "loss {loss} nats an example, log-likelihood {}, KL {} nats",
+                terms.log_likelihood, terms.kl
+            ),
+        };
+        if !loss.is_finite() {
+            return Err(diverged(tape.first_non_finite().unwrap_or("the loss overflows".into())));
+        }
+        let correct = match y {
+            Targets::Classes(labels) => count_correct(&pass.outputs.value(), labels),
+            Targets::Values(_) => 0,
+        };
+        tape.spent_on("accuracy", size_of::<f32>() * pass.outputs.value().len());
+        let grads = p.gradients(pass.elbo.loss.backward());
+        self.storage = tape.into_storage();
+        self.spent("tape", Pass::Around, 0);
+        let clip = Clip { norm: settings.clip_norm, element: settings.clip_element };
+        let gradient_norm =
+            self.optimiser.step(&mut self.model.params, &grads, learning_rate, clip);
+        if !gradient_norm.is_finite() {
+            let named = self
+                .model
+                .params
+                .iter()
+                .zip(&grads)
+                .find(|((_, w), g)| g.as_ref().is_some_and(|g| !g.squares(w).is_finite()));
+            return Err(diverged(
+                named.map_or("the gradient's norm overflows".into(), |((name, _), _)| {
+                    format!("the gradient of `{name}` is not finite")
+                }),
+            ));
+        }
+        let kept = 2 * self.model.params.count() * (1 + self.optimiser.moments().count());
+        let read = grads.iter().flatten().map(Gradient::entries).sum::<usize>();
+        self.spent("optimiser", Pass::Around, size_of::<f32>() * (kept + read));
+        grads.into_iter().flatten().for_each(|g| self.storage.keep_gradient(g));
+        Ok(Step { loss, terms, correct, gradient_norm, learning_rate, beta })
+    }
+
+    /// Tell the stopwatch, if there is one, what time and `bytes` went into.
+    pub(crate) fn spent(&self, name: &str, pass: Pass, bytes: usize) {
+        if let Some(profile) = &self.profile {
+            profile.spent(name, pass, bytes as f64, 0.);
+        }
+    }
+}
+
+/// How many of the batch the mean over samples of `outputs [S, B, K]` classifies rightly.
+fn count_correct(outputs: &Tensor<f32>, labels: &[usize]) -> usize {
+    let mean = outputs.sum_axis(Axis(0)).into_dimensionality().expect("[B, K]");
+    let found = predictions(mean.view());
+    found.iter().zip(labels).filter(|(found, label)| found == label).count()
+}
