@@ -9,7 +9,7 @@ mod common;
 
 use bhn::autodiff::{Storage, Tape};
 use bhn::bayes::Targets;
-use bhn::nn::optim::{Clip, Optimiser, Rule};
+use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::nn::{Mlp, Params};
 use bhn::predict::{draw, predict};
 use bhn::primary::Shape;
@@ -67,7 +67,7 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
             let mut params = Params::<f32>::default();
             let rng = &mut stream(0, Purpose::Init, 0);
             let net = Mlp::new(&mut params, "mlp", &[INPUTS, 800, 800, 10], rng);
-            let mut adam = Optimiser::new(Rule::default(), &params);
+            let mut adam = Optimiser::new(Update::default(), &params);
             let mut storage = Storage::default();
             timed(secs, 5, |i| {
                 let tape = Tape::reusing(std::mem::take(&mut storage));

@@ -7,7 +7,7 @@ use bhn::autodiff::{Tape, Var};
 use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
 use bhn::flows::Bijector;
 use bhn::nn::Params;
-use bhn::nn::optim::{Clip, Optimiser, Rule};
+use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::random::{Purpose, stream};
 use ndarray::arr2;
 
@@ -41,7 +41,7 @@ fn fit(couplings: usize) -> f64 {
     };
     let mut params = Params::default();
     let q = Hypernet::realnvp(&mut params, "q", 2, &config, &mut stream(0, Purpose::Init, 0));
-    let mut adam = Optimiser::new(Rule::default(), &params);
+    let mut adam = Optimiser::new(Update::default(), &params);
     println!("T = {couplings}: {} parameters", params.count());
 
     let (steps, mut bounds) = (2000, vec![]);

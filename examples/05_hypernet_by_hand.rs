@@ -5,8 +5,8 @@
 //! `cargo run --release --example 05_hypernet_by_hand`
 use bhn::autodiff::{Owned, Tape, Var};
 use bhn::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation};
-use bhn::nn::optim::{Clip, Optimiser, Rule};
-use bhn::nn::{Bound, Init, ParamId, Params};
+use bhn::nn::optim::{Clip, Optimiser, Update};
+use bhn::nn::{BoundParams, Init, ParamId, Params};
 use bhn::random::{Purpose, stream};
 use ndarray::{Axis, arr1};
 use rand::{Rng, RngExt};
@@ -21,7 +21,12 @@ const D: usize = H + 1; // scales: one a unit, the output unit included
 
 /// `f(x)` under each sample of the scales `g [S, D]`, for `x [B, 1]`, giving `[S, B, 1]`. A layer is
 /// `g ⊙ (V x)/‖V‖ + b`, and `θ = g V/‖V‖` is never formed.
-fn f<'t>(p: &Bound<'t, f64>, w: [ParamId; 4], g: Var<'t, f64>, x: Var<'t, f64>) -> Var<'t, f64> {
+fn f<'t>(
+    p: &BoundParams<'t, f64>,
+    w: [ParamId; 4],
+    g: Var<'t, f64>,
+    x: Var<'t, f64>,
+) -> Var<'t, f64> {
     let [v1, b1, v2, b2] = w.map(|id| p[id]);
     let (s, g1, g2) = (g.shape()[0], g.slice(1, 0..H), g.slice(1, H..D));
     let hidden = x.matmul_t(v1) * (g1 / v1.row_norms()).reshape(&[s, 1, H]) + b1;
@@ -59,7 +64,7 @@ fn main() {
         .then(Permutation::random(D, rng))
         .then(Coupling::new(&mut params, "h2", D, conditioner, rng));
 
-    let mut adam = Optimiser::new(Rule::default(), &params);
+    let mut adam = Optimiser::new(Update::default(), &params);
     let steps = 4000;
     for step in 0..=steps {
         let tape = Tape::default();

@@ -28,7 +28,7 @@
 //! ```
 //! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets};
 //! use bhn::nn::Params;
-//! use bhn::nn::optim::{Clip, Optimiser, Rule};
+//! use bhn::nn::optim::{Clip, Optimiser, Update};
 //! use bhn::primary::{Layer, WeightNormed};
 //! use bhn::random::{Purpose, stream};
 //! use bhn::autodiff::{Owned, Tape};
@@ -44,7 +44,7 @@
 //! let (prior, noise) = (Prior::default(), Noise::Shared);
 //! let mut model = Model { params, primary, posterior, prior, likelihood, noise };
 //!
-//! let mut adam = Optimiser::new(Rule::default(), &model.params);
+//! let mut adam = Optimiser::new(Update::default(), &model.params);
 //! let mut bounds = vec![];
 //! for step in 0..200 {
 //!     let tape = Tape::default();

@@ -8,7 +8,7 @@ use bhn::bayes::{
     Scale, Targets, elbo,
 };
 use bhn::flows::Chain;
-use bhn::nn::{Bound, Init, ParamId, Params};
+use bhn::nn::{BoundParams, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
 use ndarray::{Ix2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -314,7 +314,7 @@ fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targe
     let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
     let check = |seed| {
         gradcheck(&inputs, |vars| {
-            let p = Bound::from_vars(vars.to_vec());
+            let p = BoundParams::from_vars(vars.to_vec());
             let x = vars[0].tape().constant(randn(&[7, 4], seed));
             let scale = Scale { data: 21, batch: 7, beta: 0.7 };
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
@@ -332,7 +332,7 @@ fn gradients_of_a_learned_precision() {
     let id: ParamId = params.add("log_precision", randn(&[1], 1));
     let y = Targets::Values(vec![0.3, -0.2, 1.]);
     gradcheck(&[randn(&[1], 1), randn(&[2, 3, 1], 2)], |v| {
-        let p = Bound::from_vars(vec![v[0]]);
+        let p = BoundParams::from_vars(vec![v[0]]);
         assert!(
             (Likelihood::LearnedGaussian(id).precision(&p).unwrap().ln() - v[0].item()).abs()
                 < 1e-12

@@ -10,7 +10,7 @@ use bhn::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
 };
-use bhn::nn::{Bound, Init, Params};
+use bhn::nn::{BoundParams, Init, Params};
 use ndarray::{Array1, Array2};
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use rstest::rstest;
@@ -252,7 +252,7 @@ fn gradients_are_right(build: Build, d: usize, #[values(false, true)] inverse: b
         let params = params.iter().map(|(_, w)| w.to_owned());
         let inputs: Vec<_> = [at].into_iter().chain(params).collect();
         gradcheck(&inputs, |v| {
-            let p = Bound::from_vars(v[1..].to_vec());
+            let p = BoundParams::from_vars(v[1..].to_vec());
             let (y, log_det) = match inverse {
                 true => flow.inverse(&p, v[0]),
                 false => flow.forward(&p, v[0]),

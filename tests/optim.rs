@@ -4,7 +4,7 @@ use bhn::autodiff::Gradient;
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Owned, Tape, Tensor, Var};
 use bhn::nn::Params;
-use bhn::nn::optim::{Clip, Optimiser, Rule, Schedule, kl_weight};
+use bhn::nn::optim::{Clip, Optimiser, Schedule, Update, kl_weight};
 use ndarray::Axis;
 use rstest::rstest;
 
@@ -16,10 +16,10 @@ fn params() -> Params<f64> {
 }
 
 #[rstest]
-#[case(Rule::Sgd { momentum: 0. }, 0.1, 200)]
-#[case(Rule::Sgd { momentum: 0.9 }, 0.02, 400)]
-#[case(Rule::default(), 0.05, 600)]
-fn a_quadratic_is_minimised(#[case] rule: Rule, #[case] rate: f64, #[case] steps: usize) {
+#[case(Update::Sgd { momentum: 0. }, 0.1, 200)]
+#[case(Update::Sgd { momentum: 0.9 }, 0.02, 400)]
+#[case(Update::default(), 0.05, 600)]
+fn a_quadratic_is_minimised(#[case] rule: Update, #[case] rate: f64, #[case] steps: usize) {
     let mut params = params();
     let mut optimiser = Optimiser::new(rule, &params);
     for _ in 0..steps {
@@ -45,7 +45,7 @@ fn adams_first_step() {
     let before = params.clone();
     let grads: Vec<_> =
         before.iter().map(|(_, w)| Some(Gradient::from(randn(w.shape(), 9) * 1e-3))).collect();
-    Optimiser::new(Rule::default(), &params).step(&mut params, &grads, 0.1, Clip::NONE);
+    Optimiser::new(Update::default(), &params).step(&mut params, &grads, 0.1, Clip::NONE);
     for (((_, old), (_, new)), g) in before.iter().zip(params.iter()).zip(&grads) {
         for ((old, new), g) in old.iter().zip(new).zip(g.as_ref().unwrap().dense().unwrap()) {
             assert!((new - old + 0.1 * g.signum()).abs() < 1e-3 * 0.1, "{old} {new} {g}");
@@ -59,7 +59,7 @@ fn clipping_by_norm_and_then_by_element() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![2]));
     let g = Owned::from_shape_vec(vec![2], vec![30., 40.]).unwrap();
-    let mut sgd = Optimiser::new(Rule::Sgd { momentum: 0. }, &params);
+    let mut sgd = Optimiser::new(Update::Sgd { momentum: 0. }, &params);
     let norm = sgd.step(&mut params, &[Some(g.into())], 1., Clip::default());
     assert_eq!(norm, 50.);
     assert_eq!(params.iter().next().unwrap().1.as_slice().unwrap(), [-5., -5.]);
@@ -70,7 +70,7 @@ fn clipping_by_norm_and_then_by_element() {
 fn a_bad_gradient_changes_nothing() {
     let mut params = params();
     let before = params.clone();
-    let mut adam = Optimiser::new(Rule::default(), &params);
+    let mut adam = Optimiser::new(Update::default(), &params);
     let grads = [None, Some(Owned::from_elem(vec![4], f64::NAN).into())];
     assert!(adam.step(&mut params, &grads, 0.1, Clip::default()).is_nan());
     assert_eq!(adam.steps(), 0);
@@ -82,7 +82,7 @@ fn a_bad_gradient_changes_nothing() {
 fn no_gradient_is_a_zero_gradient() {
     let mut params = params();
     let before = params.clone();
-    let mut adam = Optimiser::new(Rule::default(), &params);
+    let mut adam = Optimiser::new(Update::default(), &params);
     adam.step(&mut params, &[None, None], 0.1, Clip::default());
     assert!(params.iter().zip(before.iter()).all(|(a, b)| a == b));
     assert_eq!(adam.steps(), 1);
@@ -115,7 +115,7 @@ fn kl_annealing() {
 fn adams_first_steps_by_the_book() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![2]));
-    let mut adam = Optimiser::new(Rule::default(), &params);
+    let mut adam = Optimiser::new(Update::default(), &params);
     let (mut w, mut m, mut v) = ([0.; 2], [0.; 2], [0.; 2]);
     for (t, g) in (1..).zip([[3., 40.], [0.3, -0.4], [-3., 4.]]) {
         let grads = [Some(Owned::from_shape_vec(vec![2], g.to_vec()).unwrap().into())];
@@ -138,7 +138,7 @@ fn adams_first_steps_by_the_book() {
 fn momentum_by_hand() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![1]));
-    let mut sgd = Optimiser::new(Rule::Sgd { momentum: 0.9 }, &params);
+    let mut sgd = Optimiser::new(Update::Sgd { momentum: 0.9 }, &params);
     for expected in [-0.5, -1.45] {
         sgd.step(&mut params, &[Some(Owned::ones(vec![1]).into())], 0.5, Clip::default());
         assert!((params.iter().next().unwrap().1[0] - expected).abs() < 1e-12);
@@ -228,8 +228,8 @@ fn factors_are_their_product(
         let squares: f64 = expected.iter().map(|g| g * g).sum();
         close(&[factors.squares(of(&params))], &[squares]);
         // An ε that does not magnify the rounding of the smallest entries.
-        let adam = Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-3 };
-        for rule in [adam, Rule::Sgd { momentum: 0.9 }] {
+        let adam = Update::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-3 };
+        for rule in [adam, Update::Sgd { momentum: 0.9 }] {
             let [found, expected] = [&factors, &dense].map(|gradient| {
                 let mut params = params.clone();
                 let grads = [Some(gradient.clone())];
@@ -279,7 +279,7 @@ fn factors_that_are_not_finite_change_nothing(
     x[at].as_slice_mut().unwrap()[5] = bad;
     let (mut params, factors) = gradient(x.each_ref(), |x| LOSSES[loss](x, true));
     assert!(factors.dense().is_none() && !factors.squares(of(&params)).is_finite());
-    let (before, mut adam) = (params.clone(), Optimiser::new(Rule::default(), &params));
+    let (before, mut adam) = (params.clone(), Optimiser::new(Update::default(), &params));
     assert!(!adam.step(&mut params, &[Some(factors)], 0.1, Clip::default()).is_finite());
     assert!(adam.steps() == 0 && of(&params) == of(&before));
 }

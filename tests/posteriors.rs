@@ -6,7 +6,7 @@ use bhn::bayes::{
     Dropout, Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
 };
 use bhn::data::Task;
-use bhn::nn::{Bound, Params};
+use bhn::nn::{BoundParams, Params};
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::run::config::{Config, Method};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -108,7 +108,7 @@ fn gradients(model: &Model<f64>, batch: usize, width: usize) {
     let y = Targets::Classes([0, 2, 1, 1, 0][..batch].to_vec());
     let check = |seed| {
         gradcheck(&inputs, |vars| {
-            let p = Bound::from_vars(vars.to_vec());
+            let p = BoundParams::from_vars(vars.to_vec());
             let x = vars[0].tape().constant(randn(&[batch, width], seed));
             let scale = Scale { data: 20, batch, beta: 0.7 };
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
@@ -440,7 +440,7 @@ fn data_dependent_initialisation_takes_the_last_64_rows() {
     let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
     let fitted = |x: ndarray::ArrayView2<'_, f64>| {
         let mut model = model(Method::Mle, |_| ());
-        model.fit(x);
+        model.init_from_data(x);
         model
             .params
             .iter()
@@ -524,7 +524,7 @@ fn data_dependent_initialisation_normalises_every_layer() {
         let mut config = Config { method: Method::Mle, ..Config::default() };
         config.primary.layers = Some(LAYERS[..depth].to_vec());
         let mut model = config.build::<f64>(3, &task());
-        model.fit(x.view());
+        model.init_from_data(x.view());
         std::mem::swap(&mut params, &mut model.params);
         let tape = Tape::default();
         let p = params.bind(&tape);
@@ -545,7 +545,7 @@ fn data_dependent_initialisation_normalises_every_channel() {
     let mut config = Config { method: Method::Mle, ..Config::default() };
     config.primary.layers = Some(vec!["conv 3 2x2".parse().unwrap()]);
     let mut model = config.build::<f64>(Shape::Image([1, 6, 5]), &task());
-    model.fit(x.view());
+    model.init_from_data(x.view());
     let tape = Tape::default();
     let p = model.params.bind(&tape);
     let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;

@@ -4,7 +4,7 @@ use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Likelihood, Targets, Terms};
 use bhn::data::{Preprocess, Split, Task};
-use bhn::nn::{Bound, Params};
+use bhn::nn::{BoundParams, Params};
 use bhn::predict::evaluate::validate;
 use bhn::predict::score::Score;
 use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
@@ -290,7 +290,7 @@ impl PrimaryNet<f32> for Constant {
         vec![]
     }
 
-    fn forward<'t>(&self, _: &Bound<'t>, theta: Var<'t>, x: Var<'t>) -> Var<'t> {
+    fn forward<'t>(&self, _: &BoundParams<'t>, theta: Var<'t>, x: Var<'t>) -> Var<'t> {
         let s = theta.shape()[0];
         theta.reshape(&[s, 1, self.0]).broadcast_to(&[s, x.shape()[0], self.0])
     }

@@ -4,7 +4,7 @@
 use bhn::bayes::{Axes, Base, FlowKind, Noise, Prior};
 use bhn::data::TaskKind;
 use bhn::flows::{KinkShape, Order, Stabiliser};
-use bhn::nn::optim::{Rule, Schedule};
+use bhn::nn::optim::{Schedule, Update};
 use bhn::primary::Layer;
 use bhn::run::config::{Config, Method};
 use bhn::run::{Run, Trained, load_data};
@@ -130,8 +130,8 @@ fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -
     t.learning_rate = pick(rng, &[1e-3, 1e-2, 0.3]);
     t.schedule = pick(rng, &[Schedule::Paper, Schedule::Constant]);
     t.kl_anneal_epochs = pick(rng, &[0., 2.]);
-    let adam = Rule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    t.optimiser = pick(rng, &[adam, Rule::Sgd { momentum: 0. }, Rule::Sgd { momentum: 0.9 }]);
+    let adam = Update::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    t.optimiser = pick(rng, &[adam, Update::Sgd { momentum: 0. }, Update::Sgd { momentum: 0.9 }]);
     c
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Which part of the work an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pass {
+pub enum Phase {
     /// To a value on the tape.
     Forward,
     /// To the gradients of an operation's inputs.
@@ -24,7 +24,7 @@ pub struct Row {
     /// Its name on the tape; of a product also the shape of the second factor.
     pub name: String,
     /// Which part.
-    pub pass: Pass,
+    pub pass: Phase,
     /// How often it ran.
     pub calls: u64,
     /// How long.
@@ -66,14 +66,14 @@ impl Machine {
 /// stopwatch.
 ///
 /// ```
-/// use bhn::autodiff::profile::{Pass, Profile};
+/// use bhn::autodiff::profile::{Phase, Profile};
 /// use bhn::autodiff::{Tape, Tensor};
 /// let profile = Profile::start();
 /// let tape = Tape::<f32>::default().profiled(Some(profile.clone()));
 /// let [x, w] = [[3, 4], [5, 4]].map(|shape| tape.leaf(Tensor::ones(&shape[..])));
 /// x.matmul_t(w).sum().backward();
 /// let row = &profile.rows()[0];
-/// assert_eq!((&*row.name, row.pass, row.flops), ("matmul_t 5×4", Pass::Forward, 2. * 3. * 4. * 5.));
+/// assert_eq!((&*row.name, row.pass, row.flops), ("matmul_t 5×4", Phase::Forward, 2. * 3. * 4. * 5.));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile(Arc<Mutex<Watch>>);
@@ -103,7 +103,7 @@ impl Profile {
     }
 
     /// All time since the last call was spent on this.
-    pub fn spent(&self, name: &str, pass: Pass, bytes: f64, flops: f64) {
+    pub fn spent(&self, name: &str, pass: Phase, bytes: f64, flops: f64) {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let seconds = (now - std::mem::replace(&mut watch.last, now)).as_secs_f64();
@@ -126,7 +126,7 @@ impl Profile {
     pub(crate) fn operation(
         &self,
         name: &str,
-        pass: Pass,
+        pass: Phase,
         y: usize,
         inputs: &[Input],
         size: usize,
@@ -149,11 +149,11 @@ fn is_product(name: &str) -> bool {
 /// How many numbers an operation must read and write at least, and its arithmetic if it is a product:
 /// `2 n k m` for `[n, k]` by `[k, m]`, and as much for each gradient that it forms; of a convolution `n` is the
 /// number of positions and `k` what its window covers.
-fn cost(name: &str, pass: Pass, y: usize, inputs: &[Input]) -> (usize, usize) {
+fn cost(name: &str, pass: Phase, y: usize, inputs: &[Input]) -> (usize, usize) {
     let len = |x: &Input| x.shape.iter().product::<usize>();
     let inner = &inputs[usize::from(name == "conv2d")];
     let flops = 2 * y * inner.shape.last().filter(|_| is_product(name)).unwrap_or(&0);
-    if pass == Pass::Forward {
+    if pass == Phase::Forward {
         let entries = match name {
             "reshape" => 0,
             "slice" | "gather" => 2 * y,
@@ -188,7 +188,7 @@ mod tests {
         let tape = Tape::default().profiled(Some(profile.clone()));
         let w = tape.leaf(Tensor::ones(vec![40, 50]));
         x(&tape, Tensor::ones(vec![n, 50])).matmul_t(w).sum().backward();
-        [Pass::Forward, Pass::Backward].map(|pass| {
+        [Phase::Forward, Phase::Backward].map(|pass| {
             let rows = profile.rows();
             let row =
                 rows.iter().find(|row| row.name == "matmul_t 40×50" && row.pass == pass).unwrap();
@@ -224,7 +224,7 @@ mod tests {
         (x.exp().sum() + x.tanh().sum()).backward();
         let rows = profile.rows();
         let bytes = |name: &str| {
-            let row = rows.iter().find(|row| row.name == name && row.pass == Pass::Backward);
+            let row = rows.iter().find(|row| row.name == name && row.pass == Phase::Backward);
             row.unwrap().bytes
         };
         assert!(
@@ -242,7 +242,7 @@ mod tests {
         tape.spent_on("sleep", 0);
         let x = tape.leaf(Tensor::ones(vec![300, 300]));
         x.matmul(x).exp().sum().backward();
-        profile.spent("the rest", Pass::Between, 0., 0.);
+        profile.spent("the rest", Phase::Between, 0., 0.);
         let (all, clock) = (profile.rows().iter().map(|row| row.seconds).sum(), clock.elapsed());
         assert!(
             (0.95 * clock.as_secs_f64()..=clock.as_secs_f64()).contains(&all),
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_roofline_is_the_slower_of_arithmetic_and_memory() {
         let machine = Machine { threads: 1, flops: 100., bandwidth: 10. };
-        let (name, pass) = ("matmul".into(), Pass::Forward);
+        let (name, pass) = ("matmul".into(), Phase::Forward);
         let row = Row { name, pass, calls: 1, seconds: 2., bytes: 15., flops: 50. };
         assert_eq!(row.share(&machine), 0.75);
         assert_eq!(Row { bytes: 4., ..row }.share(&machine), 0.25);

@@ -3,7 +3,7 @@
 //! Operations append; [`Var::backward`] walks the vector backwards. The order of recording is a
 //! topological order, so there is nothing to sort and no graph to own. Every value is row-major.
 use crate::autodiff::gradient::{Gradient, width};
-use crate::autodiff::profile::{Input, Pass, Profile};
+use crate::autodiff::profile::{Input, Phase, Profile};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{broadcast, gemm, vector};
 use ndarray::{ArcArray, Array, ArrayBase, ArrayView2, ArrayViewMut2, Data, IxDyn};
@@ -157,7 +157,7 @@ impl<T> Tape<T> {
     /// write so many bytes.
     pub fn spent_on(&self, name: &str, bytes: usize) {
         if let Some(profile) = &self.profile {
-            profile.spent(name, Pass::Around, bytes as f64, 0.);
+            profile.spent(name, Phase::Around, bytes as f64, 0.);
         }
     }
 
@@ -281,7 +281,7 @@ impl<T: Scalar> Tape<T> {
     /// Tell the stopwatch, if there is one; of a backward rule also the sizes before and after it.
     fn spent(&self, nodes: &[Node<T>], node: &Node<T>, rule: Option<[Vec<usize>; 2]>) {
         let Some(profile) = &self.profile else { return };
-        let pass = if rule.is_some() { Pass::Backward } else { Pass::Forward };
+        let pass = if rule.is_some() { Phase::Backward } else { Phase::Forward };
         let input = |(k, &id): (usize, &usize)| {
             let value = &nodes[id].value;
             let written = rule.as_ref().map_or(0, |[before, after]| match after[k] - before[k] {

@@ -1,7 +1,7 @@
 //! Likelihoods: what a network's outputs say about targets.
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, ParamId};
+use crate::nn::{BoundParams, ParamId};
 use std::sync::Arc;
 
 /// The targets of a batch.
@@ -89,7 +89,7 @@ impl Likelihood {
     /// If the targets are not of this likelihood's kind, or not `B`.
     pub fn log_prob<'t, T: Scalar>(
         self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         outputs: Var<'t, T>,
         targets: &Targets<T>,
     ) -> Var<'t, T> {
@@ -118,7 +118,7 @@ impl Likelihood {
     }
 
     /// `τ`, if the outputs are means of a Gaussian.
-    pub fn precision<T: Scalar>(self, p: &Bound<'_, T>) -> Option<f64> {
+    pub fn precision<T: Scalar>(self, p: &BoundParams<'_, T>) -> Option<f64> {
         match self {
             Self::Categorical { .. } => None,
             Self::Gaussian { precision } => Some(precision),

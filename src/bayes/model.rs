@@ -2,7 +2,7 @@
 use super::{Draw, Elbo, Likelihood, Posterior, Prior, Scale, Targets, elbo};
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Params};
+use crate::nn::{BoundParams, Params};
 use crate::primary::PrimaryNet;
 use ndarray::{ArrayView2, s};
 use rand::Rng;
@@ -52,7 +52,7 @@ impl<T: Scalar> Model<T> {
     /// If inputs or targets do not fit the network, the likelihood or `scale`.
     pub fn pass<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         x: Var<'t, T>,
         y: &Targets<T>,
         samples: usize,
@@ -70,17 +70,17 @@ impl<T: Scalar> Model<T> {
 
     /// Data-dependent initialisation (Salimans & Kingma 2016), on the last 64 of `x [N, …]` as the authors
     /// do: the network's biases, and a posterior around the scales that normalise its activations.
-    pub fn fit(&mut self, x: ArrayView2<'_, T>) {
+    pub fn init_from_data(&mut self, x: ArrayView2<'_, T>) {
         let last = x.nrows().saturating_sub(64);
         let x = x.slice(s![last.., ..]).to_shared().into_dyn();
-        if let Some(theta) = self.primary.fit(&mut self.params, x) {
+        if let Some(theta) = self.primary.init_from_data(&mut self.params, x) {
             self.posterior.recentre(&mut self.params, &theta);
         }
     }
 
     fn draw_and_predict<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         x: Var<'t, T>,
         samples: usize,
         rng: &mut dyn Rng,

@@ -2,7 +2,7 @@
 use super::profile::Profiler;
 use super::{Context, SAMPLES, idle, samples, show};
 use crate::autodiff::Tensor;
-use crate::autodiff::profile::{Pass, Profile};
+use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
 use crate::data::{self, Inputs, Outside, Task};
 use crate::error::Error;
@@ -68,7 +68,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result<usize> {
     let spent = |name| {
         if let Some(profile) = profile {
-            profile.spent(name, Pass::Between, 0., 0.);
+            profile.spent(name, Phase::Between, 0., 0.);
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;

@@ -1,5 +1,5 @@
 //! `--profile`: where the time of a run went, as a table.
-use crate::autodiff::profile::{Machine, Pass, Profile, Row};
+use crate::autodiff::profile::{Machine, Phase, Profile, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::time::Instant;
@@ -40,7 +40,7 @@ impl Profiler {
 
     /// The table of what took time until now, for `count` of what it is counted `per`.
     pub fn finish(self, per: &'static str, count: u64) -> Report {
-        self.profile.spent("the rest", Pass::Between, 0., 0.);
+        self.profile.spent("the rest", Phase::Between, 0., 0.);
         let mut rows = self.profile.rows();
         rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         let share = |row: &Row| (row.bytes > 0.).then(|| row.share(&self.machine));
@@ -56,7 +56,7 @@ impl Report {
         let Self { machine, per, .. } = self;
         let count = self.count.max(1) as f64;
         let (between, within): (Vec<_>, Vec<_>) =
-            self.rows.iter().partition(|line| line.row.pass == Pass::Between);
+            self.rows.iter().partition(|line| line.row.pass == Phase::Between);
         let seconds = |lines: &[&Line]| lines.iter().map(|line| line.row.seconds).sum::<f64>();
         let (each, all) = (seconds(&within), seconds(&within) + seconds(&between));
 
@@ -78,8 +78,8 @@ impl Report {
         let times = |s: f64| [format!("{:.4}", 1e3 * s / count), format!("{:.1}", 100. * s / each)];
         let add = |table: &mut Table, Line { row, share }: &Line| {
             let pass = match row.pass {
-                Pass::Forward => "forward",
-                Pass::Backward => "backward",
+                Phase::Forward => "forward",
+                Phase::Backward => "backward",
                 _ => "",
             };
             let rate = |n: f64| {

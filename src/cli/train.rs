@@ -1,7 +1,7 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
 use super::{Context, SAMPLES, idle, number, samples, seed, show};
-use crate::autodiff::profile::Pass;
+use crate::autodiff::profile::Phase;
 use crate::bayes::{FlowKind, Model, Targets};
 use crate::data::{self, Dataset, Task, TaskKind};
 use crate::predict::evaluate::{Evaluation, evaluate};
@@ -188,7 +188,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 /// The run's summary, and the same as a table.
 fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
     introduce(run, context);
-    run.trainer.spent("estimate", Pass::Between, 0);
+    run.trainer.spent("estimate", Phase::Between, 0);
     let samples = run.config.samples_that_fit(samples, run.config.entries(&run.data)?)?;
     let bar = bar(run, context);
     let total = run.config.train.epochs;
@@ -228,7 +228,7 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
     })?;
     bar.finish_and_clear();
     let found = conclude(run, samples);
-    run.trainer.spent("test and report", Pass::Between, 0);
+    run.trainer.spent("test and report", Phase::Between, 0);
     found
 }
 

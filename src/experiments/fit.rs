@@ -2,7 +2,7 @@
 use crate::autodiff::{Storage, Tape, Var};
 use crate::bayes::{Posterior, Prior, Scale, elbo};
 use crate::nn::Params;
-use crate::nn::optim::{Clip, Optimiser, Rule};
+use crate::nn::optim::{Clip, Optimiser, Update};
 use crate::random::{Purpose, stream};
 use ndarray::{Array2, Axis, concatenate};
 use std::mem;
@@ -60,7 +60,7 @@ impl Training {
         seed: u64,
     ) -> Result<(), Diverged> {
         let n = joint.examples();
-        let mut adam = Optimiser::new(Rule::default(), params);
+        let mut adam = Optimiser::new(Update::default(), params);
         let mut storage = Storage::default();
         for step in 0..self.steps {
             let tape = Tape::reusing(mem::take(&mut storage));

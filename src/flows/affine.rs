@@ -2,7 +2,7 @@
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `y = s ⊙ x + b`, `s = exp(w) + 0.001`; `ln|det| = Σ ln s`.
@@ -49,19 +49,23 @@ impl Elementwise {
     }
 
     /// `s` and `ln s`.
-    fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn scale<'t, T: Scalar>(
+        &self,
+        p: &BoundParams<'t, T>,
+        x: Var<'t, T>,
+    ) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Elementwise", x, p[self.w].shape()[0]);
         Stabiliser::default().scale(p[self.w])
     }
 }
 
 impl<T: Scalar> Bijector<T> for Elementwise {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (s, log_s) = self.scale(p, x);
         (x * s + p[self.b], log_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (s, log_s) = self.scale(p, y);
         ((y - p[self.b]) / s, -log_s.sum().broadcast_to(&y.shape()[..1]))
     }

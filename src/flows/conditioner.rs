@@ -1,7 +1,7 @@
 //! The network inside a flow: what of `x` becomes the scale `s` and the shift `m` of the rest.
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, Linear, Params, WnLinear};
+use crate::nn::{BoundParams, Init, Linear, Params, WnLinear};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -91,14 +91,14 @@ impl Layer {
         }
     }
 
-    pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         match self {
             Self::WeightNormed(layer) => layer.forward(p, x),
             Self::Plain(layer) => layer.forward(p, x),
         }
     }
 
-    pub fn forward_relu<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward_relu<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         match self {
             Self::WeightNormed(layer) => layer.forward_relu(p, x),
             Self::Plain(layer) => layer.forward(p, x).relu(),

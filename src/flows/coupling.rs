@@ -3,7 +3,7 @@ use super::conditioner::Layer;
 use super::{Bijector, Conditioner, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Params};
+use crate::nn::{BoundParams, Params};
 use rand::Rng;
 
 /// Split `x = (x₁, x₂)` at `⌊D/2⌋`; `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`; `ln|det| = Σ ln s`.
@@ -61,7 +61,7 @@ impl Coupling {
     }
 
     /// `x₁`, `x₂`, and of `x₁`: `s`, `ln s` and `m`.
-    fn parts<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> [Var<'t, T>; 5] {
+    fn parts<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> [Var<'t, T>; 5] {
         check_shape("Coupling", x, self.d);
         let half = self.d / 2;
         let x1 = x.slice(1, 0..half);
@@ -72,12 +72,12 @@ impl Coupling {
 }
 
 impl<T: Scalar> Bijector<T> for Coupling {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let [x1, x2, s, log_s, m] = self.parts(p, x);
         (Var::concat(&[x1, s * x2 + m], 1), log_s.sum_axis(1))
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let [y1, y2, s, log_s, m] = self.parts(p, y);
         (Var::concat(&[y1, (y2 - m) / s], 1), -log_s.sum_axis(1))
     }

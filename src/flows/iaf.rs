@@ -3,7 +3,7 @@ use super::conditioner::START;
 use super::{Bijector, Conditioner, Permutation, Stabiliser, check_shape};
 use crate::autodiff::{Owned, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Buffer, Init, ParamId, Params};
+use crate::nn::{BoundParams, Buffer, Init, ParamId, Params};
 use rand::Rng;
 use std::sync::Arc;
 
@@ -71,7 +71,10 @@ impl Iaf {
     }
 
     /// `z ↦ (σ, ln σ, μ)`, with the weights masked once.
-    fn network<'t, T: Scalar>(&self, p: &Bound<'t, T>) -> impl Fn(Var<'t, T>) -> [Var<'t, T>; 3] {
+    fn network<'t, T: Scalar>(
+        &self,
+        p: &BoundParams<'t, T>,
+    ) -> impl Fn(Var<'t, T>) -> [Var<'t, T>; 3] {
         let layers = [&self.trunk, &self.scale, &self.shift];
         let [trunk, scale, shift] = layers.map(|layer| layer.once(p));
         let stabiliser = self.stabiliser;
@@ -84,7 +87,7 @@ impl Iaf {
 }
 
 impl<T: Scalar> Bijector<T> for Iaf {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Iaf", x, self.order.order.len());
         let [s, log_s, m] = self.network(p)(x);
         (s * x + m, log_s.sum_axis(1))
@@ -92,7 +95,7 @@ impl<T: Scalar> Bijector<T> for Iaf {
 
     /// An entry a pass, in their order; those still unknown stay 0, where anything else might overflow
     /// and reach through the masks as `0 · ∞`.
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let d = self.order.order.len();
         check_shape("Iaf", y, d);
         let (network, tape) = (self.network(p), y.tape());
@@ -145,7 +148,7 @@ impl Masked {
     /// Masked before the norm is taken; that of a row of nothing counts as 1.
     fn once<'t, T: Scalar>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
     ) -> impl Fn(Var<'t, T>) -> Var<'t, T> + use<'t, T> {
         let (w, b) = (p[self.w].masked(self.mask.clone()), p[self.b]);
         let n = b.shape()[0];

@@ -3,7 +3,7 @@ use super::{Bijector, check_shape};
 use crate::autodiff::ops;
 use crate::autodiff::{Owned, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, ParamId, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use serde::{Deserialize, Serialize};
 
 /// How sharp a [`Kink`] is.
@@ -52,7 +52,7 @@ impl Kink {
         Self { a: params.add(format!("{name}.a"), Owned::from_elem(vec![d], a)), shape }
     }
 
-    fn alpha<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    fn alpha<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         check_shape("Kink", x, p[self.a].shape()[0]);
         p[self.a].sigmoid()
     }
@@ -71,7 +71,7 @@ impl Kink {
 }
 
 impl<T: Scalar> Bijector<T> for Kink {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let alpha = self.alpha(p, x);
         let bent = match self.shape {
             KinkShape::Smooth => x.softplus(),
@@ -80,7 +80,7 @@ impl<T: Scalar> Bijector<T> for Kink {
         (alpha * x + (-alpha + T::one()) * bent, self.log_det(alpha, x))
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let alpha = self.alpha(p, y);
         let x = match self.shape {
             KinkShape::Smooth => y.root([alpha], |x, [alpha]| {

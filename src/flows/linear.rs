@@ -2,7 +2,7 @@
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,
@@ -57,21 +57,25 @@ impl Lu {
     }
 
     /// `s` and `ln s`.
-    fn scale<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn scale<'t, T: Scalar>(
+        &self,
+        p: &BoundParams<'t, T>,
+        x: Var<'t, T>,
+    ) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Lu", x, p[self.w].shape()[0]);
         Stabiliser::default().scale(p[self.w])
     }
 }
 
 impl<T: Scalar> Bijector<T> for Lu {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (s, log_s) = self.scale(p, x);
         let y = (x + x.matmul(p[self.lv].strictly_lower())) * s;
         let y = y + y.matmul(p[self.lv].strictly_upper()) + p[self.b];
         (y, log_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (s, log_s) = self.scale(p, y);
         let x = (y - p[self.b]).solve_unit_upper(p[self.lv]) / s;
         (x.solve_unit_lower(p[self.lv]), -log_s.sum().broadcast_to(&y.shape()[..1]))

@@ -21,15 +21,15 @@ pub use planar::Planar;
 
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::Bound;
+use crate::nn::BoundParams;
 
 /// An invertible map of `[S, D]` to itself.
 pub trait Bijector<T: Scalar>: Send + Sync {
     /// `x [S, D]` to `y [S, D]` and `ln|det ∂y/∂x| [S]`.
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
 
     /// `y [S, D]` to `x [S, D]` and `ln|det ∂x/∂y| [S]`.
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
 
     /// Where each of `d` entries of `y` comes from: `y[i]` is what has become of `x[origins[i]]`, all
     /// but permutations leaving entries in their places.
@@ -70,7 +70,7 @@ impl<T> Chain<T> {
     }
 
     /// Its first `n` maps forward.
-    pub(crate) fn first<'t>(&self, n: usize, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T>
+    pub(crate) fn first<'t>(&self, n: usize, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T>
     where
         T: Scalar,
     {
@@ -78,7 +78,7 @@ impl<T> Chain<T> {
     }
 
     /// All but its first `n` maps backwards.
-    pub(crate) fn back_to<'t>(&self, n: usize, p: &Bound<'t, T>, y: Var<'t, T>) -> Var<'t, T>
+    pub(crate) fn back_to<'t>(&self, n: usize, p: &BoundParams<'t, T>, y: Var<'t, T>) -> Var<'t, T>
     where
         T: Scalar,
     {
@@ -87,11 +87,11 @@ impl<T> Chain<T> {
 }
 
 impl<T: Scalar> Bijector<T> for Chain<T> {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         through(x, self.0.iter(), |f, x| f.forward(p, x))
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         through(y, self.0.iter().rev(), |f, y| f.inverse(p, y))
     }
 
@@ -117,11 +117,11 @@ fn through<'a, 't, T: Scalar>(
 }
 
 impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         (**self).forward(p, x)
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         (**self).inverse(p, y)
     }
 
@@ -143,11 +143,11 @@ impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
 pub struct Inverse<B>(pub B);
 
 impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         self.0.inverse(p, x)
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         self.0.forward(p, y)
     }
 

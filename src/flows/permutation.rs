@@ -2,7 +2,7 @@
 use super::{Bijector, check_shape, no_change};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Buffer, Params};
+use crate::nn::{BoundParams, Buffer, Params};
 use rand::{Rng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -83,12 +83,12 @@ impl Permutation {
 }
 
 impl<T: Scalar> Bijector<T> for Permutation {
-    fn forward<'t>(&self, _: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, _: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Permutation", x, self.order.len());
         (x.gather(1, self.order.clone()), no_change(x))
     }
 
-    fn inverse<'t>(&self, _: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, _: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Permutation", y, self.back.len());
         (y.gather(1, self.back.clone()), no_change(y))
     }

@@ -2,7 +2,7 @@
 use super::{Bijector, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `y = z + û tanh(w·z + b)`, invertible since `w·û > −1`: `û = u + (m(w·u) − w·u) w/‖w‖²`,
@@ -57,7 +57,7 @@ impl Planar {
         Self { w, u, b: params.add(format!("{name}.b"), Init::Constant(0.).sample(&[1], rng)) }
     }
 
-    fn parts<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Parts<'t, T> {
+    fn parts<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Parts<'t, T> {
         let (w, u, d) = (p[self.w], p[self.u], p[self.w].shape()[0]);
         check_shape("Planar", x, d);
         let dot = (w * u).sum();
@@ -80,13 +80,13 @@ impl<'t, T: Scalar> Parts<'t, T> {
 }
 
 impl<T: Scalar> Bijector<T> for Planar {
-    fn forward<'t>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let parts = self.parts(p, x);
         let (step, log_det) = parts.at(x.matmul(parts.w));
         (x + step, log_det)
     }
 
-    fn inverse<'t>(&self, p: &Bound<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let parts = self.parts(p, y);
         // w·y = a + (q − 1) tanh(a + b) in a = w·x.
         let a = y.matmul(parts.w).root([parts.q, parts.b], |a, [q, b]| {

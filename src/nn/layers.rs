@@ -1,5 +1,5 @@
 //! Layers: linear, weight-normalised linear, and a stack of linear ones.
-use super::{Bound, Init, ParamId, Params};
+use super::{BoundParams, Init, ParamId, Params};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use rand::Rng;
@@ -36,7 +36,7 @@ impl Linear {
     }
 
     /// `[…, inputs]` to `[…, outputs]`.
-    pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         x.linear(p[self.w], p[self.b])
     }
 }
@@ -84,18 +84,18 @@ impl WnLinear {
     }
 
     /// `[…, inputs]` to `[…, outputs]`, with two axes or more.
-    pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         self.through(p, x, Var::affine)
     }
 
     /// The same and a [`relu`](Var::relu).
-    pub fn forward_relu<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward_relu<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         self.through(p, x, Var::affine_relu)
     }
 
     fn through<'t, T: Scalar>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         x: Var<'t, T>,
         affine: impl Fn(Var<'t, T>, Var<'t, T>, Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
@@ -134,7 +134,7 @@ impl Mlp {
     }
 
     /// `[…, inputs]` to `[…, outputs]`.
-    pub fn forward<'t, T: Scalar>(&self, p: &Bound<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let last = self.0.len().saturating_sub(1);
         let layer = |x, (i, layer): (usize, &Linear)| {
             let y = layer.forward(p, x);

@@ -7,4 +7,4 @@ mod params;
 
 pub use init::Init;
 pub use layers::{Linear, Mlp, WnLinear};
-pub use params::{Bound, Buffer, Buffers, Frozen, ParamId, Params};
+pub use params::{BoundParams, Buffer, Buffers, Frozen, ParamId, Params};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Rule {
+pub enum Update {
     /// `u ← μ u + g`, `w ← w − η u`; plain gradient descent for `μ = 0`.
     Sgd {
         /// `μ`.
@@ -28,7 +28,7 @@ pub enum Rule {
     },
 }
 
-impl Default for Rule {
+impl Default for Update {
     /// Adam with 0.9, 0.999 and 10⁻⁸, as the authors' code has it.
     fn default() -> Self {
         Self::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
@@ -60,11 +60,11 @@ impl Clip {
 /// An optimiser: a rule, the steps it has taken, and its moments (one tensor a parameter each).
 ///
 /// ```
-/// use bhn::nn::optim::{Clip, Optimiser, Rule};
+/// use bhn::nn::optim::{Clip, Optimiser, Update};
 /// use bhn::{nn::Params, tape::{Owned, Tape}};
 /// let mut params = Params::<f64>::default();
 /// let w = params.add("w", Owned::ones(&[3][..]));
-/// let mut adam = Optimiser::new(Rule::default(), &params);
+/// let mut adam = Optimiser::new(Update::default(), &params);
 /// for _ in 0..500 {
 ///     let tape = Tape::default();
 ///     let p = params.bind(&tape);
@@ -75,18 +75,18 @@ impl Clip {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Optimiser<T = f32> {
-    rule: Rule,
+    rule: Update,
     steps: u64,
     moments: Vec<(&'static str, Vec<Tensor<T>>)>,
 }
 
 impl<T: Scalar> Optimiser<T> {
     /// For these parameters.
-    pub fn new(rule: Rule, params: &Params<T>) -> Self {
+    pub fn new(rule: Update, params: &Params<T>) -> Self {
         let names: &[_] = match rule {
-            Rule::Sgd { momentum: 0. } => &[],
-            Rule::Sgd { .. } => &["momentum"],
-            Rule::Adam { .. } => &["m", "v"],
+            Update::Sgd { momentum: 0. } => &[],
+            Update::Sgd { .. } => &["momentum"],
+            Update::Adam { .. } => &["m", "v"],
         };
         let zeros = || params.iter().map(|(_, w)| Tensor::zeros(w.raw_dim())).collect();
         Self { rule, steps: 0, moments: names.iter().map(|&name| (name, zeros())).collect() }
@@ -150,13 +150,13 @@ impl<T: Scalar> Optimiser<T> {
             epsilon: T::of(epsilon),
         };
         let update = match self.rule {
-            Rule::Adam { beta1, beta2, epsilon } => Update::Adam(adam(beta1, beta2, epsilon)),
-            Rule::Sgd { momentum } => Update::Sgd(T::of(momentum)),
+            Update::Adam { beta1, beta2, epsilon } => Step::Adam(adam(beta1, beta2, epsilon)),
+            Update::Sgd { momentum } => Step::Sgd(T::of(momentum)),
         };
         let rate = T::of(rate);
         let each = |g: &[T], part: Part<'_, T>| match update {
-            Update::Adam(step) => vector::adam(step, g, part.m, part.v, part.w),
-            Update::Sgd(momentum) => {
+            Step::Adam(step) => vector::adam(step, g, part.m, part.v, part.w),
+            Step::Sgd(momentum) => {
                 for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
                     let mut step = (shrink * g).max(-limit).min(limit);
                     if let Some(u) = part.m.get_mut(j) {
@@ -200,8 +200,8 @@ impl<T: Scalar> Optimiser<T> {
     }
 }
 
-/// A [`Rule`] at one step, for every part of it.
-enum Update<T> {
+/// A [`Update`] at one step, for every part of it.
+enum Step<T> {
     Adam(AdamStep<T>),
     /// `μ`.
     Sgd(T),

@@ -53,7 +53,7 @@ pub struct ParamId(usize);
 /// assert_eq!(grads[0].as_ref().unwrap().dense().unwrap()[1], 3.);
 /// assert!(grads[1].is_none(), "the loss does not depend on it");
 /// ```
-pub struct Bound<'t, T = f32>(Vec<Var<'t, T>>);
+pub struct BoundParams<'t, T = f32>(Vec<Var<'t, T>>);
 
 impl<T: Scalar> Params<T> {
     /// An empty store in which buffers registered under these names take these values, such as a
@@ -131,13 +131,15 @@ impl<T: Scalar> Params<T> {
     }
 
     /// Put them on a tape to be differentiated.
-    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
-        Bound(self.parameters.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect())
+    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
+        BoundParams(
+            self.parameters.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect(),
+        )
     }
 
     /// Put them on a tape as constants: nothing records a rule.
-    pub fn freeze<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
-        Bound(self.parameters.iter().map(|(_, v)| tape.constant(v.clone())).collect())
+    pub fn freeze<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
+        BoundParams(self.parameters.iter().map(|(_, v)| tape.constant(v.clone())).collect())
     }
 
     /// The same for many tapes, on which what is worked out of them is shared.
@@ -159,12 +161,12 @@ pub struct Frozen<T>(Vec<Arc<Fixed<T>>>);
 
 impl<T: Scalar> Frozen<T> {
     /// Put them on a tape as constants.
-    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> Bound<'t, T> {
-        Bound(self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
+    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
+        BoundParams(self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
     }
 }
 
-impl<'t, T: Scalar> Bound<'t, T> {
+impl<'t, T: Scalar> BoundParams<'t, T> {
     /// Variables standing for the parameters of a store, in its order: what a gradient check of a
     /// whole model perturbs.
     pub fn from_vars(vars: Vec<Var<'t, T>>) -> Self {
@@ -177,7 +179,7 @@ impl<'t, T: Scalar> Bound<'t, T> {
     }
 }
 
-impl<'t, T> Index<ParamId> for Bound<'t, T> {
+impl<'t, T> Index<ParamId> for BoundParams<'t, T> {
     type Output = Var<'t, T>;
     fn index(&self, id: ParamId) -> &Var<'t, T> {
         &self.0[id.0]

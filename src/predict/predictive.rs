@@ -4,7 +4,7 @@ use crate::autodiff::{Storage, Tape, Tensor, Var};
 use crate::bayes::{Likelihood, Model, Terms};
 use crate::data::{Preprocess, Split};
 use crate::error::{Error, Result};
-use crate::nn::Bound;
+use crate::nn::BoundParams;
 use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
 use rayon::prelude::*;
@@ -80,7 +80,7 @@ fn chunks<R: Send>(
     theta: &Tensor<f32>,
     x: ArrayView2<'_, f32>,
     profile: Option<&Profile>,
-    each: impl for<'t> Fn(&Bound<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
+    each: impl for<'t> Fn(&BoundParams<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
 ) -> Vec<R> {
     assert!(theta.shape()[0] > 0, "predict: theta {:?} holds no sample", theta.shape());
     let samples = theta.shape()[0];

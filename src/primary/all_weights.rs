@@ -2,7 +2,7 @@
 use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, Params};
+use crate::nn::{BoundParams, Init, Params};
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 
@@ -79,7 +79,7 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             .collect()
     }
 
-    fn forward<'t>(&self, _: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    fn forward<'t>(&self, _: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
         assert!(
             shape.len() == 2 && shape[1] == d,

@@ -10,7 +10,7 @@ pub use weight_normed::WeightNormed;
 
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Params};
+use crate::nn::{BoundParams, Params};
 use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
 
     /// `θ [S, D]` and `x [B, …]` to outputs `[S, B, K]`: sample `s` on all of the batch; or `θ [S, B, D]`,
     /// each example with a `θ` of its own.
-    fn forward<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
 
     /// A `θ [D]` that training may start from: 1, plain weight normalisation without masks, unless
     /// the network says otherwise.
@@ -38,7 +38,7 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
 
     /// Data-dependent initialisation (Salimans & Kingma 2016): biases, and a `θ`, with which the inputs of
     /// every activation have mean 0 and variance 1 over `x [B, …]`. `None` if there is no such thing here.
-    fn fit(&self, _params: &mut Params<T>, _x: Tensor<T>) -> Option<Vec<f64>> {
+    fn init_from_data(&self, _params: &mut Params<T>, _x: Tensor<T>) -> Option<Vec<f64>> {
         None
     }
 

@@ -2,7 +2,7 @@
 use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::autodiff::{Tape, Tensor, Var, rows};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::ops::Range;
@@ -105,7 +105,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         named.collect()
     }
 
-    fn forward<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
         let each = shape.len() == 3;
         let fits = shape.last() == Some(&d) && (shape.len() == 2 || each);
@@ -148,7 +148,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     }
 
     /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over the positions of an image too.
-    fn fit(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
+    fn init_from_data(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
         let mut h = {
             let tape = Tape::default();
             self.0[0].placed.enter(tape.constant(x)).value()

@@ -6,7 +6,7 @@ use crate::bayes::{
 use crate::data::{Augment, Dataset, Task, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::kernels::scalar::Scalar;
-use crate::nn::optim::{Clip, Rule, Schedule};
+use crate::nn::optim::{Clip, Schedule, Update};
 use crate::nn::{Buffers, Init, Params};
 use crate::primary::{AllWeights, Layer, Placed, PrimaryNet, Shape, WeightNormed};
 use crate::random::{Purpose, stream};
@@ -227,7 +227,7 @@ pub struct Train {
     /// The largest element of it after that.
     pub clip_element: f64,
     /// How a gradient becomes a step.
-    pub optimiser: Rule,
+    pub optimiser: Update,
 }
 
 impl Default for Config {
@@ -288,7 +288,7 @@ impl Default for Train {
             kl_anneal_epochs: 0.,
             clip_norm: clip.norm,
             clip_element: clip.element,
-            optimiser: Rule::default(),
+            optimiser: Update::default(),
         }
     }
 }
@@ -434,8 +434,8 @@ impl Config {
         positive("train.clip_norm", t.clip_norm)?;
         positive("train.clip_element", t.clip_element)?;
         match t.optimiser {
-            Rule::Sgd { momentum } => share("sgd: momentum", momentum)?,
-            Rule::Adam { beta1, beta2, epsilon } => {
+            Update::Sgd { momentum } => share("sgd: momentum", momentum)?,
+            Update::Adam { beta1, beta2, epsilon } => {
                 share("adam: beta1", beta1)?;
                 share("adam: beta2", beta2)?;
                 positive("adam: epsilon", epsilon)?;

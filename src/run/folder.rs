@@ -5,7 +5,7 @@
 //! if it ends with a validation, `best.safetensors` if it is that and `last.safetensors`; a run that
 //! was killed anywhere goes on from `last`, forgetting lines beyond it. A line has a checksum; one that
 //! is damaged is missing in the curves, and no more. `summary.json` and `report.html` come at the end.
-use crate::autodiff::profile::Pass;
+use crate::autodiff::profile::Phase;
 use crate::bayes::Model;
 use crate::data::{self, Dataset, Options, files};
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl Run {
     fn at_start(lock: Lock, dir: &Path, config: Config, data: Dataset, warm: bool) -> Result<Self> {
         let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
         if config.train.data_init {
-            trainer.model.fit(data.train.x.view());
+            trainer.model.init_from_data(data.train.x.view());
         }
         if let Some(dir) = config.warm_start.as_ref().filter(|_| warm) {
             warm_start(&mut trainer.model, &config, data.shape(), dir)?;
@@ -229,7 +229,7 @@ impl Run {
             let settings = &self.config.train;
             let is_due = epoch == settings.epochs || epoch.is_multiple_of(settings.validate_every);
             let scores = if is_due { Some(self.validate()?) } else { None };
-            self.trainer.spent("validation", Pass::Between, 0);
+            self.trainer.spent("validation", Phase::Between, 0);
             let beaten =
                 |scores: &&Scores| self.best.as_ref().is_none_or(|(_, best)| better(scores, best));
             let new = scores.as_ref().filter(beaten).map(|scores| (epoch, scores.clone()));
@@ -239,7 +239,7 @@ impl Run {
             let classes = matches!(self.data.task, data::Task::Classification { .. });
             let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
             self.save(&record, is_best)?;
-            self.trainer.spent("saving", Pass::Between, 0);
+            self.trainer.spent("saving", Phase::Between, 0);
             progress(Progress::Epoch(&record, is_best));
             self.history.push(record);
         }

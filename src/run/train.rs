@@ -1,6 +1,6 @@
 //! Training: minibatches, the bound, its gradient, a step.
 use crate::autodiff::Gradient;
-use crate::autodiff::profile::{Pass, Profile};
+use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
 use crate::bayes::{Model, Scale, Targets, Terms};
 use crate::data::{Split, Task};
@@ -99,7 +99,7 @@ impl Trainer {
                 augment.apply(&mut x, image, rng);
             }
             each(rows.len(), self.step(x, &y)?);
-            self.spent("progress", Pass::Between, 0);
+            self.spent("progress", Phase::Between, 0);
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Trainer {
         tape.spent_on("accuracy", size_of::<f32>() * pass.outputs.value().len());
         let grads = p.gradients(pass.elbo.loss.backward());
         self.storage = tape.into_storage();
-        self.spent("tape", Pass::Around, 0);
+        self.spent("tape", Phase::Around, 0);
         let clip = Clip { norm: settings.clip_norm, element: settings.clip_element };
         let gradient_norm =
             self.optimiser.step(&mut self.model.params, &grads, learning_rate, clip);
@@ -162,13 +162,13 @@ impl Trainer {
         }
         let kept = 2 * self.model.params.count() * (1 + self.optimiser.moments().count());
         let read = grads.iter().flatten().map(Gradient::entries).sum::<usize>();
-        self.spent("optimiser", Pass::Around, size_of::<f32>() * (kept + read));
+        self.spent("optimiser", Phase::Around, size_of::<f32>() * (kept + read));
         grads.into_iter().flatten().for_each(|g| self.storage.keep_gradient(g));
         Ok(Step { loss, terms, correct, gradient_norm, learning_rate, beta })
     }
 
     /// Tell the stopwatch, if there is one, what time and `bytes` went into.
-    pub(crate) fn spent(&self, name: &str, pass: Pass, bytes: usize) {
+    pub(crate) fn spent(&self, name: &str, pass: Phase, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, pass, bytes as f64, 0.);
         }

@@ -12,9 +12,9 @@ use crate::autodiff::{Tape, Var};
 use crate::bayes::{Draw, Model, Posterior, Terms};
 use crate::flows::{Bijector, Permutation};
 use crate::metrics;
-use crate::nn::Bound as Bind;
+use crate::nn::BoundParams as Bind;
 use crate::nn::Params;
-use crate::nn::optim::{Clip, Rule};
+use crate::nn::optim::{Clip, Update};
 use crate::primary::PrimaryNet;
 use crate::run::checkpoint;
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
@@ -448,15 +448,15 @@ pub fn descents() -> Vec<Subject<Descent>> {
         fault(
             "Adam: its moments' bias not corrected",
             Descent(|rule, clip, slopes, from| match rule {
-                Rule::Sgd { .. } => descend(rule, clip, slopes, from),
-                Rule::Adam { .. } => adam(slopes, from, |_, m, v| m / (v.sqrt() + 1e-8)),
+                Update::Sgd { .. } => descend(rule, clip, slopes, from),
+                Update::Adam { .. } => adam(slopes, from, |_, m, v| m / (v.sqrt() + 1e-8)),
             }),
         ),
         fault(
             "Adam: one step behind in its correction",
             Descent(|rule, clip, slopes, from| match rule {
-                Rule::Sgd { .. } => descend(rule, clip, slopes, from),
-                Rule::Adam { .. } => adam(slopes, from, |t, m, v| {
+                Update::Sgd { .. } => descend(rule, clip, slopes, from),
+                Update::Adam { .. } => adam(slopes, from, |t, m, v| {
                     let [m, v] = [m / (1. - 0.9_f64.powi(t + 1)), v / (1. - 0.999_f64.powi(t + 1))];
                     m / (v.sqrt() + 1e-8)
                 }),

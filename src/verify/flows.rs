@@ -7,7 +7,7 @@ use crate::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
 };
-use crate::nn::{Bound, Init, Params};
+use crate::nn::{BoundParams, Init, Params};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, Axis, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -279,7 +279,7 @@ fn gradients(flow: &Flow, inverse: bool) -> Finding {
         let params = flow.params.iter().map(|(_, w)| w.to_owned());
         let inputs: Vec<_> = [at].into_iter().chain(params).collect();
         gradcheck(&inputs, |v| {
-            let p = Bound::from_vars(v[1..].to_vec());
+            let p = BoundParams::from_vars(v[1..].to_vec());
             let (y, log_det) = match inverse {
                 true => flow.map.inverse(&p, v[0]),
                 false => flow.map.forward(&p, v[0]),

@@ -4,7 +4,7 @@ use super::suite::Finding;
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::bayes::{Elbo, Model, Scale, Targets, Terms};
-use crate::nn::Bound;
+use crate::nn::BoundParams;
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
@@ -143,7 +143,7 @@ impl Loss {
         })
     }
 
-    fn of<'t>(&self, p: &Bound<'t, f64>, tape: &'t Tape<f64>) -> Elbo<'t, f64> {
+    fn of<'t>(&self, p: &BoundParams<'t, f64>, tape: &'t Tape<f64>) -> Elbo<'t, f64> {
         let x = tape.constant(self.x.clone().into_dyn());
         let scale = Scale { data: self.data, batch: self.x.nrows(), beta: self.beta };
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
@@ -181,7 +181,7 @@ impl Loss {
             let by = t.value();
             let moved = params.iter().zip(&directions).zip(&by);
             let moved = moved.map(|(((_, w), v), &t)| tape.constant(w + &(v * t))).collect();
-            let loss = self.of(&Bound::from_vars(moved), &tape).loss.value();
+            let loss = self.of(&BoundParams::from_vars(moved), &tape).loss.value();
             Var::record("loss", &[t], loss, move |c, sink| sink.add(0, || &slopes * c.g.sum()))
         })
     }

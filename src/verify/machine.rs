@@ -10,8 +10,8 @@ use crate::bayes::{
 };
 use crate::data::{Preprocess, Split, Targets, Task};
 use crate::error::Result;
-use crate::nn::optim::{Clip, Optimiser, Rule};
-use crate::nn::{Bound, Params};
+use crate::nn::optim::{Clip, Optimiser, Update};
+use crate::nn::{BoundParams, Params};
 use crate::predict::{Predictive, draw, predict};
 use crate::primary::{Layer, PrimaryNet};
 use crate::random::{Purpose, stream};
@@ -43,7 +43,7 @@ impl PrimaryNet<f32> for Echo {
 
     fn forward<'t>(
         &self,
-        _: &Bound<'t, f32>,
+        _: &BoundParams<'t, f32>,
         theta: Var<'t, f32>,
         x: Var<'t, f32>,
     ) -> Var<'t, f32> {
@@ -83,13 +83,13 @@ pub(super) fn uncertain(logits: &Array3<f32>) -> Vec<Uncertain> {
 }
 
 /// Where gradients, one after another, move parameters to from where they are.
-type Descend = fn(Rule, Clip, &[Vec<f64>], &[f64]) -> Vec<f64>;
+type Descend = fn(Update, Clip, &[Vec<f64>], &[f64]) -> Vec<f64>;
 
 /// How gradients move a parameter.
 #[derive(Clone, Copy)]
 pub struct Descent(pub Descend);
 
-pub(super) fn descend(rule: Rule, clip: Clip, gradients: &[Vec<f64>], from: &[f64]) -> Vec<f64> {
+pub(super) fn descend(rule: Update, clip: Clip, gradients: &[Vec<f64>], from: &[f64]) -> Vec<f64> {
     let mut params = Params::<f64>::default();
     let tensor = |v: &[f64]| Owned::from_shape_vec(vec![v.len()], v.to_vec()).expect("one axis");
     params.add("w", tensor(from));
@@ -133,7 +133,7 @@ pub fn descents() -> Suite<Descent> {
                             w[i] -= 0.1 * m / (v.sqrt() + 1e-8);
                         }
                     }
-                    descends(&(d.0)(Rule::default(), Clip::NONE, &slopes(), &start), &w)
+                    descends(&(d.0)(Update::default(), Clip::NONE, &slopes(), &start), &w)
                 },
             },
             Property {
@@ -148,7 +148,7 @@ pub fn descents() -> Suite<Descent> {
                         (0..3).for_each(|i| w[i] -= 0.1 * (scale * g[i]).clamp(-0.9, 0.9));
                     }
                     let clip = Clip { norm: 2., element: 0.9 };
-                    descends(&(d.0)(Rule::Sgd { momentum: 0. }, clip, &slopes(), &start), &w)
+                    descends(&(d.0)(Update::Sgd { momentum: 0. }, clip, &slopes(), &start), &w)
                 },
             },
         ],

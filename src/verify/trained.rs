@@ -11,7 +11,7 @@ use crate::bayes::{Model, Noise, Posterior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
-use crate::nn::Bound as Bind;
+use crate::nn::BoundParams as Bind;
 use crate::nn::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};

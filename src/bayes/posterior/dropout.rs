@@ -2,7 +2,7 @@
 use super::{Draw, Posterior};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, ParamId, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
@@ -92,7 +92,7 @@ impl Dropout {
     /// `θ [S, D]` with `mask(m)` in the place of mask `m`.
     fn with_masks<'t, T: Scalar>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         samples: usize,
         mut mask: impl FnMut(&Mask) -> Var<'t, T>,
     ) -> Var<'t, T> {
@@ -115,7 +115,7 @@ fn between<'t, T: Scalar>(point: Var<'t, T>, range: Range<usize>, samples: usize
 impl<T: Scalar> Posterior<T> for Dropout {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
@@ -151,7 +151,7 @@ impl<T: Scalar> Posterior<T> for Dropout {
 
     fn predictive<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,

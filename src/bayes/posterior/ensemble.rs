@@ -2,7 +2,7 @@
 use super::{Draw, Posterior};
 use crate::autodiff::{Owned, Tape};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, ParamId, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use rand::Rng;
 
 /// `M` points, each trained on its own; sample `s` is point `s mod M`.
@@ -36,7 +36,7 @@ impl Ensemble {
 impl<T: Scalar> Posterior<T> for Ensemble {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         _: &'t Tape<T>,
         samples: usize,
         _: &mut dyn Rng,

@@ -6,7 +6,7 @@ use crate::flows::{
     Permutation, Planar, Stabiliser,
 };
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -262,7 +262,7 @@ impl<T: Scalar + 'static> Hypernet<T> {
 
 impl<T: Scalar> Hypernet<T> {
     /// `ln q(θ)` of any `θ [S, D]`, giving `[S]`: from `θ` back to `ε`.
-    pub fn log_prob<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Var<'t, T> {
+    pub fn log_prob<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>) -> Var<'t, T> {
         let (eps, log_det) = self.flow.inverse(p, theta);
         self.base.log_prob(eps) + log_det
     }
@@ -271,7 +271,7 @@ impl<T: Scalar> Hypernet<T> {
 impl<T: Scalar> Posterior<T> for Hypernet<T> {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
@@ -286,7 +286,7 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         Some(&self.flow)
     }
 
-    fn density<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
+    fn density<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
         Some(self.log_prob(p, theta))
     }
 

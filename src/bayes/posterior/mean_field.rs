@@ -2,7 +2,7 @@
 use super::{Draw, Normals, Posterior};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `θ ~ N(m, diag(s²))`, `s = eʷ`; `ln q(θ) = Σ ln N(θᵢ; mᵢ, sᵢ²)`.
@@ -50,7 +50,7 @@ impl MeanField {
 impl<T: Scalar> Posterior<T> for MeanField {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
@@ -63,12 +63,12 @@ impl<T: Scalar> Posterior<T> for MeanField {
         Draw { theta: mean + log_std.exp() * eps, log_q: Some(log_q), kl: None }
     }
 
-    fn normals<'t>(&self, p: &Bound<'t, T>) -> Option<Normals<'t, T>> {
+    fn normals<'t>(&self, p: &BoundParams<'t, T>) -> Option<Normals<'t, T>> {
         let log_std = p[self.log_std];
         self.local.then(|| Normals { mean: p[self.mean], std: log_std.exp(), log_std })
     }
 
-    fn density<'t>(&self, p: &Bound<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
+    fn density<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
         let log_precision = p[self.log_std] * T::of(-2.);
         Some(theta.normal_log_prob(p[self.mean], log_precision).sum_axis(1))
     }

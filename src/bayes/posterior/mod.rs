@@ -16,7 +16,7 @@ pub use point::Point;
 use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::flows::Bijector;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, Params};
+use crate::nn::{BoundParams, Params};
 use ndarray::Array1;
 use rand::Rng;
 
@@ -47,7 +47,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     /// Draw `samples` times.
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
@@ -56,7 +56,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     /// The same to predict with, where that differs.
     fn predictive<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
@@ -65,7 +65,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     }
 
     /// The posterior as independent normals, if it is to be trained without drawing them.
-    fn normals<'t>(&self, _p: &Bound<'t, T>) -> Option<Normals<'t, T>> {
+    fn normals<'t>(&self, _p: &BoundParams<'t, T>) -> Option<Normals<'t, T>> {
         None
     }
 
@@ -75,7 +75,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     }
 
     /// `ln q(θ)` of any `θ [S, D]`, giving `[S]`, if there is a density.
-    fn density<'t>(&self, _p: &Bound<'t, T>, _theta: Var<'t, T>) -> Option<Var<'t, T>> {
+    fn density<'t>(&self, _p: &BoundParams<'t, T>, _theta: Var<'t, T>) -> Option<Var<'t, T>> {
         None
     }
 

@@ -2,7 +2,7 @@
 use super::{Draw, Posterior};
 use crate::autodiff::Tape;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{Bound, ParamId, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use rand::Rng;
 
 /// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
@@ -29,7 +29,7 @@ impl Point {
 impl<T: Scalar> Posterior<T> for Point {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, T>,
+        p: &BoundParams<'t, T>,
         _: &'t Tape<T>,
         samples: usize,
         _: &mut dyn Rng,

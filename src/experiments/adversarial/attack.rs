@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::autodiff::gradcheck::{gradcheck, randn};
     use crate::data::Task;
-    use crate::nn::Bound;
+    use crate::nn::BoundParams;
     use crate::primary::Layer;
     use crate::random::{Purpose, stream};
     use crate::run::config::{Config, Method};
@@ -85,7 +85,7 @@ mod tests {
         let (model, theta) = model();
         let report = gradcheck(&[randn(&[5, INPUTS], 1)], |x| {
             let tape = x[0].tape();
-            let p: Bound<'_, f64> = model.params.freeze(tape);
+            let p: BoundParams<'_, f64> = model.params.freeze(tape);
             let logits = model.primary.forward(&p, tape.constant(theta.clone()), x[0]);
             averaged_loss(logits, &[0, 1, 2, 1, 0])
         });

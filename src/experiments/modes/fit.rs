@@ -4,7 +4,7 @@ use crate::autodiff::{Owned, Tape};
 use crate::bayes::{Draw, Hypernet, Posterior};
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
 use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
-use crate::nn::{Bound, Init, Params};
+use crate::nn::{BoundParams, Init, Params};
 use crate::random::{Purpose, stream};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -85,7 +85,7 @@ impl Settings {
 impl Posterior<f64> for Parted {
     fn draw<'t>(
         &self,
-        p: &Bound<'t, f64>,
+        p: &BoundParams<'t, f64>,
         tape: &'t Tape<f64>,
         samples: usize,
         rng: &mut dyn Rng,
