@@ -59,7 +59,7 @@ impl Terms {
 /// examples have samples of their own, there are `S·B` priors.
 ///
 /// ```
-/// use bhn::{bayes::{Draw, Scale, elbo}, tape::{Tape, Tensor}};
+/// use bhn::{bayes::{Draw, Scale, elbo}, autodiff::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let of = |shape: &[usize], x: f64| tape.leaf(Tensor::from_elem(shape, x));
 /// // One sample: ln q = −100, ln p = −3100, and 128 of 50,000 examples at −½ nat each.

@@ -56,7 +56,7 @@ impl<T> Targets<T> {
 /// `p(y | x, θ)` given the network's outputs.
 ///
 /// ```
-/// use bhn::{bayes::{Likelihood, Targets}, nn::Params, tape::{Tape, Tensor}};
+/// use bhn::{bayes::{Likelihood, Targets}, nn::Params, autodiff::{Tape, Tensor}};
 /// let (params, tape) = (Params::<f64>::default(), Tape::default());
 /// let p = params.freeze(&tape);
 /// let logits = tape.constant(Tensor::zeros(&[1, 2, 4][..])); // S = 1, B = 2, K = 4

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// `p(θ) = Π p(θⱼ)`.
 ///
 /// ```
-/// use bhn::{bayes::Prior, tape::{Tape, Tensor}};
+/// use bhn::{bayes::Prior, autodiff::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let theta = tape.constant(Tensor::from_elem(&[1, 2][..], 3.)); // one sample, D = 2
 /// let normal = Prior::Gaussian { precision: 1. }.log_prob(theta).item();

@@ -35,7 +35,7 @@ impl Default for Conditioner {
 /// How a network's output `a` becomes a positive scale `s`.
 ///
 /// ```
-/// use bhn::{flows::Stabiliser, tape::{Tape, Tensor}};
+/// use bhn::{flows::Stabiliser, autodiff::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let (s, log_s) = Stabiliser::Tanh.scale(tape.constant(Tensor::from_elem(&[1][..], 1e9)));
 /// assert_eq!((s.item(), log_s.item()), (2_f64.exp(), 2.));

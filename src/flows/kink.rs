@@ -26,7 +26,7 @@ pub enum KinkShape {
 /// The inverse of the smooth shape is a root found to the last bits.
 ///
 /// ```
-/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// let h = Kink::new(&mut params, "h", 4, KinkShape::Smooth);
 /// let p = params.freeze(&tape);

@@ -12,7 +12,7 @@ use rand::Rng;
 /// substitution, and forms no inverse matrix.
 ///
 /// ```
-/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
 /// # use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// # let rng = &mut ChaCha8Rng::seed_from_u64(0);

@@ -41,7 +41,7 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 /// Bijectors one after another: `y = fₙ(… f₁(x))`; log-determinants add.
 ///
 /// ```
-/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
 /// # use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
@@ -133,7 +133,7 @@ impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
 /// A bijector read backwards.
 ///
 /// ```
-/// use bhn::{flows::{Bijector, Inverse, Permutation}, gradcheck::randn, nn::Params, tape::Tape};
+/// use bhn::{flows::{Bijector, Inverse, Permutation}, autodiff::{Tape, gradcheck::randn}, nn::Params};
 /// let (params, tape) = (Params::<f64>::default(), Tape::default());
 /// let (p, x) = (params.freeze(&tape), tape.constant(randn(&[1, 3], 0)));
 /// let there = Permutation::new(vec![2, 0, 1]).forward(&p, x).0;

@@ -21,7 +21,7 @@ pub enum Order {
 /// `y[i] = x[order[i]]`.
 ///
 /// ```
-/// # use bhn::{flows::*, nn::{Init, Params}, gradcheck::randn, tape::Tape};
+/// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
 /// # use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// # let rng = &mut ChaCha8Rng::seed_from_u64(0);

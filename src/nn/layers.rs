@@ -7,7 +7,7 @@ use rand::Rng;
 /// `y = W x + b` for `x […, inputs]`, `W [outputs, inputs]`.
 ///
 /// ```
-/// use bhn::{nn::{Init, Linear, Params}, tape::{Tape, Tensor}};
+/// use bhn::{nn::{Init, Linear, Params}, autodiff::{Tape, Tensor}};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
@@ -45,7 +45,7 @@ impl Linear {
 /// the product, so that the weights are never formed. `‖V‖` is taken row by row.
 ///
 /// ```
-/// use bhn::{nn::{Params, WnLinear}, tape::{Tape, Tensor}};
+/// use bhn::{nn::{Params, WnLinear}, autodiff::{Tape, Tensor}};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::default(), Tape::<f64>::default());
 /// let layer = WnLinear::new(&mut params, "layer", [3, 2], 0.1, &mut ChaCha8Rng::seed_from_u64(0));
@@ -109,7 +109,7 @@ impl WnLinear {
 /// [`Linear`] layers with a ReLU between them.
 ///
 /// ```
-/// use bhn::{nn::{Mlp, Params}, tape::{Tape, Tensor}};
+/// use bhn::{nn::{Mlp, Params}, autodiff::{Tape, Tensor}};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
 /// let net = Mlp::new(&mut params, "net", &[4, 50, 3], &mut ChaCha8Rng::seed_from_u64(0));

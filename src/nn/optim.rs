@@ -61,7 +61,7 @@ impl Clip {
 ///
 /// ```
 /// use bhn::nn::optim::{Clip, Optimiser, Update};
-/// use bhn::{nn::Params, tape::{Owned, Tape}};
+/// use bhn::{nn::Params, autodiff::{Owned, Tape}};
 /// let mut params = Params::<f64>::default();
 /// let w = params.add("w", Owned::ones(&[3][..]));
 /// let mut adam = Optimiser::new(Update::default(), &params);

@@ -44,7 +44,7 @@ pub struct ParamId(usize);
 /// The parameters on one tape: `p[id]` is a [`Var`].
 ///
 /// ```
-/// use bhn::{nn::Params, tape::{Owned, Tape}};
+/// use bhn::{nn::Params, autodiff::{Owned, Tape}};
 /// let mut params = Params::<f64>::default();
 /// let [w, unused] = ["w", "unused"].map(|name| params.add(name, Owned::ones(&[2][..])));
 /// let tape = Tape::default();

@@ -14,7 +14,7 @@ use rand::Rng;
 ///
 /// ```
 /// use bhn::primary::{AllWeights, Layer, PrimaryNet};
-/// use bhn::{nn::Params, tape::{Tape, Tensor}};
+/// use bhn::{nn::Params, autodiff::{Tape, Tensor}};
 /// let net = AllWeights::new(1, &Layer::mlp(&[50], 1));
 /// assert_eq!(PrimaryNet::<f64>::dim(&net), 151);
 /// let (params, tape) = (Params::<f64>::default(), Tape::default());

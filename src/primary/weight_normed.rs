@@ -18,7 +18,7 @@ use std::ops::Range;
 ///
 /// ```
 /// use bhn::primary::{Layer, PrimaryNet, WeightNormed};
-/// use bhn::{nn::Params, tape::{Tape, Tensor}};
+/// use bhn::{nn::Params, autodiff::{Tape, Tensor}};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let (layers, rng) = (Layer::mlp(&[800, 800], 10), &mut ChaCha8Rng::seed_from_u64(0));

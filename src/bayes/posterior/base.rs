@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// `ln N(ε; 0, I)`.
 ///
 /// ```
-/// use bhn::{bayes::Base, tape::{Tape, Tensor}};
+/// use bhn::{bayes::Base, autodiff::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let base = Base::Mixture { components: 2, distance: 3., axes: Default::default() };
 /// let eps = tape.constant(Tensor::from_elem(&[1, 1][..], 3.)); // one sample, D = 1

@@ -14,7 +14,7 @@ use std::ops::Range;
 ///
 /// ```
 /// use bhn::bayes::{Dropout, Posterior, Rates};
-/// use bhn::{nn::Params, tape::Tape};
+/// use bhn::{nn::Params, autodiff::Tape};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let q = Dropout::new(&mut params, "q", &[1.; 6], &[(2..6, 0.5)], Rates::Fixed, true);

@@ -9,7 +9,7 @@ use rand::Rng;
 ///
 /// ```
 /// use bhn::bayes::{Ensemble, Posterior};
-/// use bhn::{nn::Params, tape::Tape};
+/// use bhn::{nn::Params, autodiff::Tape};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let q = Ensemble::new(&mut params, "q", &[vec![1., 2.], vec![3., 4.]]);

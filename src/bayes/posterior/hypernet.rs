@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
-/// use bhn::{nn::Params, tape::Tape};
+/// use bhn::{nn::Params, autodiff::Tape};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);

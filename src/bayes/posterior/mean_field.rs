@@ -14,7 +14,7 @@ use rand::Rng;
 ///
 /// ```
 /// use bhn::bayes::{MeanField, Posterior};
-/// use bhn::{nn::Params, tape::Tape};
+/// use bhn::{nn::Params, autodiff::Tape};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// let q = MeanField::new(&mut params, "q", &[3., -1.], -2., false);

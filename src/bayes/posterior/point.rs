@@ -8,7 +8,7 @@ use rand::Rng;
 /// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
 ///
 /// ```
-/// use bhn::{bayes::{Point, Posterior}, nn::Params, tape::Tape};
+/// use bhn::{bayes::{Point, Posterior}, nn::Params, autodiff::Tape};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
