@@ -1,5 +1,5 @@
 //! Closed forms and quadratures against other closed forms and quadratures.
-use crate::rng;
+use super::rng;
 use bhn::autodiff::{Tape, Tensor};
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;

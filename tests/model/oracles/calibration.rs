@@ -1,5 +1,5 @@
 //! Ranks of the truth are uniform for the exact posterior, and are not for any other.
-use crate::rng;
+use super::rng;
 use bhn::experiments::oracles::Linear;
 use bhn::experiments::oracles::calibration::{BINS, DRAWS, band, histogram, rank};
 use bhn::experiments::oracles::gaussian::Gaussian;

@@ -69,7 +69,7 @@ fn run(case: &Golden) -> [Tensor<f32>; 3] {
 /// Every sum is within 10⁻⁵ of the largest of its kind: the rounding of two ways to add.
 #[test]
 fn convolutions_and_pools_are_pytorchs() {
-    let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/conv.json")).unwrap();
+    let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     assert!(golden.len() >= 8);
     for case in &golden {
         let expected = [&case.y, &case.dx, &case.dw];
@@ -91,7 +91,7 @@ fn convolutions_and_pools_are_pytorchs() {
 
 #[test]
 fn threads_change_nothing() {
-    let golden: Vec<Golden> = serde_json::from_str(include_str!("golden/conv.json")).unwrap();
+    let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| golden.iter().map(run).collect::<Vec<_>>())

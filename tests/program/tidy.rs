@@ -112,10 +112,10 @@ fn is_operator(line: &str) -> bool {
     ["add(", "sub(", "mul(", "div(", "neg("].iter().any(|name| line.starts_with(name))
 }
 
-/// Each bijector is in the one list of `tests/flows.rs`.
+/// Each bijector is in the one list of `tests/engine/flows.rs`.
 #[test]
 fn every_bijector_is_in_the_list() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows.rs");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/flows.rs");
     let text = fs::read_to_string(file).unwrap();
     let list = text.split("type Build").nth(1).unwrap().split("fn bijectors(").next().unwrap();
     let mut count = 0;

@@ -1,12 +1,11 @@
 //! Defends: a run is its seed and settings. Killed at any moment and resumed, or with any number of
 //! threads, it ends in the same bytes as the run that nothing disturbed.
 #![cfg(feature = "cli")]
-mod common;
 
 use bhn::primary::Layer;
 use bhn::run::config::Config;
 use bhn::run::{Progress, Run, load_data, read_metrics};
-use common::{Folder, SMALL, animals, contents};
+use crate::common::{Folder, SMALL, animals, contents};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;

@@ -2,10 +2,8 @@
 //! one reaches no network. Expected numbers were computed with NumPy and Pillow from the same files.
 //! Tests of real files run if the environment variable `BHN_TEST_DATA` names a data folder that has
 //! them, as `.ci/run` makes one, and say `skipped` if not.
-#[path = "common/at_hand.rs"]
-mod at_hand;
 
-use at_hand::data_at_hand;
+use crate::at_hand::data_at_hand;
 use bhn::data::{GREY, Options, Targets, Task, TaskKind, grey28, load, uci, uci_splits};
 use bhn::error::Error;
 use ndarray::{Array2, ArrayView1, Axis, s};

@@ -1,5 +1,5 @@
 //! Bridge sampling finds evidences that are known, with an error that is its error.
-use crate::rng;
+use super::rng;
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
 use bhn::experiments::nuts::Nuts;

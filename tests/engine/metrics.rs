@@ -219,7 +219,7 @@ struct Ranking {
 
 #[test]
 fn scikit_learn_agrees() {
-    let golden: Golden = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/metrics.json")).unwrap();
     assert!(!golden.classes.is_empty() && !golden.ranking.is_empty());
     for g in golden.classes {
         let k = g.parts[0].len();

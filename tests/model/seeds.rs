@@ -1,7 +1,6 @@
 //! Defends: no bytes from outside bring the program down, nor those that once did: every seed of `fuzz/`,
 //! whole, cut short and with a byte changed.
-#[path = "common/parsers.rs"]
-mod parsers;
+use crate::parsers;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};

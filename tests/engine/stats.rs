@@ -238,7 +238,7 @@ struct Chains {
 
 #[test]
 fn scipy_agrees() {
-    let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     let counts = [golden.pairs.len(), golden.many.len(), golden.samples.len()];
     assert!(!counts.contains(&0) && !golden.uniform.is_empty());
     for g in golden.pairs {
@@ -277,7 +277,7 @@ fn scipy_agrees() {
 /// good to 10⁻¹³ or so.
 #[test]
 fn kolmogorov_smirnov_is_exact() {
-    let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     assert!(golden.ranks.len() > 15 && golden.distances.len() > 80);
     let relative = |found: f64, expected: f64| (found / expected - 1.0).abs();
     for g in golden.ranks {
@@ -328,7 +328,7 @@ fn weights_too_far_apart_or_all_equal() {
 
 #[test]
 fn arviz_agrees() {
-    let golden: Golden = serde_json::from_str(include_str!("golden/stats.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     assert!(!golden.chains.is_empty());
     for g in golden.chains {
         let shape = [g.draws.len(), g.draws[0].len()];
