@@ -2,10 +2,10 @@
 //! threads, it ends in the same bytes as the run that nothing disturbed.
 #![cfg(feature = "cli")]
 
+use crate::common::{Folder, SMALL, animals, contents};
 use bhn::primary::Layer;
 use bhn::run::config::Config;
 use bhn::run::{Progress, Run, load_data, read_metrics};
-use crate::common::{Folder, SMALL, animals, contents};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;
