@@ -193,7 +193,7 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
     let bar = bar(run, context);
     let total = run.config.train.epochs;
     let has_kl = run.config.method.has_kl();
-    run.train(|progress| match progress {
+    let trained = run.train(|progress| match progress {
         Progress::Step(step) => {
             bar.inc(1);
             if bar.position().is_multiple_of(16) {
@@ -227,7 +227,7 @@ fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, S
         }
     })?;
     bar.finish_and_clear();
-    let found = conclude(run, samples);
+    let found = conclude(run, &trained, samples);
     run.trainer.spent("test and report", Phase::Between, 0);
     found
 }
@@ -327,8 +327,7 @@ fn bar(run: &Run, context: &Context) -> ProgressBar {
 }
 
 /// Test the best epoch's model, and write `summary.json` and `report.html`.
-fn conclude(run: &Run, samples: usize) -> Result<(Summary, String)> {
-    let trained = Trained::load(&run.dir)?;
+fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary, String)> {
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed)?;
     let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";

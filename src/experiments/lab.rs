@@ -250,27 +250,12 @@ impl<'a> Lab<'a> {
     /// As [`Lab::run`], or if the run was begun with other data.
     pub fn run_on(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
         check_key(key);
-        let dir = self.dir.join("runs").join(key);
-        let config = config.clone().resolve(&data)?;
-        let mut run = if dir.join("config.toml").exists() {
-            let run = Run::resume_on(&dir, data)?;
-            if run.config != config {
-                let advice = "Remove that folder: the run will be made again.";
-                let found = "a run with another configuration";
-                return Err(Error::invalid(dir.display(), found, "the experiment's", advice));
+        let of = config.train.epochs;
+        Run::complete(&self.dir.join("runs").join(key), config.clone(), data, |progress| {
+            if let run::Progress::Epoch(Epoch { epoch, .. }, _) = progress {
+                (self.listener)(Progress::Part { key, what: "epoch", done: *epoch, of });
             }
-            run
-        } else {
-            Run::create(&dir, config, data)?
-        };
-        let epochs = run.config.train.epochs;
-        run.train(|progress| {
-            if let run::Progress::Epoch(Epoch { epoch: done, .. }, _) = progress {
-                (self.listener)(Progress::Part { key, what: "epoch", done: *done, of: epochs });
-            }
-        })?;
-        let trained = Trained::load(&dir)?;
-        Ok((run, trained))
+        })
     }
 
     /// Tell that the run `key` has done so many rounds.

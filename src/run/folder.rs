@@ -93,6 +93,34 @@ impl Run {
         begin().inspect_err(|_| Lock::abandon(dir))
     }
 
+    /// The run in `dir`, trained to the end, and the model of its best epoch: created if `dir` holds no
+    /// run, resumed if it is incomplete, read if it is complete. `config` need not be resolved.
+    ///
+    /// # Errors
+    /// If the run in `dir` has another configuration or other data, training diverges, or a file
+    /// cannot be read or written.
+    pub fn complete(
+        dir: &Path,
+        config: Config,
+        data: Dataset,
+        progress: impl FnMut(Progress<'_>),
+    ) -> Result<(Self, Trained)> {
+        let config = config.resolve(&data)?;
+        let mut run = if dir.join("config.toml").exists() {
+            let run = Self::resume_on(dir, data)?;
+            if run.config != config {
+                let (found, expected) = ("a run with another configuration", "the requested one");
+                let advice = "Remove the folder: the run will be trained again.";
+                return Err(Error::invalid(dir.display(), found, expected, advice));
+            }
+            run
+        } else {
+            Self::create(dir, config, data)?
+        };
+        let trained = run.train(progress)?;
+        Ok((run, trained))
+    }
+
     /// Before its first epoch; `warm`, if it is to be trained from there.
     fn at_start(lock: Lock, dir: &Path, config: Config, data: Dataset, warm: bool) -> Result<Self> {
         let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
@@ -213,36 +241,42 @@ impl Run {
         Ok(epochs * (training + validation / settings.validate_every as f64))
     }
 
-    /// Train to the end, with a validation and a checkpoint each `train.validate_every` epochs.
+    /// Train to the end, with a validation and a checkpoint every `train.validate_every` epochs, and
+    /// return the model of the best epoch.
     ///
     /// # Errors
-    /// If training diverges or a file cannot be written; the last checkpoint stays.
-    pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<()> {
+    /// If training diverges or a file cannot be written; the last checkpoint is kept.
+    pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<Trained> {
         while self.epoch() < self.config.train.epochs {
-            let start = Instant::now();
-            let mut sums = Sums::default();
-            self.trainer.epoch(&self.data.train, |n, step| {
-                sums.add(n, &step);
-                progress(Progress::Step(&step));
-            })?;
-            let epoch = self.epoch();
-            let settings = &self.config.train;
-            let is_due = epoch == settings.epochs || epoch.is_multiple_of(settings.validate_every);
-            let scores = if is_due { Some(self.validate()?) } else { None };
-            self.trainer.spent("validation", Phase::Between, 0);
-            let beaten =
-                |scores: &&Scores| self.best.as_ref().is_none_or(|(_, best)| better(scores, best));
-            let new = scores.as_ref().filter(beaten).map(|scores| (epoch, scores.clone()));
-            let is_best = new.is_some();
-            self.best = new.or(self.best.take());
-            let seconds = start.elapsed().as_secs_f64();
-            let classes = matches!(self.data.task, data::Task::Classification { .. });
-            let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
-            self.save(&record, is_best)?;
-            self.trainer.spent("saving", Phase::Between, 0);
-            progress(Progress::Epoch(&record, is_best));
-            self.history.push(record);
+            self.train_epoch(&mut progress)?;
         }
+        Trained::load(&self.dir)
+    }
+
+    fn train_epoch(&mut self, progress: &mut impl FnMut(Progress<'_>)) -> Result<()> {
+        let start = Instant::now();
+        let mut sums = Sums::default();
+        self.trainer.epoch(&self.data.train, |n, step| {
+            sums.add(n, &step);
+            progress(Progress::Step(&step));
+        })?;
+        let epoch = self.epoch();
+        let settings = &self.config.train;
+        let is_due = epoch == settings.epochs || epoch.is_multiple_of(settings.validate_every);
+        let scores = if is_due { Some(self.validate()?) } else { None };
+        self.trainer.spent("validation", Phase::Between, 0);
+        let beaten =
+            |scores: &&Scores| self.best.as_ref().is_none_or(|(_, best)| better(scores, best));
+        let new = scores.as_ref().filter(beaten).map(|scores| (epoch, scores.clone()));
+        let is_best = new.is_some();
+        self.best = new.or(self.best.take());
+        let seconds = start.elapsed().as_secs_f64();
+        let classes = matches!(self.data.task, data::Task::Classification { .. });
+        let record = sums.epoch(epoch, self.trainer.steps(), classes, scores, seconds);
+        self.save(&record, is_best)?;
+        self.trainer.spent("saving", Phase::Between, 0);
+        progress(Progress::Epoch(&record, is_best));
+        self.history.push(record);
         Ok(())
     }
 

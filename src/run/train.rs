@@ -3,7 +3,7 @@ use crate::autodiff::Gradient;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
 use crate::bayes::{Model, Scale, Targets, Terms};
-use crate::data::{Split, Task};
+use crate::data::{Dataset, Split, Task};
 use crate::error::{Error, Result};
 use crate::metrics::predictions;
 use crate::nn::optim::{Clip, Optimiser, kl_weight};
@@ -29,6 +29,18 @@ pub struct Trainer {
     storage: Storage<f32>,
     /// The stopwatch of steps, if there is one; it changes nothing else.
     pub profile: Option<Profile>,
+}
+
+/// The model that `config` describes, trained on `data.train` for all epochs, without a run folder or
+/// validation. `config` need not be resolved.
+///
+/// # Errors
+/// If `config` does not fit the data, or as [`Trainer::step`].
+pub fn fit(config: Config, data: &Dataset) -> Result<Model> {
+    let config = config.resolve(data)?;
+    let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
+    trainer.fit(&data.train)?;
+    Ok(trainer.model)
 }
 
 /// What one step found, before it changed anything.
@@ -82,6 +94,17 @@ impl Trainer {
         let mut order: Vec<_> = (0..self.examples).collect();
         order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
         order
+    }
+
+    /// Train until all epochs of the configuration are finished.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn fit(&mut self, data: &Split) -> Result<()> {
+        while self.steps() < self.settings.epochs as u64 * self.steps_per_epoch() {
+            self.epoch(data, |_, _| ())?;
+        }
+        Ok(())
     }
 
     /// One epoch from the position on, calling `each` with the examples in every step.
