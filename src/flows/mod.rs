@@ -1,21 +1,21 @@
 //! Invertible maps with known log-determinants (sections 2 and 3 of the paper).
 //!
 //! `h: ε ↦ θ` gives `log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|`; a [`Chain`] of these is `h`.
-mod affine;
 mod conditioner;
 mod coupling;
+mod elementwise;
 mod iaf;
 mod kink;
-mod linear;
+mod lu;
 mod permutation;
 mod planar;
 
-pub use affine::Elementwise;
 pub use conditioner::{Conditioner, Stabiliser};
 pub use coupling::Coupling;
+pub use elementwise::Elementwise;
 pub use iaf::Iaf;
 pub use kink::{Kink, KinkShape};
-pub use linear::Lu;
+pub use lu::Lu;
 pub use permutation::{Order, Permutation};
 pub use planar::Planar;
 
