@@ -1,44 +1,114 @@
-//! The gradient of one tensor: its numbers, or factors that they can be formed from.
-use crate::autodiff::{Owned, Tensor};
+//! The gradient of one tensor: its entries, or factors from which they are formed.
+use crate::autodiff::tensor::{Owned, Tensor};
 use crate::kernels::scalar::Scalar;
-use crate::kernels::vector;
-use ndarray::{ArcArray2, Array2, ArrayBase, Data, Ix2};
+use crate::kernels::{broadcast, gemm, vector};
 use rayon::prelude::*;
 
-/// Rank up to which a product stays in factors.
-const RANK: usize = 16;
+/// The largest rank of a product that stays in factors.
+const MAX_RANK: usize = 16;
 
-/// `G + aᵀz + diag(d) V`, each part if there is one: the gradient of a matrix `V [n, k]`, or `G`
+/// `G + aᵀz + diag(d) V`, where any term may be absent: the gradient of a matrix `V [n, k]`, or `G`
 /// alone, of any tensor.
 ///
-/// A matrix that has multiplied `S` rows `z` has a gradient of rank `S`, and the norms of its own rows
-/// add a multiple of each. Written out that is as large as `V`, to be stored, read for its norm, and
-/// read again for the step; its factors are `S (n + k) + n` numbers, and a step, which has `V` in
-/// hand anyway, forms a few rows at a time. With weight normalisation, `w = r V/‖V‖`, this is
-/// `dvᵢ = (rᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − drᵢ v̂ᵢ)`, with `a = δ r/‖v‖` and `dᵢ = −rᵢ drᵢ/‖vᵢ‖²`.
+/// A matrix that multiplied `S` rows `z` has a gradient of rank `S`, to which the norms of its rows
+/// add a multiple of each row. Dense, it is as large as `V`: written, read for its norm, and read
+/// again by the optimiser. Its factors are `S (n + k) + n` numbers, and the optimiser, which reads
+/// `V` anyway, forms a few rows at a time. With weight normalisation, `w = g V/‖V‖`, the gradient is
+/// `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
 #[derive(Clone, Debug)]
 pub struct Gradient<T> {
-    dense: Option<Owned<T>>,
+    dense: Option<Tensor<T>>,
     product: Option<Product<T>>,
     diagonal: Option<Diagonal<T>>,
 }
 
+/// `aᵀz`.
 #[derive(Clone, Debug)]
 struct Product<T> {
     /// `[S, n]`.
-    a: Array2<T>,
+    a: Tensor<T>,
     /// `[S, k]`.
-    z: ArcArray2<T>,
+    z: Tensor<T>,
     /// `(aᵀz)ᵢ · vᵢ`.
     along: Vec<f64>,
 }
 
+/// `diag(d) V`.
 #[derive(Clone, Debug)]
 struct Diagonal<T> {
     /// `[n]`.
     d: Vec<T>,
     /// `‖vᵢ‖²`.
     squares: Vec<f64>,
+}
+
+/// One consumer's contribution to the gradient of a tensor `V`.
+pub enum Contribution<'a, T> {
+    /// A tensor of `V`'s shape, or of one that `V` was broadcast to.
+    Dense(Tensor<T>),
+    /// `aᵀz` for `a […, n]` and `z […, k]`, given `y = z Vᵀ`.
+    Product {
+        /// `dL/dy`.
+        a: &'a Tensor<T>,
+        /// The matrix that multiplied `Vᵀ`.
+        z: &'a Tensor<T>,
+        /// `z Vᵀ`.
+        y: &'a Tensor<T>,
+    },
+    /// `diag(d) V` for `d [n]`, given the norms of the rows of `V`.
+    Diagonal {
+        /// The factor of each row.
+        d: Vec<T>,
+        /// `‖vᵢ‖`.
+        norms: &'a Tensor<T>,
+    },
+}
+
+impl<T> From<Tensor<T>> for Contribution<'_, T> {
+    fn from(g: Tensor<T>) -> Self {
+        Self::Dense(g)
+    }
+}
+
+impl<T: Scalar> From<Owned<T>> for Contribution<'_, T> {
+    fn from(g: Owned<T>) -> Self {
+        Self::Dense(g.into())
+    }
+}
+
+impl<T: Scalar> Contribution<'_, T> {
+    /// `dV ← β dV + …`, given `V`.
+    pub(crate) fn write_to(&self, v: &Tensor<T>, beta: T, dv: &mut Tensor<T>) {
+        let first = beta == T::zero();
+        match self {
+            Self::Dense(g) => {
+                if first {
+                    dv.as_slice_mut().fill(beta);
+                }
+                let (to, shape) = (dv.as_slice_mut(), v.shape());
+                broadcast::sum_to((g.as_slice(), g.shape()), (to, shape));
+            }
+            Self::Product { a, z, .. } => {
+                gemm::gemm(
+                    T::one(),
+                    a.as_matrix().reversed_axes(),
+                    z.as_matrix(),
+                    beta,
+                    dv.as_matrix_mut(),
+                );
+            }
+            Self::Diagonal { d, .. } => {
+                let k = width(v.shape());
+                let rows = dv.as_slice_mut().chunks_exact_mut(k).zip(v.as_slice().chunks_exact(k));
+                for ((dv, v), &d) in rows.zip(d) {
+                    match first {
+                        true => vector::scaled_sum(None, d, v, dv),
+                        false => gemm::axpy(d, v, dv),
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl<T> Default for Gradient<T> {
@@ -48,111 +118,135 @@ impl<T> Default for Gradient<T> {
     }
 }
 
-impl<T> From<Owned<T>> for Gradient<T> {
-    fn from(g: Owned<T>) -> Self {
+impl<T> From<Tensor<T>> for Gradient<T> {
+    fn from(g: Tensor<T>) -> Self {
         Self { dense: Some(g), ..Self::default() }
     }
 }
 
-impl<T> Gradient<T> {
-    /// How many numbers it is kept in.
-    pub(crate) fn entries(&self) -> usize {
-        let dense = self.dense.as_ref().map_or(0, Owned::len);
-        let product = self.product.as_ref().map_or(0, |p| p.a.len());
-        dense + product + self.diagonal.as_ref().map_or(0, |diagonal| diagonal.d.len())
-    }
-
-    /// `G`, handed over.
-    pub(crate) fn into_part(self) -> Option<Owned<T>> {
-        self.dense
+impl<T: Scalar> From<Owned<T>> for Gradient<T> {
+    fn from(g: Owned<T>) -> Self {
+        Tensor::from(g).into()
     }
 }
 
 impl<T: Scalar> Gradient<T> {
-    /// Its numbers, if it is not in factors.
-    pub fn dense(&self) -> Option<&Owned<T>> {
+    /// The number of values that it is stored in.
+    pub(crate) fn entries(&self) -> usize {
+        let dense = self.dense.as_ref().map_or(0, |g| g.len());
+        let product = self.product.as_ref().map_or(0, |p| p.a.len());
+        dense + product + self.diagonal.as_ref().map_or(0, |diagonal| diagonal.d.len())
+    }
+
+    /// `G`.
+    pub(crate) fn into_dense(self) -> Option<Tensor<T>> {
+        self.dense
+    }
+
+    /// The tensors that it is stored in and has to itself.
+    pub(crate) fn into_tensors(self) -> impl Iterator<Item = Tensor<T>> {
+        self.dense.into_iter().chain(self.product.map(|product| product.a))
+    }
+
+    /// `G`, for writing.
+    pub(crate) fn dense_mut(&mut self) -> &mut Option<Tensor<T>> {
+        &mut self.dense
+    }
+
+    /// The entries, unless they are in factors.
+    pub fn dense(&self) -> Option<&Tensor<T>> {
         let factors = self.product.is_some() || self.diagonal.is_some();
         self.dense.as_ref().filter(|_| !factors)
     }
 
-    /// Its numbers, given the `V` it belongs to.
+    /// The entries, given the `V` that this is the gradient of.
     ///
     /// # Panics
-    /// If `v` is shaped differently.
-    pub fn to_dense(&self, v: &Tensor<T>) -> Owned<T> {
+    /// If `v` has another shape.
+    pub fn to_dense(&self, v: &Tensor<T>) -> Tensor<T> {
         self.check(v);
-        let mut space = vec![];
-        let g = self.form(0, entries(v), width(v.shape()), &mut space).to_vec();
-        Owned::from_shape_vec(v.raw_dim(), g).expect("shaped like what it belongs to")
+        let mut workspace = vec![];
+        let g = self.form(0, v.as_slice(), width(v.shape()), &mut workspace).to_vec();
+        Tensor::from_shape_vec(v.shape(), g).expect("an entry for each of V")
     }
 
-    /// `G`.
-    pub(crate) fn part(&mut self) -> &mut Option<Owned<T>> {
-        &mut self.dense
-    }
-
-    /// Add `aᵀz` for `a [S, n]` and `z [S, k]` with `y = z Vᵀ`, unless it would not stay small.
-    pub(crate) fn add_product(&mut self, a: &Owned<T>, z: &Tensor<T>, y: &Tensor<T>) -> bool {
-        let (n, k) = (width(a.shape()), width(z.shape()));
-        let rank = z.len() / k;
-        let small = (1..=RANK).contains(&rank) && 2 * rank <= n.min(k);
-        if self.product.is_some() || !small {
-            return false;
-        }
-        let a = a.clone().into_shape_with_order((rank, n)).expect("row-major");
-        let z = z.clone().into_shape_with_order((rank, k)).expect("row-major");
-        let mut along = vec![0.; n];
-        for (s, y) in entries(y).chunks_exact(n).enumerate() {
-            vector::add_products(1., row(&a, s), y, &mut along);
-        }
-        self.product = Some(Product { a, z, along });
-        true
-    }
-
-    /// Add `diag(d) V`, given the norms of the rows of `V`.
-    pub(crate) fn add_diagonal(&mut self, d: Vec<T>, norms: &[T]) {
-        match &mut self.diagonal {
-            Some(sum) => sum.d.iter_mut().zip(d).for_each(|(sum, d)| *sum += d),
-            slot => {
-                let squares = norms.iter().map(|norm| norm.f64() * norm.f64()).collect();
-                *slot = Some(Diagonal { d, squares });
+    /// Add a contribution to the gradient of a tensor of this shape where nothing has to be formed:
+    /// a dense one of the same shape, or, if `in_factors` says so, factors. Any other is returned.
+    pub(crate) fn add<'c>(
+        &mut self,
+        contribution: Contribution<'c, T>,
+        shape: &[usize],
+        in_factors: bool,
+    ) -> Option<Contribution<'c, T>> {
+        match contribution {
+            Contribution::Dense(g) if g.shape() == shape => match &mut self.dense {
+                Some(sum) => {
+                    vector::zip_onto(g.as_slice(), g.as_slice(), sum.as_slice_mut(), |g, _| g);
+                }
+                slot => *slot = Some(g),
+            },
+            Contribution::Product { a, z, y } if in_factors && self.product.is_none() => {
+                let (n, k) = (width(a.shape()), width(z.shape()));
+                let rank = z.len() / k;
+                if !(1..=MAX_RANK).contains(&rank) || 2 * rank > n.min(k) {
+                    return Some(contribution);
+                }
+                let mut along = vec![0.; n];
+                for (a, y) in a.as_slice().chunks_exact(n).zip(y.as_slice().chunks_exact(n)) {
+                    vector::add_products(1., a, y, &mut along);
+                }
+                self.product = Some(Product { a: a.clone(), z: z.clone(), along });
             }
+            Contribution::Diagonal { d, norms } if in_factors => match &mut self.diagonal {
+                Some(sum) => sum.d.iter_mut().zip(d).for_each(|(sum, d)| *sum += d),
+                slot => {
+                    let squares = norms.iter().map(|norm| norm.f64() * norm.f64()).collect();
+                    *slot = Some(Diagonal { d, squares });
+                }
+            },
+            other => return Some(other),
         }
+        None
     }
 
-    /// Panics unless it is shaped like `v`.
+    /// Panics unless this can be the gradient of `v`.
     fn check(&self, v: &Tensor<T>) {
         let (rows, k) = (v.len() / width(v.shape()), width(v.shape()));
         let dense = self.dense.as_ref().is_none_or(|g| g.shape() == v.shape());
-        let product = self.product.as_ref().is_none_or(|p| [p.a.ncols(), p.z.ncols()] == [rows, k]);
+        let factors = |p: &Product<T>| [width(p.a.shape()), width(p.z.shape())] == [rows, k];
+        let product = self.product.as_ref().is_none_or(factors);
         let diagonal = self.diagonal.as_ref().is_none_or(|diagonal| diagonal.d.len() == rows);
         assert!(dense && product && diagonal, "a gradient of another shape than {:?}", v.shape());
     }
 
-    /// The sum of squares, given the `V` it belongs to; `NaN` or infinite if an entry is.
+    /// The sum of squares, given the `V` that this is the gradient of; NaN or infinite if an entry
+    /// is.
     ///
-    /// Of factors alone without forming them, in `f64`:
-    /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`, held above 0.
+    /// Factors are not formed. In `f64`, and at least 0:
+    /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`.
     ///
     /// # Panics
-    /// If `v` is shaped differently.
+    /// If `v` has another shape.
     pub fn squares(&self, v: &Tensor<T>) -> f64 {
         self.check(v);
+        let k = width(v.shape());
         if self.dense.is_some() {
-            let (k, rows) = (width(v.shape()), rows_at_a_time(v.shape()));
-            let chunks = entries(v).par_chunks(rows * k).enumerate();
-            let squares = chunks.map_init(Vec::new, |space, (i, v)| {
-                let g = self.form(i * rows, v, k, space);
+            let rows = rows_at_a_time(v.shape());
+            let chunks = v.as_slice().par_chunks(rows * k).enumerate();
+            let squares = chunks.map_init(Vec::new, |workspace, (i, v)| {
+                let g = self.form(i * rows, v, k, workspace);
                 vector::dot_f64(g, g)
             });
             return squares.collect::<Vec<_>>().iter().sum();
         }
-        let mut sums = vec![0.; v.len() / width(v.shape())];
+        let mut sums = vec![0.; v.len() / k];
         if let Some(Product { a, z, along }) = &self.product {
-            for s in 0..a.nrows() {
-                for t in 0..=s {
-                    let both = if s == t { 1. } else { 2. } * vector::dot_f64(row(z, s), row(z, t));
-                    vector::add_products(both, row(a, s), row(a, t), &mut sums);
+            let rows =
+                a.as_slice().chunks_exact(width(a.shape())).zip(z.as_slice().chunks_exact(k));
+            for (s, (a_s, z_s)) in rows.clone().enumerate() {
+                for (t, (a_t, z_t)) in rows.clone().enumerate().take(s + 1) {
+                    let both = if s == t { 1. } else { 2. } * vector::dot_f64(z_s, z_t);
+                    vector::add_products(both, a_s, a_t, &mut sums);
                 }
             }
             if let Some(Diagonal { d, .. }) = &self.diagonal {
@@ -164,59 +258,49 @@ impl<T: Scalar> Gradient<T> {
             let own = sums.iter_mut().zip(d).zip(squares);
             own.for_each(|((sum, d), square)| *sum += d.f64() * d.f64() * square);
         }
-        // `max` would turn a NaN into 0.
+        // Not `max`, which would replace a NaN by 0.
         sums.into_iter().map(|sum| if sum < 0. { 0. } else { sum }).sum()
     }
 
-    /// The rows from `first` on that belong to the rows `v` of `V`, each `k` wide; formed in `space`
-    /// if they are not there.
+    /// The rows from `first` on, given the same rows `v` of `V`, each `k` wide: borrowed from a
+    /// dense gradient, else formed in `workspace`.
     pub(crate) fn form<'a>(
         &'a self,
         first: usize,
         v: &[T],
         k: usize,
-        space: &'a mut Vec<T>,
+        workspace: &'a mut Vec<T>,
     ) -> &'a [T] {
-        let dense = self.dense.as_ref().map(|g| {
-            let g = g.as_slice().expect("a gradient is row-major");
-            &g[first * k..first * k + v.len()]
-        });
+        let dense = self.dense.as_ref().map(|g| &g.as_slice()[first * k..][..v.len()]);
         if let (Some(dense), None, None) = (dense, &self.product, &self.diagonal) {
             return dense;
         }
-        space.resize(v.len().max(space.len()), T::zero());
-        let space = &mut space[..v.len()];
-        for (i, (g, v)) in space.chunks_exact_mut(k).zip(v.chunks_exact(k)).enumerate() {
+        workspace.resize(v.len().max(workspace.len()), T::zero());
+        let formed = &mut workspace[..v.len()];
+        for (i, (g, v)) in formed.chunks_exact_mut(k).zip(v.chunks_exact(k)).enumerate() {
             match (dense.map(|g| &g[i * k..][..k]), &self.diagonal) {
                 (Some(dense), None) => g.copy_from_slice(dense),
                 (dense, Some(Diagonal { d, .. })) => vector::scaled_sum(dense, d[first + i], v, g),
                 (None, None) => g.fill(T::zero()),
             }
             if let Some(Product { a, z, .. }) = &self.product {
-                let mut factors = [T::zero(); RANK];
-                factors.iter_mut().zip(a.column(first + i)).for_each(|(f, &a)| *f = a);
-                let z = z.as_slice().expect("row-major");
-                vector::add_rows(&factors[..a.nrows()], z, g);
+                let (a, n) = (a.as_slice(), width(a.shape()));
+                let column = a[first + i..].iter().step_by(n);
+                let mut factors = [T::zero(); MAX_RANK];
+                factors.iter_mut().zip(column).for_each(|(f, &a)| *f = a);
+                vector::add_rows(&factors[..a.len() / n], z.as_slice(), g);
             }
         }
-        space
+        formed
     }
 }
 
-/// The width of a row: of a matrix its own; entries of any other tensor stand alone.
+/// The length of a row: a matrix has rows, any other tensor single entries.
 pub(crate) fn width(shape: &[usize]) -> usize {
     if let [_, k] = shape { (*k).max(1) } else { 1 }
 }
 
-/// Whole rows that are formed at a time, about [`vector::CHUNK`] entries.
+/// The number of rows formed at a time: about [`vector::CHUNK`] entries.
 pub(crate) fn rows_at_a_time(shape: &[usize]) -> usize {
     (vector::CHUNK / width(shape)).max(1)
-}
-
-fn row<T, S: Data<Elem = T>>(x: &ArrayBase<S, Ix2>, s: usize) -> &[T] {
-    x.row(s).to_slice().expect("row-major")
-}
-
-fn entries<T: Scalar>(v: &Tensor<T>) -> &[T] {
-    v.as_slice().expect("row-major")
 }

@@ -1,10 +1,18 @@
 //! Reverse-mode automatic differentiation: the tape, its operations, and the check of their gradients.
+mod constants;
+mod display;
 pub mod gradcheck;
 pub mod gradient;
+mod memory;
 pub mod ops;
 pub mod profile;
-pub mod tape;
+mod sink;
+mod tape;
+mod tensor;
 
-pub use gradient::Gradient;
-pub use tape::{Cotangent, Fixed, Grads, Owned, Sink, Storage, Tape, Tensor, Var};
-pub(crate) use tape::{rows, rows_mut};
+pub use constants::Fixed;
+pub use gradient::{Contribution, Gradient};
+pub use memory::Storage;
+pub use sink::{Cotangent, Sink};
+pub use tape::{Grads, Tape, Var};
+pub use tensor::{Owned, Tensor};

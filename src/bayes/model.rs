@@ -72,8 +72,8 @@ impl<T: Scalar> Model<T> {
     /// do: the network's biases, and a posterior around the scales that normalise its activations.
     pub fn init_from_data(&mut self, x: ArrayView2<'_, T>) {
         let last = x.nrows().saturating_sub(64);
-        let x = x.slice(s![last.., ..]).to_shared().into_dyn();
-        if let Some(theta) = self.primary.init_from_data(&mut self.params, x) {
+        let x = x.slice(s![last.., ..]).to_shared();
+        if let Some(theta) = self.primary.init_from_data(&mut self.params, x.into()) {
             self.posterior.recentre(&mut self.params, &theta);
         }
     }

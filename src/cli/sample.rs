@@ -45,11 +45,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let mut start = 0;
     for (name, length) in model.primary.parts() {
         let part = theta.slice_axis(ndarray::Axis(1), (start..start + length).into());
-        tensors.push((name, part.as_standard_layout().into_owned().into_shared()));
+        tensors.push((name, part.to_shared().into()));
         start += length;
     }
     let view = |(name, x): &'_ (String, Tensor<f32>)| {
-        let data: Vec<u8> = bytemuck::cast_slice(x.as_slice().expect("row-major")).to_vec();
+        let data: Vec<u8> = bytemuck::cast_slice(x.as_slice()).to_vec();
         (name.clone(), x.shape().to_vec(), data)
     };
     let tensors: Vec<_> = tensors.iter().map(view).collect();

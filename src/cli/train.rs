@@ -346,8 +346,7 @@ fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary, St
 /// The filters of a network that begins with a convolution of grey or coloured images.
 fn filters(model: &Model, run: &Run) -> Option<Sheet> {
     let (theta, _) = draw(model, 1, &mut stream(run.config.seed, Purpose::Evaluation, 0));
-    let theta = theta.as_slice().expect("row-major");
-    let (weights, shape) = model.primary.filters(&model.params, theta)?;
+    let (weights, shape) = model.primary.filters(&model.params, theta.as_slice())?;
     let caption = "The weights of each channel of the first layer. Grey is zero; black and white are the largest of \
         them, below and above. With weight normalisation they are the same in all posterior samples but for a factor; \
         without, they are those of one.";

@@ -112,9 +112,9 @@ mod tests {
         let (mut params, tape) = (Params::<T>::default(), Tape::default());
         let h = Planar::new(&mut params, "h", 1, &mut ChaCha8Rng::seed_from_u64(0));
         for (_, value) in params.iter_mut() {
-            value.fill(T::of(1.));
+            value.view_mut().fill(T::of(1.));
         }
-        params.get_mut(h.u).fill(T::of(u));
+        params.get_mut(h.u).view_mut().fill(T::of(u));
         let x = tape.constant(Tensor::from_elem(vec![1, 1], T::of(z)));
         h.forward(&params.freeze(&tape), x).1.item().f64()
     }
@@ -126,8 +126,8 @@ mod tests {
         for (u, d) in [(1e2, 1), (1e4, 3), (1e6, 5)] {
             let (mut params, tape) = (Params::<f32>::default(), Tape::default());
             let h = Planar::new(&mut params, "h", d, &mut ChaCha8Rng::seed_from_u64(0));
-            params.get_mut(h.u).fill(u);
-            params.get_mut(h.w).fill(0.5);
+            params.get_mut(h.u).view_mut().fill(u);
+            params.get_mut(h.w).view_mut().fill(0.5);
             let p = params.freeze(&tape);
             let z =
                 tape.constant(crate::autodiff::gradcheck::randn(&[20, d], 0).mapv(|z| z as f32));

@@ -218,7 +218,7 @@ struct Part<'a, T> {
 }
 
 fn entries<T: Scalar>(x: &mut Tensor<T>) -> &mut [T] {
-    x.as_slice_mut().expect("a parameter is row-major")
+    x.as_slice_mut()
 }
 
 /// A learning rate over the epochs `e = 0 … E − 1`, as a factor of the initial one.

@@ -101,7 +101,7 @@ impl<T: Scalar> Params<T> {
     pub fn add(&mut self, name: impl Into<String>, value: Owned<T>) -> ParamId {
         let name = name.into();
         assert!(self.parameters.iter().all(|(n, _)| *n != name), "two parameters named {name}");
-        self.parameters.push((name, value.into_shared()));
+        self.parameters.push((name, value.into()));
         ParamId(self.parameters.len() - 1)
     }
 
@@ -149,7 +149,7 @@ impl<T: Scalar> Params<T> {
 
     /// The same parameters in another precision.
     pub fn cast<U: Scalar>(&self) -> Params<U> {
-        let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into_shared();
+        let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into();
         let parameters = self.parameters.iter().map(|(n, v)| (n.clone(), cast(v))).collect();
         Params { parameters, buffers: self.buffers.clone(), given: self.given.clone() }
     }

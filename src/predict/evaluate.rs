@@ -77,7 +77,9 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
         score(model, &theta, &predictive, &data.test, &data.preprocess);
     let seconds = start.elapsed().as_secs_f64();
     let few = samples.min(BOUND_SAMPLES);
-    let first = |x: &Tensor<f32>| x.slice_axis(ndarray::Axis(0), (..few).into()).to_shared();
+    let first = |x: &Tensor<f32>| -> Tensor<f32> {
+        x.slice_axis(ndarray::Axis(0), (..few).into()).to_shared().into()
+    };
     let (terms, error) =
         bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
     if !(scores.nll + terms.total + error).is_finite() {

@@ -89,7 +89,9 @@ fn chunks<R: Send>(
     let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
     let groups: Vec<Tensor<f32>> = match group == samples {
         true => vec![theta.clone()],
-        false => theta.axis_chunks_iter(Axis(0), group).map(|part| part.to_shared()).collect(),
+        false => {
+            theta.axis_chunks_iter(Axis(0), group).map(|part| part.to_shared().into()).collect()
+        }
     };
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
         let (last, others) = groups.split_last().expect("a sample");

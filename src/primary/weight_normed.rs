@@ -1,6 +1,6 @@
 //! The paper's primary network: weight-normalised, with its scales given from outside.
 use super::{Layer, Placed, PrimaryNet, Shape};
-use crate::autodiff::{Tape, Tensor, Var, rows};
+use crate::autodiff::{Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, ParamId, Params};
 use ndarray::{Array2, Axis};
@@ -161,14 +161,14 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
                 (layer, Some([v, b])) => {
                     let p = params.freeze(&tape);
                     let t = (product(layer, x, p[*v]) / p[*v].row_norms()).value();
-                    let rows = rows(&t);
+                    let rows = t.as_matrix();
                     let mean = rows.mean_axis(Axis(0)).expect("an example");
                     let unit = |std: T| if std > T::of(1e-6) { std } else { T::one() };
                     let scale = rows.std_axis(Axis(0), T::zero()).mapv(|std| T::one() / unit(std));
                     theta.extend(scale.iter().map(|scale| scale.f64()));
                     let shift = -(mean * &scale);
-                    *params.get_mut(*b) = shift.clone().into_dyn().into_shared();
-                    tape.constant(&t * &scale + shift)
+                    *params.get_mut(*b) = shift.clone().into();
+                    tape.constant(&*t * &scale + shift)
                 }
                 (Layer::Dropout(_) | Layer::ChannelDropout(_), _) => {
                     theta.extend(std::iter::repeat_n(1., *len));
@@ -196,6 +196,6 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     /// Their directions, which are the same under every `θ`.
     fn filters(&self, params: &Params<T>, _: &[T]) -> Option<(Array2<T>, [usize; 3])> {
         let (first, [v, _]) = self.0.iter().find_map(|step| Some((step, step.weights?)))?;
-        first.placed.filters(rows(params.get(v)))
+        first.placed.filters(params.get(v).as_matrix())
     }
 }

@@ -100,7 +100,7 @@ pub fn save(
     optimiser: Option<&Optimiser>,
 ) -> Result<()> {
     let of = |name: String, w: &Tensor<f32>| {
-        let data = bytemuck::cast_slice(w.as_slice().expect("row-major")).to_vec();
+        let data = bytemuck::cast_slice(w.as_slice()).to_vec();
         (name, Dtype::F32, w.shape().to_vec(), data)
     };
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =

@@ -47,7 +47,7 @@ impl Sound {
         let classes = ["a", "b", "c"].map(String::from).to_vec();
         let mut model: Model<f64> = config.build(4, &Task::Classification { classes });
         for ((_, w), seed) in model.params.iter_mut().zip(20..) {
-            *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into_shared();
+            *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into();
         }
         let x = randn(&[N, 4], 3).into_dimensionality().expect("[N, 4]");
         Self { model, x, y: Targets::Classes((0..N).map(|n| n * 2 % 3).collect()) }

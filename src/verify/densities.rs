@@ -38,7 +38,7 @@ impl Hyper {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let hypernet = Hypernet::of(&mut params, "q", d, config, rng);
         for ((_, w), seed) in params.iter_mut().zip(40..) {
-            *w = (randn(w.shape(), seed) * 0.5).into_shared();
+            *w = (randn(w.shape(), seed) * 0.5).into();
         }
         Self { d, params, posterior: Box::new(hypernet) }
     }

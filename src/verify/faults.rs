@@ -8,7 +8,7 @@ use super::machine::{self, Computation, Descent, Keeper, Masks, descend};
 use super::scores::{Doubt, Judge, Ranking, Uncertain};
 use super::suite::Subject;
 use crate::autodiff::gradcheck::Case;
-use crate::autodiff::{Tape, Var};
+use crate::autodiff::{Tape, Tensor, Var};
 use crate::bayes::{Draw, Model, Posterior, Terms};
 use crate::flows::{Bijector, Permutation};
 use crate::metrics;
@@ -66,10 +66,10 @@ pub fn operations() -> Vec<Subject<Case>> {
         two("matrix product: a gradient with its rows turned round", |x| {
             let y = x[0].matmul(x[1]).value().to_owned();
             Var::record("matmul", &[x[0], x[1]], y, |c, sink| {
-                let two = |x: &ndarray::ArrayD<f64>| {
+                let two = |x: &Tensor<f64>| {
                     x.to_owned().into_dimensionality::<ndarray::Ix2>().expect("two axes")
                 };
-                let (a, b, g) = (two(&c.x(0).to_owned()), two(&c.x(1).to_owned()), two(c.g));
+                let (a, b, g) = (two(c.x(0)), two(c.x(1)), two(c.g));
                 sink.add(0, || g.dot(&b.t()).slice(s![..;-1, ..]).to_owned().into_dyn());
                 sink.add(1, || a.t().dot(&g).into_dyn());
             })
@@ -811,7 +811,7 @@ pub fn forgetful(moments: bool) -> Vec<Subject<Keeper>> {
                 save: |path, header, params, optimiser| {
                     let mut rounded = params.cast::<f32>();
                     for (_, w) in rounded.iter_mut() {
-                        *w = w.mapv(|w| f32::from_bits(w.to_bits() & !0x1fff)).into_shared();
+                        *w = w.mapv(|w| f32::from_bits(w.to_bits() & !0x1fff)).into();
                     }
                     (Keeper::SOUND.save)(path, header, &rounded, optimiser)
                 },
@@ -835,8 +835,7 @@ pub fn keepers() -> Vec<Subject<Keeper>> {
                     for (name, w) in params.iter_mut() {
                         if let Ok(view) = file.tensor(name) {
                             let entries: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
-                            let found =
-                                crate::autodiff::Tensor::from_shape_vec(view.shape(), entries);
+                            let found = Tensor::from_shape_vec(view.shape(), entries);
                             found.map(|found| *w = found).ok();
                         }
                     }

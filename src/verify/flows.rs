@@ -78,7 +78,7 @@ pub(super) fn at_random(build: Build) -> Flow {
     let mut params = Params::default();
     let map = build(&mut params, &mut ChaCha8Rng::seed_from_u64(1));
     for ((_, w), seed) in params.iter_mut().zip(10..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     Flow { params, map }
 }

@@ -79,7 +79,7 @@ impl Loss {
         for (i, (_, w)) in model.params.iter_mut().enumerate() {
             if let Some(seed) = setting.moved {
                 let size = (squares(&w.to_owned()) / w.len() as f64).sqrt().max(0.1);
-                *w = (&*w + &(randn(w.shape(), seed + i as u64) * (MOVE * size))).into_shared();
+                *w = (&*w + &(randn(w.shape(), seed + i as u64) * (MOVE * size))).into();
             }
         }
         let mut loss =
@@ -112,7 +112,7 @@ impl Loss {
     pub(super) fn is_at_kink(&mut self) -> bool {
         let before = self.gradient();
         for (i, (_, w)) in self.model.params.iter_mut().enumerate() {
-            *w = (&*w + &(randn(w.shape(), 7 + i as u64) * NUDGE)).into_shared();
+            *w = (&*w + &(randn(w.shape(), 7 + i as u64) * NUDGE)).into();
         }
         let apart: f64 = before.iter().zip(&self.gradient()).map(|(a, b)| squares(&(a - b))).sum();
         apart.sqrt() > JUMP * before.iter().map(squares).sum::<f64>().sqrt()
@@ -156,7 +156,7 @@ impl Loss {
         let p = params.bind(&tape);
         let gradients = p.gradients(self.of(&p, &tape).loss.backward());
         let dense = params.iter().zip(gradients).map(|((_, w), gradient)| match gradient {
-            Some(gradient) => gradient.to_dense(w),
+            Some(gradient) => gradient.to_dense(w).into_owned(),
             None => Owned::zeros(w.shape()),
         });
         dense.collect()

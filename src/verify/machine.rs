@@ -69,7 +69,7 @@ pub(super) fn uncertain(logits: &Array3<f32>) -> Vec<Uncertain> {
     };
     let theta = logits.to_shape([samples, inputs * classes]).expect("as many").into_owned();
     let x = Array2::from_shape_fn((inputs, 1), |(n, _)| n as f32);
-    let found = predict(&model, &theta.into_dyn().into_shared(), x.view());
+    let found = predict(&model, &theta.into(), x.view());
     let Predictive::Classes { p, entropy, bald, mean_std, .. } = found else {
         unreachable!("a classification")
     };

@@ -172,7 +172,7 @@ impl Case {
         let mut optimiser = Optimiser::new(rule, &model.params);
         optimiser.set_steps(header.steps);
         for ((_, moments), k) in optimiser.moments_mut().zip(1_u8..) {
-            let made_up = |w: &Tensor<f32>| w.mapv(|w| w * f32::from(k)).into_shared();
+            let made_up = |w: &Tensor<f32>| w.mapv(|w| w * f32::from(k)).into();
             moments.iter_mut().zip(model.params.iter()).for_each(|(m, (_, w))| *m = made_up(w));
         }
         let buffers = model.params.buffers().clone();

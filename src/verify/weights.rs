@@ -162,7 +162,7 @@ mod tests {
                 "posterior.mean" => means[i] as f32,
                 _ => (-0.5 * precisions[i].ln()) as f32,
             };
-            w.iter_mut().enumerate().for_each(|(i, w)| *w = of(i));
+            w.view_mut().iter_mut().enumerate().for_each(|(i, w)| *w = of(i));
         }
 
         let data = Split {

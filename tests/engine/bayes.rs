@@ -28,7 +28,7 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
     let config = HypernetConfig { couplings, hidden: 5, ..HypernetConfig::default() };
     let posterior = Hypernet::realnvp(&mut params, "posterior", 14, &config, &mut rng(2));
     for ((_, w), seed) in params.iter_mut().zip(50..) {
-        *w = (randn(w.shape(), seed) * 0.5).into_shared();
+        *w = (randn(w.shape(), seed) * 0.5).into();
     }
     let (primary, posterior) = (Box::new(primary), Box::new(posterior));
     let (prior, noise) = (Prior::default(), Noise::Shared);
@@ -154,7 +154,7 @@ fn hypernet(make: Make, d: usize, base: Base) -> (Params<f64>, Hypernet<f64>) {
     let config = HypernetConfig { couplings: 3, hidden: 6, base, ..Default::default() };
     let hypernet = make(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
-        *w = (randn(w.shape(), seed) * 0.4).into_shared();
+        *w = (randn(w.shape(), seed) * 0.4).into();
     }
     (params, hypernet)
 }
@@ -232,7 +232,7 @@ fn reversed_orders_alternate(#[case] couplings: usize, #[case] expected: [usize;
     let config = HypernetConfig { couplings, hidden: 8, permutation, ..Default::default() };
     let hypernet = Hypernet::iaf(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     let tape = Tape::default();
     let (p, eps) = (params.freeze(&tape), tape.leaf(randn(&[50, d], 1)));
@@ -260,7 +260,7 @@ fn noise_fits_its_density(#[case] base: Base) {
     let middles = (0..cells).map(|i| (edge(i) + edge(i + 1)) / 2.).collect();
     let middles = tape.constant(Tensor::from_shape_vec(vec![cells, 1], middles).unwrap());
     let mut below = vec![0.];
-    for density in base.log_prob(middles).exp().value() {
+    for density in &base.log_prob(middles).exp().value() {
         below.push(below.last().unwrap() + density * 2. * width / cells as f64);
     }
     assert!((below[cells] - 1.).abs() < 1e-12, "{}", below[cells]);
@@ -349,7 +349,7 @@ fn batched_samples_equal_networks_with_formed_weights() {
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", 4, &LAYERS, &mut rng(1));
     for ((_, w), seed) in params.iter_mut().zip(30..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     let tape = Tape::default();
     let p = params.bind(&tape);
@@ -527,7 +527,7 @@ fn starting_values_have_their_spread() {
     spread("d.planar.0.w", 400_f64.powf(-0.5));
     let (w, u) = (weights("d.planar.0.w"), weights("d.planar.0.u"));
     let along = (std::f64::consts::E - 1.).ln() / w.iter().map(|w| w * w).sum::<f64>();
-    let noise = &u - &(w * along);
+    let noise = &u - &(&w * along);
     assert!((noise.std(0.) / 1e-4 - 1.).abs() < 4. / 800_f64.sqrt(), "{}", noise.std(0.));
 }
 
@@ -539,14 +539,14 @@ fn nothing_is_permuted_before_the_first_coupling() {
     let config = HypernetConfig { couplings: 1, hidden: 6, ..Default::default() };
     let hypernet = Hypernet::realnvp(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     let (tape, eps) = (Tape::default(), randn(&[1, d], 1));
     let p = params.freeze(&tape);
     let flow = hypernet.flow();
     let theta = bhn::flows::Bijector::forward(flow, &p, tape.constant(eps.clone())).0.value();
     let find = |name: &str| params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1.clone();
-    let first = eps * find("elementwise.w").mapv(|w| w.exp() + 0.001) + find("elementwise.b");
+    let first = eps * find("elementwise.w").mapv(|w| w.exp() + 0.001) + &find("elementwise.b");
     let same: Vec<_> = theta.iter().zip(&first).map(|(a, b)| a == b).collect();
     assert_eq!(same, [true, true, true, true, false, false, false, false, false]);
 }
@@ -583,14 +583,14 @@ fn the_hypernet_is_put_together_as_described() {
     let near = |name, mean: f64| find(&params, name).iter().all(|x| (x - mean).abs() < 0.05);
     assert!(near("elementwise.w", -2.5) && near("elementwise.b", 1.));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     let (tape, eps) = (Tape::default(), randn(&[1, d], 1));
     let flow = hypernet.flow();
     let theta =
         bhn::flows::Bijector::forward(flow, &params.freeze(&tape), tape.constant(eps.clone()));
     let first = eps * find(&params, "elementwise.w").mapv(|w| w.exp() + 0.001)
-        + find(&params, "elementwise.b");
+        + &find(&params, "elementwise.b");
     let alone = theta.0.value().iter().filter(|x| first.iter().any(|y| y == *x)).count();
     assert!((1..26).contains(&alone), "{alone} of {d} untouched: 16 expected, 32 if not permuted");
 }

@@ -48,7 +48,7 @@ fn model_on(
     change(&mut config);
     let mut model = config.build::<f64>(inputs, &task());
     for ((_, w), seed) in model.params.iter_mut().zip(50..) {
-        *w = (&*w + randn(w.shape(), seed) * 0.3).into_shared();
+        *w = (&*w + randn(w.shape(), seed) * 0.3).into();
     }
     model
 }
@@ -157,7 +157,7 @@ fn a_network_of_given_weights_is_that_network() {
         let [v, c] = [own.slice(0, 16..28).reshape(&[3, 4]), own.slice(0, 28..31)];
         let expected = x.linear(w, b).tanh().linear(v, c).value();
         let found = found.index_axis(ndarray::Axis(0), s);
-        assert!((&found - &expected).iter().all(|e| e.abs() < 1e-12));
+        assert!((&found - &*expected).iter().all(|e| e.abs() < 1e-12));
     }
 }
 
@@ -174,7 +174,7 @@ fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", image, &layers, &mut rng(1));
     for ((_, w), seed) in params.iter_mut().zip(2..) {
-        *w = randn(w.shape(), seed).into_shared();
+        *w = randn(w.shape(), seed).into();
     }
     let tape = Tape::default();
     let p = params.bind(&tape);
@@ -395,7 +395,7 @@ fn posteriors_are_centred(
     model.posterior.recentre(&mut model.params, &centre);
     if method == Method::Bbb {
         for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with("log_std")) {
-            w.fill(-60.);
+            w.view_mut().fill(-60.);
         }
     }
     let tape = Tape::default();
@@ -479,7 +479,7 @@ fn members_of_an_ensemble_train_alone() {
         let x = tape.constant(randn(&[5, 3], 9));
         let pass = model.pass(&p, x, &y, points.len(), scale, &mut rng(0));
         let grads = p.gradients(pass.elbo.loss.backward());
-        grads[0].as_ref().unwrap().dense().unwrap().to_shared()
+        grads[0].as_ref().unwrap().dense().unwrap().clone()
     };
     let both = gradient(&points);
     for (m, point) in points.iter().enumerate() {
@@ -503,7 +503,7 @@ fn a_hypernet_is_centred_through_its_permutations(#[case] method: Method, #[case
     // A narrow posterior is its centre: of the noise, s = e⁻⁶⁰ + 0.001 is left.
     let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
     for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
-        w.fill(-60.);
+        w.view_mut().fill(-60.);
     }
     model.posterior.recentre(&mut model.params, &centre);
     let tape = Tape::default();
@@ -574,7 +574,7 @@ fn predictions_in_groups_of_samples_are_the_same() {
     };
     let mut mean = ndarray::Array2::<f32>::zeros((20, 3));
     for s in 0..7 {
-        let one = theta.slice_axis(ndarray::Axis(0), (s..s + 1).into()).to_shared();
+        let one = theta.slice_axis(ndarray::Axis(0), (s..s + 1).into()).to_shared().into();
         let bhn::predict::Predictive::Classes { p, .. } =
             bhn::predict::predict(&model, &one, x.view())
         else {

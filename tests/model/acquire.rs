@@ -228,7 +228,7 @@ fn a_point_has_nothing_to_disagree_about() {
     let (theta, _) = draw(&model, config.samples(20), &mut rng(1));
     let x: Array2<f32> = randn(&[200, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
     for samples in [1, 3] {
-        let theta = theta.select(Axis(0), &vec![0; samples]).into_shared();
+        let theta = theta.select(Axis(0), &vec![0; samples]).into();
         let scores = Score::Bald.of(&predict(&model, &theta, x.view()));
         assert!(scores.iter().all(|score| score.to_bits() == 0), "{scores:?}");
     }

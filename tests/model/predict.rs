@@ -33,7 +33,7 @@ fn model(task: &Task) -> bhn::bayes::Model {
 fn scale_up(params: &mut Params) {
     for ((_, w), seed) in params.iter_mut().zip(70..) {
         let noise = randn(w.shape(), seed).mapv(|x| 0.3 * x as f32);
-        *w = (&*w + &noise).into_shared();
+        *w = (&*w + &noise).into();
     }
 }
 
@@ -161,8 +161,7 @@ fn wide_images_are_predicted_in_groups_of_samples() {
     let one = found(1);
     (0..5).for_each(|_| assert!(found(4) == one));
     let tape = Tape::default();
-    let [inputs, all] =
-        [x.clone().into_dyn().into_shared(), theta.clone()].map(|x| tape.constant(x));
+    let [inputs, all] = [x.clone().into(), theta.clone()].map(|x| tape.constant(x));
     let outputs = model.primary.forward(&model.params.freeze(&tape), all, inputs);
     let mean = outputs.log_softmax().exp().mean_axis(0).value();
     assert!(one.iter().zip(&mean).all(|(p, q)| (p - q).abs() < 1e-5));
@@ -193,7 +192,7 @@ fn the_bound_is_the_mean_over_samples() {
     let labels: Vec<_> = (0..N).map(|n| n % 3).collect();
     let data = Split { x: inputs(), y: Targets::Classes(labels) };
     let one = |s: usize| -> Terms {
-        let part = |x: &Tensor<f32>| x.slice_axis(Axis(0), (s..s + 1).into()).to_shared();
+        let part = |x: &Tensor<f32>| x.slice_axis(Axis(0), (s..s + 1).into()).to_shared().into();
         bound(&model, &part(&theta), log_q.as_ref().map(part).as_ref(), &data).0
     };
     let each: Vec<_> = (0..5).map(one).collect();

@@ -1,40 +1,28 @@
 //! Arithmetic, broadcast as in NumPy, between variables and with plain numbers.
-use super::{broadcast, flat, map, of, zip};
-use crate::autodiff::{Owned, Sink, Var};
+use super::{add_map, add_zip, broadcast};
+use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-fn both<'t, T: Scalar>(
-    name: &'static str,
-    a: Var<'t, T>,
-    b: Var<'t, T>,
+/// `f(a, b)`, broadcast.
+fn zip<T: Scalar>(
+    name: &str,
+    a: Var<'_, T>,
+    b: Var<'_, T>,
     f: impl Fn(T, T) -> T + Sync,
-) -> Owned<T> {
-    broadcast(name, a.tape(), of(&a.value()), of(&b.value()), f)
-}
-
-/// Add `g`, summed over broadcast axes, to the gradient of input `k`.
-fn pass<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>) {
-    if sink.shape(k) != Some(g.shape()) {
-        return sink.add(k, || g.clone());
-    }
-    sink.blend(k, |beta, dx| match beta == T::zero() {
-        true => {
-            dx.as_slice_mut().expect("row-major").copy_from_slice(g.as_slice().expect("row-major"))
-        }
-        false => *dx += g,
-    });
+) -> Tensor<T> {
+    broadcast(name, a.tape().memory(), (&a.value(), &b.value()), f)
 }
 
 impl<T: Scalar> Add for Var<'_, T> {
     type Output = Self;
     /// `a + b`; `da = dy`, `db = dy`.
     fn add(self, b: Self) -> Self {
-        let y = both("add", self, b, |a, b| a + b);
+        let y = zip("add", self, b, |a, b| a + b);
         Self::record("add", &[self, b], y, |c, sink| {
-            pass(sink, 0, c.g);
-            pass(sink, 1, c.g);
+            sink.add(0, || c.g.clone());
+            sink.add(1, || c.g.clone());
         })
     }
 }
@@ -43,10 +31,10 @@ impl<T: Scalar> Sub for Var<'_, T> {
     type Output = Self;
     /// `a − b`; `da = dy`, `db = −dy`.
     fn sub(self, b: Self) -> Self {
-        let y = both("sub", self, b, |a, b| a - b);
+        let y = zip("sub", self, b, |a, b| a - b);
         Self::record("sub", &[self, b], y, |c, sink| {
-            pass(sink, 0, c.g);
-            map(sink, 1, c.g, T::neg);
+            sink.add(0, || c.g.clone());
+            add_map(sink, 1, c.g, T::neg);
         })
     }
 }
@@ -55,10 +43,10 @@ impl<T: Scalar> Mul for Var<'_, T> {
     type Output = Self;
     /// `a b`, entry by entry; `da = b dy`, `db = a dy`.
     fn mul(self, b: Self) -> Self {
-        let y = both("mul", self, b, |a, b| a * b);
+        let y = zip("mul", self, b, |a, b| a * b);
         Self::record("mul", &[self, b], y, |c, sink| {
-            zip(sink, 0, c.g, c.x(1), |g, b| g * b);
-            zip(sink, 1, c.g, c.x(0), |g, a| g * a);
+            add_zip(sink, 0, (c.g, c.x(1)), |g, b| g * b);
+            add_zip(sink, 1, (c.g, c.x(0)), |g, a| g * a);
         })
     }
 }
@@ -67,11 +55,11 @@ impl<T: Scalar> Div for Var<'_, T> {
     type Output = Self;
     /// `a / b`, entry by entry; `da = dy / b`, `db = −y dy / b`.
     fn div(self, b: Self) -> Self {
-        let y = both("div", self, b, |a, b| a / b);
+        let y = zip("div", self, b, |a, b| a / b);
         Self::record("div", &[self, b], y, |c, sink| {
-            zip(sink, 0, c.g, c.x(1), |g, b| g / b);
+            add_zip(sink, 0, (c.g, c.x(1)), |g, b| g / b);
             if sink.wants(1) {
-                zip(sink, 1, &-(c.g * c.y), c.x(1), |gy, b| gy / b);
+                add_zip(sink, 1, (&Tensor::from(-(c.g * c.y)), c.x(1)), |gy, b| gy / b);
             }
         })
     }
@@ -111,20 +99,19 @@ impl<T: Scalar> Div<T> for Var<'_, T> {
     /// `x / b` for a number `b`, rounded once; `dx = dy / b`.
     fn div(self, b: T) -> Self {
         let x = self.value();
-        let mut y = self.tape().space(x.shape());
-        vector::map(flat(&x), y.as_slice_mut().expect("new"), |x| x / b);
-        Self::record("div_by", &[self], y, move |c, sink| map(sink, 0, c.g, |g| g / b))
+        let mut y = self.tape().alloc(x.shape());
+        vector::map(x.as_slice(), y.as_slice_mut(), |x| x / b);
+        Self::record("div_by", &[self], y, move |c, sink| add_map(sink, 0, c.g, |g| g / b))
     }
 }
 
 impl<T: Scalar> Var<'_, T> {
     /// `a x + b` for numbers `a` and `b`; `dx = a dy`.
-    #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn scale_shift(self, a: T, b: T) -> Self {
         let x = self.value();
-        let mut y = self.tape().space(x.shape());
-        vector::map(flat(&x), y.as_slice_mut().expect("new"), |x| a * x + b);
-        Self::record("scale_shift", &[self], y, move |c, sink| map(sink, 0, c.g, |g| a * g))
+        let mut y = self.tape().alloc(x.shape());
+        vector::map(x.as_slice(), y.as_slice_mut(), |x| a * x + b);
+        Self::record("scale_shift", &[self], y, move |c, sink| add_map(sink, 0, c.g, |g| a * g))
     }
 }
 

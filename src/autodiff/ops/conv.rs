@@ -1,7 +1,7 @@
 //! Convolutions and pools of images `[…, H, W, C]`, their channels last.
-use super::flat;
 use super::linear::sample;
-use crate::autodiff::{Owned, Var, rows, rows_mut};
+use super::scale;
+use crate::autodiff::{Tensor, Var};
 use crate::kernels::conv::{self, Sliding, Window};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm::Packed, pool};
@@ -19,14 +19,6 @@ fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, 
     });
     let [h, w] = over.positions();
     (over, lead.iter().copied().chain([h, w, n.unwrap_or(image[2])]).collect())
-}
-
-fn entries<T: Scalar>(g: &Owned<T>) -> &[T] {
-    g.as_slice().expect("a gradient is row-major")
-}
-
-fn entries_mut<T: Scalar>(g: &mut Owned<T>) -> &mut [T] {
-    g.as_slice_mut().expect("a gradient is row-major")
 }
 
 /// The part of sample `s`, as entries: of `[S, …]` with `S > 1` its own, or the one that all share.
@@ -51,20 +43,18 @@ impl<T: Scalar> Var<'_, T> {
             ws.len() == 2 && ws[1] == k,
             "conv2d: {xs:?} with weights {ws:?}, and not [N, {k}] for windows of {size:?}"
         );
-        let mut y = self.tape().space(&shape);
-        let run = |packed: &Packed<T>, y: &mut Owned<T>| {
-            conv::forward(&over, flat(&x), packed, entries_mut(y));
+        let mut y = self.tape().alloc(&shape);
+        let run = |packed: &Packed<T>, y: &mut Tensor<T>| {
+            conv::forward(&over, x.as_slice(), packed, y.as_slice_mut());
         };
-        match w.remembered() {
-            Some(w) => run(w.turned(), &mut y),
-            None => run(&Packed::new(rows(&w_value).reversed_axes()), &mut y),
+        match w.caches() {
+            Some(w) => run(w.transposed(), &mut y),
+            None => run(&Packed::new(w_value.as_matrix().reversed_axes()), &mut y),
         }
         Self::record("conv2d", &[self, w], y, move |c, sink| {
-            let (x, w, g) = (c.x(0), rows(c.x(1)), entries(c.g));
-            sink.blend(0, |beta, dx| conv::backward_input(&over, g, w, beta, entries_mut(dx)));
-            sink.blend(1, |beta, dw| {
-                conv::backward_weight(&over, flat(x), g, beta, rows_mut(dw));
-            });
+            let (x, w, g) = (c.x(0).as_slice(), c.x(1).as_matrix(), c.g.as_slice());
+            sink.write(0, |beta, dx| conv::backward_input(&over, g, w, beta, dx.as_slice_mut()));
+            sink.write(1, |beta, dw| conv::backward_weight(&over, x, g, beta, dw.as_matrix_mut()));
         })
     }
 
@@ -88,22 +78,22 @@ impl<T: Scalar> Var<'_, T> {
         if !each {
             shape.insert(0, samples);
         }
-        let mut y = self.tape().space(&shape);
-        for (s, mut y) in y.outer_iter_mut().enumerate() {
+        let mut y = self.tape().alloc(&shape);
+        for (s, mut y) in y.view_mut().outer_iter_mut().enumerate() {
             let packed = Packed::new(sample(&w_value, s).reversed_axes());
-            let x = part(flat(&x), each, s, samples);
+            let x = part(x.as_slice(), each, s, samples);
             conv::forward(&over, x, &packed, y.as_slice_mut().expect("row-major"));
         }
         Self::record("conv2d_each", &[self, w], y, move |c, sink| {
-            let (x, w, g) = (c.x(0), c.x(1), entries(c.g));
-            sink.blend(0, |mut beta, dx| {
-                if samples == 0 && beta == T::zero() {
-                    dx.fill(beta);
+            let (x, w, g) = (c.x(0).as_slice(), c.x(1), c.g.as_slice());
+            sink.write(0, |mut beta, dx| {
+                if samples == 0 {
+                    scale(beta, dx);
                 }
                 for s in 0..samples {
                     let g = part(g, true, s, samples);
                     let n = dx.len() / samples;
-                    let dx = entries_mut(dx);
+                    let dx = dx.as_slice_mut();
                     let dx = if each { &mut dx[n * s..n * (s + 1)] } else { dx };
                     conv::backward_input(&over, g, sample(w, s), beta, dx);
                     if !each {
@@ -111,9 +101,9 @@ impl<T: Scalar> Var<'_, T> {
                     }
                 }
             });
-            sink.blend(1, |beta, dw| {
-                for (s, dw) in dw.outer_iter_mut().enumerate() {
-                    let (x, g) = (part(flat(x), each, s, samples), part(g, true, s, samples));
+            sink.write(1, |beta, dw| {
+                for (s, dw) in dw.view_mut().outer_iter_mut().enumerate() {
+                    let (x, g) = (part(x, each, s, samples), part(g, true, s, samples));
                     let dw = dw.into_dimensionality().expect("a matrix");
                     conv::backward_weight(&over, x, g, beta, dw);
                 }
@@ -130,11 +120,13 @@ impl<T: Scalar> Var<'_, T> {
         let x = self.value();
         let (over, shape) = over("max_pool2d", x.shape(), window, None);
         assert!(window.padding == [0, 0], "max_pool2d: padding {:?}", window.padding);
-        let mut y = self.tape().space(&shape);
-        pool::max(&over, flat(&x), entries_mut(&mut y));
+        let mut y = self.tape().alloc(&shape);
+        pool::max(&over, x.as_slice(), y.as_slice_mut());
         Self::record("max_pool2d", &[self], y, move |c, sink| {
-            sink.add_with(0, |dx| {
-                pool::max_backward(&over, flat(c.x(0)), flat(c.y), entries(c.g), entries_mut(dx));
+            let (x, y, g) = (c.x(0).as_slice(), c.y.as_slice(), c.g.as_slice());
+            sink.write(0, |beta, dx| {
+                scale(beta, dx);
+                pool::max_backward(&over, x, y, g, dx.as_slice_mut());
             });
         })
     }
@@ -148,10 +140,13 @@ impl<T: Scalar> Var<'_, T> {
         let x = self.value();
         let (over, shape) = over("avg_pool2d", x.shape(), window, None);
         assert!(window.padding == [0, 0], "avg_pool2d: padding {:?}", window.padding);
-        let mut y = self.tape().space(&shape);
-        pool::mean(&over, flat(&x), entries_mut(&mut y));
+        let mut y = self.tape().alloc(&shape);
+        pool::mean(&over, x.as_slice(), y.as_slice_mut());
         Self::record("avg_pool2d", &[self], y, move |c, sink| {
-            sink.add_with(0, |dx| pool::mean_backward(&over, entries(c.g), entries_mut(dx)));
+            sink.write(0, |beta, dx| {
+                scale(beta, dx);
+                pool::mean_backward(&over, c.g.as_slice(), dx.as_slice_mut());
+            });
         })
     }
 }
@@ -182,13 +177,13 @@ crate::gradchecks! {
 #[cfg(test)]
 mod tests {
     use super::Window;
-    use crate::autodiff::{Owned, Storage, Tape, Tensor};
+    use crate::autodiff::{Storage, Tape, Tensor};
 
     /// Where there is no sample, the gradient is no other's old memory but 0.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();
-        storage.keep(Owned::from_elem(vec![2, 16, 16, 2], f64::NAN));
+        storage.keep(Tensor::from_elem(vec![2, 16, 16, 2], f64::NAN));
         let tape = Tape::reusing(storage);
         let [x, w] =
             [vec![2, 16, 16, 2], vec![0, 3, 8]].map(|shape| tape.leaf(Tensor::ones(shape)));

@@ -1,5 +1,5 @@
 //! Functions of one number, entry by entry.
-use super::{flat, zip};
+use super::add_zip;
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
@@ -19,14 +19,14 @@ impl<'t, T: Scalar> Var<'t, T> {
         rule: impl Fn(T, T) -> T + Sync + 'static,
     ) -> Self {
         let x = self.value();
-        let mut y = self.tape().space(x.shape());
-        vector::map(flat(&x), y.as_slice_mut().expect("new"), f);
+        let mut y = self.tape().alloc(x.shape());
+        vector::map(x.as_slice(), y.as_slice_mut(), f);
         Self::record(name, &[self], y, move |c, sink| {
             let at = match of {
                 Of::Input => c.x(0),
                 Of::Output => c.y,
             };
-            zip(sink, 0, c.g, at, &rule);
+            add_zip(sink, 0, (c.g, at), &rule);
         })
     }
 

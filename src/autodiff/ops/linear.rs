@@ -1,9 +1,9 @@
 //! Matrix products, and the weight normalisation around them.
-use super::flat;
-use crate::autodiff::{Owned, Tensor, Var, rows, rows_mut};
+use super::scale;
+use crate::autodiff::{Contribution, Tensor, Var};
 use crate::kernels::affine::{self, Affine};
+use crate::kernels::gemm;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::{broadcast, gemm};
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, ArrayViewMutD, Axis, Data, IxDyn};
 
 fn between<'a, T: Scalar>(
@@ -13,7 +13,7 @@ fn between<'a, T: Scalar>(
     relu: bool,
 ) -> Affine<'a, T> {
     let n = *scale.shape().last().expect("checked");
-    Affine { p: flat(p), scale: flat(scale), n, batch, relu }
+    Affine { p: p.as_slice(), scale: scale.as_slice(), n, batch, relu }
 }
 
 /// The matrix of sample `s`: of `[S, n, k]` its own, of `[n, k]` the one that all share.
@@ -35,12 +35,12 @@ impl<T: Scalar> Var<'_, T> {
         let (x, w) = (self.value(), b.value());
         let fits = x.ndim() == 2 && w.ndim() == 2 && x.shape()[1] == w.shape()[0];
         assert!(fits, "matmul: {:?} × {:?}: inner dimensions differ", x.shape(), w.shape());
-        let mut y = self.tape().space(&[x.shape()[0], w.shape()[1]]);
-        gemm::gemm(T::one(), rows(&x), rows(&w), T::zero(), rows_mut(&mut y));
+        let mut y = self.tape().alloc(&[x.shape()[0], w.shape()[1]]);
+        gemm::gemm(T::one(), x.as_matrix(), w.as_matrix(), T::zero(), y.as_matrix_mut());
         Self::record("matmul", &[self, b], y, |c, sink| {
-            let (a, b, g) = (rows(c.x(0)), rows(c.x(1)), rows(c.g));
-            sink.blend(0, |beta, da| gemm::gemm(T::one(), g, b.t(), beta, rows_mut(da)));
-            sink.blend(1, |beta, db| gemm::gemm(T::one(), a.t(), g, beta, rows_mut(db)));
+            let (a, b, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
+            sink.write(0, |beta, da| gemm::gemm(T::one(), g, b.t(), beta, da.as_matrix_mut()));
+            sink.write(1, |beta, db| gemm::gemm(T::one(), a.t(), g, beta, db.as_matrix_mut()));
         })
     }
 
@@ -68,33 +68,34 @@ impl<T: Scalar> Var<'_, T> {
         assert!(fits, "{name}: {xs:?} × {ws:?} transposed: last axes differ");
         let n = ws[0];
         let shape: Vec<_> = xs[..xs.len() - 1].iter().copied().chain([n]).collect();
-        let mut y = self.tape().space(&shape);
+        let mut y = self.tape().alloc(&shape);
         let biased = inputs.len() == 3;
         if let Some(b) = inputs.get(2).map(|b| b.value()) {
             assert!(b.shape() == [n], "{name}: {xs:?} × {ws:?} transposed + {:?}", b.shape());
-            y.assign(&b);
+            y.view_mut().assign(&b);
         }
-        let turned = rows(&w).reversed_axes();
-        match inputs[1].remembered().filter(|_| !biased) {
-            Some(w) => w.turned().multiply(rows(&x), rows_mut(&mut y)),
+        match inputs[1].caches().filter(|_| !biased) {
+            Some(w) => w.transposed().multiply(x.as_matrix(), y.as_matrix_mut()),
             None => {
                 let beta = if biased { T::one() } else { T::zero() };
-                gemm::gemm(T::one(), rows(&x), turned, beta, rows_mut(&mut y));
+                gemm::gemm(
+                    T::one(),
+                    x.as_matrix(),
+                    w.as_matrix().reversed_axes(),
+                    beta,
+                    y.as_matrix_mut(),
+                );
             }
         }
         Self::record(name, inputs, y, move |c, sink| {
-            let (x, w, g) = (rows(c.x(0)), rows(c.x(1)), rows(c.g));
-            sink.blend(0, |beta, dx| gemm::gemm(T::one(), g, w, beta, rows_mut(dx)));
+            let (x, w, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
+            sink.write(0, |beta, dx| gemm::gemm(T::one(), g, w, beta, dx.as_matrix_mut()));
             if biased {
                 let g = g.reversed_axes();
-                sink.blend(1, |beta, dw| gemm::gemm(T::one(), g, x, beta, rows_mut(dw)));
-                sink.add_with(2, |db| {
-                    let db = db.as_slice_mut().expect("row-major");
-                    let g = c.g.as_slice().expect("row-major");
-                    broadcast::sum_to((g, c.g.shape()), (db, &[n]));
-                });
+                sink.write(1, |beta, dw| gemm::gemm(T::one(), g, x, beta, dw.as_matrix_mut()));
+                sink.add(2, || c.g.clone());
             } else {
-                sink.add_product(1, c.g, c.x(0), c.y);
+                sink.add(1, || Contribution::Product { a: c.g, z: c.x(0), y: c.y });
             }
         })
     }
@@ -111,29 +112,30 @@ impl<T: Scalar> Var<'_, T> {
             && xs.last() == Some(&ws[2])
             && (xs.len() == 2 || xs.len() == 3 && xs[0] == ws[0]);
         assert!(fits, "matmul_each: {xs:?} × {ws:?} transposed, one matrix a sample");
-        let mut y = self.tape().space(&[ws[0], xs[xs.len() - 2], ws[1]]);
-        for (s, mut y) in y.outer_iter_mut().enumerate() {
+        let mut y = self.tape().alloc(&[ws[0], xs[xs.len() - 2], ws[1]]);
+        for (s, mut y) in y.view_mut().outer_iter_mut().enumerate() {
             gemm::gemm(T::one(), sample(&x, s), sample(&w_value, s).t(), T::zero(), matrix(&mut y));
         }
         Self::record("matmul_each", &[self, w], y, |c, sink| {
             let (x, w, g) = (c.x(0), c.x(1), c.g);
-            sink.blend(0, |beta, dx| {
-                if w.shape()[0] == 0 && beta == T::zero() {
-                    dx.fill(beta);
+            sink.write(0, |beta, dx| {
+                if w.shape()[0] == 0 {
+                    scale(beta, dx);
                 }
                 for s in 0..w.shape()[0] {
                     let (g, w) = (sample(g, s), sample(w, s));
                     if dx.ndim() == 2 {
                         let beta = if s == 0 { beta } else { T::one() };
-                        gemm::gemm(T::one(), g, w, beta, rows_mut(dx));
+                        gemm::gemm(T::one(), g, w, beta, dx.as_matrix_mut());
                     } else {
+                        let mut dx = dx.view_mut();
                         let mut dx = dx.index_axis_mut(Axis(0), s);
                         gemm::gemm(T::one(), g, w, beta, matrix(&mut dx));
                     }
                 }
             });
-            sink.blend(1, |beta, dw| {
-                for (s, mut dw) in dw.outer_iter_mut().enumerate() {
+            sink.write(1, |beta, dw| {
+                for (s, mut dw) in dw.view_mut().outer_iter_mut().enumerate() {
                     let (g, x) = (sample(g, s), sample(x, s));
                     gemm::gemm(T::one(), g.t(), x, beta, matrix(&mut dw));
                 }
@@ -171,34 +173,26 @@ impl<T: Scalar> Var<'_, T> {
             && ps.last() == Some(&n);
         assert!(fits, "{name}: {ps:?}, scales {ss:?}, shifts {:?}", b.shape());
         let lead = if is_shared { &ss[..1] } else { &[] };
-        let mut y = self.tape().space(&[lead, ps].concat());
+        let mut y = self.tape().alloc(&[lead, ps].concat());
         let batch = if n * ss[0] == 0 { 0 } else { y.len() / n / ss[0] };
         if !y.is_empty() {
-            let y = y.as_slice_mut().expect("new");
-            affine::forward(between(&p, &s, batch, relu), flat(&b), y);
+            affine::forward(between(&p, &s, batch, relu), b.as_slice(), y.as_slice_mut());
         }
         Self::record(name, &[self, scale, shift], y, move |c, sink| {
-            let mut ds = Owned::zeros(c.x(1).raw_dim());
-            let mut db = Owned::zeros(vec![1, c.x(2).len()]);
-            let mut run = |beta, dp: &mut Owned<T>| {
-                let g = (c.g.as_slice().expect("row-major"), flat(c.y));
+            let [mut ds, mut db] = [1, 2].map(|k| Tensor::zeros(c.x(k).shape()));
+            let mut run = |beta, dp: &mut Tensor<T>| {
                 let map = between(c.x(0), c.x(1), batch, relu);
-                affine::backward(
-                    map,
-                    g,
-                    (beta, dp.as_slice_mut().expect("row-major")),
-                    rows_mut(&mut ds),
-                    rows_mut(&mut db),
-                );
+                let (g, dp) = ((c.g.as_slice(), c.y.as_slice()), (beta, dp.as_slice_mut()));
+                affine::backward(map, g, dp, ds.as_matrix_mut(), db.as_matrix_mut());
             };
             if c.g.is_empty() {
             } else if sink.wants(0) {
-                sink.blend(0, run);
+                sink.write(0, run);
             } else {
-                run(T::zero(), &mut Owned::zeros(c.x(0).raw_dim()));
+                run(T::zero(), &mut Tensor::zeros(c.x(0).shape()));
             }
             sink.add(1, || ds);
-            sink.add(2, || db.remove_axis(Axis(0)));
+            sink.add(2, || db);
         })
     }
 
@@ -210,25 +204,25 @@ impl<T: Scalar> Var<'_, T> {
         let v = self.value();
         assert!(v.ndim() == 2, "row_norms: {:?} is not a matrix", v.shape());
         let norms = || {
-            let mut norms = self.tape().space(&v.shape()[..1]);
-            let entries = norms.as_slice_mut().expect("new");
-            gemm::row_squares(rows(&v), entries);
-            for (norm, row) in entries.iter_mut().zip(rows(&v).rows()) {
+            let mut norms = self.tape().alloc(&v.shape()[..1]);
+            gemm::row_squares(v.as_matrix(), norms.as_slice_mut());
+            for (norm, row) in norms.as_slice_mut().iter_mut().zip(v.as_matrix().rows()) {
                 // Squares leave the range of single precision long before their root does.
                 *norm = match *norm > T::of(1e-20) && norm.is_finite() {
                     true => norm.sqrt(),
                     false => T::of(row.iter().map(|v| v.f64() * v.f64()).sum::<f64>().sqrt()),
                 };
             }
-            norms.into_shared()
+            norms
         };
-        let y = match self.remembered() {
+        let y = match self.caches() {
             Some(v) => v.norms(norms).clone(),
             None => norms(),
         };
         Self::record("row_norms", &[self], y, |c, sink| {
             let divide = |(&g, &norm): (&T, &T)| if norm > T::zero() { g / norm } else { norm };
-            sink.add_diagonal(0, c.g.iter().zip(c.y).map(divide).collect(), c.y);
+            let d = || c.g.as_slice().iter().zip(c.y.as_slice()).map(divide).collect();
+            sink.add(0, || Contribution::Diagonal { d: d(), norms: c.y });
         })
     }
 
@@ -273,8 +267,8 @@ crate::gradchecks! {
     affine_of_nothing: [[2, 0, 4], [2, 1, 4], [4]] => |[p, s, b]| p.affine(s, b);
     affine_to_nothing: [[2, 3, 0], [2, 1, 0], [0]] => |[p, s, b]| p.affine(s, b);
     affine_of_a_constant: [[2, 1, 4], [4]] => |[s, b]| {
-        let p = Owned::from_shape_fn(&[2, 3, 4][..], |i| (12 * i[0] + 4 * i[1] + i[2]) as f64 - 9.);
-        s.tape().constant(p).affine(s, b)
+        let p = (0..24).map(|i| f64::from(i) - 9.).collect();
+        s.tape().constant(Tensor::from_shape_vec(vec![2, 3, 4], p).expect("24 entries")).affine(s, b)
     };
     matmul_each_of_no_sample: [[3, 4], [0, 5, 4]] => |[x, w]| x.matmul_each(w);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
@@ -292,15 +286,15 @@ mod tests {
         let tape = Tape::<f64>::default();
         let v = tape.leaf(Tensor::zeros(vec![2, 3]));
         let y = v.row_norms();
-        assert_eq!(y.value().as_slice().unwrap(), [0.; 2]);
-        assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice().unwrap(), [0.; 6]);
+        assert_eq!(y.value().as_slice(), [0.; 2]);
+        assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice(), [0.; 6]);
     }
 
     /// Where there is no sample, the gradient is no other's old memory but 0.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();
-        storage.keep(Owned::from_elem(vec![32, 32], f64::NAN));
+        storage.keep(Tensor::from_elem(vec![32, 32], f64::NAN));
         let tape = Tape::reusing(storage);
         let [x, w] = [vec![32, 32], vec![0, 5, 32]].map(|shape| tape.leaf(Tensor::ones(shape)));
         let grads = x.matmul_each(w).sum().backward();
@@ -312,8 +306,8 @@ mod tests {
     fn a_fixed_layer_keeps_its_bias() {
         let tape = Tape::<f64>::default();
         let number =
-            |shape| Tensor::from_shape_fn(shape, |i: IxDyn| (i[0] + 7 * i[i.ndim() - 1]) as f64);
-        let [x, w, b] = [vec![2, 3], vec![5, 3], vec![5]].map(number);
+            |shape| Owned::from_shape_fn(shape, |i: IxDyn| (i[0] + 7 * i[i.ndim() - 1]) as f64);
+        let [x, w, b] = [vec![2, 3], vec![5, 3], vec![5]].map(|shape| Tensor::from(number(shape)));
         let fixed = tape.fixed(&Arc::new(Fixed::new(w.clone())));
         let [x, w, b] = [x, w, b].map(|x| tape.constant(x));
         assert_eq!(x.linear(fixed, b).value(), x.linear(w, b).value());
@@ -339,10 +333,10 @@ mod tests {
         let v = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![0., 0., 3., 4.]).unwrap());
         let g = tape.leaf(Tensor::from_elem(vec![2], 10.));
         let w = v.weight_norm(g);
-        assert_eq!(w.value().as_slice().unwrap(), [0., 0., 6., 8.]);
+        assert_eq!(w.value().as_slice(), [0., 0., 6., 8.]);
         let grads = w.sum().backward();
-        assert_eq!(grads.wrt(g).unwrap().as_slice().unwrap(), [0., 1.4]);
+        assert_eq!(grads.wrt(g).unwrap().as_slice(), [0., 1.4]);
         assert!(grads.wrt(v).unwrap().iter().all(|dv| dv.is_finite()));
-        assert_eq!(v.norms_or_one().value().as_slice().unwrap(), [1., 5.]);
+        assert_eq!(v.norms_or_one().value().as_slice(), [1., 5.]);
     }
 }

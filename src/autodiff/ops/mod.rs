@@ -14,75 +14,57 @@ pub(crate) mod triangular;
 
 pub(crate) use elementwise::{sigmoid, softplus};
 
-use crate::autodiff::{Owned, Sink, Tape, Tensor};
+use crate::autodiff::memory::Memory;
+use crate::autodiff::{Sink, Tensor};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{broadcast, vector};
-use ndarray::IxDyn;
-
-/// The entries of a tape value, which is row-major.
-fn flat<T: Scalar>(x: &Tensor<T>) -> &[T] {
-    x.as_slice().expect("a tape value is row-major")
-}
-
-/// Entries and shape.
-fn of<T: Scalar>(x: &Tensor<T>) -> (&[T], &[usize]) {
-    (flat(x), x.shape())
-}
 
 /// `f(a, b)`, broadcast.
 fn broadcast<T: Scalar>(
     name: &str,
-    tape: &Tape<T>,
-    (a, xs): (&[T], &[usize]),
-    (b, ys): (&[T], &[usize]),
+    memory: &Memory<T>,
+    (a, b): (&Tensor<T>, &Tensor<T>),
     f: impl Fn(T, T) -> T + Sync,
-) -> Owned<T> {
-    let zs = broadcast::shape(xs, ys)
-        .unwrap_or_else(|| panic!("{name}: {xs:?} and {ys:?} do not broadcast"));
-    let mut z = tape.space(&zs);
-    broadcast::zip((a, xs), (b, ys), (z.as_slice_mut().expect("new"), &zs), f);
-    z
+) -> Tensor<T> {
+    let shape = broadcast::shape(a.shape(), b.shape())
+        .unwrap_or_else(|| panic!("{name}: {:?} and {:?} do not broadcast", a.shape(), b.shape()));
+    let mut y = memory.alloc(&shape);
+    let [a, b] = [a, b].map(|x| (x.as_slice(), x.shape()));
+    broadcast::zip(a, b, (y.as_slice_mut(), &shape), f);
+    y
 }
 
-/// Add `f(g, x)`, broadcast, to the gradient of input `k`: in place if all have its shape.
-fn zip<T: Scalar>(
+/// Add `f(g, x)`, broadcast, to the gradient of input `k`: in place if all shapes agree.
+fn add_zip<T: Scalar>(
     sink: &mut Sink<'_, T>,
     k: usize,
-    g: &Owned<T>,
-    x: &Tensor<T>,
+    (g, x): (&Tensor<T>, &Tensor<T>),
     f: impl Fn(T, T) -> T + Sync,
 ) {
-    let (entries, shape) = (g.as_slice().expect("a gradient is row-major"), g.shape());
-    if sink.shape(k) != Some(shape) || x.shape() != shape {
-        let tape = sink.tape;
-        return sink.add(k, || broadcast("gradient", tape, (entries, shape), of(x), f));
+    if sink.shape(k) != Some(g.shape()) || x.shape() != g.shape() {
+        let memory = sink.memory;
+        return sink.add(k, || broadcast("gradient", memory, (g, x), f));
     }
-    sink.blend(k, |beta, dx| {
-        let dx = dx.as_slice_mut().expect("a gradient is row-major");
-        if beta == T::zero() {
-            vector::zip(entries, flat(x), dx, f);
-        } else {
-            vector::zip_onto(entries, flat(x), dx, f);
-        }
+    sink.write(k, |beta, dx| match beta == T::zero() {
+        true => vector::zip(g.as_slice(), x.as_slice(), dx.as_slice_mut(), f),
+        false => vector::zip_onto(g.as_slice(), x.as_slice(), dx.as_slice_mut(), f),
     });
 }
 
-/// Add `f(g)` to the gradient of input `k`: in place if it has its shape.
-fn map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Owned<T>, f: impl Fn(T) -> T + Sync) {
+/// Add `f(g)` to the gradient of input `k`: in place if the shapes agree.
+fn add_map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Tensor<T>, f: impl Fn(T) -> T + Sync) {
     if sink.shape(k) != Some(g.shape()) {
         return sink.add(k, || g.mapv(f));
     }
-    let g = g.as_slice().expect("a gradient is row-major");
-    sink.blend(k, |beta, dx| {
-        let dx = dx.as_slice_mut().expect("a gradient is row-major");
-        if beta == T::zero() {
-            vector::map(g, dx, f);
-        } else {
-            vector::zip_onto(g, g, dx, |g, _| f(g));
-        }
+    sink.write(k, |beta, dx| match beta == T::zero() {
+        true => vector::map(g.as_slice(), dx.as_slice_mut(), f),
+        false => vector::zip_onto(g.as_slice(), g.as_slice(), dx.as_slice_mut(), |g, _| f(g)),
     });
 }
 
-fn filled<T: Scalar>(shape: &[usize], value: T) -> Owned<T> {
-    Owned::from_elem(IxDyn(shape), value)
+/// `dx ← β dx`, for rules that accumulate: zeros for the first contribution.
+fn scale<T: Scalar>(beta: T, dx: &mut Tensor<T>) {
+    if beta == T::zero() {
+        dx.as_slice_mut().fill(beta);
+    }
 }

@@ -1,5 +1,5 @@
 //! Sums, means, maxima and log-sum-exps, of all entries or over one axis.
-use super::{filled, flat, shape::around};
+use super::{scale, shape::around};
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
@@ -19,24 +19,24 @@ fn fold<T: Scalar>(
 }
 
 /// Sums of the lines of `x` along `axis`, an axis that goes, added in `f64`.
-fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Owned<T> {
+fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
     let [outer, n, inner] = around(x.shape(), axis);
     let mut sums = vec![T::zero(); outer * inner];
     if inner == 1 {
-        let lines = (0..outer).map(|o| &flat(x)[o * n..][..n]);
+        let lines = (0..outer).map(|o| &x.as_slice()[o * n..][..n]);
         sums.iter_mut().zip(lines).for_each(|(sum, line)| *sum = T::of(vector::sum_f64(line)));
     } else {
         let mut wide = vec![0.; inner];
         for (o, sums) in sums.chunks_exact_mut(inner.max(1)).enumerate() {
             wide.fill(0.);
-            for line in flat(x)[o * n * inner..][..n * inner].chunks_exact(inner) {
+            for line in x.as_slice()[o * n * inner..][..n * inner].chunks_exact(inner) {
                 vector::add_f64(line, &mut wide);
             }
             sums.iter_mut().zip(&wide).for_each(|(sum, &wide)| *sum = T::of(wide));
         }
     }
     let shape = [&x.shape()[..axis], &x.shape()[axis + 1..]].concat();
-    Owned::from_shape_vec(shape, sums).expect("one a line")
+    Tensor::from_shape_vec(shape, sums).expect("one a line")
 }
 
 /// `g` repeated along `axis` to the shape of `x`.
@@ -67,11 +67,12 @@ fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
 impl<T: Scalar> Var<'_, T> {
     /// Sum of all entries; `dx = dy`, repeated.
     pub fn sum(self) -> Self {
-        let y = filled(&[], T::of(vector::sum_f64(flat(&self.value()))));
+        let y = Tensor::from_elem(vec![], T::of(vector::sum_f64(self.value().as_slice())));
         Self::record("sum", &[self], y, |c, sink| {
-            sink.blend(0, |beta, dx| match beta == T::zero() {
-                true => dx.fill(c.g[[]]),
-                false => *dx += c.g[[]],
+            let g = c.g.as_slice()[0];
+            sink.write(0, |beta, dx| match beta == T::zero() {
+                true => dx.as_slice_mut().fill(g),
+                false => dx.as_slice_mut().iter_mut().for_each(|dx| *dx += g),
             });
         })
     }
@@ -115,9 +116,11 @@ impl<T: Scalar> Var<'_, T> {
         );
         let y = fold("max_axis", &x, axis, |lane| largest(lane.iter().copied()).1);
         Self::record("max_axis", &[self], y, move |c, sink| {
-            sink.add_with(0, |dx| {
+            sink.write(0, |beta, dx| {
+                scale(beta, dx);
+                let mut dx = dx.view_mut();
                 let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
-                for ((mut dx, x), &g) in lines.zip(c.g) {
+                for ((mut dx, x), &g) in lines.zip(c.g.as_slice()) {
                     dx[largest(x.iter().copied()).0] += g;
                 }
             });
@@ -136,7 +139,7 @@ impl<T: Scalar> Var<'_, T> {
         Self::record("log_sum_exp", &[self], y, move |c, sink| {
             sink.add(0, || {
                 let shared = repeat(c.y.view(), axis, c.x(0));
-                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g.view(), axis, c.x(0))
+                (&**c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g.view(), axis, c.x(0))
             });
         })
     }
@@ -146,18 +149,21 @@ impl<T: Scalar> Var<'_, T> {
     /// # Panics
     /// If `x` has no axis.
     pub fn log_softmax(self) -> Self {
-        let mut y = self.value().to_owned();
+        let mut y = self.value();
         assert!(y.ndim() > 0, "log_softmax: {:?} has no axis", y.shape());
-        for mut row in y.rows_mut() {
+        for mut row in y.as_matrix_mut().rows_mut() {
             let (max, log) = log_sum_exp(row.iter().copied());
             row.mapv_inplace(|x| T::of((x.f64() - max.f64()) - log));
         }
         Self::record("log_softmax", &[self], y, |c, sink| {
             sink.add(0, || {
                 let mut dx = c.g.clone();
-                for (mut dx, y) in dx.rows_mut().into_iter().zip(c.y.rows()) {
-                    let sum = T::of(vector::sum_f64(dx.as_slice().expect("row-major")));
-                    dx.zip_mut_with(&y, |dx, y| *dx -= y.exp() * sum);
+                let k = c.y.shape()[c.y.ndim() - 1].max(1);
+                let rows =
+                    dx.as_slice_mut().chunks_exact_mut(k).zip(c.y.as_slice().chunks_exact(k));
+                for (dx, y) in rows {
+                    let sum = T::of(vector::sum_f64(dx));
+                    dx.iter_mut().zip(y).for_each(|(dx, y)| *dx -= y.exp() * sum);
                 }
                 dx
             });
@@ -201,10 +207,10 @@ mod tests {
         let tape = Tape::<f64>::default();
         let x = tape.leaf(Tensor::from_shape_vec(vec![3], vec![2., 2., 1.]).unwrap());
         let g = x.max_axis(0).backward();
-        assert_eq!(g.wrt(x).unwrap().as_slice().unwrap(), [1., 0., 0.]);
+        assert_eq!(g.wrt(x).unwrap().as_slice(), [1., 0., 0.]);
         let inf = f64::INFINITY;
         let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![-inf, 0., 1e4, -1e4]).unwrap());
-        assert_eq!(x.log_sum_exp(1).value().as_slice().unwrap(), [0., 1e4]);
+        assert_eq!(x.log_sum_exp(1).value().as_slice(), [0., 1e4]);
         for other in [-inf, 0., inf, f64::NAN] {
             let x = Tensor::from_shape_vec(vec![2], vec![f64::NAN, other]).unwrap();
             let x = tape.leaf(x.into_owned());

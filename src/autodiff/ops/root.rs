@@ -1,6 +1,5 @@
 //! Roots of increasing functions of one number, differentiated by the implicit function theorem.
-use super::flat;
-use crate::autodiff::{Owned, Var};
+use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 
 impl<T: Scalar> Var<'_, T> {
@@ -36,8 +35,8 @@ impl<T: Scalar> Var<'_, T> {
             None => panic!("root: a parameter {:?} for {:?}", p.shape(), x.shape()),
         });
         let p_at = move |i: usize| each.each_ref().map(|p| p[i]);
-        let mut y = self.tape().space(x.shape());
-        for (i, (y, &x)) in y.iter_mut().zip(flat(&x)).enumerate() {
+        let mut y = self.tape().alloc(x.shape());
+        for (i, (y, &x)) in y.as_slice_mut().iter_mut().zip(x.as_slice()).enumerate() {
             let p = p_at(i);
             *y = solve(x, |y| {
                 let (f, slope, _) = f(y, p);
@@ -46,12 +45,12 @@ impl<T: Scalar> Var<'_, T> {
         }
         let inputs: Vec<_> = [self].into_iter().chain(p).collect();
         Self::record("root", &inputs, y, move |c, sink| {
-            let mut of = vec![Owned::zeros(c.y.raw_dim()); N + 1];
-            for (i, (&y, &g)) in c.y.iter().zip(c.g).enumerate() {
+            let mut of = vec![Tensor::zeros(c.y.shape()); N + 1];
+            for (i, (&y, &g)) in c.y.as_slice().iter().zip(c.g.as_slice()).enumerate() {
                 let (_, slope, partials) = f(y, p_at(i));
                 let all = [T::one()].into_iter().chain(partials.map(|f_p| -f_p));
                 for (of, factor) in of.iter_mut().zip(all) {
-                    of.as_slice_mut().expect("new")[i] = factor * g / slope;
+                    of.as_slice_mut()[i] = factor * g / slope;
                 }
             }
             of.into_iter().enumerate().for_each(|(k, g)| sink.add(k, || g));

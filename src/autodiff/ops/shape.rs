@@ -1,9 +1,9 @@
 //! Moving entries about: nothing here computes.
-use super::flat;
-use crate::autodiff::{Owned, Tensor, Var};
+use super::scale;
+use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
-use ndarray::{ArrayViewD, Axis, IxDyn, Slice};
+use ndarray::{ArcArray, Axis, IxDyn, Slice};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
 
 /// The axes in another order. If some go to the end as they are, as the channels of images do, that is
 /// a transposition of matrices.
-fn permuted<T: Scalar>(x: ArrayViewD<'_, T>, axes: &[usize]) -> Owned<T> {
+fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     let kept = axes.iter().enumerate().take_while(|(i, axis)| i == *axis).count();
     let (moved, n) = (&axes[kept..], axes.len() - kept);
     let turns = |by: &usize| moved.iter().enumerate().all(|(i, a)| *a == kept + (i + by) % n);
-    let (Some(by), Some(from)) = ((1..n).find(turns), x.as_slice()) else {
-        return x.permuted_axes(IxDyn(axes)).as_standard_layout().into_owned();
+    let Some(by) = (1..n).find(turns) else {
+        return x.view().permuted_axes(IxDyn(axes)).to_owned().into();
     };
     let sides = [kept..kept + by, kept + by..axes.len()].map(|a| x.shape()[a].iter().product());
-    let mut y = Owned::zeros(axes.iter().map(|&axis| x.shape()[axis]).collect::<Vec<_>>());
-    vector::turn(from, y.as_slice_mut().expect("new"), sides);
+    let mut y = Tensor::zeros(axes.iter().map(|&axis| x.shape()[axis]).collect::<Vec<_>>());
+    vector::turn(x.as_slice(), y.as_slice_mut(), sides);
     y
 }
 
@@ -39,10 +39,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn reshape(self, shape: &[usize]) -> Self {
         let (x, n) = (self.value(), shape.iter().product::<usize>());
         assert!(x.len() == n, "reshape: {:?} to {shape:?}", x.shape());
-        let y = x.into_shape_with_order(IxDyn(shape)).expect("row-major");
+        let y = x.into_shape(shape).expect("as many entries");
         Self::record("reshape", &[self], y, |c, sink| {
-            let to = c.x(0).raw_dim();
-            sink.add(0, || c.g.clone().into_shape_with_order(to).expect("row-major"));
+            sink.add(0, || c.g.clone().into_shape(c.x(0).shape()).expect("as many entries"));
         })
     }
 
@@ -69,9 +68,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         });
         let fits = axes.len() == x.ndim() && !back.contains(&usize::MAX);
         assert!(fits, "permute_axes: {axes:?} of {:?}", x.shape());
-        let y = permuted(x.view(), axes);
+        let y = permuted(&x, axes);
         Self::record("permute_axes", &[self], y, move |c, sink| {
-            sink.add(0, || permuted(c.g.view(), &back));
+            sink.add(0, || permuted(c.g, &back));
         })
     }
 
@@ -84,18 +83,18 @@ impl<'t, T: Scalar> Var<'t, T> {
         check_axis("slice", &x, axis);
         let fits = range.start <= range.end && range.end <= x.shape()[axis];
         assert!(fits, "slice: {range:?} of axis {axis} of {:?}", x.shape());
-        let mut y = x.clone();
+        let mut y = ArcArray::clone(&x);
         y.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
         Self::record("slice", &[self], y, move |c, sink| {
-            sink.blend(0, |beta, dx| {
-                let (axis, n) = (Axis(axis), dx.shape()[axis]);
+            sink.write(0, |beta, dx| {
+                let (axis, n, mut dx) = (Axis(axis), dx.shape()[axis], dx.view_mut());
                 if beta == T::zero() {
                     dx.slice_axis_mut(axis, (0..range.start).into()).fill(beta);
                     dx.slice_axis_mut(axis, range.clone().into()).assign(c.g);
                     dx.slice_axis_mut(axis, (range.end..n).into()).fill(beta);
                 } else {
                     let mut part = dx.slice_axis_mut(axis, range.clone().into());
-                    part += c.g;
+                    part += &**c.g;
                 }
             });
         })
@@ -109,16 +108,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         let (x, keep) = (self.value(), keep.into());
         assert!(x.len() == keep.len(), "masked: {} masks for {:?}", keep.len(), x.shape());
         let kept = |x, keep| if keep { x } else { T::zero() };
-        let mut y = self.tape().space(x.shape());
-        vector::zip(flat(&x), &keep, y.as_slice_mut().expect("new"), kept);
+        let mut y = self.tape().alloc(x.shape());
+        vector::zip(x.as_slice(), &keep, y.as_slice_mut(), kept);
         Self::record("masked", &[self], y, move |c, sink| {
-            let g = c.g.as_slice().expect("row-major");
-            sink.blend(0, |beta, dx| {
-                let dx = dx.as_slice_mut().expect("row-major");
-                match beta == T::zero() {
-                    true => vector::zip(g, &keep, dx, kept),
-                    false => vector::zip_onto(g, &keep, dx, kept),
-                }
+            let g = c.g.as_slice();
+            sink.write(0, |beta, dx| match beta == T::zero() {
+                true => vector::zip(g, &keep, dx.as_slice_mut(), kept),
+                false => vector::zip_onto(g, &keep, dx.as_slice_mut(), kept),
             });
         })
     }
@@ -141,13 +137,13 @@ impl<'t, T: Scalar> Var<'t, T> {
             shapes()
         );
         shape[axis] = values.iter().map(|x| x.shape()[axis]).sum();
-        let mut y = parts[0].tape().space(&shape);
-        let mut to = y.as_slice_mut().expect("new");
+        let mut y = parts[0].tape().alloc(&shape);
+        let mut to = y.as_slice_mut();
         for o in 0..around(&shape, axis)[0] {
             for x in &values {
                 let width = x.shape()[axis..].iter().product();
                 let (part, rest) = to.split_at_mut(width);
-                part.copy_from_slice(&flat(x)[o * width..][..width]);
+                part.copy_from_slice(&x.as_slice()[o * width..][..width]);
                 to = rest;
             }
         }
@@ -156,7 +152,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             let mut start = 0;
             for k in 0..count {
                 let part = Slice::from(start..start + c.x(k).shape()[axis]);
-                sink.add(k, || c.g.slice_axis(Axis(axis), part).as_standard_layout().into_owned());
+                sink.add(k, || c.g.slice_axis(Axis(axis), part).to_owned());
                 start += c.x(k).shape()[axis];
             }
         })
@@ -189,10 +185,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         let mut shape = x.shape().to_vec();
         shape[axis] = index.len();
         let line = move |o: usize, i: usize| (o * n + i) * inner..(o * n + i + 1) * inner;
-        let mut y = self.tape().space(&shape);
-        let mut to = y.as_slice_mut().expect("new");
+        let mut y = self.tape().alloc(&shape);
+        let mut to = y.as_slice_mut();
         for o in 0..outer {
-            let from = &flat(&x)[o * n * inner..][..n * inner];
+            let from = &x.as_slice()[o * n * inner..][..n * inner];
             let (lines, rest) = to.split_at_mut(index.len() * inner);
             if inner == 1 {
                 lines.iter_mut().zip(&*index).for_each(|(y, &i)| *y = from[i]);
@@ -203,14 +199,14 @@ impl<'t, T: Scalar> Var<'t, T> {
             to = rest;
         }
         Self::record("gather", &[self], y, move |c, sink| {
-            sink.add_with(0, |dx| {
+            sink.write(0, |beta, dx| {
+                scale(beta, dx);
                 let mut sums = vec![0.; dx.len()];
-                let g = c.g.as_slice().expect("row-major");
                 let lines = (0..outer).flat_map(|o| index.iter().map(move |&i| line(o, i)));
-                for (line, g) in lines.zip(g.chunks_exact(inner.max(1))) {
+                for (line, g) in lines.zip(c.g.as_slice().chunks_exact(inner.max(1))) {
                     vector::add_f64(g, &mut sums[line]);
                 }
-                vector::add_rounded(&sums, dx.as_slice_mut().expect("row-major"));
+                vector::add_rounded(&sums, dx.as_slice_mut());
             });
         })
     }
@@ -254,7 +250,7 @@ mod tests {
             let axes = [code / 64, code / 16 % 4, code / 4 % 4, code % 4];
             if (0..4).all(|axis| axes.contains(&axis)) {
                 let y = tape.constant(x.clone()).permute_axes(&axes).value();
-                assert!(y == x.view().permuted_axes(&axes[..]), "{axes:?}");
+                assert!(*y == x.view().permuted_axes(&axes[..]), "{axes:?}");
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Unit triangular matrices, two in one square: one strictly below the diagonal, one strictly above.
-use super::flat;
-use crate::autodiff::{Owned, Tensor, Var, rows};
+use crate::autodiff::{Tensor, Var};
 use crate::kernels::gemm;
 use crate::kernels::scalar::Scalar;
 use std::ops::Range;
@@ -29,18 +28,19 @@ impl Triangle {
     }
 
     /// The triangle of `a`, 0 elsewhere.
-    fn of<T: Scalar>(self, a: &[T], n: usize) -> Owned<T> {
-        let mut y = Owned::zeros(vec![n, n]);
-        for (i, (y, a)) in y.rows_mut().into_iter().zip(a.chunks_exact(n.max(1))).enumerate() {
+    fn of<T: Scalar>(self, a: &[T], n: usize) -> Tensor<T> {
+        let mut y = Tensor::zeros(vec![n, n]);
+        let rows = y.as_slice_mut().chunks_exact_mut(n.max(1)).zip(a.chunks_exact(n.max(1)));
+        for (i, (y, a)) in rows.enumerate() {
             let part = self.columns(i, n);
-            y.into_slice().expect("new")[part.clone()].copy_from_slice(&a[part]);
+            y[part.clone()].copy_from_slice(&a[part]);
         }
         y
     }
 
     /// `x ← x (I + A)⁻¹`, row by row, with `A` this triangle of `a`.
-    fn solve<T: Scalar>(self, a: &[T], n: usize, x: &mut Owned<T>) {
-        for x in x.as_slice_mut().expect("row-major").chunks_exact_mut(n.max(1)) {
+    fn solve<T: Scalar>(self, a: &[T], n: usize, x: &mut Tensor<T>) {
+        for x in x.as_slice_mut().chunks_exact_mut(n.max(1)) {
             for i in self.longest_first(n) {
                 let part = self.columns(i, n);
                 gemm::axpy(-x[i], &a[i * n..][part.clone()], &mut x[part]);
@@ -49,8 +49,8 @@ impl Triangle {
     }
 
     /// `x ← x (I + Aᵀ)⁻¹`.
-    fn solve_transposed<T: Scalar>(self, a: &[T], n: usize, x: &mut Owned<T>) {
-        for x in x.as_slice_mut().expect("row-major").chunks_exact_mut(n.max(1)) {
+    fn solve_transposed<T: Scalar>(self, a: &[T], n: usize, x: &mut Tensor<T>) {
+        for x in x.as_slice_mut().chunks_exact_mut(n.max(1)) {
             for i in self.longest_first(n).rev() {
                 let part = self.columns(i, n);
                 let above = gemm::dot(&a[i * n..][part.clone()], &x[part]);
@@ -86,8 +86,8 @@ impl<T: Scalar> Var<'_, T> {
     fn triangle(self, name: &'static str, triangle: Triangle) -> Self {
         let x = self.value();
         let n = side(name, &x);
-        Self::record(name, &[self], triangle.of(flat(&x), n), move |c, sink| {
-            sink.add(0, || triangle.of(c.g.as_slice().expect("row-major"), n));
+        Self::record(name, &[self], triangle.of(x.as_slice(), n), move |c, sink| {
+            sink.add(0, || triangle.of(c.g.as_slice(), n));
         })
     }
 
@@ -113,13 +113,13 @@ impl<T: Scalar> Var<'_, T> {
         let matrix = a.value();
         let (shape, n) = (self.shape(), side(name, &matrix));
         assert!(shape.len() == 2 && shape[1] == n, "{name}: {shape:?} by {:?}", matrix.shape());
-        let mut y = self.value().to_owned();
-        triangle.solve(flat(&matrix), n, &mut y);
+        let mut y = self.value();
+        triangle.solve(matrix.as_slice(), n, &mut y);
         Self::record(name, &[self, a], y, move |c, sink| {
             let mut dx = c.g.clone();
-            triangle.solve_transposed(flat(c.x(1)), n, &mut dx);
+            triangle.solve_transposed(c.x(1).as_slice(), n, &mut dx);
             sink.add(1, || {
-                let product = -gemm::matmul(rows(c.y).reversed_axes(), rows(&dx));
+                let product = -gemm::matmul(c.y.as_matrix().reversed_axes(), dx.as_matrix());
                 triangle.of(product.as_slice().expect("row-major"), n)
             });
             sink.add(0, || dx);
@@ -144,8 +144,8 @@ mod tests {
         let a = Tensor::from_shape_vec(vec![3, 3], (1..10).map(f64::from).collect()).unwrap();
         let a = tape.constant(a);
         let (lower, upper) = (a.strictly_lower().value(), a.strictly_upper().value());
-        assert_eq!(lower.as_slice().unwrap(), [0., 0., 0., 4., 0., 0., 7., 8., 0.]);
-        assert_eq!(upper.as_slice().unwrap(), [0., 2., 3., 0., 0., 6., 0., 0., 0.]);
+        assert_eq!(lower.as_slice(), [0., 0., 0., 4., 0., 0., 7., 8., 0.]);
+        assert_eq!(upper.as_slice(), [0., 2., 3., 0., 0., 6., 0., 0., 0.]);
     }
 
     /// The product with the matrix, formed, gives back what was solved for.

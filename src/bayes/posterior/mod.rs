@@ -94,5 +94,5 @@ fn vector<T: Scalar>(numbers: &[f64]) -> Owned<T> {
 /// Unless they are as long.
 fn set<T: Scalar>(to: &mut Tensor<T>, from: &[f64]) {
     assert_eq!(to.len(), from.len(), "recentre: lengths differ");
-    to.iter_mut().zip(from).for_each(|(to, &from)| *to = T::of(from));
+    to.as_slice_mut().iter_mut().zip(from).for_each(|(to, &from)| *to = T::of(from));
 }

@@ -17,7 +17,7 @@ use crate::run::config::{Config, Method};
 use crate::run::load_data;
 use crate::run::train::Trainer;
 use crate::stats::{Correlation, ks_uniform, pearson};
-use ndarray::{Array2, Ix2, s};
+use ndarray::{Array2, s};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -221,8 +221,7 @@ fn samples(model: &Model, n: usize, seed: u64) -> Array2<f32> {
         let end = n.min(start + BLOCK);
         let rng = &mut stream(seed, Purpose::Sample, block as u64);
         let theta = draw(model, end - start, rng).0;
-        let theta = theta.into_dimensionality::<Ix2>().expect("[S, D]");
-        all.slice_mut(s![.., start..end]).assign(&theta.t());
+        all.slice_mut(s![.., start..end]).assign(&theta.as_matrix().t());
     }
     all
 }

@@ -157,7 +157,7 @@ mod tests {
             let q = settings.hypernet(&mut params, 2, &mut stream(1, Purpose::Init, 0));
             // Away from the start, where couplings do nothing.
             for (_, w) in params.iter_mut().filter(|(name, _)| name.ends_with(".r")) {
-                w.iter_mut().for_each(|r| *r = 0.5 * r.signum());
+                w.view_mut().iter_mut().for_each(|r| *r = 0.5 * r.signum());
             }
             let p = params.freeze(&tape);
             let draw = q.draw(&p, &tape, n, &mut stream(2, Purpose::Noise, 0));

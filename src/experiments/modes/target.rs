@@ -40,7 +40,7 @@ impl Target {
             rng.random_range(low..high)
         });
         let y = x.mapv(|x: f64| x + rng.sample::<f64, _>(StandardNormal) / (0.5 * x).powi(2));
-        Self::Net { x: x.into_shared(), y: y.into_shared() }
+        Self::Net { x: x.into(), y: y.into() }
     }
 
     /// `λ`.

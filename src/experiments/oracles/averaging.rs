@@ -24,7 +24,7 @@ pub fn log_evidence(joint: &dyn Joint, parts: usize, rng: &mut impl Rng) -> Esti
     let mut log_likelihood = vec![];
     for _ in 0..parts {
         let tape = Tape::default();
-        let theta: Tensor<f64> = prior.sample(PART, rng).into_dyn().into_shared();
+        let theta = Tensor::from(prior.sample(PART, rng));
         let each = joint.log_likelihood(tape.constant(theta));
         log_likelihood.extend(each.sum_axis(1).value().iter().copied());
     }

@@ -65,7 +65,7 @@ fn square_of_error(f: &[f64], n: f64) -> f64 {
 /// `ln p(θₛ, D) − ln g(θₛ) [S]` for `θ [S, D]`.
 fn log_ratios(guess: &Gaussian, joint: &dyn Joint, theta: Array2<f64>) -> Vec<f64> {
     let (tape, log_g) = (Tape::default(), guess.log_density(theta.view()));
-    let theta: Tensor<f64> = theta.into_dyn().into_shared();
+    let theta = Tensor::from(theta);
     let log_p = joint.log_joint(tape.constant(theta)).value();
     log_p.iter().zip(log_g).map(|(p, g)| p - g).collect()
 }

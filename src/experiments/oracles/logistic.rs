@@ -110,7 +110,7 @@ impl Joint for Logistic {
     fn log_likelihood<'t>(&self, theta: Var<'t, f64>) -> Var<'t, f64> {
         // ln σ(±x·θ) = −softplus(∓x·θ)
         let tape = theta.tape();
-        let toward: Tensor<f64> = self.sign.mapv(|sign| -sign).into_shared().into_dyn();
+        let toward = Tensor::from(self.sign.mapv(|sign| -sign));
         let x = tape.constant(self.x.to_shared().into_dyn());
         -(theta.matmul_t(x) * tape.constant(toward)).softplus()
     }

@@ -41,10 +41,10 @@ impl Scales {
                 "net.2.v" => 1.,
                 _ => 0.,
             };
-            *w = Owned::from_shape_fn(w.raw_dim(), |i| value(i[0])).into_shared();
+            *w = Owned::from_shape_fn(w.raw_dim(), |i| value(i[0])).into();
         }
         let place = |n: usize| 4. * (n as f64 + 0.5) / examples as f64 - 2.;
-        let x = Owned::from_shape_fn(vec![examples, 1], |i| place(i[0])).into_shared();
+        let x = Owned::from_shape_fn(vec![examples, 1], |i| place(i[0])).into();
         let mut own = Self { net, params, x, y: Tensor::zeros(vec![examples]) };
         let f = own.outputs(Tape::default().constant(Tensor::ones(vec![1, dim]))).value();
         let noise = |f: f64| f + PRECISION.powf(-0.5) * rng.sample::<f64, _>(StandardNormal);

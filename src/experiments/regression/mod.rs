@@ -152,7 +152,7 @@ impl Truth {
     ) -> Result<Self> {
         let model = Config { method: Method::FullBhn, ..config.clone() };
         let model = model.build::<f64>(1, &Task::Regression);
-        let x = data.train.x.mapv(f64::from).into_dyn().into_shared();
+        let x = data.train.x.mapv(f64::from).into();
         let Targets::Values(y) = &data.train.y else { unreachable!("a regression") };
         let y = Targets::Values(y.iter().map(|&y| f64::from(y)).collect());
         let key = |chain| format!("nuts-{chain}");
@@ -169,7 +169,7 @@ impl Truth {
             let theta = Owned::from_shape_fn(vec![chain.theta.len(), model.primary.dim()], |i| {
                 chain.theta[i[0]][i[1]]
             });
-            Functions::new(&model, &theta.into_shared(), places)
+            Functions::new(&model, &theta.into(), places)
         });
         let functions = functions.collect();
         Ok(Self { chains, functions, seconds: lab.seconds() - before })

@@ -14,7 +14,7 @@ use std::f64::consts::TAU;
 /// `ln p(θ, D) [S]` of the tape.
 fn log_joint(joint: &dyn Joint, theta: Array2<f64>) -> Vec<f64> {
     let tape = Tape::default();
-    let theta: Tensor<f64> = theta.into_dyn().into_shared();
+    let theta = Tensor::from(theta);
     joint.log_joint(tape.constant(theta)).value().iter().copied().collect()
 }
 

@@ -1,0 +1,46 @@
+//! Constants of many tapes, with what operations compute from them.
+use crate::autodiff::tensor::Tensor;
+use crate::kernels::gemm::Packed;
+use crate::kernels::scalar::Scalar;
+use std::sync::OnceLock;
+
+/// A matrix `V` that does not change, with its packed transpose and its row norms. Both are computed
+/// lazily, and cached for all tapes that the matrix is put on by [`Tape::fixed`].
+///
+/// [`Tape::fixed`]: crate::autodiff::Tape::fixed
+#[derive(Debug)]
+pub struct Fixed<T> {
+    pub(crate) value: Tensor<T>,
+    transposed: OnceLock<Packed<T>>,
+    norms: OnceLock<Tensor<T>>,
+}
+
+impl<T> Fixed<T> {
+    /// A constant of this value.
+    pub fn new(value: Tensor<T>) -> Self {
+        Self { value, transposed: OnceLock::new(), norms: OnceLock::new() }
+    }
+}
+
+impl<T: Scalar> Fixed<T> {
+    /// `Vᵀ`, packed for products.
+    pub(crate) fn transposed(&self) -> &Packed<T> {
+        cached(&self.transposed, || Packed::new(self.value.as_matrix().reversed_axes()))
+    }
+
+    /// `‖vᵢ‖`, computed by `compute` on the first call.
+    pub(crate) fn norms(&self, compute: impl FnOnce() -> Tensor<T>) -> &Tensor<T> {
+        cached(&self.norms, compute)
+    }
+}
+
+/// The cell's value, computed if it is empty.
+///
+/// Unlike `get_or_init`, threads that arrive together all compute: `compute` uses the thread pool,
+/// and a thread that waits there may be given a task that waits for this very cell.
+fn cached<V>(cell: &OnceLock<V>, compute: impl FnOnce() -> V) -> &V {
+    if cell.get().is_none() {
+        drop(cell.set(compute()));
+    }
+    cell.get().expect("set above")
+}
