@@ -3,7 +3,7 @@ use bhn::bayes::Model;
 use bhn::data::Task;
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::run::config::{Config, Method};
+use bhn::run::config::{Config, MethodKind};
 use bhn::run::train::Trainer;
 use ndarray::Array2;
 use rand::RngExt;
@@ -15,7 +15,7 @@ pub const BATCH: usize = 128;
 
 /// 784-800-800-10, T = 8 couplings of 200 units, one noise sample.
 pub fn reference() -> Config {
-    let mut config = Config { method: Method::Bhn, ..Config::default() };
+    let mut config = Config { method: MethodKind::Bhn, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[800, 800], 10));
     config.flow.couplings = 8;
     config.flow.hidden = 200;

@@ -1,7 +1,7 @@
 //! `bhn acquire DIR --pool FILE`: which of the user's inputs are most worth a label.
 use super::predict::{Far, block};
 use super::train::word;
-use super::{Context, SAMPLES, idle, number, samples, show};
+use super::{Context, number, posterior_samples, samples, show};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
@@ -9,6 +9,7 @@ use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use crate::run::checkpoint;
+use crate::run::config::Method;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -61,10 +62,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "The run predicts a number: ask for one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
-    idle::say(context, idle::samples(args.samples, &header.config));
-    let count = args.samples.unwrap_or(SAMPLES);
-    let count = header.config.samples_that_fit(count, model.primary.dim())?;
-    if header.config.method.is_point() && acquisition != Acquisition::MaxEntropy {
+    let entries = model.primary.dim();
+    let count = posterior_samples(context, args.samples, &header.config, entries)?;
+    if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
+    {
         show::say(
             context,
             format!(

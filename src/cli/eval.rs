@@ -1,5 +1,5 @@
 //! `bhn eval DIR`: test a trained network.
-use super::{Context, SAMPLES, idle, samples, show};
+use super::{Context, posterior_samples, samples, show};
 use crate::predict::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
@@ -28,10 +28,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let data = trained.data(context.data_dir.as_deref())?;
     data.notes.iter().for_each(|note| show::say(context, format!("note: {note}")));
     let config = &trained.header.config;
-    idle::say(context, idle::samples(args.samples, config));
-    let samples = args.samples.unwrap_or(SAMPLES);
-    let samples = config.samples_that_fit(samples, trained.model.primary.dim())?;
+    let entries = trained.model.primary.dim();
+    let samples = posterior_samples(context, args.samples, config, entries)?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
-    let text = show::table(&show::results(&found.test, &found.elbo, config.method));
+    let text = show::table(&show::results(&found.test, &found.elbo, config));
     show::print(context, &Scores { test: found.test, elbo: found.elbo }, &text)
 }

@@ -1,60 +1,58 @@
-//! Flags that were typed and have no effect with the method or the flow: said on standard error.
+//! Notes about flags that have no effect with the method of a run.
 use super::{Context, show};
 use crate::bayes::FlowKind;
 use crate::run::config::{Config, Method};
 
-/// A flag that was typed, and why it has no effect.
-pub struct Idle {
-    flag: &'static str,
-    why: String,
+fn note(context: &Context, flag: &str, why: &str) {
+    show::say(context, format!("note: {flag} has no effect: {why}"));
 }
 
-/// Say so of each, unless `--quiet`.
-pub fn say(context: &Context, flags: impl IntoIterator<Item = Idle>) {
-    for Idle { flag, why } in flags {
-        show::say(context, format!("note: {flag} has no effect: {why}"));
+/// Notes about `--flow` and `--couplings`, if they were given.
+pub fn flow(context: &Context, kind: bool, couplings: bool, config: &Config) {
+    match Method::from(config) {
+        Method::Hypernet { flow, .. } => {
+            if couplings && flow.kind == FlowKind::Linear {
+                let why = "a linear flow has no couplings; flow.layers is its depth";
+                note(context, "--couplings", why);
+            }
+        }
+        _ => {
+            let why = format!("{} has no flow", config.method);
+            let given = [("--flow", kind), ("--couplings", couplings)];
+            given
+                .iter()
+                .filter(|(_, given)| *given)
+                .for_each(|(flag, _)| note(context, flag, &why));
+        }
     }
 }
 
-/// `--flow` and `--couplings`, if they were typed.
-pub fn flow(kind: bool, couplings: bool, config: &Config) -> Vec<Idle> {
-    let typed = [("--flow", kind), ("--couplings", couplings)];
-    let typed = typed.into_iter().filter(|(_, typed)| *typed);
-    let why = |flag| {
-        let is_linear = flag == "--couplings" && config.flow.kind == FlowKind::Linear;
-        match config.method.has_flow() {
-            false => Some(format!("{} has no flow", config.method)),
-            true => is_linear
-                .then(|| "a linear flow has no couplings; flow.layers is its depth".to_string()),
-        }
-    };
-    typed.filter_map(|(flag, _)| Some(Idle { flag, why: why(flag)? })).collect()
+/// A note about `--samples`, if there are fewer networks than `requested`.
+pub fn samples(context: &Context, requested: Option<usize>, config: &Config) {
+    let Some(networks) = Method::from(config).networks() else { return };
+    if requested.is_some_and(|requested| requested > networks) {
+        let method = config.method;
+        let why = match networks {
+            1 => format!("{method} predicts with one network"),
+            _ => format!("{method} has {networks} networks, and each is used once"),
+        };
+        note(context, "--samples", &why);
+    }
 }
 
-/// `--samples`, if there are fewer than were asked for.
-pub fn samples(asked: Option<usize>, config: &Config) -> Option<Idle> {
-    let (method, asked) = (config.method, asked?);
-    let taken = config.samples(asked);
-    let why = match method.is_point() {
-        true => format!("{method} predicts with one network"),
-        false => format!("{method} has {taken} networks, and each is taken once"),
-    };
-    (taken < asked).then_some(Idle { flag: "--samples", why })
+/// A note about `--samples` of `bhn verify RUN`, if it was given; `only` says whether `--only` was.
+pub fn draws(context: &Context, given: bool, only: bool, config: &Config) {
+    if given && !Method::from(config).has_density() {
+        note(context, "--samples", &format!("{} has no density, so no diagnostics", config.method));
+    } else if given && only {
+        note(context, "--samples", "with --only there are no diagnostics");
+    }
 }
 
-/// `--samples` of diagnostics, if it was typed.
-pub fn draws(typed: bool, suites_alone: bool, method: Method) -> Option<Idle> {
-    let why = match (method.has_density(), suites_alone) {
-        (false, _) => format!("{method} has no density, so no diagnostics"),
-        (true, true) => "with --only there are no diagnostics".into(),
-        (true, false) => return None,
-    };
-    typed.then_some(Idle { flag: "--samples", why })
-}
-
-/// `--seed` of posterior samples, if it was typed.
-pub fn seed(typed: bool, method: Method) -> Option<Idle> {
-    let is_fixed = method.is_point() || method == Method::Ensemble;
-    let why = format!("samples of {method} are its trained networks");
-    (typed && is_fixed).then_some(Idle { flag: "--seed", why })
+/// A note about `--seed` of `bhn sample`, if it was given.
+pub fn seed(context: &Context, given: bool, config: &Config) {
+    if given && Method::from(config).networks().is_some() {
+        let why = format!("samples of {} are its trained networks", config.method);
+        note(context, "--seed", &why);
+    }
 }

@@ -15,6 +15,7 @@ mod train;
 mod verify;
 mod weights;
 
+use crate::run::config::{Config, check_samples};
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -56,6 +57,18 @@ fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, St
 
 /// How many posterior samples predictions are averaged over if nothing is said.
 const SAMPLES: usize = 100;
+
+/// The number of posterior samples of a `θ` with `entries` entries to predict with, and a note if that
+/// is not what `--samples` says.
+fn posterior_samples(
+    context: &Context,
+    requested: Option<usize>,
+    config: &Config,
+    entries: usize,
+) -> Result<usize> {
+    idle::samples(context, requested, config);
+    Ok(check_samples(config.samples(requested.unwrap_or(SAMPLES)), entries)?)
+}
 
 /// A number of posterior samples for a test, all in memory at once.
 fn samples(text: &str) -> Result<usize, String> {

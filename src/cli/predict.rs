@@ -1,6 +1,6 @@
 //! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
 use super::profile::Profiler;
-use super::{Context, SAMPLES, idle, samples, show};
+use super::{Context, posterior_samples, samples, show};
 use crate::autodiff::Tensor;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
@@ -72,9 +72,8 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    idle::say(context, idle::samples(args.samples, &header.config));
-    let samples = args.samples.unwrap_or(SAMPLES);
-    let samples = header.config.samples_that_fit(samples, model.primary.dim())?;
+    let entries = model.primary.dim();
+    let samples = posterior_samples(context, args.samples, &header.config, entries)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // What a file's start can tell is told now and not after hours. A pipe opens only once.

@@ -33,7 +33,7 @@ pub struct Args {
 /// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    idle::say(context, idle::seed(args.seed.is_some(), header.config.method));
+    idle::seed(context, args.seed.is_some(), &header.config);
     let samples = check_samples(args.samples, model.primary.dim())?;
     let rng = &mut match args.as_predict {
         true => stream(header.config.seed, Purpose::Evaluation, 0),

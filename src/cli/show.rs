@@ -2,7 +2,7 @@
 use super::Context;
 use crate::predict::evaluate::{BoundScores, TestScores};
 use crate::report;
-use crate::run::config::Method;
+use crate::run::config::{Config, Method};
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub fn table(rows: &[(String, String)]) -> String {
 }
 
 /// The rows that tell of a test and of the bound.
-pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(String, String)> {
+pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(String, String)> {
     let mut rows = vec![];
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
     if let (Some(accuracy), Some(error)) = (test.accuracy, test.accuracy_error) {
@@ -56,6 +56,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(St
         row("test ECE (15 bins)", format!("{ece:.4}"));
     }
     let terms = elbo.terms;
+    let method = Method::from(config);
     if !method.has_density() {
         row("log-likelihood of the training set", format!("{:.1} nats", terms.log_likelihood));
     } else {
@@ -66,9 +67,9 @@ pub fn results(test: &TestScores, elbo: &BoundScores, method: Method) -> Vec<(St
         row("    E_q[ln q(θ)]", format!("{:.1} nats", terms.log_q));
         row("    E_q[ln p(θ)]", format!("{:.1} nats", terms.log_prior));
     }
-    let samples = match method.is_point() {
-        true => "one network".into(),
-        false => samples(test.samples),
+    let samples = match method.networks() {
+        Some(1) => "one network".into(),
+        _ => samples(test.samples),
     };
     row(
         "predicted with",

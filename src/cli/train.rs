@@ -1,6 +1,6 @@
 //! `bhn train`: the main job.
 use super::profile::{self, Profiler};
-use super::{Context, SAMPLES, idle, number, samples, seed, show};
+use super::{Context, SAMPLES, idle, number, posterior_samples, samples, seed, show};
 use crate::autodiff::profile::Phase;
 use crate::bayes::{FlowKind, Model, Targets};
 use crate::data::{self, Dataset, Task, TaskKind};
@@ -11,7 +11,7 @@ use crate::random::{Purpose, stream};
 use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
 use crate::run::checkpoint;
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, DropoutKind, Method, MethodKind, Theta, check_samples};
 use crate::run::summary::Summary;
 use crate::run::{Progress, Run, Trained, load_data};
 use anyhow::Result;
@@ -32,8 +32,8 @@ pub struct Args {
     /// bhn: a Bayesian hypernetwork over the scales; full-bhn: one over all weights, for small
     /// networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb: Bayes by
     /// Backprop over all weights; ensemble: a deep ensemble [default: bhn]
-    #[arg(long, value_parser = word::<Method>)]
-    method: Option<Method>,
+    #[arg(long, value_parser = word::<MethodKind>)]
+    method: Option<MethodKind>,
     /// The kind of flow: realnvp, iaf, planar, or linear, which is for small networks [default:
     /// realnvp]
     #[arg(long, value_parser = word::<FlowKind>)]
@@ -150,8 +150,9 @@ impl Args {
         }
         config.warm_start = config.warm_start.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         let config = config.resolve(&data)?;
-        config.samples_that_fit(self.samples.unwrap_or(SAMPLES), config.entries(&data)?)?;
-        idle::say(context, idle::flow(self.flow.is_some(), self.couplings.is_some(), &config));
+        let samples = config.samples(self.samples.unwrap_or(SAMPLES));
+        check_samples(samples, config.entries(&data)?)?;
+        idle::flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
@@ -167,8 +168,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let profiler = args.profile.then(Profiler::start);
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();
-    idle::say(context, idle::samples(args.samples, &run.config));
-    let found = train(&mut run, args.samples.unwrap_or(SAMPLES), context);
+    let entries = run.trainer.model.primary.dim();
+    let samples = posterior_samples(context, args.samples, &run.config, entries)?;
+    let found = train(&mut run, samples, context);
     let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
     let text = profile.as_ref().map(profile::Report::text);
     match found {
@@ -189,10 +191,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
     introduce(run, context);
     run.trainer.spent("estimate", Phase::Between, 0);
-    let samples = run.config.samples_that_fit(samples, run.config.entries(&run.data)?)?;
     let bar = bar(run, context);
     let total = run.config.train.epochs;
-    let has_kl = run.config.method.has_kl();
+    let concrete = MethodKind::ConcreteDropout;
+    let has_kl = Method::from(&run.config).has_density() || run.config.method == concrete;
     let trained = run.train(|progress| match progress {
         Progress::Step(step) => {
             bar.inc(1);
@@ -287,31 +289,36 @@ fn introduce(run: &Run, context: &Context) {
 fn about(config: &Config) -> String {
     let layers: Vec<_> = config.primary.layers.iter().flatten().map(Layer::to_string).collect();
     let network = layers.join(", ");
-    let flow = match (config.flow.kind, config.flow.couplings) {
-        (FlowKind::Linear, _) => format!("{} linear layers", config.flow.layers),
-        (_, 0) => "an elementwise flow".to_string(),
-        (FlowKind::Realnvp, t) => format!("RealNVP, {t} couplings"),
-        (FlowKind::Iaf, t) => format!("IAF, {t} steps"),
-        (FlowKind::Planar, t) => format!("{t} planar steps"),
+    let about = match Method::from(config) {
+        Method::Point => "maximum likelihood of a network".into(),
+        Method::Dropout { kind: DropoutKind::Plain, .. } => "network with dropout".into(),
+        Method::Dropout { kind: DropoutKind::Mc, .. } => {
+            "network averaged over dropout's masks".into()
+        }
+        Method::Dropout { kind: DropoutKind::Concrete, .. } => {
+            "network with learned dropout rates".into()
+        }
+        Method::Ensemble { members } => format!("ensemble of {members} networks"),
+        Method::MeanField { .. } => "Bayes by Backprop over all weights of a network".into(),
+        Method::Hypernet { flow, theta } => {
+            let flow = match (flow.kind, flow.couplings, theta) {
+                (FlowKind::Linear, ..) => format!("{} linear layers", flow.layers),
+                (_, 0, Theta::Scales) => {
+                    return format!("Bayes by Backprop on the scales of a network ({network})");
+                }
+                (_, 0, Theta::Weights) => "an elementwise flow".into(),
+                (FlowKind::Realnvp, t, _) => format!("RealNVP, {t} couplings"),
+                (FlowKind::Iaf, t, _) => format!("IAF, {t} steps"),
+                (FlowKind::Planar, t, _) => format!("{t} planar steps"),
+            };
+            let theta = match theta {
+                Theta::Scales => "the scales",
+                Theta::Weights => "all weights",
+            };
+            format!("Bayesian hypernetwork ({flow}) over {theta} of a network")
+        }
     };
-    let members = config.ensemble.members;
-    match config.method {
-        Method::Bhn if config.flow.couplings == 0 && config.flow.kind != FlowKind::Linear => {
-            format!("Bayes by Backprop on the scales of a network ({network})")
-        }
-        Method::Bhn => {
-            format!("Bayesian hypernetwork ({flow}) over the scales of a network ({network})")
-        }
-        Method::FullBhn => {
-            format!("Bayesian hypernetwork ({flow}) over all weights of a network ({network})")
-        }
-        Method::Mle => format!("maximum likelihood of a network ({network})"),
-        Method::Dropout => format!("network with dropout ({network})"),
-        Method::McDropout => format!("network averaged over dropout's masks ({network})"),
-        Method::ConcreteDropout => format!("network with learned dropout rates ({network})"),
-        Method::Bbb => format!("Bayes by Backprop over all weights of a network ({network})"),
-        Method::Ensemble => format!("ensemble of {members} networks ({network})"),
-    }
+    format!("{about} ({network})")
 }
 
 fn bar(run: &Run, context: &Context) -> ProgressBar {
@@ -332,7 +339,7 @@ fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary, St
     let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     checkpoint::write(&run.dir.join("summary.json"), json.as_bytes())?;
-    let mut rows = show::results(&found.test, &found.elbo, run.config.method);
+    let mut rows = show::results(&found.test, &found.elbo, &run.config);
     let best = format!("{} of {}", summary.best_epoch, summary.epochs);
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));

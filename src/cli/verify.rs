@@ -3,6 +3,7 @@ use super::{Context, idle, number, show, weights};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::Trained;
+use crate::run::config::Method;
 use crate::verify::SUITES;
 use crate::verify::suite::{Absent, Checked, Outcome};
 use crate::verify::trained::{Case, Named, suites};
@@ -80,9 +81,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         outcomes.push(outcome);
     }
     if let Some((case, _)) = &run {
-        let method = case.trained.header.config.method;
-        let idle = idle::draws(args.samples.is_some(), !args.only.is_empty(), method);
-        idle::say(context, idle);
+        let config = &case.trained.header.config;
+        idle::draws(context, args.samples.is_some(), !args.only.is_empty(), config);
     }
     let diagnostics = match &run {
         Some((case, data)) if args.only.is_empty() => told(case, data, args.samples, context),
@@ -165,7 +165,7 @@ fn told(
     context: &Context,
 ) -> Option<Diagnostics> {
     let (Trained { model, header, .. }, train) = (&case.trained, &data.train);
-    if !header.config.method.has_density() {
+    if !Method::from(&header.config).has_density() {
         return None;
     }
     let draws = samples.unwrap_or_else(|| draws(train.len()));

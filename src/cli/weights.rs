@@ -1,10 +1,10 @@
 //! The diagnostics of a run in words.
 use super::show;
-use crate::run::config::Method;
+use crate::run::config::MethodKind;
 use crate::verify::weights::Diagnostics;
 
 /// A row for each, and what they mean; or why there are none.
-pub fn text(found: Option<&Diagnostics>, method: Method) -> String {
+pub fn text(found: Option<&Diagnostics>, method: MethodKind) -> String {
     let Some(found) = found else {
         return format!(
             "Diagnostics (ELBO, L_K, k-hat, effective sample size, inversion error) do not apply: {method} has no density q(θ), so no \
@@ -30,7 +30,7 @@ pub fn text(found: Option<&Diagnostics>, method: Method) -> String {
         "inversion error",
         match found.inversion_error {
             Some([single, double]) => format!("{single:.1e} in f32, {double:.1e} in f64"),
-            None => format!("does not apply: {} has no flow", Method::Bbb),
+            None => format!("does not apply: {} has no flow", MethodKind::Bbb),
         },
     );
     format!(

@@ -12,7 +12,7 @@ use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, MethodKind};
 use crate::run::{Trained, load_data};
 use ndarray::ArrayView2;
 
@@ -42,35 +42,36 @@ pub struct Net {
     pub words: &'static str,
     /// Its color.
     pub ink: Ink,
-    method: Method,
+    method: MethodKind,
     couplings: usize,
 }
 
 impl Net {
     /// Maximum likelihood.
-    pub const MLE: Self = Self::new("mle", "MLE", Ink::Gray, Method::Mle, 0);
+    pub const MLE: Self = Self::new("mle", "MLE", Ink::Gray, MethodKind::Mle, 0);
     /// A Bayesian hypernet with four couplings.
-    pub const BHN_4: Self = Self::new("bhn-4", "BHN, T = 4", Ink::Series(0), Method::Bhn, 4);
+    pub const BHN_4: Self = Self::new("bhn-4", "BHN, T = 4", Ink::Series(0), MethodKind::Bhn, 4);
     /// The same with eight.
-    pub const BHN_8: Self = Self::new("bhn-8", "BHN, T = 8", Ink::Series(0), Method::Bhn, 8);
+    pub const BHN_8: Self = Self::new("bhn-8", "BHN, T = 8", Ink::Series(0), MethodKind::Bhn, 8);
     /// Bayes by Backprop on the scales.
-    pub const BHN_0: Self = Self::new("bhn-0", "BHN, T = 0", Ink::Series(3), Method::Bhn, 0);
+    pub const BHN_0: Self = Self::new("bhn-0", "BHN, T = 0", Ink::Series(3), MethodKind::Bhn, 0);
     /// Dropout, averaged over masks.
     pub const MC_DROPOUT: Self =
-        Self::new("mc-dropout", "MC dropout", Ink::Series(1), Method::McDropout, 0);
+        Self::new("mc-dropout", "MC dropout", Ink::Series(1), MethodKind::McDropout, 0);
     /// Dropout, one pass without it.
-    pub const DROPOUT: Self = Self::new("dropout", "dropout", Ink::Series(2), Method::Dropout, 0);
+    pub const DROPOUT: Self =
+        Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout, 0);
     /// Bayes by Backprop on all weights.
-    pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), Method::Bbb, 0);
+    pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb, 0);
     /// Five networks side by side.
     pub const ENSEMBLE: Self =
-        Self::new("ensemble", "ensemble of 5", Ink::Series(5), Method::Ensemble, 0);
+        Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble, 0);
 
     const fn new(
         key: &'static str,
         words: &'static str,
         ink: Ink,
-        method: Method,
+        method: MethodKind,
         couplings: usize,
     ) -> Self {
         Self { key, words, ink, method, couplings }
@@ -95,16 +96,17 @@ impl Net {
 
     /// The scores that are not the same for all inputs: of a point, those without spread.
     pub fn scores(&self) -> &'static [Score] {
-        if self.method.is_point() { &Score::ALL[..2] } else { &Score::ALL }
+        let is_single = self.config(Tier::Smoke, 10, 1, 0).samples(2) == 1;
+        if is_single { &Score::ALL[..2] } else { &Score::ALL }
     }
 
     /// Seconds, roughly, of so many epochs on 50,000 digits, and of predictions for so many inputs.
     pub fn cost(&self, epochs: usize, inputs: usize, samples: usize) -> f64 {
         let epoch = match self.method {
-            Method::Mle => 0.7,
-            Method::Dropout => 1.7,
-            Method::McDropout => 1.9,
-            Method::Bbb | Method::Ensemble => 4.,
+            MethodKind::Mle => 0.7,
+            MethodKind::Dropout => 1.7,
+            MethodKind::McDropout => 1.9,
+            MethodKind::Bbb | MethodKind::Ensemble => 4.,
             _ => 1.2 + 0.1 * self.couplings as f64,
         };
         let passes = self.config(Tier::Quick, 10, 1, 0).samples(samples) * inputs;

@@ -6,13 +6,26 @@ use crate::error::{Error, Result};
 use crate::metrics::{self, BINS, Estimate};
 use crate::predict::{Predictive, bound, draw, log_prob, predict};
 use crate::random::{Purpose, stream};
-use crate::run::record::Scores;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Posterior samples for the bound on the training data, at the most: it is a mean over `N`
 /// examples already.
 const BOUND_SAMPLES: usize = 10;
+
+/// The scores of a validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scores {
+    /// [`metrics::accuracy`]; `None` in regression.
+    pub accuracy: Option<f64>,
+    /// The mean of `−log p(y | x, D)`, nats per example.
+    pub nll: f64,
+    /// [`metrics::ece`]; `None` in regression.
+    pub ece: Option<f64>,
+    /// [`metrics::rmse`], in the units of the target; `None` in classification.
+    pub rmse: Option<f64>,
+}
 
 /// The scores of a test, each with its standard error where a mean over examples has one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

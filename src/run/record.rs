@@ -1,4 +1,5 @@
 //! What a run writes down of each epoch: one line of `metrics.jsonl`, one point of every curve.
+use crate::predict::evaluate::Scores;
 use serde::{Deserialize, Serialize};
 
 /// One epoch of training. Every number is finite: JSON has no NaN.
@@ -27,20 +28,6 @@ pub struct Epoch {
     pub validation: Option<Scores>,
     /// Seconds spent in this epoch, validation included.
     pub seconds: f64,
-}
-
-/// How well one set is predicted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scores {
-    /// [`crate::metrics::accuracy`]; none in regression.
-    pub accuracy: Option<f64>,
-    /// The mean of `−log p(y | x, D)`, nats an example.
-    pub nll: f64,
-    /// [`crate::metrics::ece`]; none in regression.
-    pub ece: Option<f64>,
-    /// [`crate::metrics::rmse`], in the unit of the target; none in classification.
-    pub rmse: Option<f64>,
 }
 
 #[cfg(test)]

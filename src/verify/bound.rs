@@ -6,7 +6,7 @@ use crate::autodiff::gradcheck::randn;
 use crate::bayes::{Model, Scale, Targets, Terms};
 use crate::data::Task;
 use crate::primary::Layer;
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, MethodKind};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub struct Sound {
 }
 
 impl Sound {
-    pub(super) fn new(method: Method) -> Self {
+    pub(super) fn new(method: MethodKind) -> Self {
         let mut config = Config { method, ..Config::default() };
         config.primary.layers = Some(Layer::mlp(&[6], 3));
         (config.flow.couplings, config.flow.hidden) = (2, 5);
@@ -69,14 +69,16 @@ impl Bound for Sound {
 
 /// All of it.
 pub fn suite() -> Suite<Box<dyn Bound>> {
-    let subject = |method: Method| Subject {
+    let subject = |method: MethodKind| Subject {
         name: method.to_string(),
         it: Box::new(Sound::new(method)) as Box<dyn Bound>,
     };
     Suite {
         properties: vec![MINIBATCHES, TERMS, ANNEALING],
-        subjects: [Method::Bhn, Method::FullBhn, Method::Bbb, Method::Mle].map(subject).into(),
-        faults: faults::bounds(&|| Sound::new(Method::Bhn), true),
+        subjects: [MethodKind::Bhn, MethodKind::FullBhn, MethodKind::Bbb, MethodKind::Mle]
+            .map(subject)
+            .into(),
+        faults: faults::bounds(&|| Sound::new(MethodKind::Bhn), true),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::nn::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
+use crate::run::config::Method;
 use ndarray::{Array2, Axis};
 use std::sync::{Arc, OnceLock};
 
@@ -223,14 +224,15 @@ struct Kept {
 
 /// Every suite that applies to a run, and what does not.
 pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
-    let method = case.trained.header.config.method;
+    let config = &case.trained.header.config;
+    let method = config.method;
     let d = case.trained.model.primary.dim();
     let mut absent = vec![];
     let mut none = |suite, property, why: String| absent.push(Absent { suite, property, why });
     let (has_kl, has_moments) = (case.has_kl(), case.has_moments());
     let mut all: Vec<Named> =
         vec![named("gradients", case, move |case| Box::new(gradients(case, has_kl)))];
-    if method.has_flow() {
+    if let Method::Hypernet { .. } = Method::from(config) {
         let jacobian = d <= JACOBIAN;
         if !jacobian {
             let why = format!(
@@ -244,7 +246,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
         none("flows", "inverse", why.clone());
         none("flows", "log-determinant", why);
     }
-    if method.has_density() {
+    if Method::from(config).has_density() {
         all.push(named("densities", case, |case| Box::new(densities(case))));
     } else {
         none("densities", "draws", format!("{method} has no density q(θ)"));

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::data::{Targets, Task};
     use crate::primary::Layer;
-    use crate::run::config::{Config, Method};
+    use crate::run::config::{Config, MethodKind};
     use ndarray::Array2;
 
     /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given the data, so that `q` can
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn weights_of_the_exact_posterior_are_the_evidence() {
         let (tau, x, y) = (4_f64, [-1.5, -0.5, 0.5, 1.5], [-0.8, 0.1, 0.4, 1.9]);
-        let mut config = Config { method: Method::Bbb, ..Config::default() };
+        let mut config = Config { method: MethodKind::Bbb, ..Config::default() };
         config.primary.layers = Some(vec![Layer::Dense(1)]);
         config.likelihood.precision = Some(tau);
         let mut model: Model = config.build(1, &Task::Regression);

@@ -8,7 +8,7 @@ use bhn::bayes::{
 use bhn::data::Task;
 use bhn::nn::{BoundParams, Params};
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
-use bhn::run::config::{Config, Method};
+use bhn::run::config::{Config, Method, MethodKind};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rstest::rstest;
 
@@ -23,12 +23,12 @@ fn task() -> Task {
 }
 
 /// The model of a method on 3 inputs, its parameters of order one and smooth in them.
-fn model(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
+fn model(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
     model_on(Shape::Flat(3), LAYERS.to_vec(), method, change)
 }
 
 /// The same on images [2, 5, 4], with every layer there is for them.
-fn model_of_images(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
+fn model_of_images(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
     let words = "conv 3 2x2 pad 1,tanh,avg-pool 2 stride 1,conv 2 3x2 stride 2x1,tanh,pool 2x1,flatten,dense 3";
     let layers = words.split(',').map(|word| word.parse().unwrap()).collect();
     model_on(Shape::Image([2, 5, 4]), layers, method, change)
@@ -37,12 +37,14 @@ fn model_of_images(method: Method, change: impl Fn(&mut Config)) -> Model<f64> {
 fn model_on(
     inputs: Shape,
     layers: Vec<Layer>,
-    method: Method,
+    method: MethodKind,
     change: impl Fn(&mut Config),
 ) -> Model<f64> {
     let mut config = Config { method, ..Config::default() };
-    let layers = if method.drops() { Layer::with_dropout(&layers, 0.4) } else { layers };
-    config.primary.layers = Some(layers);
+    config.primary.layers = Some(match Method::from(&config) {
+        Method::Dropout { .. } => Layer::with_dropout(&layers, 0.4),
+        _ => layers,
+    });
     (config.flow.couplings, config.flow.hidden) = (2, 5);
     config.ensemble.members = 2;
     change(&mut config);
@@ -55,37 +57,37 @@ fn model_on(
 
 /// The whole loss of each method, all parameters at once, at fixed noise.
 #[rstest]
-#[case::full_bhn(model(Method::FullBhn, |_| ()))]
-#[case::iaf(model(Method::Bhn, |c| c.flow.kind = FlowKind::Iaf))]
-#[case::linear(model(Method::FullBhn, |c| c.flow.kind = FlowKind::Linear))]
-#[case::planar(model(Method::Bhn, |c| c.flow.kind = FlowKind::Planar))]
-#[case::plain(model(Method::Bhn, |c| c.flow.weight_norm = false))]
-#[case::mle(model(Method::Mle, |_| ()))]
-#[case::dropout(model(Method::Dropout, |_| ()))]
-#[case::mc_dropout(model(Method::McDropout, |c| c.train.noise = Some(Noise::Shared)))]
-#[case::concrete_dropout(model(Method::ConcreteDropout, |_| ()))]
-#[case::bbb(model(Method::Bbb, |c| c.mean_field.local = false))]
-#[case::bbb_local(model(Method::Bbb, |c| c.prior = Prior::Gaussian { precision: 2. }))]
-#[case::bbb_with_another_prior(model(Method::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
-#[case::ensemble(model(Method::Ensemble, |_| ()))]
-#[case::noise_per_example(model(Method::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
+#[case::full_bhn(model(MethodKind::FullBhn, |_| ()))]
+#[case::iaf(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Iaf))]
+#[case::linear(model(MethodKind::FullBhn, |c| c.flow.kind = FlowKind::Linear))]
+#[case::planar(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Planar))]
+#[case::plain(model(MethodKind::Bhn, |c| c.flow.weight_norm = false))]
+#[case::mle(model(MethodKind::Mle, |_| ()))]
+#[case::dropout(model(MethodKind::Dropout, |_| ()))]
+#[case::mc_dropout(model(MethodKind::McDropout, |c| c.train.noise = Some(Noise::Shared)))]
+#[case::concrete_dropout(model(MethodKind::ConcreteDropout, |_| ()))]
+#[case::bbb(model(MethodKind::Bbb, |c| c.mean_field.local = false))]
+#[case::bbb_local(model(MethodKind::Bbb, |c| c.prior = Prior::Gaussian { precision: 2. }))]
+#[case::bbb_with_another_prior(model(MethodKind::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
+#[case::ensemble(model(MethodKind::Ensemble, |_| ()))]
+#[case::noise_per_example(model(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
 fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
     gradients(&model, 5, 3);
 }
 
 #[rstest]
-#[case::bhn(model_of_images(Method::Bhn, |_| ()))]
-#[case::full_bhn(model_of_images(Method::FullBhn, |c| c.flow.couplings = 0))]
-#[case::noise_per_example(model_of_images(Method::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
-#[case::mle(model_of_images(Method::Mle, |_| ()))]
-#[case::mc_dropout(model_of_images(Method::McDropout, |_| ()))]
-#[case::channel_dropout(model_of_images(Method::McDropout, |c| {
+#[case::bhn(model_of_images(MethodKind::Bhn, |_| ()))]
+#[case::full_bhn(model_of_images(MethodKind::FullBhn, |c| c.flow.couplings = 0))]
+#[case::noise_per_example(model_of_images(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
+#[case::mle(model_of_images(MethodKind::Mle, |_| ()))]
+#[case::mc_dropout(model_of_images(MethodKind::McDropout, |_| ()))]
+#[case::channel_dropout(model_of_images(MethodKind::McDropout, |c| {
     let layers = c.primary.layers.as_mut().unwrap();
     layers.retain(|layer| !matches!(layer, Layer::Dropout(_)));
     layers.insert(2, Layer::ChannelDropout(0.4));
     layers.splice(7.., [Layer::GlobalPool, Layer::Dense(3)]);
 }))]
-#[case::bbb(model_of_images(Method::Bbb, |_| ()))]
+#[case::bbb(model_of_images(MethodKind::Bbb, |_| ()))]
 fn gradients_of_the_whole_loss_on_images(#[case] model: Model<f64>) {
     gradients(&model, 2, 40);
 }
@@ -95,7 +97,7 @@ fn gradients_of_the_whole_loss_on_images(#[case] model: Model<f64>) {
 fn local_reparametrisation_stops_at_convolutions() {
     let loss = |local| {
         let (model, tape) =
-            (model_of_images(Method::Bbb, |c| c.mean_field.local = local), Tape::default());
+            (model_of_images(MethodKind::Bbb, |c| c.mean_field.local = local), Tape::default());
         let (p, x) = (model.params.bind(&tape), tape.constant(randn(&[2, 40], 1)));
         let scale = Scale { data: 20, batch: 2, beta: 1. };
         model.pass(&p, x, &Targets::Classes(vec![0, 2]), 2, scale, &mut rng(9)).elbo.loss.item()
@@ -124,9 +126,9 @@ fn gradients(model: &Model<f64>, batch: usize, width: usize) {
 /// estimates weighted by |B|/N average to the full-batch value. Noise that differs by the batch is
 /// switched off by a narrow posterior.
 #[rstest]
-#[case(Method::FullBhn)]
-#[case(Method::Bbb)]
-fn minibatches_average_to_the_full_batch(#[case] method: Method) {
+#[case(MethodKind::FullBhn)]
+#[case(MethodKind::Bbb)]
+fn minibatches_average_to_the_full_batch(#[case] method: MethodKind) {
     let (model, n) = (model(method, |c| c.mean_field.local = false), 10);
     let (x, y) = (randn(&[n, 3], 3), Targets::Classes((0..n).map(|i| i * i % 3).collect()));
     let at = |rows: std::ops::Range<usize>| {
@@ -361,14 +363,14 @@ fn samples_of_an_ensemble_are_its_members() {
 
 /// What has a density says so, the one it draws from; what comes through a flow shows it.
 #[rstest]
-#[case(Method::Mle, false, false)]
-#[case(Method::McDropout, false, false)]
-#[case(Method::Ensemble, false, false)]
-#[case(Method::Bbb, true, false)]
-#[case(Method::Bhn, true, true)]
-#[case(Method::FullBhn, true, true)]
+#[case(MethodKind::Mle, false, false)]
+#[case(MethodKind::McDropout, false, false)]
+#[case(MethodKind::Ensemble, false, false)]
+#[case(MethodKind::Bbb, true, false)]
+#[case(MethodKind::Bhn, true, true)]
+#[case(MethodKind::FullBhn, true, true)]
 fn densities_are_those_of_the_draws(
-    #[case] method: Method,
+    #[case] method: MethodKind,
     #[case] dense: bool,
     #[case] flows: bool,
 ) {
@@ -388,12 +390,13 @@ fn densities_are_those_of_the_draws(
 /// Every posterior can be put around a `θ`: what it is drawn around is that.
 #[rstest]
 fn posteriors_are_centred(
-    #[values(Method::Mle, Method::Dropout, Method::ConcreteDropout, Method::Bbb)] method: Method,
+    #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
+    method: MethodKind,
 ) {
     let mut model = model(method, |c| c.mean_field.log_std = -60.);
     let centre: Vec<_> = randn(&[model.primary.dim()], 4).into_iter().collect();
     model.posterior.recentre(&mut model.params, &centre);
-    if method == Method::Bbb {
+    if method == MethodKind::Bbb {
         for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with("log_std")) {
             w.view_mut().fill(-60.);
         }
@@ -412,7 +415,7 @@ fn posteriors_are_centred(
 #[test]
 fn the_local_bound_by_hand() {
     let of = |local: bool, samples: usize| {
-        let model = model(Method::Bbb, |c| {
+        let model = model(MethodKind::Bbb, |c| {
             (c.mean_field.local, c.mean_field.log_std) = (local, -1.);
         });
         let tape = Tape::default();
@@ -439,7 +442,7 @@ fn the_local_bound_by_hand() {
 fn data_dependent_initialisation_takes_the_last_64_rows() {
     let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
     let fitted = |x: ndarray::ArrayView2<'_, f64>| {
-        let mut model = model(Method::Mle, |_| ());
+        let mut model = model(MethodKind::Mle, |_| ());
         model.init_from_data(x);
         model
             .params
@@ -491,12 +494,15 @@ fn members_of_an_ensemble_train_alone() {
 
 /// `h(0)` is the centre asked for, through couplings and permutations.
 #[rstest]
-#[case(Method::Bhn, FlowKind::Realnvp)]
-#[case(Method::FullBhn, FlowKind::Realnvp)]
-#[case(Method::Bhn, FlowKind::Iaf)]
-#[case(Method::Bhn, FlowKind::Linear)]
-#[case(Method::Bhn, FlowKind::Planar)]
-fn a_hypernet_is_centred_through_its_permutations(#[case] method: Method, #[case] kind: FlowKind) {
+#[case(MethodKind::Bhn, FlowKind::Realnvp)]
+#[case(MethodKind::FullBhn, FlowKind::Realnvp)]
+#[case(MethodKind::Bhn, FlowKind::Iaf)]
+#[case(MethodKind::Bhn, FlowKind::Linear)]
+#[case(MethodKind::Bhn, FlowKind::Planar)]
+fn a_hypernet_is_centred_through_its_permutations(
+    #[case] method: MethodKind,
+    #[case] kind: FlowKind,
+) {
     let mut model = model(method, |c| (c.flow.kind, c.flow.couplings) = (kind, 3));
     let d = model.primary.dim();
     let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
@@ -521,7 +527,7 @@ fn data_dependent_initialisation_normalises_every_layer() {
     for depth in 1..=LAYERS.len() {
         let Layer::Dense(units) = LAYERS[depth - 1] else { continue };
         let mut params = Params::<f64>::default();
-        let mut config = Config { method: Method::Mle, ..Config::default() };
+        let mut config = Config { method: MethodKind::Mle, ..Config::default() };
         config.primary.layers = Some(LAYERS[..depth].to_vec());
         let mut model = config.build::<f64>(3, &task());
         model.init_from_data(x.view());
@@ -542,7 +548,7 @@ fn data_dependent_initialisation_normalises_every_layer() {
 #[test]
 fn data_dependent_initialisation_normalises_every_channel() {
     let x = randn(&[40, 30], 5).into_dimensionality().unwrap() * 3. + 1.;
-    let mut config = Config { method: Method::Mle, ..Config::default() };
+    let mut config = Config { method: MethodKind::Mle, ..Config::default() };
     config.primary.layers = Some(vec!["conv 3 2x2".parse().unwrap()]);
     let mut model = config.build::<f64>(Shape::Image([1, 6, 5]), &task());
     model.init_from_data(x.view());
@@ -559,7 +565,7 @@ fn data_dependent_initialisation_normalises_every_channel() {
 /// Long `θ` goes through the network in groups: the same predictions.
 #[test]
 fn predictions_in_groups_of_samples_are_the_same() {
-    let mut config = Config { method: Method::Bbb, ..Config::default() };
+    let mut config = Config { method: MethodKind::Bbb, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[600, 600], 3));
     config.mean_field.log_std = -2.;
     let model = config.build::<f32>(300, &task());

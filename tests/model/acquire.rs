@@ -9,7 +9,7 @@ use bhn::predict::score::Score;
 use bhn::predict::{Predictive, chunk, draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::run::config::{Config, Method};
+use bhn::run::config::{Config, MethodKind};
 use ndarray::{Array2, Array3, Axis};
 use rand::RngExt;
 use rstest::rstest;
@@ -149,7 +149,7 @@ fn batch_bald_does_not_buy_the_same_twice() {
     assert!((told[1] - alone).abs() < 1e-12 && told[2] < 0.1 * told[0] && told[3].abs() < 1e-12);
 }
 
-fn model(method: Method, task: &Task) -> (Config, bhn::bayes::Model) {
+fn model(method: MethodKind, task: &Task) -> (Config, bhn::bayes::Model) {
     let mut config = Config { method, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[6], task.outputs()));
     config.flow.log_scale = -1.;
@@ -168,7 +168,7 @@ fn classes() -> Task {
 #[case(Acquisition::VariationRatio, Score::VariationRatio)]
 #[case(Acquisition::MeanStd, Score::MeanStd)]
 fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score: Score) {
-    let (_, model) = model(Method::Bhn, &classes());
+    let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 16, &mut rng(1));
     let rows = 2 * chunk(&model, 16) + 3;
     let x: Array2<f32> = randn(&[rows, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
@@ -185,7 +185,7 @@ fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score
 
 #[test]
 fn chance_takes_each_input_as_often_and_never_twice() {
-    let (_, model) = model(Method::Bhn, &classes());
+    let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 1, &mut rng(1));
     let mut counts = [0_i32; 8];
     for seed in 0..800 {
@@ -205,7 +205,7 @@ fn chance_takes_each_input_as_often_and_never_twice() {
 #[case(Acquisition::BatchBald)]
 #[case(Acquisition::Random)]
 fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
-    let (_, model) = model(Method::Bhn, &classes());
+    let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 3, &mut rng(1));
     let pool = |rows| {
         let mut pool = Pool::new(&model, &theta, acquisition);
@@ -224,7 +224,7 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
 /// BALD of a point is 0, not −0 and not what rounding leaves; of the same sample several times too.
 #[test]
 fn a_point_has_nothing_to_disagree_about() {
-    let (config, model) = model(Method::Mle, &classes());
+    let (config, model) = model(MethodKind::Mle, &classes());
     let (theta, _) = draw(&model, config.samples(20), &mut rng(1));
     let x: Array2<f32> = randn(&[200, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
     for samples in [1, 3] {

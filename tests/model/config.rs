@@ -1,7 +1,7 @@
 //! Defends: a configuration that cannot be trained, or not be saved, is refused by the name of its key.
 use bhn::bayes::Model;
 use bhn::data::{Options, load};
-use bhn::run::config::{Config, Method};
+use bhn::run::config::{Config, MethodKind};
 use rstest::rstest;
 
 #[rstest]
@@ -41,7 +41,7 @@ fn the_networks_described_in_files_fit_their_data() {
         let mut data = load("mnist", &Options::default(), None).unwrap();
         data.image = Some([channels, side, side]);
         data.preprocess.inputs = channels * side * side;
-        for method in [Method::Bhn, Method::McDropout, Method::Bbb, Method::Mle] {
+        for method in [MethodKind::Bhn, MethodKind::McDropout, MethodKind::Bbb, MethodKind::Mle] {
             let config = Config { method, ..config.clone() }.resolve(&data).unwrap();
             let model: Model = config.build(data.shape(), &data.task);
             assert!(model.primary.dim() > 0 && config.primary.layers.unwrap().len() > 5);

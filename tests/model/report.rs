@@ -1,7 +1,8 @@
 //! The page stands alone, says what it was given, and is the same bytes every time.
 #![cfg(feature = "cli")]
+use bhn::predict::evaluate::Scores;
 use bhn::report::{Classification, Regression, Run, Test, render};
-use bhn::run::record::{Epoch, Scores};
+use bhn::run::record::Epoch;
 use ndarray::{Array2, ArrayView2, array};
 
 fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {

@@ -6,7 +6,7 @@ use bhn::data::TaskKind;
 use bhn::flows::{KinkShape, Order, Stabiliser};
 use bhn::nn::optim::{Schedule, Update};
 use bhn::primary::Layer;
-use bhn::run::config::{Config, Method};
+use bhn::run::config::{Config, MethodKind};
 use bhn::run::{Run, Trained, load_data};
 use bhn::verify::trained::{Case, suites};
 use rand::rngs::ChaCha8Rng;
@@ -54,7 +54,7 @@ fn tables() -> Vec<Table> {
 }
 
 /// Narrow, dead, deep, without a hidden layer, and with masks here and there.
-fn layers(method: Method, outputs: usize, rng: &mut ChaCha8Rng) -> Vec<Layer> {
+fn layers(method: MethodKind, outputs: usize, rng: &mut ChaCha8Rng) -> Vec<Layer> {
     use Layer::{Dense, Dropout, Relu, Tanh};
     let act = if rng.random_bool(0.7) { Relu } else { Tanh };
     let mut all = match rng.random_range(0..7) {
@@ -66,7 +66,8 @@ fn layers(method: Method, outputs: usize, rng: &mut ChaCha8Rng) -> Vec<Layer> {
         5 => vec![Dense(8), Relu, Relu, Dense(5), Tanh],
         _ => vec![Dense(9), act],
     };
-    let drops = [Method::Dropout, Method::McDropout, Method::ConcreteDropout].contains(&method);
+    let drops =
+        [MethodKind::Dropout, MethodKind::McDropout, MethodKind::ConcreteDropout].contains(&method);
     if drops && rng.random_bool(0.5) {
         for rate in [0.0, 0.3, 0.5] {
             let at = rng.random_range(0..=all.len());
@@ -83,7 +84,7 @@ fn pick<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
 
 /// Any settings at all, some of which will be refused.
 fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -> Config {
-    use Method::{Bbb, Bhn, ConcreteDropout, Dropout, Ensemble, FullBhn, McDropout, Mle};
+    use MethodKind::{Bbb, Bhn, ConcreteDropout, Dropout, Ensemble, FullBhn, McDropout, Mle};
     let methods =
         [Bhn, Bhn, Bhn, FullBhn, Mle, Mle, Dropout, McDropout, ConcreteDropout, Bbb, Ensemble];
     let mut c = Config { method: pick(rng, &methods), ..Config::default() };

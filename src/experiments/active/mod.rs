@@ -15,7 +15,7 @@ use crate::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::sheet::Sheet;
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, MethodKind};
 use ndarray::{Array2, Axis as Along};
 
 /// `bhn reproduce active`.
@@ -33,7 +33,7 @@ pub const EXPERIMENT: Experiment = Experiment {
 /// A row of the table.
 #[derive(Clone)]
 struct Way {
-    method: Method,
+    method: MethodKind,
     warm: bool,
     acquisition: Acquisition,
 }
@@ -47,9 +47,9 @@ impl Way {
     /// Who learns, in a table.
     fn net(&self) -> String {
         let name = match self.method {
-            Method::Bhn => "BHN, T = 4",
-            Method::McDropout => "MC dropout",
-            Method::Dropout => "dropout",
+            MethodKind::Bhn => "BHN, T = 4",
+            MethodKind::McDropout => "MC dropout",
+            MethodKind::Dropout => "dropout",
             _ => "MLE",
         };
         if self.warm { format!("{name}, warm") } else { name.into() }
@@ -57,11 +57,11 @@ impl Way {
 
     fn ink(&self) -> Ink {
         match (self.method, self.warm) {
-            (Method::Bhn, true) => Ink::Series(0),
-            (Method::McDropout, false) => Ink::Series(1),
-            (Method::Dropout, _) => Ink::Series(2),
-            (Method::Bhn, false) => Ink::Series(3),
-            (Method::McDropout, true) => Ink::Series(4),
+            (MethodKind::Bhn, true) => Ink::Series(0),
+            (MethodKind::McDropout, false) => Ink::Series(1),
+            (MethodKind::Dropout, _) => Ink::Series(2),
+            (MethodKind::Bhn, false) => Ink::Series(3),
+            (MethodKind::McDropout, true) => Ink::Series(4),
             _ => Ink::Gray,
         }
     }
@@ -69,7 +69,10 @@ impl Way {
     fn learner(&self, tier: Tier, seed: u64) -> Result<Learner> {
         let mut config = Config { method: self.method, seed, ..Config::default() };
         let layers = network(tier, ACTIVE)?;
-        config.primary.layers = Some(if self.method.drops() { dropped(&layers) } else { layers });
+        config.primary.layers = Some(match self.method {
+            MethodKind::Dropout | MethodKind::McDropout => dropped(&layers),
+            _ => layers,
+        });
         config.flow.couplings = 4;
         config.flow.hidden = tier.pick([10, 200, 200]);
         config.train.epochs = epochs(tier);
@@ -81,7 +84,8 @@ impl Way {
 
     /// Seconds, roughly, at the quick tier: most of it goes into forward passes.
     fn cost(&self, protocol: &Protocol) -> f64 {
-        let samples = if self.method.is_point() { 1 } else { protocol.samples };
+        let config = Config { method: self.method, ..Config::default() };
+        let samples = config.samples(protocol.samples);
         let looked_at = if self.acquisition == Acquisition::Random { 0 } else { 2000 };
         let tested = 2000 / protocol.test_every;
         50. + 0.1 * samples as f64 * (looked_at + tested) as f64 / 2000. * 28.
@@ -106,7 +110,8 @@ fn dropped(layers: &[Layer]) -> Vec<Layer> {
 
 fn ways(tier: Tier) -> Vec<Way> {
     use Acquisition::{Bald, MaxEntropy, Random};
-    let [bhn, mc, dropout, mle] = [Method::Bhn, Method::McDropout, Method::Dropout, Method::Mle];
+    let [bhn, mc, dropout, mle] =
+        [MethodKind::Bhn, MethodKind::McDropout, MethodKind::Dropout, MethodKind::Mle];
     let quick = vec![(bhn, true), (mc, false), (dropout, false), (mle, false)];
     let paper =
         vec![(bhn, true), (bhn, false), (mc, true), (mc, false), (dropout, false), (mle, false)];
@@ -268,7 +273,7 @@ impl Row {
 
 fn verdicts(tier: Tier, rows: &[Row]) -> Vec<Verdict> {
     use Acquisition::{Bald, Random};
-    use Method::{Bhn, Dropout, McDropout, Mle};
+    use MethodKind::{Bhn, Dropout, McDropout, Mle};
     let find = |method, warm, acquisition| {
         rows.iter().find(|Row { way, .. }| {
             (way.method, way.warm, way.acquisition) == (method, warm, acquisition)

@@ -60,13 +60,13 @@ mod tests {
     use crate::nn::BoundParams;
     use crate::primary::Layer;
     use crate::random::{Purpose, stream};
-    use crate::run::config::{Config, Method};
+    use crate::run::config::{Config, MethodKind};
 
     const INPUTS: usize = 7;
 
     /// A hypernet's small network with a wide posterior, and four samples of it.
     fn model() -> (Model<f64>, Tensor<f64>) {
-        let mut config = Config { method: Method::Bhn, ..Config::default() };
+        let mut config = Config { method: MethodKind::Bhn, ..Config::default() };
         config.primary.layers = Some(Layer::mlp(&[8, 8], 3));
         config.flow.log_scale = -0.5;
         config.flow.hidden = 5;

@@ -7,14 +7,15 @@ use crate::bayes::{FlowKind, Noise};
 use crate::error::{Error, Result};
 use crate::flows::Order;
 use crate::nn::optim::Schedule;
+use crate::predict::evaluate::Scores;
 use crate::predict::evaluate::evaluate;
 use crate::primary::Layer;
 use crate::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, Method, MethodKind};
 use crate::run::load_data;
-use crate::run::record::{Epoch, Scores};
+use crate::run::record::Epoch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -156,10 +157,10 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
             way("bhn-4", "BHN, T = 4", "", hypernet(&base, 4)),
             way("bhn-6", "BHN, T = 6", "", hypernet(&base, 6)),
             way("bhn-8", "BHN, T = 8", "98.63 (secondary source)", hypernet(&base, 8)),
-            way("mle", "maximum likelihood", "", method(Method::Mle)),
-            way("dropout", "dropout", "98.73 (secondary source)", method(Method::Dropout)),
-            way("mc-dropout", "MC dropout", "", method(Method::McDropout)),
-            way("bbb", "Bayes by Backprop", "", method(Method::Bbb)),
+            way("mle", "maximum likelihood", "", method(MethodKind::Mle)),
+            way("dropout", "dropout", "98.73 (secondary source)", method(MethodKind::Dropout)),
+            way("mc-dropout", "MC dropout", "", method(MethodKind::McDropout)),
+            way("bbb", "Bayes by Backprop", "", method(MethodKind::Bbb)),
         ],
         samples(lab.tier),
     )?;
@@ -248,15 +249,15 @@ fn photographs(lab: &Lab<'_>, classes: usize) -> Result<Report> {
     let mut ways = vec![
         way("bhn-0", "BHN, T = 0", "", hypernet(&base, 0)),
         way("bhn-8", "BHN, T = 8", published[0], hypernet(&base, 8)),
-        way("mle", "maximum likelihood", published[1], method(Method::Mle)),
-        way("dropout", "dropout", published[2], dropped(Method::Dropout, false)),
-        way("mc-dropout", "MC dropout", "", dropped(Method::McDropout, false)),
+        way("mle", "maximum likelihood", published[1], method(MethodKind::Mle)),
+        way("dropout", "dropout", published[2], dropped(MethodKind::Dropout, false)),
+        way("mc-dropout", "MC dropout", "", dropped(MethodKind::McDropout, false)),
     ];
     if lab.tier == Tier::Paper {
-        let channels = dropped(Method::McDropout, true);
+        let channels = dropped(MethodKind::McDropout, true);
         ways.insert(1, way("bhn-4", "BHN, T = 4", "", hypernet(&base, 4)));
         ways.push(way("channels", "MC dropout of channels", "", channels));
-        ways.push(way("bbb", "Bayes by Backprop", "", method(Method::Bbb)));
+        ways.push(way("bbb", "Bayes by Backprop", "", method(MethodKind::Bbb)));
     }
     let (mut verdicts, mut figures, mut data) = (vec![], vec![], vec![]);
     let scores = match compute(lab, ways, samples) {
@@ -341,15 +342,15 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
             ),
             way("bhn-12", "BHN, T = 12", "test 96.16 (secondary source)", hypernet(&base, 12)),
             way("iaf-8", "BHN, IAF, T = 8", "", iaf),
-            way("mle", "maximum likelihood", "", method(Method::Mle)),
+            way("mle", "maximum likelihood", "", method(MethodKind::Mle)),
             way(
                 "dropout",
                 "dropout",
                 "best validation 96.42 (read off a figure), test 95.58 (secondary source)",
-                method(Method::Dropout),
+                method(MethodKind::Dropout),
             ),
-            way("mc-dropout", "MC dropout", "", method(Method::McDropout)),
-            way("bbb", "Bayes by Backprop", "", method(Method::Bbb)),
+            way("mc-dropout", "MC dropout", "", method(MethodKind::McDropout)),
+            way("bbb", "Bayes by Backprop", "", method(MethodKind::Bbb)),
         ],
         samples(lab.tier),
     )?;
@@ -471,8 +472,10 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>, samples: usize) -> Result<Vec<Row>> {
     for seed in 0..lab.seeds {
         for way in &ways {
             let config = Config { seed, ..way.config.clone() };
-            let couplings =
-                if config.method.has_flow() { config.flow.couplings as f64 } else { 0. };
+            let couplings = match Method::from(&config) {
+                Method::Hypernet { flow, .. } => flow.couplings as f64,
+                _ => 0.,
+            };
             let cost = config.train.epochs as f64 * (2. + couplings / 4.);
             let key = format!("{}-{seed}", way.key);
             cells.push(Cell { key: key.clone(), cost, input: (key, config) });
@@ -494,7 +497,7 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>, samples: usize) -> Result<Vec<Row>> {
             accuracy: found.test.accuracy.expect("a classification"),
             nll: found.test.nll,
             ece: found.test.ece.expect("a classification"),
-            elbo: config.method.has_density().then_some(found.elbo.terms.total),
+            elbo: Method::from(config).has_density().then_some(found.elbo.terms.total),
             validation,
             best_epoch: run.best().map_or(0, |(epoch, _)| *epoch),
             seconds: run.seconds(),
@@ -545,7 +548,7 @@ fn bounds(rows: &[Row], a: &str, b: &str, claim: &str) -> Verdict {
 /// The test accuracy of the hypernet that validates best, seed by seed.
 fn chosen(rows: &[Row], claim: &str, goal: f64) -> Verdict {
     let hypernets: Vec<_> =
-        rows.iter().filter(|row| row.way.config.method == Method::Bhn).collect();
+        rows.iter().filter(|row| row.way.config.method == MethodKind::Bhn).collect();
     let seeds = 0..hypernets[0].found.len();
     let best = seeds.map(|seed| {
         let found = hypernets.iter().map(|row| &row.found[seed]);

@@ -13,7 +13,7 @@ use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, MethodKind};
 use crate::run::load_data;
 use crate::run::train::Trainer;
 use crate::stats::{Correlation, ks_uniform, pearson};
@@ -161,7 +161,7 @@ struct Scatter {
 }
 
 fn config(settings: &Settings, way: &Way, seed: u64) -> Config {
-    let mut config = Config { seed, method: Method::FullBhn, ..Config::default() };
+    let mut config = Config { seed, method: MethodKind::FullBhn, ..Config::default() };
     config.subset = settings.subset;
     config.primary.layers = Some(primary::Layer::mlp(&[settings.units], 10));
     config.flow.couplings = way.couplings;

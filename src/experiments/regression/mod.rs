@@ -18,7 +18,7 @@ use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, MethodKind};
 use crate::run::train::Trainer;
 use crate::stats::{ess_bulk, rhat};
 use ndarray::{Array2, Axis as Of, concatenate, s};
@@ -99,13 +99,13 @@ fn ways(settings: &Settings, precision: Option<f64>) -> Vec<Way> {
     };
     let (linear, realnvp) = (FlowKind::Linear, FlowKind::Realnvp);
     vec![
-        way("mle", "non-Bayesian", Method::Mle, realnvp, 1.),
-        way("bhn", "BHN on the scales", Method::Bhn, realnvp, 3.),
-        way("full-bhn", "BHN over all weights", Method::FullBhn, linear, 5.),
-        way("full-realnvp", "the same by RealNVP", Method::FullBhn, realnvp, 5.),
-        way("bbb", "Bayes by Backprop", Method::Bbb, realnvp, 2.),
-        way("mc-dropout", "MC dropout", Method::McDropout, realnvp, 2.),
-        way("ensemble", "ensemble of 5", Method::Ensemble, realnvp, 3.),
+        way("mle", "non-Bayesian", MethodKind::Mle, realnvp, 1.),
+        way("bhn", "BHN on the scales", MethodKind::Bhn, realnvp, 3.),
+        way("full-bhn", "BHN over all weights", MethodKind::FullBhn, linear, 5.),
+        way("full-realnvp", "the same by RealNVP", MethodKind::FullBhn, realnvp, 5.),
+        way("bbb", "Bayes by Backprop", MethodKind::Bbb, realnvp, 2.),
+        way("mc-dropout", "MC dropout", MethodKind::McDropout, realnvp, 2.),
+        way("ensemble", "ensemble of 5", MethodKind::Ensemble, realnvp, 3.),
     ]
 }
 
@@ -150,7 +150,7 @@ impl Truth {
         data: &Dataset,
         places: &Places,
     ) -> Result<Self> {
-        let model = Config { method: Method::FullBhn, ..config.clone() };
+        let model = Config { method: MethodKind::FullBhn, ..config.clone() };
         let model = model.build::<f64>(1, &Task::Regression);
         let x = data.train.x.mapv(f64::from).into();
         let Targets::Values(y) = &data.train.y else { unreachable!("a regression") };
@@ -208,7 +208,7 @@ impl Truth {
 /// All weights of a network trained by maximum likelihood, with noise: NUTS refuses to start where a
 /// gradient is 0, as that of a dead unit's bias is that never moved.
 fn start(config: &Config, seed: u64, data: &Dataset) -> Result<Vec<f64>> {
-    let mut config = Config { method: Method::Ensemble, ..config.clone() };
+    let mut config = Config { method: MethodKind::Ensemble, ..config.clone() };
     config.ensemble.members = 1;
     config.train.epochs = config.train.epochs.div_ceil(4);
     let rng = &mut stream(seed, Purpose::Init, 1);

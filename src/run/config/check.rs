@@ -1,0 +1,176 @@
+//! Settings that are out of range or make no sense together, and defaults that depend on the data.
+use super::method::{DropoutKind, Method, Theta};
+use super::schema::{Config, MethodKind};
+use crate::bayes::{Base, FlowKind, Noise, Prior};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::optim::Update;
+use crate::primary::Layer;
+
+/// The maximum number of components of a mixture, each of which has a density of its own.
+const MOST_COMPONENTS: usize = 1000;
+
+impl Config {
+    /// Fill in the defaults that depend on the data, and check the result.
+    ///
+    /// # Errors
+    /// If a value is out of its range, settings contradict each other, or the network does not fit the
+    /// data or memory.
+    pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+        let outputs = data.task.outputs();
+        let hidden: &[usize] = if data.image.is_some() { &[800, 800] } else { &[50, 50] };
+        let layers = self.primary.layers.get_or_insert_with(|| Layer::mlp(hidden, outputs));
+        if layers.last() != Some(&Layer::Dense(outputs)) {
+            let what = "last layer of primary.layers";
+            let found = layers.last().map_or("nothing".into(), |l| format!("`{l}`"));
+            let expected = format!("`dense {outputs}`, one unit for each output of {}", data.name);
+            return Err(Error::invalid(what, found, expected, "Correct it."));
+        }
+        self.check_numbers()?;
+        if let Some(augment) = self.train.augment {
+            augment.check(data.image)?;
+        }
+        self.resolve_method()?;
+        let entries = self.entries(data)?;
+        if let Method::Hypernet { flow, .. } = Method::from(&self)
+            && (flow.kind, entries) == (FlowKind::Realnvp, 1)
+            && flow.couplings > 0
+        {
+            let (what, expected) = ("the network", "2 or more for a coupling");
+            let advice = "Use --couplings 0 or a larger network.";
+            return Err(Error::invalid(what, "1 unit", expected, advice));
+        }
+        Ok(self)
+    }
+
+    /// Check what the method requires of other settings, and fill in what it determines.
+    fn resolve_method(&mut self) -> Result<()> {
+        let method = Method::from(&*self);
+        let layers = self.primary.layers.as_mut().expect("filled in");
+        let mask = layers.iter().find(|layer| layer.is_mask());
+        let has_gaussian_prior = matches!(self.prior, Prior::Gaussian { .. });
+        let refuse = |what: &str, found: &str, expected: &str, advice: &str| {
+            Err(Error::invalid(what, found, expected, advice))
+        };
+        if let Method::Dropout { kind, rate } = method {
+            if mask.is_none() {
+                *layers = Layer::with_dropout(layers, rate);
+            }
+            check_masks(self.method, layers)?;
+            if kind == DropoutKind::Concrete && !has_gaussian_prior {
+                let advice = "Remove it, or use a Gaussian prior: no other has a known KL.";
+                return refuse("prior", "another", "a Gaussian one", advice);
+            }
+        } else if let Some(layer) = mask {
+            let advice = "Remove the layer, or use --method mc-dropout.";
+            let (found, expected) = (format!("`{layer}`"), "none with this method");
+            return refuse("primary.layers", &found, expected, advice);
+        }
+        if let Method::Ensemble { members } = method {
+            self.train.samples = members;
+        }
+        if method.theta() == Theta::Weights {
+            if self.train.noise == Some(Noise::PerExample) {
+                let advice = "Remove it: `bbb` with local reparametrisation has noise per example.";
+                let expected = "shared, with weights as θ";
+                return refuse("train.noise", "per-example", expected, advice);
+            }
+            if matches!(method, Method::MeanField { local: true, .. }) && !has_gaussian_prior {
+                let advice = "Set it to false, or use a Gaussian prior.";
+                return refuse("mean_field.local", "true", "false with such a prior", advice);
+            }
+            if self.train.data_init {
+                let expected = "a network whose θ is its scales";
+                return refuse("train.data_init", "true", expected, "Remove it.");
+            }
+        }
+        Ok(())
+    }
+
+    /// Check that every number is within its range.
+    fn check_numbers(&self) -> Result<()> {
+        let need = |what: &str, found: f64, fits: bool, expected: &str| match fits {
+            true => Ok(()),
+            false => Err(Error::invalid(what, found, expected, "Change it and start again.")),
+        };
+        let count = |what, n: usize| need(what, n as f64, n > 0, "a whole number above 0");
+        let single = "a number above 0, neither too small nor too large for single precision";
+        let positive = |what, x: f64| need(what, x, x > 0. && (x as f32).is_normal(), single);
+        let share = |what, x| need(what, x, (0. ..1.).contains(&x), "from 0 to below 1");
+        let finite = |what, x: f64| need(what, x, (x as f32).is_finite(), "a number");
+
+        let t = &self.train;
+        count("train.epochs", t.epochs)?;
+        count("train.batch", t.batch)?;
+        count("train.samples", t.samples)?;
+        count("train.validation_samples", t.validation_samples)?;
+        count("train.validate_every", t.validate_every)?;
+        positive("train.learning_rate", t.learning_rate)?;
+        let anneal = t.kl_anneal_epochs;
+        need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;
+        positive("train.clip_norm", t.clip_norm)?;
+        positive("train.clip_element", t.clip_element)?;
+        match t.optimiser {
+            Update::Sgd { momentum } => share("sgd: momentum", momentum)?,
+            Update::Adam { beta1, beta2, epsilon } => {
+                share("adam: beta1", beta1)?;
+                share("adam: beta2", beta2)?;
+                positive("adam: epsilon", epsilon)?;
+            }
+        }
+        count("flow.hidden", self.flow.hidden)?;
+        count("ensemble.members", self.ensemble.members)?;
+        finite("mean_field.log_std", self.mean_field.log_std)?;
+        share("dropout.rate", self.dropout.rate)?;
+        count("flow.layers", self.flow.layers)?;
+        if let Base::Mixture { components, distance, .. } = self.flow.base {
+            let fits = (1..=MOST_COMPONENTS).contains(&components);
+            let expected = format!("1 to {MOST_COMPONENTS}");
+            need("flow.base: components", components as f64, fits, &expected)?;
+            finite("flow.base: distance", distance)?;
+        }
+        finite("flow.log_scale", self.flow.log_scale)?;
+        finite("flow.shift", self.flow.shift)?;
+        match self.prior {
+            Prior::Gaussian { precision } => positive("prior: precision", precision)?,
+            Prior::Laplace { scale } => positive("prior: scale", scale)?,
+            Prior::ScaleMixture { weight, stds: [a, b] } => {
+                need("prior: weight", weight, weight > 0. && weight < 1., "between 0 and 1")?;
+                positive("prior: first std", a)?;
+                positive("prior: second std", b)?;
+            }
+        }
+        if let Some(clip) = self.likelihood.clip {
+            need("likelihood.clip", clip, clip > 0. && clip < 0.5, "between 0 and 0.5")?;
+        }
+        self.likelihood.precision.map_or(Ok(()), |x| positive("likelihood.precision", x))
+    }
+}
+
+/// Check that dropout drops something: without masks, or with all rates 0, it would be maximum
+/// likelihood under another name.
+fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
+    let refuse = |found: String, expected: String, advice: &str| {
+        Err(Error::invalid("primary.layers", found, expected, advice))
+    };
+    let masks: Vec<_> = layers.iter().filter(|layer| layer.rate().is_some()).collect();
+    let zero = masks.iter().find(|layer| layer.rate() == Some(0.));
+    if masks.is_empty() {
+        let words: Vec<_> = layers.iter().map(Layer::to_string).collect();
+        let expected = format!("`dropout P`, or an activation to place it after, with {method}");
+        let advice = "Add a hidden layer (--hidden) or `dropout P`, or use --method mle.";
+        return refuse(format!("`{}`", words.join("`, `")), expected, advice);
+    }
+    if method == MethodKind::ConcreteDropout {
+        return zero.map_or(Ok(()), |layer| {
+            let expected = "a rate above 0, from which it is learned".into();
+            refuse(format!("`{layer}`"), expected, "Change the rate.")
+        });
+    }
+    if masks.iter().all(|layer| layer.rate() == Some(0.)) {
+        let advice = "Change dropout.rate or the rates of the layers, or use --method mle.";
+        let expected = format!("a rate above 0 with {method}");
+        return refuse("dropout rates of 0 alone".into(), expected, advice);
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The keys of `config.toml`, their types and their defaults.
+use crate::bayes::{HypernetConfig, Noise, Prior};
+use crate::data::{Augment, TaskKind, files};
+use crate::error::{Error, Result};
+use crate::nn::optim::{Clip, Schedule, Update};
+use crate::primary::Layer;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The maximum size of a `config.toml` in bytes.
+const BYTES: u64 = 1 << 20;
+
+/// The configuration of a run. Serialised, it is `config.toml`; omitted keys take these defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The name of a data set, such as `mnist`, or a `.csv` or `.npz` file.
+    pub data: String,
+    /// The CSV column to predict; by default the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Classification or regression; by default inferred from the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskKind>,
+    /// Whether to drop rows of a file that have missing values, instead of refusing the file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_missing: bool,
+    /// Use only the first `subset` training examples; by default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<usize>,
+    /// The method: which posterior, over which parameters.
+    pub method: MethodKind,
+    /// A run folder, for instance of `mle`, whose network initialises this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<PathBuf>,
+    /// The seed of all random numbers.
+    pub seed: u64,
+    /// The primary network.
+    pub primary: Primary,
+    /// The flow of `bhn` and `full-bhn`.
+    pub flow: HypernetConfig,
+    /// The posterior of `bbb`.
+    pub mean_field: MeanFieldConfig,
+    /// The masks of `dropout`, `mc-dropout` and `concrete-dropout`.
+    pub dropout: DropoutConfig,
+    /// The networks of `ensemble`.
+    pub ensemble: EnsembleConfig,
+    /// `p(θ)`.
+    pub prior: Prior,
+    /// `p(y | x, θ)`.
+    pub likelihood: LikelihoodConfig,
+    /// The optimisation.
+    pub train: Train,
+}
+
+/// `method`, as it is typed. What it means is a [`Method`](super::Method).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodKind {
+    /// A Bayesian hypernetwork over the weight-normalisation scales.
+    #[default]
+    Bhn,
+    /// A Bayesian hypernetwork over all weights and biases, for small networks.
+    FullBhn,
+    /// Maximum likelihood: the scales are parameters like any other.
+    Mle,
+    /// Dropout after every activation; a prediction is one pass without it.
+    Dropout,
+    /// Dropout with predictions averaged over masks (Gal & Ghahramani 2016).
+    McDropout,
+    /// MC dropout with learned rates (Gal, Hron & Kendall 2017).
+    ConcreteDropout,
+    /// Bayes by Backprop: independent normals over all weights and biases (Blundell et al. 2015).
+    Bbb,
+    /// A deep ensemble (Lakshminarayanan et al. 2017).
+    Ensemble,
+}
+
+/// `[primary]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Primary {
+    /// The layers; by default two hidden layers of 800 ReLUs for images, of 50 for tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
+}
+
+/// `[mean_field]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeanFieldConfig {
+    /// The initial logarithm of every standard deviation.
+    pub log_std: f64,
+    /// Whether training samples activations instead of weights (local reparametrisation); needs a
+    /// Gaussian prior. The weights of convolutional networks are always sampled.
+    pub local: bool,
+}
+
+/// `[dropout]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DropoutConfig {
+    /// The probability of dropping a unit, or its initial value if it is learned, where
+    /// `primary.layers` has no dropout layers.
+    pub rate: f64,
+}
+
+/// `[ensemble]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// The number of networks.
+    pub members: usize,
+}
+
+/// `[likelihood]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LikelihoodConfig {
+    /// Classification: clip probabilities in the loss to `[clip, 1 − clip]`, as the paper does with
+    /// 0.001; by default they are not clipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Regression: the precision of the observation noise in standardised units; by default learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+}
+
+/// `[train]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// The minibatch size.
+    pub batch: usize,
+    /// `S`, the posterior samples per step, each evaluated on the whole minibatch; for `ensemble`, the
+    /// number of members.
+    pub samples: usize,
+    /// Random augmentation of images in each step; by default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// Whether the examples of a minibatch share posterior samples, as in the paper, or have their own;
+    /// by default shared, except for dropout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
+    /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as in
+    /// the authors' code; needs a posterior over scales.
+    pub data_init: bool,
+    /// The number of posterior samples for a validation.
+    pub validation_samples: usize,
+    /// Validate and write a checkpoint every `validate_every` epochs, and after the last.
+    pub validate_every: usize,
+    /// The initial learning rate.
+    pub learning_rate: f64,
+    /// The learning-rate schedule.
+    pub schedule: Schedule,
+    /// Epochs over which the weight of the KL rises from 0.001 to 1; 0 disables annealing.
+    pub kl_anneal_epochs: f64,
+    /// The maximum global norm of the gradient.
+    pub clip_norm: f64,
+    /// The maximum magnitude of a gradient entry, applied after `clip_norm`.
+    pub clip_element: f64,
+    /// The optimiser.
+    pub optimiser: Update,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "mnist".into(),
+            target: None,
+            task: None,
+            drop_missing: false,
+            subset: None,
+            method: MethodKind::default(),
+            warm_start: None,
+            seed: 0,
+            primary: Primary::default(),
+            flow: HypernetConfig::default(),
+            mean_field: MeanFieldConfig { log_std: -4., local: true },
+            dropout: DropoutConfig { rate: 0.5 },
+            ensemble: EnsembleConfig { members: 5 },
+            prior: Prior::default(),
+            likelihood: LikelihoodConfig::default(),
+            train: Train::default(),
+        }
+    }
+}
+
+impl Default for MeanFieldConfig {
+    fn default() -> Self {
+        Config::default().mean_field
+    }
+}
+
+impl Default for DropoutConfig {
+    fn default() -> Self {
+        Config::default().dropout
+    }
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        Config::default().ensemble
+    }
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        let clip = Clip::default();
+        Self {
+            epochs: 10,
+            batch: 128,
+            samples: 1,
+            augment: None,
+            noise: None,
+            data_init: false,
+            validation_samples: 20,
+            validate_every: 1,
+            learning_rate: 1e-3,
+            schedule: Schedule::Paper,
+            kl_anneal_epochs: 0.,
+            clip_norm: clip.norm,
+            clip_element: clip.element,
+            optimiser: Update::default(),
+        }
+    }
+}
+
+impl fmt::Display for MethodKind {
+    /// The word of `config.toml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl Config {
+    /// Read a `config.toml`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has an unknown key or a value of the wrong type.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&path.display().to_string(), &files::text(path, BYTES)?)
+    }
+
+    /// Parse the text of a `config.toml`; errors refer to it by the name `what`.
+    ///
+    /// # Errors
+    /// If it has an unknown key or a value of the wrong type.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let found = error.to_string();
+            let found = found.trim_end().trim_end_matches('.');
+            let expected = "keys and values like those of `config.toml` in any run folder";
+            Error::invalid(what, found, expected, "Correct that line.")
+        })
+    }
+
+    /// The configuration as TOML, with every value written out.
+    #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is valid TOML")
+    }
+}
