@@ -8,7 +8,7 @@ use crate::predict::acquire::{Acquisition, Pick, Pool};
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::run::checkpoint;
+use crate::run::atomic;
 use crate::run::config::Method;
 use anyhow::Result;
 use serde::Serialize;
@@ -112,7 +112,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         csv.into_inner()?
     };
     match &args.out {
-        Some(path) => checkpoint::write(path, &bytes)?,
+        Some(path) => atomic::write(path, &bytes)?,
         None => io::stdout().write_all(&bytes)?,
     }
     show::say(context, format!("{} of {seen} inputs, by {acquisition}", wanted.len()));

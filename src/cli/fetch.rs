@@ -1,7 +1,7 @@
 //! `bhn data fetch`: data sets from where they are published, or from files at hand.
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
-use crate::run::checkpoint;
+use crate::run::atomic;
 use crate::run::lock::Lock;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lzma_rust2::XzReader;
@@ -105,7 +105,7 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
             let mut bytes = vec![];
             reader.take(most(file)).read_to_end(&mut bytes).map_err(Error::io(&path))?;
             set.whole(file, &path.display().to_string(), &*bytes)?;
-            checkpoint::write(&to.join(file.name), &bytes)?;
+            atomic::write(&to.join(file.name), &bytes)?;
         }
         Ok(())
     })?;
@@ -141,7 +141,7 @@ fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'st
                 fs::remove_file(&part).map_err(Error::io(&part))?;
                 return Err(error);
             }
-            checkpoint::write(&path, &bytes)?;
+            atomic::write(&path, &bytes)?;
             fs::remove_file(&part).map_err(Error::io(&part))?;
         }
         Ok(())

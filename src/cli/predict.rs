@@ -10,7 +10,8 @@ use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::run::checkpoint::{self, Header};
+use crate::run::atomic;
+use crate::run::checkpoint::Header;
 use anyhow::Result;
 use ndarray::s;
 use rayon::prelude::*;
@@ -110,7 +111,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         records.write(&found, &waiting, out).and_then(|()| out.flush()).map_err(refused)
     };
     match &args.out {
-        Some(path) => checkpoint::stream(path, |out| fill(out))?,
+        Some(path) => atomic::stream(path, |out| fill(out))?,
         None => fill(&mut BufWriter::new(io::stdout()))?,
     }
     spent("writing");

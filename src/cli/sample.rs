@@ -4,7 +4,7 @@ use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
-use crate::run::checkpoint;
+use crate::run::atomic;
 use crate::run::config::check_samples;
 use anyhow::Result;
 use safetensors::tensor::{Dtype, TensorView};
@@ -58,7 +58,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)));
     let file = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)?;
     let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
-    checkpoint::write(&out, &file)?;
+    atomic::write(&out, &file)?;
     let shapes: Vec<_> =
         tensors.iter().map(|(name, shape, _)| format!("{name} {shape:?}")).collect();
     show::say(context, format!("{}: {}", out.display(), shapes.join(", ")));

@@ -10,7 +10,7 @@ use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
-use crate::run::checkpoint;
+use crate::run::atomic;
 use crate::run::config::{Config, DropoutKind, Method, MethodKind, Theta, check_samples};
 use crate::run::summary::Summary;
 use crate::run::{Progress, Run, Trained, load_data};
@@ -338,13 +338,13 @@ fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary, St
     let found = evaluate(&trained.model, &run.data, samples, run.config.seed)?;
     let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";
-    checkpoint::write(&run.dir.join("summary.json"), json.as_bytes())?;
+    atomic::write(&run.dir.join("summary.json"), json.as_bytes())?;
     let mut rows = show::results(&found.test, &found.elbo, &run.config);
     let best = format!("{} of {}", summary.best_epoch, summary.epochs);
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));
     let report = run.dir.join("report.html");
-    checkpoint::write(&report, page(&trained.model, run, &found, &rows, &summary)?.as_bytes())?;
+    atomic::write(&report, page(&trained.model, run, &found, &rows, &summary)?.as_bytes())?;
     rows.push(("run folder".into(), run.dir.display().to_string()));
     rows.push(("report".into(), report.display().to_string()));
     Ok((summary, show::table(&rows)))

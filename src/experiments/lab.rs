@@ -7,10 +7,11 @@
 use super::{Experiment, Tier};
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
-use crate::run::checkpoint::{self, BLANK, DAMAGED};
+use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::record::Epoch;
+use crate::run::seal::{self, BLANK, DAMAGED};
 use crate::run::{self, Run, Trained, load_data};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,7 @@ impl<'a> Lab<'a> {
         let lock = identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
         let cells = dir.join("cells");
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
-        checkpoint::sweep(&cells)?;
+        atomic::sweep(&cells)?;
         let (dir, data_dir) = (dir.to_path_buf(), data_dir.map(Path::to_path_buf));
         Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default(), _lock: lock })
     }
@@ -168,7 +169,7 @@ impl<'a> Lab<'a> {
                 let advice = "An experiment must say in its own words what went wrong.";
                 Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
             };
-            checkpoint::write(&path, checkpoint::seal(&json.map_err(bad)?).as_bytes())?;
+            atomic::write(&path, seal::seal(&json.map_err(bad)?).as_bytes())?;
         }
         let bytes = files::bytes(&path, BYTES)?;
         let bad = |found: String| {
@@ -176,7 +177,7 @@ impl<'a> Lab<'a> {
             Error::invalid(path.display(), found, "a cell of this experiment", advice)
         };
         let kept: Kept<R> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
-        if kept.sha256.as_ref().is_some_and(|sum| !checkpoint::is_intact(&bytes, sum)) {
+        if kept.sha256.as_ref().is_some_and(|sum| !seal::is_intact(&bytes, sum)) {
             return Err(bad(DAMAGED.into()));
         }
         let mut ledger = self.ledger();
@@ -320,6 +321,6 @@ fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
     }
     let lock = Lock::take(dir)?;
     let json = serde_json::to_string_pretty(own).expect("numbers and text") + "\n";
-    checkpoint::write(&path, json.as_bytes())?;
+    atomic::write(&path, json.as_bytes())?;
     Ok(lock)
 }

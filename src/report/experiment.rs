@@ -9,7 +9,7 @@ use super::sheet::Sheet;
 use super::verdict::Verdict;
 use super::{document, figure, table};
 use crate::error::{Error, Result, SKIPPED};
-use crate::run::checkpoint;
+use crate::run::atomic;
 
 /// What an experiment found.
 #[derive(Clone, Debug, Default)]
@@ -125,17 +125,17 @@ impl Report {
     /// If the file system refuses.
     pub fn write(&self, dir: &Path, facts: &[(String, String)]) -> Result<()> {
         for table in self.tables.iter().chain(&self.data) {
-            checkpoint::write(&dir.join(format!("{}.csv", table.name)), &table.csv()?)?;
+            atomic::write(&dir.join(format!("{}.csv", table.name)), &table.csv()?)?;
         }
         for Figure { name, chart, .. } in &self.figures {
-            checkpoint::write(&dir.join(format!("{name}.svg")), chart.svg(name).as_bytes())?;
-            checkpoint::write(&dir.join(format!("{name}.png")), &chart.png()?)?;
+            atomic::write(&dir.join(format!("{name}.svg")), chart.svg(name).as_bytes())?;
+            atomic::write(&dir.join(format!("{name}.png")), &chart.png()?)?;
         }
         for sheet in &self.sheets {
-            checkpoint::write(&dir.join(format!("{}.png", sheet.name)), &sheet.png()?)?;
+            atomic::write(&dir.join(format!("{}.png", sheet.name)), &sheet.png()?)?;
         }
-        checkpoint::write(&dir.join("table.md"), self.markdown(facts).as_bytes())?;
-        checkpoint::write(&dir.join("report.html"), self.page(facts)?.as_bytes())
+        atomic::write(&dir.join("table.md"), self.markdown(facts).as_bytes())?;
+        atomic::write(&dir.join("report.html"), self.page(facts)?.as_bytes())
     }
 
     /// The verdicts as a table.

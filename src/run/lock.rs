@@ -1,20 +1,22 @@
 //! One process at a time writes in a folder.
 use crate::error::{Error, Result};
-use crate::run::checkpoint;
+use crate::run::atomic;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 /// The file that is locked. It stays: to remove it would let two processes lock two files.
 const NAME: &str = ".lock";
 
-/// A folder that is this process's to write in, until this is dropped or the process ends in any way.
+/// A folder that is this process's to write in, until this is dropped or the process ends in any
+/// way.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Lock a folder, made if it is not there, and clear it of what a killed process left half written.
+    /// Lock a folder, made if it is not there, and clear it of what a killed process left half
+    /// written.
     ///
     /// A file system without locks is taken at its word.
     ///
@@ -30,11 +32,12 @@ impl Lock {
             let advice = "Wait until that has ended, or choose another folder.";
             return Err(Error::invalid(folder.display(), found, "one that is not in use", advice));
         }
-        checkpoint::sweep(folder)?;
+        atomic::sweep(folder)?;
         Ok(Self { _file: file })
     }
 
-    /// Whether there is nothing in a folder but what a lock and killed processes leave, or no folder.
+    /// Whether there is nothing in a folder but what a lock and killed processes leave, or no
+    /// folder.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -46,7 +49,7 @@ impl Lock {
             entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()
         });
         let names = names.map_err(Error::io(folder))?;
-        Ok(names.iter().all(|name| name == NAME || checkpoint::is_partial(name)))
+        Ok(names.iter().all(|name| name == NAME || atomic::is_partial(name)))
     }
 
     /// Give a folder up that nothing came of: it is removed, unless there is something in it.

@@ -1,11 +1,19 @@
-//! A run, from its configuration to its folder.
+//! A run: from its configuration to its folder, and back to a trained model.
+pub mod atomic;
 pub mod checkpoint;
 pub mod config;
+mod estimate;
 mod folder;
+mod identity;
 pub mod lock;
 pub mod machine;
 pub mod record;
+pub(crate) mod seal;
 pub mod summary;
 pub mod train;
+mod trained;
 
-pub use folder::{Progress, Run, Trained, load_data, read_metrics};
+pub use folder::{Progress, Run};
+pub use identity::load_data;
+pub use record::read_metrics;
+pub use trained::Trained;

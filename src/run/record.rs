@@ -1,33 +1,129 @@
-//! What a run writes down of each epoch: one line of `metrics.jsonl`, one point of every curve.
+//! The record of an epoch: a line of `metrics.jsonl`, a point of every training curve.
+use crate::data::files;
+use crate::error::Result;
 use crate::predict::evaluate::Scores;
+use crate::run::seal::{self, BLANK};
+use crate::run::train::Step;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// The maximum size of a `metrics.jsonl` in bytes; an epoch takes a few hundred.
+const METRICS: u64 = 1 << 28;
 
 /// One epoch of training. Every number is finite: JSON has no NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// Counted from 1.
+    /// The number of the epoch, from 1.
     pub epoch: usize,
     /// Steps of the optimiser since the run began.
     pub steps: u64,
     /// The learning rate of the last step.
     pub learning_rate: f64,
-    /// The weight β of the KL in the loss; at 1 the loss is the bound itself.
+    /// The weight β of the KL in the loss.
     pub beta: f64,
-    /// `(β KL − E_q[log p(D | θ)]) / N`, nats an example, mean over the epoch.
+    /// `(β KL − E_q[log p(D | θ)]) / N`, nats per example, mean over the epoch.
     pub loss: f64,
-    /// `E_q[log p(D | θ)] − KL`, whatever β is; nats over the data set, mean over the epoch.
+    /// `E_q[log p(D | θ)] − KL`, nats over the data set, mean over the epoch.
     pub elbo: f64,
     /// `E_q[log p(D | θ)]`, nats over the data set, mean over the epoch.
     pub log_likelihood: f64,
     /// `KL(q ‖ p) = E_q[log q(θ) − log p(θ)]`, nats, mean over the epoch.
     pub kl: f64,
-    /// The share of training examples classified rightly during the epoch; none in regression.
+    /// The accuracy on training examples during the epoch; `None` in regression.
     pub train_accuracy: Option<f64>,
-    /// The validation set after the epoch, where it was scored.
+    /// The validation scores after the epoch; `None` if no validation was due.
     pub validation: Option<Scores>,
-    /// Seconds spent in this epoch, validation included.
+    /// The duration in seconds, validation included.
     pub seconds: f64,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    record: &'a Epoch,
+    sha256: &'a str,
+}
+
+impl Epoch {
+    /// The line of `metrics.jsonl`, with its checksum.
+    pub(super) fn line(&self) -> String {
+        let line = Line { record: self, sha256: BLANK };
+        seal::seal(&serde_json::to_string(&line).expect("finite numbers")) + "\n"
+    }
+
+    /// The record of a line, or `None` if that is damaged. Lines of older versions have no
+    /// checksum.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut keys: Map<String, Value> = serde_json::from_slice(line).ok()?;
+        if let Some(sha256) = keys.remove("sha256")
+            && !seal::is_intact(line, sha256.as_str()?)
+        {
+            return None;
+        }
+        serde_json::from_value(keys.into()).ok()
+    }
+}
+
+/// Read the intact records of `metrics.jsonl` in a run folder; none if the file does not exist.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_metrics(dir: &Path) -> Result<Vec<Epoch>> {
+    let path = dir.join("metrics.jsonl");
+    if !path.exists() {
+        return Ok(vec![]);
+    }
+    let bytes = files::bytes(&path, METRICS)?;
+    let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+    Ok(lines.filter_map(Epoch::parse).collect())
+}
+
+/// Sums over the steps of an epoch, weighted by minibatch size: `(N/|B|) Σ_B` weighted by `|B|/N`
+/// is the sum over the data set.
+#[derive(Default)]
+pub(super) struct Sums {
+    examples: usize,
+    correct: usize,
+    /// `loss, elbo, log_likelihood, kl`.
+    terms: [f64; 4],
+    last: Option<(f64, f64)>,
+}
+
+impl Sums {
+    /// Add a step on `n` examples.
+    pub fn add(&mut self, n: usize, step: &Step) {
+        self.examples += n;
+        self.correct += step.correct;
+        let t = &step.terms;
+        let terms = [step.loss, t.total, t.log_likelihood, t.kl];
+        self.terms.iter_mut().zip(terms).for_each(|(sum, x)| *sum += n as f64 * x);
+        self.last = Some((step.learning_rate, step.beta));
+    }
+
+    /// The record of epoch number `epoch`, which ended after `steps` steps and is not validated.
+    pub fn epoch(&self, epoch: usize, steps: u64, is_classification: bool) -> Epoch {
+        let n = self.examples as f64;
+        let (learning_rate, beta) = self.last.expect("an epoch has a step");
+        let [loss, elbo, log_likelihood, kl] = self.terms.map(|sum| sum / n);
+        let train_accuracy = is_classification.then_some(self.correct as f64 / n);
+        let (validation, seconds) = (None, 0.);
+        Epoch {
+            epoch,
+            steps,
+            learning_rate,
+            beta,
+            loss,
+            elbo,
+            log_likelihood,
+            kl,
+            train_accuracy,
+            validation,
+            seconds,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub struct Summary {
     /// Epochs of which no record is left, since `metrics.jsonl` was damaged.
     #[serde(default)]
     pub unrecorded_epochs: usize,
-    /// Seconds of training, validation included, over all sittings; an unrecorded epoch counts as the
-    /// mean of the others.
+    /// Seconds of training, validation included, over all sittings; an unrecorded epoch counts as
+    /// the mean of the others.
     pub seconds: f64,
     /// The seed.
     pub seed: u64,

@@ -31,8 +31,8 @@ pub struct Trainer {
     pub profile: Option<Profile>,
 }
 
-/// The model that `config` describes, trained on `data.train` for all epochs, without a run folder or
-/// validation. `config` need not be resolved.
+/// The model that `config` describes, trained on `data.train` for all epochs, without a run folder
+/// or validation. `config` need not be resolved.
 ///
 /// # Errors
 /// If `config` does not fit the data, or as [`Trainer::step`].

@@ -8,9 +8,11 @@ use crate::metrics::predictions;
 use crate::predict::acquire::{Acquisition, Pool};
 use crate::predict::{Predictive, draw, logits, predict};
 use crate::random::{Purpose, stream};
-use crate::run::checkpoint::{self, BLANK, Checkpoint, Header};
+use crate::run::atomic;
+use crate::run::checkpoint::{self, Checkpoint, Header};
 use crate::run::config::Config;
 use crate::run::machine::Machine;
+use crate::run::seal::{self, BLANK};
 use crate::run::train::Trainer;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
@@ -91,7 +93,7 @@ pub fn learn(
     mut done: impl FnMut(usize),
 ) -> Result<Vec<Round>> {
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
-    checkpoint::sweep(dir)?;
+    atomic::sweep(dir)?;
     let (mut rounds, mut model) = resume(dir, learner)?;
     let fingerprint = data.fingerprint();
     // Numbers that no two rounds of two seeds share.
@@ -144,8 +146,8 @@ pub fn learn(
             model = Some(trainer.model);
         }
         let sealed = Sealed { rounds: &rounds, sha256: BLANK.into() };
-        let json = checkpoint::seal(&serde_json::to_string(&sealed).expect("finite numbers"));
-        checkpoint::write(&dir.join("rounds.json"), json.as_bytes())?;
+        let json = seal::seal(&serde_json::to_string(&sealed).expect("finite numbers"));
+        atomic::write(&dir.join("rounds.json"), json.as_bytes())?;
         if let Some(last) = number.checked_sub(1).filter(|_| learner.warm) {
             fs::remove_file(network(dir, last)).ok();
         }
@@ -235,8 +237,8 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
         serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?
     } else {
         let sealed: Sealed<_> = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
-        if !checkpoint::is_intact(&bytes, &sealed.sha256) {
-            return Err(bad(checkpoint::DAMAGED.into()));
+        if !seal::is_intact(&bytes, &sealed.sha256) {
+            return Err(bad(seal::DAMAGED.into()));
         }
         sealed.rounds
     };

@@ -14,8 +14,8 @@ impl Config {
     /// Fill in the defaults that depend on the data, and check the result.
     ///
     /// # Errors
-    /// If a value is out of its range, settings contradict each other, or the network does not fit the
-    /// data or memory.
+    /// If a value is out of its range, settings contradict each other, or the network does not fit
+    /// the data or memory.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
         let outputs = data.task.outputs();
         let hidden: &[usize] = if data.image.is_some() { &[800, 800] } else { &[50, 50] };

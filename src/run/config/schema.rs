@@ -122,7 +122,8 @@ pub struct LikelihoodConfig {
     /// 0.001; by default they are not clipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
-    /// Regression: the precision of the observation noise in standardised units; by default learned.
+    /// Regression: the precision of the observation noise in standardised units; by default
+    /// learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
 }
@@ -135,18 +136,18 @@ pub struct Train {
     pub epochs: usize,
     /// The minibatch size.
     pub batch: usize,
-    /// `S`, the posterior samples per step, each evaluated on the whole minibatch; for `ensemble`, the
-    /// number of members.
+    /// `S`, the posterior samples per step, each evaluated on the whole minibatch; for `ensemble`,
+    /// the number of members.
     pub samples: usize,
     /// Random augmentation of images in each step; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
-    /// Whether the examples of a minibatch share posterior samples, as in the paper, or have their own;
-    /// by default shared, except for dropout.
+    /// Whether the examples of a minibatch share posterior samples, as in the paper, or have their
+    /// own; by default shared, except for dropout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
-    /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as in
-    /// the authors' code; needs a posterior over scales.
+    /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
+    /// in the authors' code; needs a posterior over scales.
     pub data_init: bool,
     /// The number of posterior samples for a validation.
     pub validation_samples: usize,

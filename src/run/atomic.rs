@@ -1,0 +1,63 @@
+//! Files that are written completely or not at all.
+use crate::error::{Error, Result};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// The prefix of the names of temporary files.
+const PREFIX: &str = ".partial-";
+
+/// Write `bytes` to a temporary file beside `path`, flush it to the disk, and rename it to `path`:
+/// a crash, a full disk or a killed process leaves the old file or the new one.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    stream(path, |file| file.write_all(bytes).map_err(Error::io(path)))
+}
+
+/// As [`write()`], for contents that are produced piece by piece, by a function that may fail.
+///
+/// # Errors
+/// If the file system refuses or `fill` fails; the temporary file is removed then.
+pub fn stream<E: From<Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // Temporary files are private by default; these get the usual permissions.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
+    let mut writer = BufWriter::new(file.as_file());
+    fill(&mut writer)?;
+    writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+    drop(writer);
+    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    // On Unix a rename is durable only once its folder is flushed.
+    #[cfg(unix)]
+    File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))?;
+    Ok(())
+}
+
+/// Remove the temporary files of killed processes from a folder.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        if is_partial(&entry.file_name()) {
+            fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `name` is that of a temporary file.
+pub(crate) fn is_partial(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(PREFIX)
+}

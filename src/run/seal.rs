@@ -1,0 +1,41 @@
+//! Checksums that a file holds of itself: SHA-256 of the file with zeros in place of the checksum.
+use sha2::{Digest, Sha256};
+
+/// The placeholder of a checksum while it is computed.
+pub(crate) const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// How errors describe a file that was changed after it was written.
+pub(crate) const DAMAGED: &str = "contents that do not match their checksum";
+
+/// `json` with its [`BLANK`] replaced by the checksum.
+pub(crate) fn seal(json: &str) -> String {
+    let mut file = json.as_bytes().to_vec();
+    seal_bytes(&mut file);
+    String::from_utf8(file).expect("a hexadecimal number replaces zeros")
+}
+
+/// Replace the [`BLANK`] of a file by its checksum.
+pub(super) fn seal_bytes(file: &mut [u8]) {
+    let (at, sum) = sum(file, BLANK).expect("a placeholder");
+    file[at..at + BLANK.len()].copy_from_slice(sum.as_bytes());
+}
+
+/// Whether `written` is the checksum of `file`, which contains it.
+pub(crate) fn is_intact(file: &[u8], written: &str) -> bool {
+    sum(file, written).is_some_and(|(_, sum)| sum == written)
+}
+
+/// The position of the checksum `written` in a file, and the checksum that the file should have.
+fn sum(file: &[u8], written: &str) -> Option<(usize, String)> {
+    let at = file.windows(BLANK.len()).position(|text| text == written.as_bytes())?;
+    let mut hash = Sha256::new();
+    hash.update(&file[..at]);
+    hash.update(BLANK);
+    hash.update(&file[at + BLANK.len()..]);
+    Some((at, hexadecimal(hash)))
+}
+
+/// A hash in hexadecimal.
+pub(super) fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
