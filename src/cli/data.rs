@@ -44,28 +44,20 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let dir = context.data_dir.as_deref();
     match args.verb {
         Verb::List => {
-            let all = data::list(dir);
-            let place = |l: &data::Listing| l.present.clone().unwrap_or("not here".into());
-            let rows = all.iter().map(|l| {
-                let text = format!(
-                    "{}; {}; {}; {} bytes; {}",
-                    l.what,
-                    l.source,
-                    l.licence,
-                    l.bytes,
-                    place(l)
-                );
-                (l.name.to_string(), text)
+            let sets = data::sets();
+            let rows = sets.iter().map(|set| {
+                let place = set.present(dir).unwrap_or("not here".into());
+                let data::Set { what, source, licence, packed, .. } = set;
+                let text = format!("{what}; {source}; {licence}; {packed} bytes; {place}");
+                (set.name.to_string(), text)
             });
-            let value: Vec<_> = all
-                .iter()
-                .map(|l| {
-                    json!({
-                        "name": l.name, "what": l.what, "source": l.source, "licence": l.licence,
-                        "bytes": l.bytes, "present": l.present,
-                    })
+            let json = |set: &data::Set| {
+                json!({
+                    "name": set.name, "what": set.what, "source": set.source,
+                    "licence": set.licence, "bytes": set.packed, "present": set.present(dir),
                 })
-                .collect();
+            };
+            let value: Vec<_> = sets.iter().map(json).collect();
             show::print(context, &value, &show::table(&rows.collect::<Vec<_>>()))
         }
         Verb::Fetch { names, from } => get(&names, from.as_deref(), context),
@@ -73,7 +65,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             let names = match &name {
                 Some(name) => vec![name.as_str()],
                 None => {
-                    data::list(dir).iter().filter(|l| l.present.is_some()).map(|l| l.name).collect()
+                    let sets = data::sets().into_iter();
+                    sets.filter(|set| set.present(dir).is_some()).map(|set| set.name).collect()
                 }
             };
             let mut checked = vec![];

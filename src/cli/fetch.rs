@@ -1,5 +1,6 @@
 //! `bhn data fetch`: data sets from where they are published, or from files at hand.
-use crate::data::sources::{File, Place, Set};
+use crate::data::local::Place;
+use crate::data::sources::{File, Set};
 use crate::error::{Error, Result};
 use crate::run::atomic;
 use crate::run::lock::Lock;

@@ -4,7 +4,7 @@ use super::{Context, posterior_samples, samples, show};
 use crate::autodiff::Tensor;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
-use crate::data::{self, Inputs, Outside, Task};
+use crate::data::{self, Inputs, OutOfRange, Task};
 use crate::error::Error;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
@@ -130,7 +130,7 @@ pub(super) struct Far {
 
 impl Far {
     /// Those of a block.
-    pub fn add(&mut self, found: Option<&Outside>) {
+    pub fn add(&mut self, found: Option<&OutOfRange>) {
         self.rows += found.map_or(0, |found| found.rows);
         self.first = self.first.take().or(found.map(|found| found.first.clone()));
     }

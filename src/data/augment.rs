@@ -1,42 +1,43 @@
-//! Images changed at random, so that a network sees each in many places.
+//! Data augmentation: random shifts and horizontal flips of images.
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayViewMut3, s};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of each image of a minibatch.
+/// Random changes of each image of a minibatch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// It is moved by up to so many pixels up or down, and left or right, all equally likely; zeros come in.
+    /// Largest shift in pixels, vertically and horizontally. Each shift is drawn uniformly from
+    /// `−shift..=shift`; vacated pixels become 0.
     pub shift: usize,
-    /// Whether left and right change places in half of them.
+    /// Whether to flip an image horizontally with probability ½.
     pub flip: bool,
 }
 
 impl Augment {
-    /// That it can be done to images `[C, H, W]`.
+    /// Checks that the inputs are images `[C, H, W]` that are larger than the shift.
     ///
     /// # Errors
-    /// If there are none, or nothing of them might be left.
+    /// If they are not.
     pub fn check(self, image: Option<[usize; 3]>) -> Result<()> {
         let what = "train.augment";
         let Some([_, height, width]) = image else {
             return Err(Error::invalid(what, "rows of a table", "images", "Leave it out."));
         };
-        let most = height.min(width) - 1;
-        if self.shift > most {
-            let expected = format!("at most {most}, on images of {height} × {width}");
+        let limit = height.min(width) - 1;
+        if self.shift > limit {
+            let expected = format!("at most {limit}, on images of {height} × {width}");
             let found = format!("a shift of {}", self.shift);
             return Err(Error::invalid(what, found, expected, "Make it smaller."));
         }
         Ok(())
     }
 
-    /// Change the images `x [B, C·H·W]`.
+    /// Changes the images `x [B, C·H·W]` in place.
     ///
     /// # Panics
-    /// If they are not of that shape.
+    /// If the images do not have the shape `image = [C, H, W]`.
     pub fn apply(self, x: &mut Array2<f32>, image: [usize; 3], rng: &mut dyn Rng) {
         for mut row in x.rows_mut() {
             let pixels = row.as_slice_mut().expect("row-major");
@@ -58,7 +59,7 @@ impl Augment {
 fn shift(mut image: ArrayViewMut3<'_, f32>, [down, right]: [isize; 2]) {
     let copy = image.to_owned();
     let (_, height, width) = image.dim();
-    // What is seen of the old image, and where it goes.
+    // The part of the old image that remains, and its new position.
     let part = |by: isize, length: usize| {
         let kept = length - by.unsigned_abs();
         let (from, to) = ((-by).max(0) as usize, by.max(0) as usize);
@@ -76,7 +77,6 @@ mod tests {
     use ndarray::Array;
     use std::collections::HashMap;
 
-    /// Every image that can come of one, and each as often.
     #[test]
     fn shifts_and_flips_are_equally_likely() {
         let image = Array::from_iter((1..13).map(|x| x as f32));
@@ -88,7 +88,7 @@ mod tests {
         for row in x.rows() {
             *found.entry(row.iter().map(|x| *x as u32).collect()).or_default() += 1;
         }
-        // 3 × 3 shifts, flipped or not: 200 of each, with a standard deviation of 13.7.
+        // 3 × 3 shifts, flipped or not: 200 each, with a standard deviation of 13.7.
         assert_eq!(found.len(), 18);
         assert!(found.values().all(|count| (count - 200).abs() < 60), "{found:?}");
         // Planes 1 2 3 / 4 5 6 and 7 8 9 / 10 11 12.
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_told() {
+    fn invalid_shifts_are_refused() {
         let error = |augment: Augment, image| augment.check(image).unwrap_err().to_string();
         let shift = Augment { shift: 3, flip: false };
         assert!(error(shift, Some([1, 3, 9])).contains("at most 2, on images of 3 × 9"));

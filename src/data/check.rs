@@ -1,99 +1,56 @@
-//! The data sets that have a name: what is at hand, and whether it is whole.
+//! `bhn data check`: compares the files of a data set with their published checksums.
 use super::files;
-use super::sources::{File, Set, select, sets};
+use super::local::Place;
+use super::sources::{File, Set, select};
 use crate::error::Result;
 use std::path::Path;
 
-/// A data set that has a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    /// What to call it.
-    pub name: &'static str,
-    /// What it holds.
-    pub what: &'static str,
-    /// Who made it.
-    pub source: &'static str,
-    /// Under which terms.
-    pub licence: &'static str,
-    /// The size of its files, packed.
-    pub bytes: u64,
-    /// Where it is, or `None` if it is not at hand.
-    pub present: Option<String>,
-}
-
-/// One file of a data set, compared with the published one.
+/// The result of comparing one file with the published one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// Where it is.
+    /// Path of the file.
     pub file: String,
-    /// Its unpacked size; 0 if it cannot be unpacked.
+    /// Decompressed size in bytes; 0 if the file cannot be decompressed.
     pub bytes: u64,
-    /// The SHA-256 of its unpacked bytes; empty if it cannot be unpacked.
+    /// SHA-256 of the decompressed bytes in hexadecimal; empty if the file cannot be decompressed.
     pub sha256: String,
-    /// Whether it stands in for a published file: the same examples, in another order.
+    /// Whether the file replaces a published one: the same examples in another order.
     pub stand_in: bool,
-    /// What is wrong with it and what to do, or `None` if nothing is.
+    /// The fault and its remedy; `None` for a correct file.
     pub problem: Option<String>,
 }
 
 impl Checked {
-    /// Whether it is the published file, to the bit, or the known stand-in.
+    /// Whether the file equals the published one, or the known stand-in, byte for byte.
     pub fn ok(&self) -> bool {
         self.problem.is_none()
     }
 }
 
-/// The data sets that have a name.
-pub fn list(data_dir: Option<&Path>) -> Vec<Listing> {
-    sets()
-        .iter()
-        .map(|set| Listing {
-            name: set.name,
-            what: set.what,
-            source: set.source,
-            licence: set.licence,
-            bytes: set.packed,
-            present: present(set, data_dir),
-        })
-        .collect()
-}
-
-fn present(set: &Set, data_dir: Option<&Path>) -> Option<String> {
-    let folder = match (set.place(data_dir), &set.address) {
-        (Ok(place), _) => place.folder,
-        (Err(_), None) => None,
-        (Err(_), Some(_)) => return None,
-    };
-    Some(folder.map_or("inside the program".into(), |folder| folder.display().to_string()))
-}
-
-/// Unpacks each file of a data set, or of all `uci` sets, and compares it with the published one.
+/// Checks every file of a data set, or of all sets of a family such as `uci`.
 ///
 /// # Errors
-/// If no data set has that name, it is not at hand, or there is no such data folder; what is wrong
-/// with a file is in its [`Checked::problem`].
+/// If the name selects no data set, files are missing, or the data folder does not exist. A damaged
+/// file is not an error: see [`Checked::problem`].
 pub fn check(name: &str, data_dir: Option<&Path>) -> Result<Vec<Checked>> {
     let mut checked = vec![];
     for set in select(name)? {
-        checked.extend(check_set(&set, data_dir)?);
+        let place = set.place(data_dir)?;
+        checked.extend(place.files.iter().map(|file| check_file(&set, &place, file)));
     }
     Ok(checked)
 }
 
-fn check_set(set: &Set, data_dir: Option<&Path>) -> Result<Vec<Checked>> {
-    let place = set.place(data_dir)?;
-    let check = |file: &File| {
-        let what = place.what(file);
-        let unpacked = place.open(file).and_then(|reader| file.unpack(&what, reader));
-        let (bytes, sha256, verdict) = match unpacked {
-            Err(error) => (0, String::new(), Err(error)),
-            Ok(bytes) => {
-                let verdict = file.verify(&what, &bytes, &set.advice());
-                (bytes.len() as u64, files::sha256(&bytes), verdict)
-            }
-        };
-        let problem = verdict.err().map(|error| error.to_string());
-        Checked { file: what, bytes, sha256, stand_in: place.stand_in, problem }
+fn check_file(set: &Set, place: &Place, file: &File) -> Checked {
+    let what = place.what(file);
+    let unpacked = place.open(file).and_then(|reader| file.unpack(&what, reader));
+    let (bytes, sha256, verdict) = match unpacked {
+        Err(error) => (0, String::new(), Err(error)),
+        Ok(bytes) => {
+            let verdict = file.verify(&what, &bytes, &set.advice());
+            (bytes.len() as u64, files::sha256(&bytes), verdict)
+        }
     };
-    Ok(place.files.iter().map(check).collect())
+    let problem = verdict.err().map(|error| error.to_string());
+    Checked { file: what, bytes, sha256, stand_in: place.stand_in, problem }
 }

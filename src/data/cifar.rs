@@ -1,6 +1,10 @@
-//! CIFAR-10: records of a label and 32×32 pixels in three planes, in a packed tar archive or not.
-use super::mnist::split;
-use super::{Dataset, Options, Preprocess, Seen, Split, Standardise, Task, files, sources};
+//! CIFAR-10 in its binary version: records of a label and three 32×32 planes, in files of a tar
+//! archive or, as stand-ins, in plain files.
+use super::dataset::{Dataset, Options};
+use super::images::{self, split};
+use super::scaler::StandardScaler;
+use super::split::Split;
+use super::{files, sources};
 use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;
 use std::collections::HashMap;
@@ -13,7 +17,7 @@ const NAME: &str = "cifar-10";
 const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// The files of records; in the archive they are in a folder.
+/// The files of records; the archive has them in a folder.
 const TRAIN: [&str; 5] = [
     "data_batch_1.bin",
     "data_batch_2.bin",
@@ -23,62 +27,45 @@ const TRAIN: [&str; 5] = [
 ];
 const TEST: [&str; 1] = ["test_batch.bin"];
 
-/// The pixels of an image, three planes of 32×32: red, green, blue.
-pub(super) const PIXELS: usize = 3 * 32 * 32;
+/// Values of an image: planes of red, green and blue.
+const PIXELS: usize = 3 * 32 * 32;
 
-/// The records of one file, and its bytes.
+/// Bytes of a record: the label, then the image.
+const RECORD: usize = 1 + PIXELS;
+
+/// Records of a file.
 const ROWS: usize = 10_000;
-const BYTES: u64 = (ROWS * (1 + PIXELS)) as u64;
 
-/// 45 000 images to train on, the last 5 000 of the published training images to validate with and
-/// 10 000 to test with, each channel standardised by those trained on; of these the images of the first so many
-/// classes.
+/// The images of the first `classes` classes: 45 000 training, 5 000 validation (the last published
+/// training images) and 10 000 test images if `classes` is 10. Each channel is standardised by the
+/// training images.
 pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let name = format!("cifar-{classes}");
     options.only_classes(&name)?;
-    let files = [&TRAIN[..], &TEST].concat();
-    let [pixels, labels] = read(&files, data_dir)?;
+    let [pixels, labels] = read(&[&TRAIN[..], &TEST].concat(), data_dir)?;
     let rows = |from: usize, to: usize| -> Vec<usize> {
         (from..to).filter(|&row| usize::from(labels[row]) < classes).collect()
     };
     let mut rows = [rows(0, 45_000), rows(45_000, 50_000), rows(50_000, 60_000)];
     let kept = options.keep(rows[0].len())?;
     rows[0].truncate(kept);
-    let part = |rows: &Vec<usize>| {
+    let mut parts = rows.map(|rows| {
         let image = |&row: &usize| &pixels[row * PIXELS..][..PIXELS];
         let labels: Vec<_> = rows.iter().map(|&row| labels[row]).collect();
         split(&rows.iter().flat_map(image).copied().collect::<Vec<_>>(), &labels)
-    };
-    let mut parts = rows.each_ref().map(part);
-    let scale = Standardise::fit_channels(&parts[0].x, 3);
-    parts.iter_mut().for_each(|part| scale.apply_to(&mut part.x));
-    let [train, validation, test] = parts;
-    Ok(Dataset {
-        name,
-        task: Task::Classification {
-            classes: CLASSES[..classes].iter().map(|c| c.to_string()).collect(),
-        },
-        image: Some([3, 32, 32]),
-        preprocess: Preprocess {
-            inputs: PIXELS,
-            x: Some(scale),
-            seen: Some(Seen::pixels()),
-            ..Preprocess::default()
-        },
-        notes: vec![],
-        train,
-        validation,
-        test,
-    })
+    });
+    let scaler = StandardScaler::fit_channels(&parts[0].x, 3);
+    parts.iter_mut().for_each(|part| scaler.transform_in_place(&mut part.x));
+    Ok(images::dataset(&name, &CLASSES[..classes], [3, 32, 32], Some(scaler), parts))
 }
 
-/// The test images.
+/// The test images, not standardised.
 pub(super) fn test(data_dir: Option<&Path>) -> Result<Split> {
     let [pixels, labels] = read(&TEST, data_dir)?;
     Ok(split(&pixels, &labels))
 }
 
-/// The pixels and the labels in some of the files, one after the other.
+/// Pixels and labels of the named files, concatenated.
 fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
     let set = sources::set(NAME);
     let place = set.place(data_dir)?;
@@ -98,10 +85,10 @@ fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
     Ok([pixels, labels])
 }
 
-/// The files of these names in `cifar-10-binary.tar.gz`.
+/// Extracts the files with these names from `cifar-10-binary.tar.gz`.
 ///
 /// # Errors
-/// If it is damaged, one is missing, or one is larger than it should be.
+/// If the archive is damaged, or a file is missing or too large.
 pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
     let broken = |error: io::Error| files::unreadable(what, &error);
     let mut found = HashMap::new();
@@ -111,27 +98,25 @@ pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<Stri
         let path = entry.path().map_err(broken)?.into_owned();
         let name = files::name(&path, true);
         if names.contains(&&*name) {
-            let bytes = files::bounded(&format!("{what}, {}", path.display()), entry, BYTES)?;
-            found.insert(name, bytes);
+            let what = format!("{what}, {}", path.display());
+            found.insert(name, files::bounded(&what, entry, (ROWS * RECORD) as u64)?);
         }
     }
-    // To the end, where gzip has its checksum.
+    // The checksum of gzip is at its end.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
     match names.iter().find(|name| !found.contains_key(**name)) {
         None => Ok(found),
-        Some(name) => Err(Error::invalid(
-            what,
-            format!("no file {name}"),
-            format!("all of {names:?}"),
-            "Get it again: `bhn data fetch cifar-10`.",
-        )),
+        Some(name) => {
+            let (found, expected) = (format!("no file {name}"), format!("all of {names:?}"));
+            Err(Error::invalid(what, found, expected, files::fetch_again(NAME)))
+        }
     }
 }
 
-/// So many records: a label from 0 to 9, and the pixels.
+/// Appends the pixels and labels of `rows` records.
 ///
 /// # Errors
-/// If there are more or fewer bytes, or another label.
+/// If the length is not that of `rows` records, or a label exceeds 9.
 pub fn records(
     what: &str,
     bytes: &[u8],
@@ -140,14 +125,14 @@ pub fn records(
     labels: &mut Vec<u8>,
 ) -> Result<()> {
     let invalid = |found: String, expected: String| {
-        Error::invalid(what, found, expected, "Get it again: `bhn data fetch cifar-10`.")
+        Error::invalid(what, found, expected, files::fetch_again(NAME))
     };
-    let expected = rows * (1 + PIXELS);
+    let expected = rows * RECORD;
     if bytes.len() != expected {
-        let expected = format!("{expected}: {rows} records of {}", 1 + PIXELS);
+        let expected = format!("{expected}: {rows} records of {RECORD}");
         return Err(invalid(format!("{} bytes", bytes.len()), expected));
     }
-    for (row, record) in bytes.chunks_exact(1 + PIXELS).enumerate() {
+    for (row, record) in bytes.chunks_exact(RECORD).enumerate() {
         if record[0] > 9 {
             let found = format!("the label {} in record {row} (from 0)", record[0]);
             return Err(invalid(found, "labels from 0 to 9".into()));
@@ -198,10 +183,10 @@ mod tests {
         fails(unpack("a.tar.gz", &good[..good.len() - 12], &TEST), &["a.tar.gz"]);
         fails(unpack("a.tar.gz", b"not gzip", &TEST), &["a.tar.gz", "cannot be read"]);
         fails(unpack("a.tar.gz", &gzip(&[7; 600]), &TEST), &["a.tar.gz", "cannot be read"]);
-        let large = vec![0; BYTES as usize + 1];
+        let large = vec![0; ROWS * RECORD + 1];
         let large = tar_gz(&[("x/test_batch.bin", &large)]);
         fails(unpack("a.tar.gz", &large, &TEST), &["test_batch.bin", "more than 30730000 bytes"]);
-        // A header that promises eight gigabytes, and three bytes after it.
+        // A header that claims eight gigabytes, followed by three bytes.
         let mut header = tar::Header::new_gnu();
         header.set_path("test_batch.bin").unwrap();
         header.set_size(8 << 30);
@@ -214,7 +199,7 @@ mod tests {
         );
     }
 
-    /// Nothing is written to the disk: a path is but a name, and a link has no bytes.
+    /// Nothing is extracted to disk: a path only selects a file, and a link has no bytes.
     #[test]
     fn links_and_paths_lead_nowhere() {
         let mut tar = tar::Builder::new(vec![]);
@@ -235,9 +220,9 @@ mod tests {
 
     #[test]
     fn records_are_a_label_and_planes() {
-        let mut bytes = vec![0; BYTES as usize];
+        let mut bytes = vec![0; ROWS * RECORD];
         (bytes[0], bytes[1], bytes[PIXELS]) = (9, 51, 255);
-        bytes[2 * (1 + PIXELS)] = 3;
+        bytes[2 * RECORD] = 3;
         let (mut pixels, mut labels) = (vec![], vec![]);
         records("b", &bytes, ROWS, &mut pixels, &mut labels).unwrap();
         let images = split(&pixels, &labels);
@@ -250,7 +235,7 @@ mod tests {
         };
         refused(&bytes[1..], &["b.bin", "30729999 bytes", "30730000", "fetch cifar-10"]);
         refused(&[], &["b.bin", "0 bytes"]);
-        bytes[1 + PIXELS] = 10;
+        bytes[RECORD] = 10;
         refused(&bytes, &["the label 10 in record 1", "0 to 9"]);
     }
 }

@@ -1,10 +1,15 @@
-//! Is this the data a run was trained on?
-use super::{Dataset, Preprocess, Split, Standardise, Targets, Task};
+//! Comparison of a data set with the one a run was trained on.
+use super::dataset::{Dataset, Task};
+use super::files;
+use super::preprocess::Preprocess;
+use super::scaler::StandardScaler;
+use super::split::Split;
+use crate::bayes::Targets;
 use sha2::{Digest, Sha256};
 
 impl Dataset {
-    /// SHA-256 of every number in the three splits, in order. Saved with a run, so that a file that
-    /// changed under it is noticed and not silently trained on.
+    /// SHA-256 of all inputs and targets of the three splits, in order. A run stores it, so that a
+    /// file that has changed is detected before training is resumed or a model evaluated.
     #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
@@ -17,63 +22,52 @@ impl Dataset {
                 Targets::Values(y) => hash.update(bytemuck::cast_slice(y)),
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        files::hex(&hash.finalize())
     }
 
-    /// What differs in meaning from the data of a run where the numbers that a network sees do not:
-    /// the names of classes and columns, and the units. `(found, expected)`.
+    /// The first property that differs from the data of a run although the network's inputs and
+    /// targets may be equal: names of classes or columns, or units. Returns `(found, expected)`.
     pub(crate) fn difference(
         &self,
         task: &Task,
         preprocess: &Preprocess,
     ) -> Option<(String, String)> {
-        let own = &self.preprocess;
-        if self.task != *task {
-            return Some((words(&self.task), words(task)));
+        if self.task == *task && self.preprocess == *preprocess {
+            return None;
         }
-        if own.columns != preprocess.columns || own.target != preprocess.target {
-            let columns = |p: &Preprocess| {
-                let columns = p.columns.as_deref().unwrap_or_default();
-                let target = p.target.as_deref().unwrap_or_default();
-                format!("the columns {columns:?} and the target {target:?}")
-            };
-            return Some((columns(own), columns(preprocess)));
-        }
-        if own.y != preprocess.y {
-            let unit = |p: &Preprocess| {
-                let (mean, std) = p.y.unwrap_or((0., 1.));
-                format!("targets of mean {mean} and standard deviation {std}")
-            };
-            return Some((unit(own), unit(preprocess)));
-        }
-        if own.x != preprocess.x {
-            let moments = |p: &Preprocess, column: usize| match &p.x {
-                None => "features as they are".to_string(),
-                Some(Standardise { mean, std, .. }) => {
-                    let names = p.columns.as_ref();
-                    let name = names.map_or(column.to_string(), |names| names[column].clone());
-                    let (mean, std) = (mean[column], std[column]);
-                    format!("the feature {name} with mean {mean} and standard deviation {std}")
-                }
-            };
-            let column = match (&own.x, &preprocess.x) {
-                (Some(a), Some(b)) => (0..a.mean.len().min(b.mean.len()))
-                    .find(|&i| (a.mean[i], a.std[i]) != (b.mean[i], b.std[i]))
-                    .unwrap_or(0),
-                _ => 0,
-            };
-            return Some((moments(own, column), moments(preprocess, column)));
-        }
-        (own != preprocess).then(|| {
-            let seen = |p: &Preprocess| format!("{:?}", p.seen);
-            (seen(own), seen(preprocess))
-        })
+        let [found, expected] =
+            [(&self.task, &self.preprocess), (task, preprocess)].map(|(t, p)| properties(t, p));
+        found.into_iter().zip(expected).find(|(found, expected)| found != expected)
     }
 }
 
-fn words(task: &Task) -> String {
-    match task {
+/// All that distinguishes two data sets with the same numbers, the most telling first.
+fn properties(task: &Task, preprocess: &Preprocess) -> Vec<String> {
+    let Preprocess { x, y, columns, target, seen, .. } = preprocess;
+    let task = match task {
         Task::Classification { classes } => format!("the classes {classes:?}"),
         Task::Regression => "regression".into(),
+    };
+    let (names, target) = (columns.as_deref().unwrap_or_default(), target.as_deref());
+    let (mean, std) = y.unwrap_or((0., 1.));
+    let mut all = vec![
+        task,
+        format!("the columns {names:?} and the target {:?}", target.unwrap_or_default()),
+        format!("targets of mean {mean} and standard deviation {std}"),
+    ];
+    match x {
+        None => all.push("features as they are".into()),
+        Some(StandardScaler { mean, std, constant }) => {
+            all.extend(mean.iter().zip(std).enumerate().map(|(i, (mean, std))| {
+                let name = names.get(i).map_or(i.to_string(), String::clone);
+                format!("the feature {name} with mean {mean} and standard deviation {std}")
+            }));
+            all.push(format!("the constant features {constant:?}"));
+        }
     }
+    all.push(seen.as_ref().map_or("no range of training values".into(), |range| {
+        let unit = if range.bytes { " / 255" } else { "" };
+        format!("training values{unit} from {:?} to {:?}", range.low, range.high)
+    }));
+    all
 }

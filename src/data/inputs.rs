@@ -1,47 +1,48 @@
-//! What a trained model is asked about: the user's pictures, arrays and tables.
+//! New inputs for a trained model: pictures, arrays and tables.
 use super::idx::{self, Idx};
 use super::npy::Array;
-use super::preprocess::Raw;
+use super::preprocess::Preprocess;
+use super::raw::Raw;
+use super::seen::OutOfRange;
 use super::table::Table;
-use super::{Outside, Preprocess, files};
+use super::{files, png};
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
-use image::{ImageBuffer, ImageFormat, ImageReader, Limits, Pixel};
+use image::{ImageBuffer, Pixel};
 use ndarray::Array2;
-use std::io::{BufRead, Cursor, Seek};
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
-/// The widest and highest picture that is read.
+/// Largest width and height of a picture.
 const SIDE: u32 = 8_192;
 
-/// Rows for a network, `N` at least 1, and what to call them.
+/// A block of network inputs, with at least one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
-    /// `[N, inputs]`, row major.
+    /// Network inputs `[N, inputs]`, row-major.
     pub x: Array2<f32>,
-    /// `[N]`: the file's name for a picture, `file#row` (from 0) for all else.
+    /// Names of the rows, `[N]`: the file name of a picture, `FILE#ROW` (from 0) otherwise.
     pub names: Vec<String>,
-    /// Rows that are far outside the range of training, if there are any.
-    pub outside: Option<Outside>,
+    /// Rows far outside the training range, if there are any.
+    pub outside: Option<OutOfRange>,
 }
 
-/// Reads one file as a model's input, `rows` rows at a time: PNG, IDX (plain or gzip), NPY, or CSV.
-/// Only one such block is in memory, and there is at least one.
+/// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of `rows` rows. Only
+/// one block is in memory; there is at least one.
 ///
-/// The format is told by the file's first bytes, CSV by its name.
-/// * A PNG picture is made grey or coloured as the model wants it (transparency is ignored), and
-///   resized bilinearly if it is not `H × W` already. Values are in `[0, 1]`, white is 1.
-/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Pixels of
-///   one value are the same input in any type that is accepted: bytes are divided by 255 if
-///   those of training were, and what cannot be told is refused. A table's numbers are numbers in
-///   any type.
-/// * A CSV file has the model's feature columns by name, in any order; others are ignored.
+/// The format is recognised by the first bytes of the file, CSV by its extension.
+/// * A PNG picture is converted to grey or RGB as the model requires, its transparency ignored, and
+///   resampled bilinearly to `H × W`. Values are in `[0, 1]`, white is 1.
+/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Equal pixels
+///   are equal inputs in every accepted type: bytes are divided by 255 if those of training were, and
+///   a type whose unit is ambiguous is refused. Numbers of a table may have any type.
+/// * A CSV file has the model's feature columns, in any order; other columns are ignored.
 ///
-/// All are then standardised, in double precision, if the training rows were.
+/// Inputs are then standardised in double precision if the training rows were.
 ///
 /// # Errors
-/// If the file is missing, of another format or shape than the model takes, or of another size
-/// than its header says. An iteration fails if the block is damaged or has a value that is not
+/// If the file is missing, has a format or shape that the model does not accept, or a size that
+/// differs from its header. An iteration fails if its block is damaged or has a value that is not
 /// finite, or if a picture is larger than 2 GiB.
 ///
 /// # Panics
@@ -55,10 +56,11 @@ pub fn inputs<'a>(
     inputs_from(path, files::open(path)?, preprocess, image, rows)
 }
 
-/// The same of what is in `file`, called `path`.
+/// Reads network inputs from an open file, as [`inputs`] does from a path; `path` names the file in
+/// messages, and its extension selects CSV.
 ///
 /// # Errors
-/// As [`inputs`].
+/// If the format, shape or size is not accepted, as for [`inputs`].
 ///
 /// # Panics
 /// If `rows` is 0.
@@ -77,7 +79,7 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     let mut first = 0;
     Ok(std::iter::from_fn(move || {
         let raw = source.next(&what, first, rows, image.is_some()).transpose()?;
-        let x = raw.and_then(|raw| preprocess.prepare(&what, raw, image.is_some(), first));
+        let x = raw.and_then(|raw| preprocess.transform((&what, first), raw, image.is_some()));
         Some(x.map(|(x, outside)| {
             let name = |row| match source {
                 Source::Picture(..) => file.clone(),
@@ -90,13 +92,13 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     }))
 }
 
-/// An open file that fits the model as far as its header tells.
+/// An open file whose header is compatible with the model.
 enum Source<R> {
-    /// Until it is read, and the shape that the model wants.
+    /// The file until it is read, and the shape that the model requires.
     Picture(Option<R>, Option<[usize; 3]>),
     Idx(Idx),
     Npy(Box<Array<R>>),
-    /// With the places of the features.
+    /// The file and the indices of the feature columns.
     Table(Box<Table<R>>, Vec<usize>),
 }
 
@@ -114,8 +116,8 @@ impl<R: BufRead + Seek + 'static> Source<R> {
                 Error::invalid(what, "a CSV file", expected, "Convert it to an NPY array.")
             })?;
             let table = Table::open(path, file)?;
-            let places = table.find(columns)?;
-            return Ok(Self::Table(Box::new(table), places));
+            let features = table.find(columns)?;
+            return Ok(Self::Table(Box::new(table), features));
         }
         let start = file.fill_buf().map_err(|error| files::unreadable(what, &error))?;
         let start = start[..start.len().min(8)].to_vec();
@@ -130,12 +132,9 @@ impl<R: BufRead + Seek + 'static> Source<R> {
             let example = idx.example().to_vec();
             (Self::Idx(idx), example)
         } else {
-            return Err(Error::invalid(
-                what,
-                format!("the first bytes {start:?}"),
-                "a PNG picture, IDX images, an NPY array or FILE.csv",
-                "Convert the file to one of these.",
-            ));
+            let found = format!("the first bytes {start:?}");
+            let expected = "a PNG picture, IDX images, an NPY array or FILE.csv";
+            return Err(Error::invalid(what, found, expected, "Convert it to one of these."));
         };
         let fits = match (image, &*example) {
             (Some([1, h, w]), [..]) if example == [h, w] => true,
@@ -148,14 +147,13 @@ impl<R: BufRead + Seek + 'static> Source<R> {
                 what,
                 format!("examples of shape {example:?}"),
                 format!("the model's {} inputs{image}", preprocess.inputs),
-                "Reshape the array, or use the model that it was made for.",
+                "Reshape the array, or use a model for this shape.",
             ));
         }
         Ok(source)
     }
 
-    /// The next rows, `rows` or as many as are left, of which the `first` came before; none at the
-    /// end.
+    /// The next rows, at most `rows`, after the `first` ones; `None` at the end.
     fn next(
         &mut self,
         what: &str,
@@ -168,8 +166,8 @@ impl<R: BufRead + Seek + 'static> Source<R> {
                 let read = |file| picture(what, file, *image).map(Raw::Fractions);
                 file.take().map(read).transpose()
             }
-            Self::Table(table, places) => match table.next(rows)? {
-                true => table.numbers(places).map(Raw::Numbers).map(Some),
+            Self::Table(table, features) => match table.next(rows)? {
+                true => table.numbers(features).map(Raw::Numbers).map(Some),
                 false => Ok(None),
             },
             Self::Idx(idx) => Ok(idx.next(rows)?.map(Raw::Pixels)),
@@ -180,42 +178,32 @@ impl<R: BufRead + Seek + 'static> Source<R> {
     }
 }
 
-/// `[1, C·H·W]`.
+/// Reads a picture as `[1, C·H·W]`.
 fn picture(
     what: &str,
     mut file: impl BufRead + Seek,
     image: Option<[usize; 3]>,
 ) -> Result<Array2<f32>> {
     let Some([channels @ (1 | 3), height, width]) = image else {
-        return Err(Error::invalid(
-            what,
-            "a picture",
-            format!(
-                "what the model takes, {}",
-                image.map_or("no image".into(), |i| format!("{i:?}"))
-            ),
-            "Give it an NPY or CSV file.",
-        ));
+        let shape = image.map_or("no image".into(), |image| format!("{image:?}"));
+        let expected = format!("the model's kind of input, {shape}");
+        return Err(Error::invalid(what, "a picture", expected, "Use an NPY or CSV file."));
     };
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(SIDE), Some(SIDE));
     files::within(what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;
-    let bytes = files::bounded(what, file, files::LIMIT)?;
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    reader.limits(limits);
-    let decoded = reader.decode().map_err(|error| {
-        let expected = format!("a PNG picture of at most {SIDE}×{SIDE}");
-        Error::invalid(what, error, expected, "Export it again.")
-    })?;
+    let picture =
+        png::decode(files::bounded(what, file, files::LIMIT)?, SIDE).map_err(|error| {
+            let expected = format!("a PNG picture of at most {SIDE}×{SIDE}");
+            Error::invalid(what, error, expected, "Export it again.")
+        })?;
     let size = (width as u32, height as u32);
     let planes = match channels {
-        1 => planes(decoded.to_luma32f(), size),
-        _ => planes(decoded.to_rgb32f(), size),
+        1 => planes(picture.to_luma32f(), size),
+        _ => planes(picture.to_rgb32f(), size),
     };
     Ok(Array2::from_shape_vec((1, planes.len()), planes).expect("one row"))
 }
 
-/// Resized, and from channels last to channels first.
+/// Resamples a picture and moves its channels first.
 fn planes<P: Pixel<Subpixel = f32> + 'static>(
     picture: ImageBuffer<P, Vec<f32>>,
     (width, height): (u32, u32),

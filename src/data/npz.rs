@@ -1,90 +1,75 @@
-//! NPZ: `x` and `y`, and perhaps `x_test` and `y_test`, in a zip archive.
-use super::preprocess::Raw;
-use super::split::{Rows, divide};
-use super::target::{self, Targets};
-use super::{Dataset, Options, Preprocess, Seen, Standardise, files, npy};
+//! NPZ: a zip archive of the arrays `x` and `y`, and optionally `x_test` and `y_test`.
+use super::dataset::{Dataset, Options};
+use super::examples::{Examples, divide};
+use super::preprocess::Preprocess;
+use super::raw::Raw;
+use super::seen::TrainingRange;
+use super::target::Targets;
+use super::{files, npy};
 use crate::error::{Error, Result};
 use ndarray::{Array2, Axis};
 use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
-/// Reads, guesses the task if it is not given, divides; tables and real targets are standardised,
-/// images are not.
+/// Reads an archive, guesses the task if it is not given, and splits the rows. Tables and real
+/// targets are standardised, images are not.
 pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Result<Dataset> {
     let mut archive = Archive::open(path.display().to_string(), file)?;
     let mut part = archive.part("x", "y", options)?;
     let own = part.x.len();
     if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
         let test = archive.part("x_test", "y_test", options)?;
-        part = part.and(test, |found, expected| {
+        part = part.concat(test, |found, expected| {
             let advice = "Save both with the same shape and type.";
             Error::invalid(archive.key("x_test"), found, expected, advice)
         })?;
     }
     let Part { example, x, y, dropped } = part;
     let (what, total) = (archive.path.as_str(), x.len());
-    let target::Chosen { task, y, guess } = y.choose(options.task)?;
-    let (train, validation, test) = if total > own {
-        let (train, [validation]) = divide(what, own, options)?;
-        (train, validation, (own..total).collect())
-    } else {
-        let (train, [validation, test]) = divide(what, own, options)?;
-        (train, validation, test)
-    };
+    let chosen = y.choose(options.task)?;
+    let parts = divide(what, own, own..total, options)?;
     let image = match *example {
         [h, w] => Some([1, h, w]),
         [c, h, w] => Some([c, h, w]),
         _ => None,
     };
-    let (x, scale, seen) = match (image, x) {
+    let (x, preprocess) = match (image, x) {
         (None, x) => {
-            let x = x.numbers();
-            let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
-            (scale.apply(what, x.view(), 0)?, Some(scale), seen)
+            let x = x.double();
+            let preprocess = Preprocess::fit(&x, &parts[0]);
+            let scaler = preprocess.x.as_ref().expect("a table is standardised");
+            (scaler.transform((what, 0), x.view())?, preprocess)
         }
-        // Bytes of 0 and 1 alone are no shades of grey, but numbers like others.
+        // A mask of 0 and 1 is not in shades of grey.
         (Some(_), Raw::Bytes(x)) if x.iter().any(|&byte| byte > 1) => {
-            (x.mapv(|byte| f32::from(byte) / 255.0), None, Seen::pixels())
+            let seen = Some(TrainingRange::bytes());
+            let x = x.mapv(|byte| f32::from(byte) / 255.0);
+            (x, Preprocess { seen, ..Preprocess::default() })
         }
         (Some(_), x) => {
             let x = x.single();
-            let seen = Seen::floats(&x, &train);
-            (x, None, seen)
+            let seen = Some(TrainingRange::of_pixels(&x, &parts[0]));
+            (x, Preprocess { seen, ..Preprocess::default() })
         }
     };
-    let y_scale = target::scale(&task, &y, &train);
-    let inputs = x.ncols();
-    let rows = Rows { x, y };
-    let dropped = (dropped > 0).then(|| format!("{dropped} rows with missing values left out"));
-    let ignored = scale.as_ref().and_then(|scale| scale.ignored(None));
-    let preprocess =
-        Preprocess { inputs, x: scale, y: y_scale, seen: Some(seen), ..Preprocess::default() };
-    Ok(Dataset {
-        name: files::name(path, false),
-        task,
-        image,
-        preprocess,
-        notes: dropped.into_iter().chain(guess).chain(ignored).collect(),
-        train: rows.split(what, &train, y_scale)?,
-        validation: rows.split(what, &validation, y_scale)?,
-        test: rows.split(what, &test, y_scale)?,
-    })
+    let name = files::name(path, false);
+    Examples { what, name, image, x, chosen, dropped, preprocess }.split(&parts)
 }
 
-/// Rows and their targets.
+/// Corresponding arrays of inputs and targets.
 struct Part {
     /// The shape of one example.
     example: Vec<usize>,
     x: Raw,
     y: Targets,
-    /// How many rows were left out.
+    /// Number of rows left out for missing values.
     dropped: usize,
 }
 
 impl Part {
-    /// The rows of this and then of the other, of the same shape and, if they are images, type.
-    fn and(self, other: Self, unlike: impl Fn(String, String) -> Error) -> Result<Self> {
+    /// The rows of `self` followed by those of `other`, of the same shape and, for images, type.
+    fn concat(self, other: Self, unlike: impl Fn(String, String) -> Error) -> Result<Self> {
         let Self { example, x, mut y, dropped } = self;
         if other.example != example {
             let found = format!("examples of shape {:?}", other.example);
@@ -92,14 +77,14 @@ impl Part {
         }
         let x = if [2, 3].contains(&example.len()) {
             match (x, other.x) {
-                (Raw::Bytes(a), Raw::Bytes(b)) => Raw::Bytes(joined(a, &b)),
+                (Raw::Bytes(a), Raw::Bytes(b)) => Raw::Bytes(concat(a, &b)),
                 (a, b) if a.kind() != b.kind() => {
                     return Err(unlike(b.kind().into(), format!("{}, as in x", a.kind())));
                 }
-                (a, b) => Raw::Single(joined(a.single(), &b.single())),
+                (a, b) => Raw::Single(concat(a.single(), &b.single())),
             }
         } else {
-            Raw::Numbers(joined(x.numbers(), &other.x.numbers()))
+            Raw::Numbers(concat(x.double(), &other.x.double()))
         };
         y.labels.extend(other.y.labels);
         y.values = y.values.and_then(|mut own| {
@@ -110,19 +95,21 @@ impl Part {
     }
 }
 
-fn joined<T: Clone>(mut a: Array2<T>, b: &Array2<T>) -> Array2<T> {
+fn concat<T: Clone>(mut a: Array2<T>, b: &Array2<T>) -> Array2<T> {
     a.append(Axis(0), b.view()).expect("the same shape");
     a
 }
 
-/// An open archive and the names of its arrays.
+/// An open archive.
 pub(super) struct Archive<R> {
     path: String,
     zip: ZipArchive<R>,
+    /// Names of its arrays.
     keys: Vec<String>,
 }
 
 impl<R: Read + Seek> Archive<R> {
+    /// Reads the directory of the archive `path`.
     pub fn open(path: String, reader: R) -> Result<Self> {
         let zip = ZipArchive::new(reader).map_err(|error| {
             let advice = "Save it again with numpy.savez.";
@@ -134,12 +121,12 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Self { path, zip, keys })
     }
 
-    /// What to call an array in a message.
+    /// The name of an array in messages.
     fn key(&self, key: &str) -> String {
         format!("{}, {key:?}", self.path)
     }
 
-    /// The arrays `x` and `y`, in rows that belong together.
+    /// Reads inputs `x` and targets `y` with equal numbers of rows.
     fn part(&mut self, x: &str, y: &str, options: &Options) -> Result<Part> {
         let (example, mut inputs) = self.array(x)?;
         let (_, mut targets) = self.array(y)?;
@@ -149,7 +136,7 @@ impl<R: Read + Seek> Archive<R> {
                 self.key(y),
                 format!("{} targets", targets.len()),
                 format!("{rows}, one for each row of {x:?}"),
-                "Save arrays that belong together.",
+                "Save corresponding arrays.",
             ));
         }
         let mut dropped = 0;
@@ -157,7 +144,8 @@ impl<R: Read + Seek> Archive<R> {
             let missing = &inputs.missing() | &targets.missing();
             let kept: Vec<_> = (0..rows).filter(|row| !missing.contains(row)).collect();
             dropped = missing.len();
-            (inputs, targets) = (inputs.select(&kept), targets.select(&kept));
+            inputs.select(&kept);
+            targets.select(&kept);
         }
         if dropped == rows {
             let advice = "Mend the arrays.";
@@ -168,7 +156,7 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Part { example, x, y: targets.targets(&self.key(y))?, dropped })
     }
 
-    /// The shape of one example, and all of them.
+    /// Reads an array: the shape of one row, and all rows.
     pub fn array(&mut self, key: &str) -> Result<(Vec<usize>, npy::Npy)> {
         let what = self.key(key);
         let entry = self.zip.by_name(&format!("{key}.npy")).map_err(|error| {

@@ -1,31 +1,32 @@
 //! Omniglot: drawings of characters, PNG files in zip archives.
-use super::files;
+use super::{files, png};
 use crate::error::{Error, Result};
-use image::{GrayImage, ImageFormat, ImageReader, Limits};
+use image::GrayImage;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Cursor;
 use zip::ZipArchive;
 
-/// The width and height of a drawing.
+/// Width and height of a drawing.
 const SIDE: u32 = 105;
 
-/// The most entries of an archive.
+/// Largest number of entries in an archive.
 const ENTRIES: usize = 10_000;
 
-/// The most bytes that an entry unpacks to.
+/// Largest decompressed size of an entry, in bytes.
 const BYTES: u64 = 1 << 16;
 
-/// Drawings by their name below the archive's own folder: alphabet, character, drawing.
+/// Drawings by their path below the archive's own folder: alphabet, character, drawing.
 pub type Drawings = BTreeMap<String, GrayImage>;
 
-/// Adds an archive's drawings, ink 0 and paper 255. One that is in both archives is there once.
+/// Adds the drawings of an archive, ink 0 and paper 255. A drawing that both archives contain is
+/// stored once.
 ///
 /// # Errors
-/// If it is no archive of drawings of 105×105.
+/// If the bytes are not a zip archive of 105×105 PNG pictures.
 pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
     let unlike = |what: &str, found: &dyn Display, expected: &str| {
-        Error::invalid(what, found, expected, "Get it again: `bhn data fetch omniglot`.")
+        Error::invalid(what, found, expected, files::fetch_again("omniglot"))
     };
     let mut zip = ZipArchive::new(Cursor::new(archive))
         .map_err(|error| unlike(what, &error, "a zip archive"))?;
@@ -34,7 +35,7 @@ pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
         return Err(unlike(what, &found, &format!("at most {ENTRIES}")));
     }
     for index in 0..zip.len() {
-        let entry = zip.by_index(index).map_err(|error| unlike(what, &error, "whole entries"))?;
+        let entry = zip.by_index(index).map_err(|error| unlike(what, &error, "intact entries"))?;
         if entry.is_dir() {
             continue;
         }
@@ -45,28 +46,22 @@ pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
             return Err(unlike(what, &found, "drawings, FOLDER/ALPHABET/CHARACTER/DRAWING.png"));
         };
         let (name, what) = (name.to_owned(), format!("{what}, {path}"));
-        let drawing = decode(files::bounded(&what, entry, BYTES)?)
-            .map_err(|found| unlike(&what, &found, "a PNG picture of 105×105"))?;
+        let drawing = png::decode(files::bounded(&what, entry, BYTES)?, SIDE)
+            .map_err(|error| unlike(&what, &error, "a PNG picture of 105×105"))?
+            .into_luma8();
+        if drawing.dimensions() != (SIDE, SIDE) {
+            let found = format!("{}×{}", drawing.width(), drawing.height());
+            return Err(unlike(&what, &found, "a PNG picture of 105×105"));
+        }
         drawings.insert(name, drawing);
     }
     Ok(())
 }
 
-fn decode(png: Vec<u8>) -> std::result::Result<GrayImage, String> {
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(SIDE), Some(SIDE));
-    let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
-    reader.limits(limits);
-    let drawing = reader.decode().map_err(|error| error.to_string())?.into_luma8();
-    match drawing.dimensions() {
-        (SIDE, SIDE) => Ok(drawing),
-        (width, height) => Err(format!("{width}×{height}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::ImageFormat;
     use std::io::Write;
     use zip::write::{SimpleFileOptions, ZipWriter};
 
@@ -94,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawing_that_is_in_both_archives_is_there_once() {
+    fn a_drawing_in_both_archives_is_stored_once() {
         let drawing = png(SIDE);
         let mut drawings = Drawings::new();
         add(&mut drawings, "1", &zip(&[("1/Greek/a.png", &drawing), ("1/Latin/a.png", &drawing)]))
@@ -112,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn archives_that_are_not_what_they_should_be() {
+    fn malformed_archives_are_refused() {
         let good = zip(&[("1/a.png", &png(SIDE))]);
         refused(b"", &["a zip archive", "bhn data fetch omniglot"]);
         refused(&good[..good.len() / 2], &["a zip archive"]);
@@ -130,9 +125,9 @@ mod tests {
         refused(&flipped, &["small.zip"]);
     }
 
-    /// Neither an archive of zeros without end nor a picture whose header says terabytes costs memory.
+    /// Neither a decompression bomb nor a header that claims a huge picture allocates memory.
     #[test]
-    fn what_would_unpack_to_much_more_than_it_should() {
+    fn decompressed_sizes_are_bounded() {
         let error = |archive: &[u8]| {
             add(&mut Drawings::new(), "small.zip", archive).unwrap_err().to_string()
         };

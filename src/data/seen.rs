@@ -1,62 +1,66 @@
-//! The range of the training rows, and which new rows are far outside of it.
+//! The range of the training values, and which new rows lie far outside it.
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// The range of the training rows, before standardisation.
+/// Smallest and largest values of the training rows before standardisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The smallest value of each feature of a table `[inputs]`, or of all pixels `[1]`.
+pub struct TrainingRange {
+    /// Minimum of each feature of a table, `[inputs]`, or of all pixels, `[1]`.
     pub low: Vec<f64>,
-    /// The largest.
+    /// Maximum of each feature of a table, `[inputs]`, or of all pixels, `[1]`.
     pub high: Vec<f64>,
     /// Whether images were bytes, which are divided by 255.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bytes: bool,
 }
 
-/// Rows with a value far outside the range of training: beyond it by more than its width.
+/// Rows far outside the training range: some value exceeds the range by more than its width.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outside {
-    /// How many rows.
+pub struct OutOfRange {
+    /// Number of such rows.
     pub rows: usize,
-    /// The first such value, and the range.
+    /// The first such value, with its row, its feature and the training range.
     pub first: String,
 }
 
-impl Seen {
-    /// Bytes, divided by 255.
-    pub(super) fn pixels() -> Self {
+impl TrainingRange {
+    /// The range of bytes divided by 255.
+    pub(super) fn bytes() -> Self {
         Self { low: vec![0.0], high: vec![1.0], bytes: true }
     }
 
-    /// Some `rows` of a table `x [N, inputs]`.
-    pub(super) fn of(x: &Array2<f64>, rows: &[usize]) -> Self {
+    /// The range of each feature over the given rows of a table `x [N, inputs]`.
+    pub(super) fn of_features(x: &Array2<f64>, rows: &[usize]) -> Self {
         let (low, high) =
             x.axis_iter(Axis(1)).map(|column| range(rows.iter().map(|&row| column[row]))).unzip();
         Self { low, high, bytes: false }
     }
 
-    /// All pixels of some `rows` of images that were floats.
-    pub(super) fn floats(x: &Array2<f32>, rows: &[usize]) -> Self {
+    /// The range of all pixels over the given rows of float images `x [N, C·H·W]`.
+    pub(super) fn of_pixels(x: &Array2<f32>, rows: &[usize]) -> Self {
         let (low, high) = range(rows.iter().flat_map(|&row| x.row(row)).map(|&x| x.into()));
         Self { low: vec![low], high: vec![high], bytes: false }
     }
 
-    /// Whether all is between 0 and 1, as fractions of white are.
+    /// Whether all values lie in `[0, 1]`.
     pub(super) fn is_unit(&self) -> bool {
         self.low.iter().all(|&low| low >= 0.0) && self.high.iter().all(|&high| high <= 1.0)
     }
 
-    /// Rows of `x [N, inputs]` that are far outside; the first is `names[0]`.
+    /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. In messages the
+    /// file is `what` and its row 0 of `x` has the number `first`.
     pub(super) fn outside<T: Copy + Into<f64>>(
         &self,
         x: ArrayView2<'_, T>,
         (what, first): (&str, usize),
         columns: Option<&[String]>,
-    ) -> Option<Outside> {
-        let at = |column: usize| column.min(self.low.len() - 1);
+    ) -> Option<OutOfRange> {
+        let bounds = |column: usize| {
+            let i = column.min(self.low.len() - 1);
+            (self.low[i], self.high[i])
+        };
         let is_far = |column: usize, value: f64| {
-            let (low, high) = (self.low[at(column)], self.high[at(column)]);
+            let (low, high) = bounds(column);
             value < low - (high - low) || value > high + (high - low)
         };
         let far = |(row, values): (usize, ArrayView1<'_, T>)| {
@@ -66,11 +70,12 @@ impl Seen {
         let mut rows = x.outer_iter().enumerate().filter_map(far);
         let (row, column, value) = rows.next()?;
         let name = columns.map_or(format!("feature {column}"), |names| names[column].clone());
-        let (low, high) = (self.low[at(column)], self.high[at(column)]);
-        let range =
-            if low == high { format!("{low} alone") } else { format!("from {low} to {high}") };
+        let range = match bounds(column) {
+            (low, high) if low == high => format!("{low} alone"),
+            (low, high) => format!("from {low} to {high}"),
+        };
         let first = format!("{what}, row {}, {name} = {value}, in training {range}", first + row);
-        Some(Outside { rows: 1 + rows.count(), first })
+        Some(OutOfRange { rows: 1 + rows.count(), first })
     }
 }
 

@@ -1,7 +1,9 @@
-//! CSV: a header, and one example a line.
-use super::split::{Rows, divide};
-use super::target::{self, Targets, is_missing};
-use super::{Dataset, Options, Preprocess, Seen, Standardise, files};
+//! CSV: a header, and one example in each line.
+use super::dataset::{Dataset, Options};
+use super::examples::{Examples, divide};
+use super::files;
+use super::preprocess::Preprocess;
+use super::target::{Targets, is_missing};
 use crate::error::{Error, Result};
 use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
@@ -9,21 +11,10 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-/// No line that we read is longer; a quote that is never closed makes one of all that follows.
-const LINE: usize = 1 << 26;
+/// Longest record in bytes. A quote that is never closed would otherwise read the rest of the file.
+const RECORD: usize = 1 << 26;
 
-/// A CSV file and some of its lines, which have as many cells as the header, not yet parsed.
-pub(super) struct Table<R> {
-    path: String,
-    /// The header.
-    pub columns: Vec<String>,
-    lines: Reader<Lines<R>>,
-    rows: Vec<StringRecord>,
-    /// How many rows came before these.
-    first: usize,
-}
-
-/// Reads, guesses the task if it is not given, divides and standardises.
+/// Reads a table, guesses the task if it is not given, splits and standardises the rows.
 pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result<Dataset> {
     let mut table = Table::open(path, file)?;
     table.next(usize::MAX)?;
@@ -33,52 +24,45 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
     };
     let features: Vec<usize> = (0..table.columns.len()).filter(|&i| i != target).collect();
     if features.is_empty() {
-        return Err(Error::invalid(
-            path.display(),
-            "a single column",
-            "a target and at least one feature, with commas between them",
-            "Write the file with commas, or add columns.",
-        ));
+        let expected = "a target and at least one feature, with commas between them";
+        let advice = "Write the file with commas, or add columns.";
+        return Err(Error::invalid(path.display(), "a single column", expected, advice));
     }
-    let dropped = options.drop_missing.then(|| table.drop_missing());
-    let target::Chosen { task, y, guess } = table.targets(target)?.choose(options.task)?;
+    let dropped = if options.drop_missing { table.drop_missing() } else { 0 };
+    let chosen = table.targets(target)?.choose(options.task)?;
     let x = table.numbers(&features)?;
-    let (train, [validation, test]) = divide(&table.path, y.len(), options)?;
-    let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
-    let y_scale = target::scale(&task, &y, &train);
-    let columns: Vec<String> = features.iter().map(|&i| table.columns[i].clone()).collect();
-    let dropped = dropped
-        .filter(|&rows| rows > 0)
-        .map(|rows| format!("{rows} rows with missing values left out"));
-    let notes = dropped.into_iter().chain(guess).chain(scale.ignored(Some(&columns))).collect();
-    let rows = Rows { x: scale.apply(&table.path, x.view(), 0)?, y };
-    Ok(Dataset {
-        name: files::name(path, false),
-        task,
-        image: None,
-        preprocess: Preprocess {
-            inputs: features.len(),
-            x: Some(scale),
-            y: y_scale,
-            columns: Some(columns),
-            target: Some(table.columns[target].clone()),
-            seen: Some(seen),
-        },
-        notes,
-        train: rows.split(&table.path, &train, y_scale)?,
-        validation: rows.split(&table.path, &validation, y_scale)?,
-        test: rows.split(&table.path, &test, y_scale)?,
-    })
+    let parts = divide(&table.path, x.nrows(), 0..0, options)?;
+    let preprocess = Preprocess {
+        columns: Some(features.iter().map(|&i| table.columns[i].clone()).collect()),
+        target: Some(table.columns[target].clone()),
+        ..Preprocess::fit(&x, &parts[0])
+    };
+    let scaler = preprocess.x.as_ref().expect("a table is standardised");
+    let (what, name) = (&*table.path, files::name(path, false));
+    let x = scaler.transform((what, 0), x.view())?;
+    Examples { what, name, image: None, x, chosen, dropped, preprocess }.split(&parts)
+}
+
+/// An open CSV file and a block of its records, not yet parsed.
+pub(super) struct Table<R> {
+    path: String,
+    /// Names in the header.
+    pub columns: Vec<String>,
+    reader: Reader<Lines<R>>,
+    /// The current block; each record has as many cells as the header.
+    rows: Vec<StringRecord>,
+    /// Number of rows before the block.
+    first: usize,
 }
 
 impl<R: BufRead> Table<R> {
-    /// The header alone.
+    /// Reads the header.
     pub fn open(path: &Path, file: R) -> Result<Self> {
         let lines = Lines { file, line: 0, ended: true, length: 0 };
-        let lines = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
+        let reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
         let path = path.display().to_string();
-        let mut table = Self { path, columns: vec![], lines, rows: vec![], first: 0 };
-        let header = table.lines.headers().cloned().map_err(|error| table.broken(error))?;
+        let mut table = Self { path, columns: vec![], reader, rows: vec![], first: 0 };
+        let header = table.reader.headers().cloned().map_err(|error| table.broken(error))?;
         table.columns = header.iter().map(str::to_owned).collect();
         let mut seen = HashSet::new();
         let numbers: Vec<f64> = header.iter().filter_map(|name| name.parse().ok()).collect();
@@ -91,21 +75,21 @@ impl<R: BufRead> Table<R> {
         }
     }
 
-    /// Goes on to the next rows, `most` or as many as are left; `false` if there are none.
-    pub fn next(&mut self, most: usize) -> Result<bool> {
+    /// Reads the next block of at most `limit` rows; `false` at the end.
+    pub fn next(&mut self, limit: usize) -> Result<bool> {
         self.first += self.rows.len();
         self.rows.clear();
-        while self.rows.len() < most {
+        while self.rows.len() < limit {
             let mut row = StringRecord::new();
-            self.lines.get_mut().length = 0;
-            if !self.lines.read_record(&mut row).map_err(|error| self.broken(error))? {
+            self.reader.get_mut().length = 0;
+            if !self.reader.read_record(&mut row).map_err(|error| self.broken(error))? {
                 break;
             }
-            let line = self.lines.get_ref().line;
+            let line = self.reader.get_ref().line;
             if row.len() != self.columns.len() {
                 return Err(self.ragged(format!("{} cells in line {line}", row.len())));
             }
-            // The parser's own count does not see the empty lines before a record.
+            // The parser does not count the empty lines before a record.
             row.set_position(Some(Position::new().set_line(line).clone()));
             self.rows.push(row);
         }
@@ -118,25 +102,25 @@ impl<R: BufRead> Table<R> {
     fn ragged(&self, found: impl ToString) -> Error {
         let names = self.columns.len();
         let expected =
-            format!("a header of {names} distinct names, and a cell under each in every row");
+            format!("a header of {names} distinct names, and a cell for each in every row");
         let advice = "Mend the file, or write it again with a header.";
         Error::invalid(&self.path, found, expected, advice)
     }
 
     fn broken(&self, error: csv::Error) -> Error {
-        let line = format!("{}, line {}", self.path, self.lines.get_ref().line);
+        let line = format!("{}, line {}", self.path, self.reader.get_ref().line);
         match error.into_kind() {
             ErrorKind::Io(error) => files::unreadable(&line, &error),
             _ => Error::invalid(line, "other text", "UTF-8", "Save the file as UTF-8."),
         }
     }
 
-    /// Where these columns are.
+    /// Indices of the columns with these names.
     pub fn find(&self, names: &[String]) -> Result<Vec<usize>> {
-        let place: HashMap<&String, usize> = self.columns.iter().zip(0..).collect();
-        let missing: Vec<&String> = names.iter().filter(|name| !place.contains_key(name)).collect();
+        let index: HashMap<&String, usize> = self.columns.iter().zip(0..).collect();
+        let missing: Vec<&String> = names.iter().filter(|name| !index.contains_key(name)).collect();
         if missing.is_empty() {
-            return Ok(names.iter().map(|name| place[name]).collect());
+            return Ok(names.iter().map(|name| index[name]).collect());
         }
         Err(Error::invalid(
             &self.path,
@@ -146,14 +130,17 @@ impl<R: BufRead> Table<R> {
         ))
     }
 
-    /// Leave out rows with a missing value, and say how many.
+    /// Removes rows with a missing value; returns their number.
     fn drop_missing(&mut self) -> usize {
         let before = self.rows.len();
         self.rows.retain(|row| !row.iter().any(is_missing));
         before - self.rows.len()
     }
 
-    /// `[N, columns]`: the finite numbers in some columns.
+    /// The numbers in the given columns, `[N, columns]`.
+    ///
+    /// # Errors
+    /// If a cell is not a finite number.
     pub fn numbers(&self, columns: &[usize]) -> Result<Array2<f64>> {
         let cells = self.rows.iter().flat_map(|row| columns.iter().map(move |&i| (row, i)));
         let parse = |(row, i): (&StringRecord, usize)| match finite(&row[i]) {
@@ -161,10 +148,13 @@ impl<R: BufRead> Table<R> {
             None => Err(self.cell(row, i, "a finite number")),
         };
         let values = cells.map(parse).collect::<Result<_>>()?;
-        Ok(Array2::from_shape_vec((self.rows.len(), columns.len()), values).expect("every cell"))
+        Ok(Array2::from_shape_vec((self.rows.len(), columns.len()), values).expect("all cells"))
     }
 
-    /// What is in the column of the targets; that one is missing is an error.
+    /// The targets in a column.
+    ///
+    /// # Errors
+    /// If one is missing.
     fn targets(&self, column: usize) -> Result<Targets> {
         if let Some(row) = self.rows.iter().find(|row| is_missing(&row[column])) {
             return Err(self.cell(row, column, "a target"));
@@ -193,41 +183,41 @@ impl<R: BufRead> Table<R> {
     }
 }
 
-/// The finite number in a cell.
+/// Parses a cell as a finite number.
 fn finite(cell: &str) -> Option<f64> {
     cell.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// The number of the line on which a record ends.
+/// Number of the line in which a record ends, from 1.
 fn line(row: &StringRecord) -> u64 {
     row.position().map_or(0, Position::line)
 }
 
-/// A file, handed out a line at a time, so that the line which was handed out last is the one that
-/// the parser is at.
+/// A reader that returns at most one line at a time, so that the parser never buffers beyond the
+/// line it parses, and `line` is its number.
 struct Lines<R> {
     file: R,
-    /// The number of that line, from 1.
+    /// Number of the current line, from 1.
     line: u64,
-    /// Whether all of it was handed out.
+    /// Whether the current line was returned to its end.
     ended: bool,
-    /// The bytes handed out since this was set to 0.
+    /// Bytes returned since the start of the record.
     length: usize,
 }
 
 impl<R: BufRead> Read for Lines<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let found = self.file.fill_buf()?;
         let end = found.iter().position(|&byte| byte == b'\n').map_or(found.len(), |at| at + 1);
-        let part = &found[..end.min(into.len())];
-        into[..part.len()].copy_from_slice(part);
+        let part = &found[..end.min(buffer.len())];
+        buffer[..part.len()].copy_from_slice(part);
         if self.ended && !part.is_empty() {
             self.line += 1;
         }
         self.ended = part.ends_with(b"\n");
         self.length += part.len();
-        if self.length > LINE {
-            return Err(io::Error::other("a line without end: is a quote not closed?"));
+        if self.length > RECORD {
+            return Err(io::Error::other("a line that is too long; a quote may not be closed"));
         }
         let count = part.len();
         self.file.consume(count);

@@ -1,24 +1,27 @@
-//! The UCI regression sets in their standard divisions (Gal and Ghahramani, 2016).
-use super::preprocess::moments;
+//! The UCI regression sets in the splits of Gal and Ghahramani, "Dropout as a Bayesian
+//! approximation", ICML 2016.
+use super::dataset::{Dataset, Options, Task, TaskKind};
+use super::examples::Examples;
+use super::files;
+use super::preprocess::Preprocess;
 use super::sources::{self, Set};
-use super::split::Rows;
-use super::{Dataset, Options, Preprocess, Seen, Standardise, Task, TaskKind};
+use super::target::Chosen;
 use crate::error::{Error, Result};
 use ndarray::{Array2, Axis};
 use std::path::Path;
 
-/// One of the standard divisions of a UCI regression set, such as `yacht`, into 90 % to train with
-/// and 10 % to test on. The last fifth of the former is for validation; features and target are
-/// standardised by the rest of it. `split` counts from 0: see [`uci_splits`].
+/// A standard split of a UCI regression set, such as `yacht`: 90 % to train and 10 % to test. The
+/// last fifth of the former is for validation. Features and target are standardised by the remaining
+/// training rows. `split` counts from 0: see [`uci_splits`].
 ///
 /// # Errors
-/// If there is no such set or split, or its files are not at hand ([`Error::Missing`]) or not the
-/// published ones.
+/// If there is no such set or split, or its files are missing ([`Error::Missing`]) or differ from
+/// the published ones.
 pub fn uci(name: &str, split: usize, data_dir: Option<&Path>) -> Result<Dataset> {
     load(&format!("uci/{name}/{split}"), &Options::default(), data_dir)
 }
 
-/// How many divisions a UCI set has: 20, `protein-tertiary-structure` 5.
+/// Number of standard splits of a UCI set: 20, or 5 for `protein-tertiary-structure`.
 ///
 /// # Errors
 /// If there is no such set.
@@ -30,31 +33,32 @@ fn splits(set: &Set) -> usize {
     set.files.iter().filter(|file| file.name.starts_with("index_train_")).count()
 }
 
-/// The set and the division that `uci/NAME` (the first) or `uci/NAME/SPLIT` stands for.
+/// The set and the split named by `uci/NAME` (the first split) or `uci/NAME/SPLIT`.
 fn find(source: &str) -> Result<(Set, usize)> {
     let (name, split) = match source.rsplit_once('/') {
         Some((name, split)) if name != "uci" => (name, split),
         _ => (source, "0"),
     };
-    let known = |set: &Set| set.name.starts_with("uci/") && set.name == name;
-    let Some(set) = sources::sets().into_iter().find(known) else {
-        let names = sources::select("uci")?;
-        let names: Vec<&str> = names.iter().map(|set| set.name).collect();
+    let mut sets = sources::select("uci")?;
+    let Some(at) = sets.iter().position(|set| set.name == name) else {
+        let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
         let expected = format!("one of {}", names.join(", "));
-        return Err(Error::invalid("data set", format!("{source:?}"), expected, "Name one."));
+        let advice = "Choose one of these names.";
+        return Err(Error::invalid("data set", format!("{source:?}"), expected, advice));
     };
+    let set = sets.swap_remove(at);
     match split.parse().ok().filter(|&split: &usize| split < splits(&set)) {
         Some(split) => Ok((set, split)),
         None => Err(Error::invalid(
             format!("split of {name}"),
             format!("{split:?}"),
             format!("0 to {}", splits(&set) - 1),
-            "Name one of these, or leave it out for the first.",
+            "Choose one of these, or leave it out for the first.",
         )),
     }
 }
 
-/// `uci/NAME` or `uci/NAME/SPLIT`.
+/// Loads `uci/NAME` or `uci/NAME/SPLIT`.
 pub(super) fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let (set, split) = find(source)?;
     if options.task == Some(TaskKind::Classification) {
@@ -67,7 +71,7 @@ pub(super) fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> 
     })
 }
 
-/// Rows and columns by the lists of their numbers, each of which is a file of its own.
+/// Selects rows and columns by the index files of a split.
 fn divide(
     source: &str,
     split: usize,
@@ -82,34 +86,28 @@ fn divide(
     let held_out = read(&format!("index_test_{split}.txt"))?;
     let test = held_out.indices(rows)?;
     if let Some(both) = test.iter().find(|row| train.contains(row)) {
-        return Err(held_out.unlike(format!("row {both}, which is also for training")));
+        return Err(held_out.not_distinct(format!("row {both}, which is also for training")));
     }
     let validation = train.split_off(train.len() * 4 / 5);
     train.truncate(options.keep(train.len())?);
     let x = table.cells.select(Axis(1), &features);
+    let preprocess = Preprocess::fit(&x, &train);
+    let scaler = preprocess.x.as_ref().expect("a table is standardised");
     let y = table.cells.column(target).to_vec();
-    let (scale, seen) = (Standardise::fit(&x, &train), Seen::of(&x, &train));
-    let y_scale = Some(moments(train.iter().map(|&row| y[row])));
-    let rows = Rows { x: scale.apply(&table.what, x.view(), 0)?, y };
-    Ok(Dataset {
+    let examples = Examples {
+        what: &table.what,
         name: source.replace('/', "-"),
-        task: Task::Regression,
         image: None,
-        preprocess: Preprocess {
-            inputs: features.len(),
-            x: Some(scale),
-            y: y_scale,
-            seen: Some(seen),
-            ..Preprocess::default()
-        },
-        notes: vec![],
-        train: rows.split(&table.what, &train, y_scale)?,
-        validation: rows.split(&table.what, &validation, y_scale)?,
-        test: rows.split(&table.what, &test, y_scale)?,
-    })
+        x: scaler.transform((&table.what, 0), x.view())?,
+        chosen: Chosen { task: Task::Regression, y, guess: None },
+        dropped: 0,
+        preprocess,
+    };
+    // The contents of a published set are known: notes on constant features would not help.
+    Ok(Dataset { notes: vec![], ..examples.split(&[train, validation, test])? })
 }
 
-/// A file of numbers with spaces between them.
+/// A file of numbers separated by white space.
 struct Table {
     what: String,
     cells: Array2<f64>,
@@ -120,57 +118,58 @@ impl Table {
         let text = String::from_utf8_lossy(bytes);
         let mut cells = vec![];
         let mut rows = 0;
+        let invalid = |found: String, expected| damaged(&what, found, expected);
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let before = cells.len();
             for word in line.split_whitespace() {
                 let value = word.parse().ok().filter(|value: &f64| value.is_finite());
-                cells.push(value.ok_or_else(|| {
-                    let found = format!("{word:?} in line {}", number + 1);
-                    Error::invalid(&what, found, "finite numbers", AGAIN)
-                })?);
+                let found = || format!("{word:?} in line {}", number + 1);
+                cells.push(value.ok_or_else(|| invalid(found(), "finite numbers"))?);
             }
             rows += 1;
-            let columns = cells.len() / rows;
-            if cells.len() != rows * columns {
+            if (cells.len() - before) * rows != cells.len() {
                 let found = format!("another number of columns in line {}", number + 1);
-                return Err(Error::invalid(&what, found, "as many in each line", AGAIN));
+                return Err(invalid(found, "equally many in each line"));
             }
         }
         if rows == 0 {
-            return Err(Error::invalid(&what, "no numbers", "a line at least", AGAIN));
+            return Err(invalid("no numbers".into(), "at least one line"));
         }
         let shape = (rows, cells.len() / rows);
-        Ok(Self { what, cells: Array2::from_shape_vec(shape, cells).expect("every cell") })
+        Ok(Self { what, cells: Array2::from_shape_vec(shape, cells).expect("all cells") })
     }
 
-    /// Distinct numbers of things of which there are `count`.
+    /// The cells as distinct indices below `count`.
     fn indices(&self, count: usize) -> Result<Vec<usize>> {
         let mut seen = vec![false; count];
         let index = |&value: &f64| match value as usize {
             index if index as f64 != value || index >= count => {
                 let expected = format!("whole numbers from 0 to {}", count - 1);
-                Err(Error::invalid(&self.what, value, expected, AGAIN))
+                Err(damaged(&self.what, value, &expected))
             }
             index if std::mem::replace(&mut seen[index], true) => {
-                Err(self.unlike(format!("{index} twice")))
+                Err(self.not_distinct(format!("{index} twice")))
             }
             index => Ok(index),
         };
         self.cells.iter().map(index).collect()
     }
 
-    fn unlike(&self, found: String) -> Error {
-        Error::invalid(&self.what, found, "each number once", AGAIN)
+    fn not_distinct(&self, found: String) -> Error {
+        damaged(&self.what, found, "each number once")
     }
 }
 
-const AGAIN: &str = "Get it again: `bhn data fetch uci`.";
+fn damaged(what: &str, found: impl ToString, expected: &str) -> Error {
+    Error::invalid(what, found, expected, files::fetch_again("uci"))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Targets;
 
-    /// 20 rows of two features, of which one is constant, and a target; but for some files.
+    /// 20 rows of two features, one of them constant, and a target; some files are replaced.
     fn with(changed: &[(&str, &str)]) -> Result<Dataset> {
         let list =
             |rows: std::ops::Range<usize>| rows.map(|i| format!("{i}\n")).collect::<String>();
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_where_the_lists_say_and_train_sets_the_scale() {
+    fn index_files_select_rows_and_training_rows_set_the_scale() {
         let data = with(&[]).unwrap();
         assert_eq!(data.name, "uci-small-3");
         assert_eq!([data.train.len(), data.validation.len(), data.test.len()], [14, 4, 2]);
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_files_are_named_with_what_was_found() {
+    fn errors_name_the_file_and_the_fault() {
         let cases: [(&str, &str, &str); 12] = [
             ("data.txt", "", "no numbers"),
             ("data.txt", "1 2 3\n4 five 6\n", "\"five\" in line 2"),

@@ -1,7 +1,7 @@
 //! Defends: nothing from outside reaches a network unchecked. Good files give the same rows for
 //! the same seed, on any route; bad files give an error that names the fault, never a panic.
 use bhn::data::{Dataset, Inputs, Options, Preprocess, Split, Targets, Task, TaskKind};
-use bhn::data::{check, inputs, list, load};
+use bhn::data::{check, inputs, load, sets};
 use bhn::error::{Error, Result as Outcome};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, ShapeBuilder, array, s};
@@ -175,8 +175,8 @@ fn mnist_of_a_folder_is_the_embedded_one() {
     assert_eq!(there.test, load("mnist", &few, None).unwrap().test);
     assert!(check("mnist", None).unwrap().iter().all(|file| file.ok() && file.sha256.len() == 64));
     fails(check("imagenet", None), &["imagenet", "mnist"]);
-    assert_eq!(list(None)[0].present.as_deref(), Some("inside the program"));
-    let place = list(Some(folder.0.path()))[0].present.clone().unwrap();
+    assert_eq!(sets()[0].present(None).as_deref(), Some("inside the program"));
+    let place = sets()[0].present(Some(folder.0.path())).unwrap();
     assert!(Path::new(&place).is_dir());
 }
 
@@ -592,7 +592,7 @@ fn a_late_fault_is_named_with_its_row_in_the_file() {
     late(&npy, &model(2), 15, &["a.npy", "NaN at [17, 1]"]);
     let columns = Some(["id", "square"].map(String::from).to_vec());
     let (mean, std) = (vec![0.0; 2], vec![1.0, 1e-36]);
-    let scale = bhn::data::Standardise { mean, std, constant: vec![] };
+    let scale = bhn::data::StandardScaler { mean, std, constant: vec![] };
     let plain = Preprocess { columns, ..model(2) };
     let scaled = Preprocess { x: Some(scale), ..plain.clone() };
     let csv = folder.write("t.csv", table(23).replace("\n18,324,", "\n18,one,"));
@@ -607,7 +607,7 @@ fn a_late_fault_is_named_with_its_row_in_the_file() {
     late(&folder.write("t.csv", broken), &plain, 15, &["line 20", "UTF-8"]);
     // What is packed does not say its size: its end tells.
     let (mean, std) = (vec![0.0; 2], vec![1.0; 2]);
-    let scale = bhn::data::Standardise { mean, std, constant: vec![] };
+    let scale = bhn::data::StandardScaler { mean, std, constant: vec![] };
     let numbers = Preprocess { x: Some(scale), ..model(2) };
     let idx = [&[0, 0, 8, 3, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 2][..], &[9; 46]].concat();
     late(&folder.write("i", gzip(&idx[..61])), &numbers, 20, &["the end after 5 of the next 6"]);
@@ -654,11 +654,11 @@ fn the_same_digit_by_png_idx_and_npy() {
     fail(&npy, &["[14, 56]", "784", "[1, 28, 28]"]);
     write_npy(&npy, &Array2::<f32>::from_elem((1, 784), f32::INFINITY)).unwrap();
     fail(&npy, &["inf at [0, 0]"]);
-    fail(&folder.write("i", &idx[..idx.len() - 1]), &["783 pixels"]);
-    fail(&folder.write("i", [&idx[..], &[0]].concat()), &["785 pixels"]);
+    fail(&folder.write("i", &idx[..idx.len() - 1]), &["783 bytes"]);
+    fail(&folder.write("i", [&idx[..], &[0]].concat()), &["785 bytes"]);
     fail(&folder.write("i", [0, 0, 8, 1, 0, 0, 0, 1, 7]), &["[0, 0, 8, 1]", "IDX"]);
     fail(&folder.write("i", [0, 0, 8, 3, 255, 255, 255, 255]), &["header"]);
-    fail(&folder.write("i", [&[0, 0, 8, 4][..], &[255; 16]].concat()), &["0 pixels"]);
+    fail(&folder.write("i", [&[0, 0, 8, 4][..], &[255; 16]].concat()), &["0 bytes"]);
     fail(&folder.write("i.jpg", b"\xff\xd8\xff\xe0"), &["i.jpg", "PNG", "IDX", "NPY", "csv"]);
     fail(&folder.write("i.png", b"\x89PNG broken"), &["i.png", "PNG"]);
     fail(&folder.write("i.csv", "a,b\n1,2\n"), &["CSV"]);

@@ -59,7 +59,7 @@ fn cifar_10() {
     assert_eq!((sizes, data.image), ([100, 5_000, 10_000], Some([3, 32, 32])));
     assert_eq!(counts(&data.test.y), [1000; 10]);
     // Red, green and blue of the test images; of those trained on, standardised.
-    let raw = data.preprocess.raw(data.test.x.view());
+    let raw = data.preprocess.inverse_transform(data.test.x.view());
     for (channel, expected) in [0.494214280, 0.485131389, 0.450409093].into_iter().enumerate() {
         let plane = s![.., channel * 1024..(channel + 1) * 1024];
         near(mean(&raw.slice(plane).to_owned()), expected, 1e-6);
@@ -79,7 +79,8 @@ fn cifar_5() {
     assert_eq!(part.task.outputs(), 5);
     assert_eq!(counts(&part.test.y)[..5], [1000; 5]);
     let first = all.test.y.classes().iter().position(|class| *class < 5).unwrap();
-    let [all_x, part_x] = [&all, &part].map(|data| data.preprocess.raw(data.test.x.view()));
+    let [all_x, part_x] =
+        [&all, &part].map(|data| data.preprocess.inverse_transform(data.test.x.view()));
     // Bytes, standardised and back in f32.
     let differences = &all_x.row(first) - &part_x.row(0);
     assert!(differences.iter().all(|d| d.abs() < 1e-6));

@@ -1,0 +1,67 @@
+//! An array in a file, read in blocks of rows: a header with its shape, then its elements.
+use super::files;
+use crate::error::{Error, Result};
+use std::io::Read;
+use std::ops::Range;
+
+/// An open file after its header, whose shape was compared with the size of the file.
+pub(super) struct Blocks<R> {
+    pub what: String,
+    pub shape: Vec<usize>,
+    reader: R,
+    /// Number of rows already read.
+    row: usize,
+}
+
+impl<R: Read> Blocks<R> {
+    /// An array of `shape` with elements of type `kind` and `width` bytes each, of which `present`
+    /// bytes follow; `None` if the size is unknown, as it is for compressed data.
+    ///
+    /// # Errors
+    /// If the shape does not have exactly that size, or the array has no element or no dimension.
+    pub fn new(
+        what: &str,
+        reader: R,
+        shape: Vec<usize>,
+        (kind, width): (&str, usize),
+        present: Option<u64>,
+    ) -> Result<Self> {
+        let claimed = shape.iter().try_fold(width, |n, &length| n.checked_mul(length));
+        if matches!(claimed, None | Some(0)) || present.is_some_and(|n| claimed != Some(n as usize))
+        {
+            let present = present.map_or("data".into(), |bytes| format!("{bytes} bytes"));
+            let found = format!("{present} after a header of shape {shape:?}, {kind:?}");
+            let expected = "the number of elements in the header, and at least one";
+            return Err(Error::invalid(what, found, expected, "Save or copy the file again."));
+        }
+        if shape.is_empty() {
+            let advice = "Save an array with one example in each row.";
+            return Err(Error::invalid(what, "a single number", "an array [N, …]", advice));
+        }
+        Ok(Self { what: what.to_owned(), shape, reader, row: 0 })
+    }
+
+    /// The shape of one row.
+    pub fn example(&self) -> &[usize] {
+        &self.shape[1..]
+    }
+
+    /// The next rows, at most `limit`, and their bytes as `read` gets them from the file; `None` at
+    /// the end. After the last row, the file must be at its end.
+    pub fn next(
+        &mut self,
+        limit: usize,
+        read: impl FnOnce(&str, &mut R, Range<usize>) -> Result<Vec<u8>>,
+    ) -> Result<Option<(usize, Vec<u8>)>> {
+        let rows = self.row..self.row.saturating_add(limit).min(self.shape[0]);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let bytes = read(&self.what, &mut self.reader, rows.clone())?;
+        self.row = rows.end;
+        if rows.end == self.shape[0] {
+            files::end(&self.what, &mut self.reader)?;
+        }
+        Ok(Some((rows.len(), bytes)))
+    }
+}

@@ -1,0 +1,107 @@
+//! A data set that is ready for a network, and the options that it is loaded with.
+use super::preprocess::Preprocess;
+use super::split::Split;
+use crate::error::{Error, Result};
+use crate::primary::Shape;
+use serde::{Deserialize, Serialize};
+
+/// A task and its examples.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Name of the set, such as `mnist` or `uci-yacht`, or of the file without its extension.
+    pub name: String,
+    /// Classification or regression: [`Options::task`], or guessed from the targets.
+    pub task: Task,
+    /// `[C, H, W]` if each row of `x` is an image.
+    pub image: Option<[usize; 3]>,
+    /// The transformation from raw values to `x` and `y`.
+    pub preprocess: Preprocess,
+    /// Notes for the user: how the task was guessed, which rows and features are ignored.
+    pub notes: Vec<String>,
+    /// Training examples.
+    pub train: Split,
+    /// Validation examples, for the choice of a model.
+    pub validation: Split,
+    /// Test examples, for the final scores.
+    pub test: Split,
+}
+
+impl Dataset {
+    /// The shape of a network's input.
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.preprocess.inputs, self.image)
+    }
+}
+
+/// What a model predicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// One of `K` classes.
+    Classification {
+        /// Names of the classes `0..K`.
+        classes: Vec<String>,
+    },
+    /// A real number.
+    Regression,
+}
+
+impl Task {
+    /// Number of network outputs: `K` for classification, 1 for regression.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classification { classes } => classes.len(),
+            Self::Regression => 1,
+        }
+    }
+}
+
+/// The kind of a [`Task`] as a user requests it, before the classes are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Targets are names of classes.
+    Classification,
+    /// Targets are real numbers.
+    Regression,
+}
+
+/// Options of [`load`](super::load).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Target column of a CSV file; `None` for the last.
+    pub target: Option<String>,
+    /// The task; `None` to guess it from the targets.
+    pub task: Option<TaskKind>,
+    /// Leave out rows of a file with a missing value, which are an error otherwise.
+    pub drop_missing: bool,
+    /// Number of training rows to keep, the first ones; `None` for all.
+    pub train_subset: Option<usize>,
+    /// Seed of the shuffle of a CSV or NPZ file's rows.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Checks that the requested task, if any, is classification.
+    pub(super) fn only_classes(&self, source: &str) -> Result<()> {
+        if self.task != Some(TaskKind::Regression) {
+            return Ok(());
+        }
+        let expected = format!("classification, the task of {source}");
+        Err(Error::invalid("task", "regression", expected, "Leave the task out."))
+    }
+
+    /// Number of training rows to keep of `available` ones.
+    pub(super) fn keep(&self, available: usize) -> Result<usize> {
+        match self.train_subset {
+            None => Ok(available),
+            Some(n) if (1..=available).contains(&n) => Ok(n),
+            Some(n) => Err(Error::invalid(
+                "training subset",
+                n,
+                format!("1 to {available} rows"),
+                "Choose fewer rows, or leave the subset out to use all of them.",
+            )),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! From all examples of a file to those for training, validation and test.
+use super::dataset::{Dataset, Options, Task};
+use super::preprocess::Preprocess;
+use super::scaler;
+use super::split::Split;
+use super::target::Chosen;
+use crate::bayes::Targets;
+use crate::error::{Error, Result};
+use crate::random::{Purpose, stream};
+use ndarray::{Array2, Axis};
+use rand::seq::SliceRandom;
+use std::ops::Range;
+
+/// All examples of a file, before they are split.
+pub(super) struct Examples<'a> {
+    /// Name of the file in messages.
+    pub what: &'a str,
+    /// Name of the data set.
+    pub name: String,
+    /// `[C, H, W]` if each row of `x` is an image.
+    pub image: Option<[usize; 3]>,
+    /// Network inputs `[N, inputs]`.
+    pub x: Array2<f32>,
+    /// Task and targets.
+    pub chosen: Chosen,
+    /// Number of rows left out for missing values.
+    pub dropped: usize,
+    /// The transformation that made `x`; that of the targets is fitted here.
+    pub preprocess: Preprocess,
+}
+
+impl Examples<'_> {
+    /// Standardises the targets of a regression by the training rows, and selects the rows of
+    /// training, validation and test.
+    ///
+    /// # Errors
+    /// If a standardised target is not finite in single precision.
+    pub fn split(self, parts: &[Vec<usize>; 3]) -> Result<Dataset> {
+        let Self { what, name, image, x, chosen: Chosen { task, y, guess }, dropped, .. } = self;
+        let moments = || scaler::moments(parts[0].iter().map(|&row| y[row]));
+        let scale = (task == Task::Regression).then(moments);
+        let part = |rows: &Vec<usize>| -> Result<Split> {
+            Ok(Split { x: x.select(Axis(0), rows), y: targets(what, &y, rows, scale)? })
+        };
+        let (train, validation, test) = (part(&parts[0])?, part(&parts[1])?, part(&parts[2])?);
+        let preprocess = Preprocess { inputs: x.ncols(), y: scale, ..self.preprocess };
+        let dropped = (dropped > 0).then(|| format!("{dropped} rows with missing values left out"));
+        let columns = preprocess.columns.as_deref();
+        let ignored = preprocess.x.as_ref().and_then(|scaler| scaler.ignored(columns));
+        let notes = dropped.into_iter().chain(guess).chain(ignored).collect();
+        Ok(Dataset { name, task, image, preprocess, notes, train, validation, test })
+    }
+}
+
+/// The targets of some rows: values standardised by `(mean, std)`, or classes without it.
+fn targets(what: &str, y: &[f64], rows: &[usize], scale: Option<(f64, f64)>) -> Result<Targets> {
+    let y = rows.iter().map(|&row| y[row]);
+    let Some((mean, std)) = scale else {
+        return Ok(Targets::Classes(y.map(|class| class as usize).collect()));
+    };
+    let standardised = |value: f64| match ((value - mean) / std) as f32 {
+        scaled if scaled.is_finite() => Ok(scaled),
+        _ => {
+            let what = format!("{what}, a target");
+            let expected = format!("a value nearer to the training mean {mean}");
+            Err(Error::invalid(what, value, expected, "Mend or remove that row."))
+        }
+    };
+    Ok(Targets::Values(y.map(standardised).collect::<Result<_>>()?))
+}
+
+/// Indices of the training, validation and test rows: `0..rows` shuffled by the seed and divided
+/// 80/10/10, or 90/10 if the rows `test` are given.
+///
+/// # Errors
+/// If there are fewer than 10 rows, or fewer training rows than the subset in `options`.
+pub(super) fn divide(
+    what: &str,
+    rows: usize,
+    test: Range<usize>,
+    options: &Options,
+) -> Result<[Vec<usize>; 3]> {
+    if rows < 10 {
+        let expected = "at least 10, to divide into train, validation and test";
+        return Err(Error::invalid(what, format!("{rows} rows"), expected, "Add rows."));
+    }
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.shuffle(&mut stream(options.seed, Purpose::Split, 0));
+    let mut tenth = || order.split_off(order.len() - rows / 10);
+    let validation = tenth();
+    let test = if test.is_empty() { tenth() } else { test.collect() };
+    order.truncate(options.keep(order.len())?);
+    Ok([order, validation, test])
+}

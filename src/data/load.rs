@@ -1,0 +1,88 @@
+//! Loading of a named data set or of a user's file.
+use super::dataset::{Dataset, Options};
+use super::{cifar, files, mnist, npz, sources, table, uci};
+use crate::error::{Error, Result};
+use std::io::{BufRead, Seek};
+use std::path::Path;
+
+/// Loads `mnist`, `fashion-mnist`, `cifar-10`, `cifar-5`, `uci/NAME`, `FILE.csv` or `FILE.npz`.
+///
+/// # Published sets
+///
+/// * `mnist` is read from the folder `data_dir/mnist` if it exists, and otherwise from inside the
+///   program. The bytes are the same, since their SHA-256 is verified. Pixels are `byte / 255`; train,
+///   validation and test are 50 000, 10 000 and 10 000 images in the published order.
+/// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`; they are verified and
+///   read in the same way. CIFAR-10 is split into 45 000, 5 000 and 10 000 images, and each channel is
+///   standardised by the training images. `cifar-5` has the images of its first five classes.
+/// * `uci/NAME` and `uci/NAME/SPLIT` are the splits of [`uci`](super::uci()), the former the first.
+///
+/// # Files
+///
+/// * A CSV file has a header. Features are numbers; the target is a column of any text.
+/// * An NPZ file has arrays `x [N, …]` and `y [N]`, and optionally `x_test` and `y_test`. `[N, H, W]`
+///   and `[N, C, H, W]` are images: bytes are divided by 255 (unless all are 0 or 1), floats are not
+///   changed. Other shapes are rows of a table.
+///
+/// The features of a table are standardised in double precision, whatever their type; a feature that
+/// is constant in training becomes 0, whatever its later values.
+///
+/// The target is a class if it has fewer distinct values than half the rows, and at most 20 of them
+/// if all are numbers; otherwise it is a real value, which is standardised. [`Dataset::notes`] tells
+/// which was guessed. A class is identified by its text: `1`, `1.0` and `01` are three classes.
+/// Classes are sorted, numbers by value. A row with a missing value (an empty cell, `NA`, `NaN`, `?`,
+/// …) is an error, or left out if [`Options::drop_missing`] is set.
+///
+/// The rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set, they
+/// are divided 90/10 into train and validation.
+///
+/// # Errors
+/// If the source is unknown, or a file is missing, damaged, larger than 2 GiB, not finite, smaller
+/// than 10 rows, or inconsistent with the options.
+pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
+    let path = Path::new(source);
+    let kind = files::extension(path);
+    if options.target.is_some() && kind != "csv" {
+        let (found, expected) = (format!("one for {source:?}"), "one only for a CSV file");
+        return Err(Error::invalid("target column", found, expected, "Leave it out."));
+    }
+    match kind.as_str() {
+        "csv" | "npz" => load_from(path, files::open(path)?, options),
+        _ if source == "mnist" => mnist::load(source, mnist::DIGITS, options, data_dir),
+        _ if source == "fashion-mnist" => mnist::load(source, mnist::ARTICLES, options, data_dir),
+        _ if source == "cifar-10" => cifar::load(10, options, data_dir),
+        _ if source == "cifar-5" => cifar::load(5, options, data_dir),
+        _ if source.starts_with("uci/") => uci::load(source, options, data_dir),
+        _ => Err(Error::invalid(
+            "data set",
+            format!("{source:?}"),
+            "mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz",
+            match sources::sets().iter().any(|set| set.name == source) {
+                true => "It is an out-of-distribution set of `bhn reproduce anomaly`.",
+                false => "Choose one of these names.",
+            },
+        )),
+    }
+}
+
+/// Loads a CSV or NPZ file from a reader, as [`load`] does from a path: NPZ if the extension of
+/// `path` is `npz`, otherwise CSV.
+///
+/// # Errors
+/// If the data are damaged, larger than 2 GiB, not finite, fewer than 10 rows, or inconsistent with
+/// the options.
+pub fn load_from(path: &Path, mut file: impl BufRead + Seek, options: &Options) -> Result<Dataset> {
+    let what = path.display().to_string();
+    files::within(&what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;
+    match &*files::extension(path) {
+        "npz" => npz::load(path, file, options),
+        _ => table::load(path, file, options),
+    }
+}
+
+/// Whether [`load`] takes `source` for the name of a published set and not for that of a file.
+pub fn is_named(source: &str) -> bool {
+    let is_file = ["csv", "npz"].contains(&files::extension(Path::new(source)).as_str());
+    let is_set = ["mnist", "fashion-mnist", "cifar-10", "cifar-5"].contains(&source);
+    is_set || source.starts_with("uci/") && !is_file
+}
