@@ -9,7 +9,7 @@ use bhn::bayes::Targets;
 use bhn::predict::{draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
-use bhn::report::figures::{Panel, Series, log_log};
+use bhn::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use bhn::run::summary::{cpu, peak_memory};
 use common::{BATCH, INPUTS, median, model, normal, reference, timed, trainer};
 use serde::{Deserialize, Serialize};
@@ -278,36 +278,47 @@ fn figure(axes: &[Vec<Row>]) -> String {
         let values: Vec<_> =
             values.flat_map(|p| quantities.iter().map(move |&q| QUANTITIES[q](p))).collect();
         let low = values.iter().copied().fold(f64::MAX, f64::min);
-        (low / 1.5, values.into_iter().fold(0., f64::max) * 30.)
+        (low / 1.5, values.into_iter().fold(0., f64::max) * 1.5)
     };
     let ranges = [range(&[0, 1]), range(&[2])];
     let panel = |axis: usize, kind: usize| {
         let rows = &axes[axis];
-        let series = |color: usize, name: &str, work: fn(&Row) -> [Point; 2], quantity: usize| {
-            let dots = points(rows, work, quantity);
-            let fit = Fit::new(upper_half(&dots));
-            let line = upper_half(&dots).iter().map(|&(x, _)| (x, fit.at(x)));
-            let pale = quantity == 1;
-            let (name, line) = match pale {
-                true => (String::new(), vec![]),
-                false => (format!("{name}: b = {fit}"), line.collect()),
-            };
-            Series { name, color, pale, dots, line }
-        };
         let quantities: &[usize] = if kind == 0 { &[1, 0] } else { &[2] };
-        let of = |&q: &usize| {
-            [series(0, "step", |r| r.step, q), series(1, "prediction", |r| r.predict, q)]
-        };
+        let (mut layers, mut slopes) = (vec![], vec![]);
+        let works: [(&str, fn(&Row) -> [Point; 2]); 2] =
+            [("step", |row| row.step), ("prediction", |row| row.predict)];
+        for &quantity in quantities {
+            for (color, (name, work)) in works.into_iter().enumerate() {
+                let mut layer = |name: &str, mark| {
+                    layers.push(Drawn { name: name.into(), ink: Ink::Series(color), mark });
+                };
+                let dots = points(rows, work, quantity);
+                let pale = quantity == 1;
+                if !pale {
+                    let fit = Fit::new(upper_half(&dots));
+                    let line = upper_half(&dots).iter().map(|&(x, _)| (x, fit.at(x)));
+                    layer(name, Mark::Line(line.collect()));
+                    slopes.push(format!("{name} {fit}"));
+                }
+                layer("", Mark::Dots(dots, 3., if pale { 0.4 } else { 1. }));
+            }
+        }
+        let (low, high) = rows
+            .iter()
+            .map(|row| row.x as f64)
+            .fold((f64::MAX, 0_f64), |(a, b), x| (a.min(x), b.max(x)));
+        let (bottom, top) = ranges[kind];
         Panel {
-            x_label: &labels[axis],
-            y_label: ["time, ms", "peak memory, MB"][kind],
-            y_range: ranges[kind],
-            series: quantities.iter().flat_map(of).collect(),
+            title: format!("b: {}", slopes.join(", ")),
+            x: Axis::new(&*labels[axis]).range(low / 1.3, high * 1.3).log(),
+            y: Axis::new(["time, ms", "peak memory, MB"][kind]).range(bottom, top).log(),
+            layers,
         }
     };
     let block = |first: usize| {
         [0, 1].into_iter().flat_map(move |kind| (first..first + 3).map(move |axis| (axis, kind)))
     };
     let panels = block(0).chain(block(3)).map(|(axis, kind)| panel(axis, kind)).collect();
-    log_log("scaling", 3, panels).replacen("<svg", "<svg style=\"background:white\"", 1)
+    let chart = Chart { columns: 3, size: (360., 260.), panels };
+    chart.svg("scaling").replacen("<svg", "<svg style=\"background:white\"", 1)
 }

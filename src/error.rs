@@ -1,72 +1,73 @@
-//! What the outside world can do wrong. A bug in a program panics instead.
+//! Errors of the outside world. A bug in a program panics instead.
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of the outside world: files, flags, formats, numbers that diverge.
+/// An error of the outside world: files, flags, formats, or a training that diverges.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused a file.
+    /// A file operation failed.
     #[error("{}: {cause}. {}", path.display(), advice(cause))]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// Something is not as it must be.
+    /// A value or a file is invalid.
     #[error("{what}: found {found}, expected {expected}. {advice}")]
     Invalid {
         /// The file, flag or key.
         what: String,
-        /// What is there.
+        /// The value that was found.
         found: String,
-        /// What must be there.
+        /// The values that are accepted.
         expected: String,
-        /// What to do about it.
+        /// How to correct it.
         advice: String,
     },
-    /// A data set that has a name is not at hand.
+    /// Files of a published data set are missing.
     #[error(
         "data set {set}: found {}, expected its files. Get them: `bhn data fetch {set}`.",
-        absent(folder.as_deref())
+        missing(folder.as_deref())
     )]
     Missing {
-        /// Its name.
+        /// The name of the data set.
         set: String,
-        /// Where it should be, if there is a data folder.
+        /// The folder where the files are expected; `None` without a data folder.
         folder: Option<PathBuf>,
     },
     /// Training produced a value that is not finite.
     #[error(
         "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning rate \
-         or clip harder. {}", kept(*epoch)
+         or clip gradients more strictly. {}",
+        kept(*epoch)
     )]
     Diverged {
-        /// The step, counted from 0.
+        /// The step, from 0.
         step: u64,
-        /// The epoch, counted from 1.
+        /// The epoch, from 1.
         epoch: u64,
-        /// The first value on the tape that is not finite, or the gradient that is not.
+        /// The first value on the tape that is not finite, or the parameter whose gradient is not.
         node: String,
         /// The terms of the bound at this step.
         terms: String,
     },
 }
 
-/// A result with [`Error`].
+/// A result with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What is said of a data set that is not at hand, before its name.
+/// Prefix of the notice for a data set that is missing; its name follows.
 pub(crate) const SKIPPED: &str = "skipped: bhn data fetch ";
 
 impl Error {
-    /// For `map_err`: wraps what the system said about `path`.
+    /// An adapter for `map_err` that adds the path to an error of the operating system.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |cause| Self::Io { path, cause }
     }
 
-    /// What to say instead of a result if this is only a data set that is not at hand.
+    /// The notice that replaces a result if only a data set is missing; `None` for other errors.
     pub fn skipped(&self) -> Option<String> {
         match self {
             Self::Missing { set, .. } => Some(format!("{SKIPPED}{set}")),
@@ -74,7 +75,7 @@ impl Error {
         }
     }
 
-    /// `what: found …, expected …. advice`.
+    /// An [`Error::Invalid`], printed as `what: found …, expected …. advice`.
     pub fn invalid(
         what: impl ToString,
         found: impl ToString,
@@ -90,9 +91,11 @@ impl Error {
     }
 }
 
-fn absent(folder: Option<&Path>) -> String {
+fn missing(folder: Option<&Path>) -> String {
     match folder {
-        Some(folder) if folder.is_dir() => format!("only a part of it in {}", folder.display()),
+        Some(folder) if folder.is_dir() => {
+            format!("only some of its files in {}", folder.display())
+        }
         Some(folder) => format!("no folder {}", folder.display()),
         None => "no data folder".into(),
     }
@@ -101,8 +104,8 @@ fn absent(folder: Option<&Path>) -> String {
 fn advice(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::NotFound => "Check the name and the folder.",
-        io::ErrorKind::PermissionDenied => "Choose a place that you may use, or change its rights.",
-        io::ErrorKind::StorageFull => "Free some space and go on: finished epochs are kept.",
+        io::ErrorKind::PermissionDenied => "Choose another place, or change the permissions.",
+        io::ErrorKind::StorageFull => "Free some space and resume: finished epochs are kept.",
         _ => "Check the file and its disk.",
     }
 }

@@ -1,36 +1,38 @@
-//! One seed, many streams: every random number is a function of (seed, purpose, index).
+//! Random streams: every random number is a function of (seed, purpose, index).
 //!
-//! The generator for step 1000's noise is built from the number 1000, not reached by drawing 999
-//! times. So nothing about randomness has to be saved to resume a run: its position is enough.
+//! The generator for the noise of step 1000 is constructed from the number 1000 and not by
+//! advancing one generator through 999 steps. A run is resumed from its step alone, without a
+//! generator state.
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
-/// What random numbers are for. Streams of different purposes never meet.
+/// The purpose of random numbers. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Starting values of parameters, and fixed permutations.
+    /// Initial values of parameters, and fixed permutations.
     Init,
-    /// The order of examples; the index is the epoch.
+    /// The order of training examples; the index is the epoch.
     Batches,
-    /// The hypernet's noise in training; the index is the step.
+    /// Samples of the base distribution in training; the index is the step.
     Noise,
     /// Posterior samples for validation and testing.
     Evaluation,
-    /// Posterior samples that a user asks for.
+    /// Posterior samples requested by a user.
     Sample,
-    /// Which rows of a file are for training, validation and test.
+    /// The split of a file's rows into training, validation and test.
     Split,
-    /// Examples that an experiment makes up.
+    /// Synthetic examples of an experiment.
     Toy,
-    /// Images of noise.
+    /// Noise images.
     Images,
-    /// What active learning labels first, looks at, and takes by chance: index 0 and 1, with a seed for each round.
+    /// Active learning: the initial labels, the candidates and random acquisitions, at index 0 and
+    /// 1 with a seed for each round.
     Pool,
-    /// How images are changed; the index is the step.
+    /// Data augmentation; the index is the step.
     Augment,
 }
 
-/// The generator for `purpose` number `index` of a run with `seed`: ChaCha8, whose 2⁶⁴ streams are
-/// independent.
+/// The generator of stream `index` of a `purpose` in a run with `seed`: ChaCha8, which has 2⁶⁴
+/// independent streams.
 pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((purpose as u64) << 56 | index);

@@ -47,14 +47,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             let sets = data::sets();
             let rows = sets.iter().map(|set| {
                 let place = set.present(dir).unwrap_or("not here".into());
-                let data::Set { what, source, licence, packed, .. } = set;
+                let (data::Set { what, source, licence, .. }, packed) = (set, set.packed());
                 let text = format!("{what}; {source}; {licence}; {packed} bytes; {place}");
                 (set.name.to_string(), text)
             });
             let json = |set: &data::Set| {
                 json!({
                     "name": set.name, "what": set.what, "source": set.source,
-                    "licence": set.licence, "bytes": set.packed, "present": set.present(dir),
+                    "licence": set.licence, "bytes": set.packed(), "present": set.present(dir),
                 })
             };
             let value: Vec<_> = sets.iter().map(json).collect();

@@ -116,7 +116,7 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
 /// From addresses that begin with `address`. What an interruption left is gone on with.
 fn download(set: &Set, address: &str, folder: &Path, quiet: bool) -> Result<&'static str> {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(Some(set.packed), target).with_message(set.name);
+    let bar = ProgressBar::with_draw_target(Some(set.packed()), target).with_message(set.name);
     let style = "{msg:20} {bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
     bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
     let agent: Agent = Agent::config_builder()
@@ -263,7 +263,7 @@ mod tests {
 
     fn file(name: &'static str, bytes: &[u8]) -> File {
         let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-        File { name, gzip: false, bytes: bytes.len() as u64, sha256: sha256.leak() }
+        File { name, compressed: None, bytes: bytes.len() as u64, sha256: sha256.leak() }
     }
 
     fn set() -> Set {
@@ -273,7 +273,6 @@ mod tests {
             source: "",
             licence: "",
             address: Some("http://127.0.0.1:9/".into()),
-            packed: 300_005,
             files: vec![file("a.bin", &bytes()), file("b.bin", b"hello")],
             stand_ins: vec![file("c.bin", b"hallo")],
         }

@@ -42,18 +42,15 @@ const ROWS: usize = 10_000;
 pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let name = format!("cifar-{classes}");
     options.only_classes(&name)?;
-    let [pixels, labels] = read(&[&TRAIN[..], &TEST].concat(), data_dir)?;
-    let rows = |from: usize, to: usize| -> Vec<usize> {
-        (from..to).filter(|&row| usize::from(labels[row]) < classes).collect()
-    };
-    let mut rows = [rows(0, 45_000), rows(45_000, 50_000), rows(50_000, 60_000)];
-    let kept = options.keep(rows[0].len())?;
-    rows[0].truncate(kept);
-    let mut parts = rows.map(|rows| {
-        let image = |&row: &usize| &pixels[row * PIXELS..][..PIXELS];
-        let labels: Vec<_> = rows.iter().map(|&row| labels[row]).collect();
-        split(&rows.iter().flat_map(image).copied().collect::<Vec<_>>(), &labels)
-    });
+    let files = read(&[&TRAIN[..], &TEST].concat(), data_dir)?;
+    let records: Vec<&[u8]> = files.iter().flat_map(|file| file.chunks_exact(RECORD)).collect();
+    let mut parts =
+        [&records[..45_000], &records[45_000..50_000], &records[50_000..]].map(|part| {
+            part.iter().filter(|record| usize::from(record[0]) < classes).collect::<Vec<_>>()
+        });
+    let kept = options.keep(parts[0].len())?;
+    parts[0].truncate(kept);
+    let mut parts = parts.map(|part| examples(part.into_iter().copied()));
     let scaler = StandardScaler::fit_channels(&parts[0].x, 3);
     parts.iter_mut().for_each(|part| scaler.transform_in_place(&mut part.x));
     Ok(images::dataset(&name, &CLASSES[..classes], [3, 32, 32], Some(scaler), parts))
@@ -61,12 +58,17 @@ pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -
 
 /// The test images, not standardised.
 pub(super) fn test(data_dir: Option<&Path>) -> Result<Split> {
-    let [pixels, labels] = read(&TEST, data_dir)?;
-    Ok(split(&pixels, &labels))
+    let files = read(&TEST, data_dir)?;
+    Ok(examples(files.iter().flat_map(|file| file.chunks_exact(RECORD))))
 }
 
-/// Pixels and labels of the named files, concatenated.
-fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
+fn examples<'a>(records: impl Iterator<Item = &'a [u8]>) -> Split {
+    let (labels, images): (Vec<u8>, Vec<&[u8]>) = records.map(|r| (r[0], &r[1..])).unzip();
+    split(&images.concat(), &labels)
+}
+
+/// The bytes of the named files, each checked to be [`ROWS`] records.
+fn read(names: &[&str], data_dir: Option<&Path>) -> Result<Vec<Vec<u8>>> {
     let set = sources::set(NAME);
     let place = set.place(data_dir)?;
     let mut found = HashMap::new();
@@ -78,11 +80,7 @@ fn read(names: &[&str], data_dir: Option<&Path>) -> Result<[Vec<u8>; 2]> {
             false => found = unpack(&what, &bytes, names)?,
         }
     }
-    let (mut pixels, mut labels) = (vec![], vec![]);
-    for name in names {
-        records(name, &found[*name], ROWS, &mut pixels, &mut labels)?;
-    }
-    Ok([pixels, labels])
+    names.iter().map(|name| check(name, found.remove(*name).expect("all files"), ROWS)).collect()
 }
 
 /// Extracts the files with these names from `cifar-10-binary.tar.gz`.
@@ -113,17 +111,11 @@ pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<Stri
     }
 }
 
-/// Appends the pixels and labels of `rows` records.
+/// `bytes` if they are `rows` records.
 ///
 /// # Errors
 /// If the length is not that of `rows` records, or a label exceeds 9.
-pub fn records(
-    what: &str,
-    bytes: &[u8],
-    rows: usize,
-    pixels: &mut Vec<u8>,
-    labels: &mut Vec<u8>,
-) -> Result<()> {
+pub fn check(what: &str, bytes: Vec<u8>, rows: usize) -> Result<Vec<u8>> {
     let invalid = |found: String, expected: String| {
         Error::invalid(what, found, expected, files::fetch_again(NAME))
     };
@@ -132,15 +124,12 @@ pub fn records(
         let expected = format!("{expected}: {rows} records of {RECORD}");
         return Err(invalid(format!("{} bytes", bytes.len()), expected));
     }
-    for (row, record) in bytes.chunks_exact(RECORD).enumerate() {
-        if record[0] > 9 {
-            let found = format!("the label {} in record {row} (from 0)", record[0]);
-            return Err(invalid(found, "labels from 0 to 9".into()));
-        }
-        labels.push(record[0]);
-        pixels.extend(&record[1..]);
+    let labels = bytes.iter().step_by(RECORD);
+    if let Some((row, label)) = labels.enumerate().find(|(_, label)| **label > 9) {
+        let found = format!("the label {label} in record {row} (from 0)");
+        return Err(invalid(found, "labels from 0 to 9".into()));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -193,10 +182,7 @@ mod tests {
         header.set_cksum();
         let short = gzip(&[header.as_bytes(), &b"123"[..]].concat());
         let found = unpack("a.tar.gz", &short, &TEST);
-        fails(
-            found.and_then(|f| records("b", &f["test_batch.bin"], ROWS, &mut vec![], &mut vec![])),
-            &[],
-        );
+        fails(found.and_then(|mut f| check("b", f.remove("test_batch.bin").unwrap(), ROWS)), &[]);
     }
 
     /// Nothing is extracted to disk: a path only selects a file, and a link has no bytes.
@@ -223,15 +209,14 @@ mod tests {
         let mut bytes = vec![0; ROWS * RECORD];
         (bytes[0], bytes[1], bytes[PIXELS]) = (9, 51, 255);
         bytes[2 * RECORD] = 3;
-        let (mut pixels, mut labels) = (vec![], vec![]);
-        records("b", &bytes, ROWS, &mut pixels, &mut labels).unwrap();
-        let images = split(&pixels, &labels);
+        let bytes_of_records = check("b", bytes.clone(), ROWS).unwrap();
+        let images = examples(bytes_of_records.chunks_exact(RECORD));
         assert_eq!(images.x.dim(), (10_000, PIXELS));
         assert_eq!([images.x[[0, 0]], images.x[[0, PIXELS - 1]], images.x[[1, 0]]], [0.2, 1., 0.]);
         let Targets::Classes(classes) = images.y else { panic!("values") };
         assert_eq!(classes[..3], [9, 0, 3]);
         let refused = |bytes: &[u8], parts: &[&str]| {
-            fails(records("b.bin", bytes, ROWS, &mut vec![], &mut vec![]), parts);
+            fails(check("b.bin", bytes.to_vec(), ROWS), parts);
         };
         refused(&bytes[1..], &["b.bin", "30729999 bytes", "30730000", "fetch cifar-10"]);
         refused(&[], &["b.bin", "0 bytes"]);

@@ -22,8 +22,8 @@ pub const GREY: [&str; 7] =
 const NOISE: usize = 10_000;
 
 /// Images of a set of [`GREY`] in the format of MNIST's test images, `[N, 784]`: grey, 28×28, light
-/// ink on dark, values in `[0, 1]` (`gaussian` excepted). Other sizes are resampled bilinearly, with
-/// a triangular filter as wide as the step when downsampling.
+/// ink on dark, values in `[0, 1]` (`gaussian` excepted). Other sizes are resampled bilinearly,
+/// with a triangular filter as wide as the step when downsampling.
 ///
 /// * `uniform` and `gaussian`: pixels from `U[0, 1)` and `N(0, 1)`, with a fixed seed.
 /// * `fashion-mnist`, `kmnist`, `notmnist` and `cifar-10`: the published test images, 10 000 each.
@@ -31,8 +31,8 @@ const NOISE: usize = 10_000;
 /// * `omniglot`: the 4840 distinct drawings of the small background sets, inverted.
 ///
 /// # Errors
-/// [`Error::Missing`] if files are missing; an error if there is no such set, or a file differs from
-/// the published one.
+/// [`Error::Missing`] if files are missing; an error if there is no such set, or a file differs
+/// from the published one.
 pub fn grey28(name: &str, data_dir: Option<&Path>) -> Result<Array2<f32>> {
     let rng = |index| stream(0, Purpose::Images, index);
     match name {

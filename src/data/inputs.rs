@@ -13,6 +13,9 @@ use ndarray::Array2;
 use std::io::{BufRead, Seek};
 use std::path::Path;
 
+/// The first bytes of a PNG picture.
+const PNG: &[u8] = b"\x89PNG";
+
 /// Largest width and height of a picture.
 const SIDE: u32 = 8_192;
 
@@ -27,15 +30,15 @@ pub struct Inputs {
     pub outside: Option<OutOfRange>,
 }
 
-/// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of `rows` rows. Only
-/// one block is in memory; there is at least one.
+/// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of `rows` rows.
+/// Only one block is in memory; there is at least one.
 ///
 /// The format is recognised by the first bytes of the file, CSV by its extension.
 /// * A PNG picture is converted to grey or RGB as the model requires, its transparency ignored, and
 ///   resampled bilinearly to `H × W`. Values are in `[0, 1]`, white is 1.
-/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Equal pixels
-///   are equal inputs in every accepted type: bytes are divided by 255 if those of training were, and
-///   a type whose unit is ambiguous is refused. Numbers of a table may have any type.
+/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Equal
+///   pixels are equal inputs in every accepted type: bytes are divided by 255 if those of training
+///   were, and a type whose unit is ambiguous is refused. Numbers of a table may have any type.
 /// * A CSV file has the model's feature columns, in any order; other columns are ignored.
 ///
 /// Inputs are then standardised in double precision if the training rows were.
@@ -74,16 +77,16 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     assert!(rows > 0, "inputs: blocks of 0 rows");
     preprocess.check(image)?;
     let what = path.display().to_string();
-    let mut source = Source::open(path, file, preprocess, image)?;
-    let file = files::name(path, true);
+    let (file_name, mut next) = (files::name(path, true), open(path, file, preprocess, image)?);
     let mut first = 0;
     Ok(std::iter::from_fn(move || {
-        let raw = source.next(&what, first, rows, image.is_some()).transpose()?;
+        let raw = next(rows, first).transpose()?;
+        let is_picture = matches!(raw, Ok(Raw::Fractions(_)));
         let x = raw.and_then(|raw| preprocess.transform((&what, first), raw, image.is_some()));
         Some(x.map(|(x, outside)| {
-            let name = |row| match source {
-                Source::Picture(..) => file.clone(),
-                _ => format!("{file}#{row}"),
+            let name = |row| match is_picture {
+                true => file_name.clone(),
+                false => format!("{file_name}#{row}"),
             };
             let names = (first..first + x.nrows()).map(name).collect();
             first += x.nrows();
@@ -92,90 +95,68 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     }))
 }
 
-/// An open file whose header is compatible with the model.
-enum Source<R> {
-    /// The file until it is read, and the shape that the model requires.
-    Picture(Option<R>, Option<[usize; 3]>),
-    Idx(Idx),
-    Npy(Box<Array<R>>),
-    /// The file and the indices of the feature columns.
-    Table(Box<Table<R>>, Vec<usize>),
-}
+/// Reads the next rows of a file, at most as many as the first argument says, after as many as the
+/// second says; `None` at the end.
+type NextRows = Box<dyn FnMut(usize, usize) -> Result<Option<Raw>>>;
 
-impl<R: BufRead + Seek + 'static> Source<R> {
-    fn open(
-        path: &Path,
-        mut file: R,
-        preprocess: &Preprocess,
-        image: Option<[usize; 3]>,
-    ) -> Result<Self> {
-        let what = &*path.display().to_string();
-        if files::extension(path) == "csv" {
-            let columns = preprocess.columns.as_ref().ok_or_else(|| {
-                let expected = "images or an array, since the model was not trained on a CSV file";
-                Error::invalid(what, "a CSV file", expected, "Convert it to an NPY array.")
-            })?;
-            let table = Table::open(path, file)?;
-            let features = table.find(columns)?;
-            return Ok(Self::Table(Box::new(table), features));
-        }
-        let start = file.fill_buf().map_err(|error| files::unreadable(what, &error))?;
-        let start = start[..start.len().min(8)].to_vec();
-        let (source, example) = if start.starts_with(b"\x89PNG") {
-            return Ok(Self::Picture(Some(file), image));
-        } else if start.starts_with(b"\x93NUMPY") {
-            let array = Array::open(what, file)?;
-            let example = array.example().to_vec();
-            (Self::Npy(Box::new(array)), example)
-        } else if start.starts_with(&idx::GZIP) || start.starts_with(&[0, 0, 8]) {
-            let idx = Idx::open(what, file)?;
-            let example = idx.example().to_vec();
-            (Self::Idx(idx), example)
-        } else {
-            let found = format!("the first bytes {start:?}");
-            let expected = "a PNG picture, IDX images, an NPY array or FILE.csv";
-            return Err(Error::invalid(what, found, expected, "Convert it to one of these."));
-        };
-        let fits = match (image, &*example) {
-            (Some([1, h, w]), [..]) if example == [h, w] => true,
-            (Some(image), [_, _, ..]) => example == image,
-            _ => example.iter().product::<usize>() == preprocess.inputs,
-        };
-        if !fits {
-            let image = image.map_or(String::new(), |image| format!(", an image {image:?}"));
-            return Err(Error::invalid(
-                what,
-                format!("examples of shape {example:?}"),
-                format!("the model's {} inputs{image}", preprocess.inputs),
-                "Reshape the array, or use a model for this shape.",
-            ));
-        }
-        Ok(source)
+/// Recognises the format of a file and compares its header with the model's inputs.
+fn open<R: BufRead + Seek + 'static>(
+    path: &Path,
+    mut file: R,
+    preprocess: &Preprocess,
+    image: Option<[usize; 3]>,
+) -> Result<NextRows> {
+    let what = path.display().to_string();
+    if files::extension(path) == "csv" {
+        let columns = preprocess.columns.as_ref().ok_or_else(|| {
+            let expected = "images or an array, since the model was not trained on a CSV file";
+            Error::invalid(&what, "a CSV file", expected, "Convert it to an NPY array.")
+        })?;
+        let mut table = Table::open(path, file)?;
+        let features = table.find(columns)?;
+        return Ok(Box::new(move |limit, _| match table.next(limit)? {
+            true => table.numbers(&features).map(Raw::Numbers).map(Some),
+            false => Ok(None),
+        }));
     }
-
-    /// The next rows, at most `rows`, after the `first` ones; `None` at the end.
-    fn next(
-        &mut self,
-        what: &str,
-        first: usize,
-        rows: usize,
-        is_image: bool,
-    ) -> Result<Option<Raw>> {
-        match self {
-            Self::Picture(file, image) => {
-                let read = |file| picture(what, file, *image).map(Raw::Fractions);
-                file.take().map(read).transpose()
-            }
-            Self::Table(table, features) => match table.next(rows)? {
-                true => table.numbers(features).map(Raw::Numbers).map(Some),
-                false => Ok(None),
-            },
-            Self::Idx(idx) => Ok(idx.next(rows)?.map(Raw::Pixels)),
-            Self::Npy(npy) => {
-                npy.next(rows)?.map(|npy| npy.inputs(what, is_image, first)).transpose()
-            }
-        }
+    let start = file.fill_buf().map_err(|error| files::unreadable(&what, &error))?;
+    let start = start[..start.len().min(8)].to_vec();
+    if start.starts_with(PNG) {
+        let mut file = Some(file);
+        return Ok(Box::new(move |_, _| {
+            file.take().map(|file| picture(&what, file, image).map(Raw::Fractions)).transpose()
+        }));
     }
+    let (example, next): (_, NextRows) = if start.starts_with(b"\x93NUMPY") {
+        let (mut npy, what) = (Array::open(&what, file)?, what.clone());
+        let example = npy.example().to_vec();
+        let next = move |limit, first| {
+            npy.next(limit)?.map(|rows| rows.inputs(&what, image.is_some(), first)).transpose()
+        };
+        (example, Box::new(next))
+    } else if start.starts_with(&idx::GZIP) || start.starts_with(&[0, 0, 8]) {
+        let mut idx = Idx::open(&what, file)?;
+        (idx.example().to_vec(), Box::new(move |limit, _| Ok(idx.next(limit)?.map(Raw::Pixels))))
+    } else {
+        let found = format!("the first bytes {start:?}");
+        let expected = "a PNG picture, IDX images, an NPY array or FILE.csv";
+        return Err(Error::invalid(what, found, expected, "Convert it to one of these."));
+    };
+    let fits = match (image, &*example) {
+        (Some([1, h, w]), [..]) if example == [h, w] => true,
+        (Some(image), [_, _, ..]) => example == image,
+        _ => example.iter().product::<usize>() == preprocess.inputs,
+    };
+    if !fits {
+        let image = image.map_or(String::new(), |image| format!(", an image {image:?}"));
+        return Err(Error::invalid(
+            what,
+            format!("examples of shape {example:?}"),
+            format!("the model's {} inputs{image}", preprocess.inputs),
+            "Reshape the array, or use a model for this shape.",
+        ));
+    }
+    Ok(next)
 }
 
 /// Reads a picture as `[1, C·H·W]`.

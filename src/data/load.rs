@@ -10,31 +10,31 @@ use std::path::Path;
 /// # Published sets
 ///
 /// * `mnist` is read from the folder `data_dir/mnist` if it exists, and otherwise from inside the
-///   program. The bytes are the same, since their SHA-256 is verified. Pixels are `byte / 255`; train,
-///   validation and test are 50 000, 10 000 and 10 000 images in the published order.
+///   program. The bytes are the same, since their SHA-256 is verified. Pixels are `byte / 255`;
+///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
 /// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`; they are verified and
-///   read in the same way. CIFAR-10 is split into 45 000, 5 000 and 10 000 images, and each channel is
-///   standardised by the training images. `cifar-5` has the images of its first five classes.
+///   read in the same way. CIFAR-10 is split into 45 000, 5 000 and 10 000 images, and each channel
+///   is standardised by the training images. `cifar-5` has the images of its first five classes.
 /// * `uci/NAME` and `uci/NAME/SPLIT` are the splits of [`uci`](super::uci()), the former the first.
 ///
 /// # Files
 ///
 /// * A CSV file has a header. Features are numbers; the target is a column of any text.
-/// * An NPZ file has arrays `x [N, …]` and `y [N]`, and optionally `x_test` and `y_test`. `[N, H, W]`
-///   and `[N, C, H, W]` are images: bytes are divided by 255 (unless all are 0 or 1), floats are not
-///   changed. Other shapes are rows of a table.
+/// * An NPZ file has arrays `x [N, …]` and `y [N]`, and optionally `x_test` and `y_test`. `[N, H,
+///   W]` and `[N, C, H, W]` are images: bytes are divided by 255 (unless all are 0 or 1), floats
+///   are not changed. Other shapes are rows of a table.
 ///
-/// The features of a table are standardised in double precision, whatever their type; a feature that
-/// is constant in training becomes 0, whatever its later values.
+/// The features of a table are standardised in double precision, whatever their type; a feature
+/// that is constant in training becomes 0, whatever its later values.
 ///
 /// The target is a class if it has fewer distinct values than half the rows, and at most 20 of them
-/// if all are numbers; otherwise it is a real value, which is standardised. [`Dataset::notes`] tells
-/// which was guessed. A class is identified by its text: `1`, `1.0` and `01` are three classes.
-/// Classes are sorted, numbers by value. A row with a missing value (an empty cell, `NA`, `NaN`, `?`,
-/// …) is an error, or left out if [`Options::drop_missing`] is set.
+/// if all are numbers; otherwise it is a real value, which is standardised. [`Dataset::notes`]
+/// tells which was guessed. A class is identified by its text: `1`, `1.0` and `01` are three
+/// classes. Classes are sorted, numbers by value. A row with a missing value (an empty cell, `NA`,
+/// `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`] is set.
 ///
-/// The rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set, they
-/// are divided 90/10 into train and validation.
+/// The rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set,
+/// they are divided 90/10 into train and validation.
 ///
 /// # Errors
 /// If the source is unknown, or a file is missing, damaged, larger than 2 GiB, not finite, smaller

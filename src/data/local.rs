@@ -109,16 +109,16 @@ impl Set {
 impl File {
     /// Decompresses the file if it is gzip; reads at most the published number of bytes.
     pub(super) fn unpack(&self, what: &str, reader: impl BufRead) -> Result<Vec<u8>> {
-        match self.gzip {
-            true => files::gunzip(what, reader, self.bytes),
-            false => files::bounded(what, reader, self.bytes),
+        match self.compressed {
+            Some(_) => files::gunzip(what, reader, self.bytes),
+            None => files::bounded(what, reader, self.bytes),
         }
     }
 
     /// Compares decompressed bytes with the published size and SHA-256.
     pub(super) fn verify(&self, what: &str, bytes: &[u8], advice: &str) -> Result<()> {
         let (size, sum) = (bytes.len() as u64, files::sha256(bytes));
-        let unpacked = if self.gzip { " unpacked" } else { "" };
+        let unpacked = if self.compressed.is_some() { " unpacked" } else { "" };
         let (found, expected) = if size != self.bytes {
             (format!("{size} bytes{unpacked}"), self.bytes.to_string())
         } else if sum != self.sha256 {

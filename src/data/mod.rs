@@ -54,6 +54,6 @@ pub use uci::{uci, uci_splits};
 /// Parsers of published files, for the fuzz targets.
 #[doc(hidden)]
 pub mod published {
-    pub use super::cifar::{records, unpack};
+    pub use super::cifar::{check, unpack};
     pub use super::omniglot::{Drawings, add};
 }

@@ -11,8 +11,8 @@ pub struct StandardScaler {
     /// Standard deviations over the training rows (divisor `N`), `[inputs]` or `[C]`; 1 for a
     /// constant feature.
     pub std: Vec<f64>,
-    /// Indices of the features that were constant in the training rows. They become 0 whatever their
-    /// value, since the model has seen no other.
+    /// Indices of the features that were constant in the training rows. They become 0 whatever
+    /// their value, since the model has seen no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constant: Vec<usize>,
 }

@@ -38,8 +38,9 @@ pub(super) struct Chosen {
 }
 
 impl Targets {
-    /// The targets of `task`, or of the task that is guessed: classification if there are fewer than
-    /// half as many distinct targets as rows, and at most [`CLASSES`] of them if all are numbers.
+    /// The targets of `task`, or of the task that is guessed: classification if there are fewer
+    /// than half as many distinct targets as rows, and at most [`CLASSES`] of them if all are
+    /// numbers.
     ///
     /// # Errors
     /// If a target of a regression is not a number, or there is only one class.

@@ -1,66 +1,73 @@
-//! Of what is said with probability `p`, is the share `p` true?
+//! Calibration: whether predictions made with probability `p` are right with frequency `p`.
 use super::classification::{check, top};
 use crate::stats::mean;
 use ndarray::{ArrayView2, Axis};
 
-/// The number of bins of [`ece`] and [`reliability`] in every report of this crate.
+/// The number of bins of [`ece`] and [`reliability`] in every report of this crate, as in Guo et
+/// al. 2017.
 pub const BINS: usize = 15;
 
-/// One bar of the reliability diagram.
+/// A bin of the reliability diagram. The confidence of an example is `max_c p_c`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bin {
-    /// The lowest confidence in the bin.
+    /// Lower edge of the bin, inclusive.
     pub lower: f64,
-    /// The confidence at which the next bin begins; the last bin contains its own, 1.
+    /// Upper edge of the bin, exclusive; the last bin includes its upper edge, 1.
     pub upper: f64,
-    /// How many examples fall into the bin.
+    /// Number of examples in the bin.
     pub count: usize,
-    /// The mean of `max_c p_c` over them; 0 if there are none.
+    /// Their mean confidence; 0 for an empty bin.
     pub confidence: f64,
-    /// The share of them classified rightly; 0 if there are none.
+    /// Their accuracy; 0 for an empty bin.
     pub accuracy: f64,
 }
 
-/// `Σ_b (N_b / N) |accuracy_b − confidence_b|` over equal bins of `max_c p_c`; `p [N, K]`,
-/// labels `[N]`. The expected calibration error (Guo et al. 2017), [`BINS`] bins by custom.
+/// Expected calibration error `Σ_b (N_b/N) |accuracy_b − confidence_b|` over the bins of
+/// [`reliability`], for `p [N, K]` and labels `[N]`, in `[0, 1]`: Guo, Pleiss, Sun and Weinberger,
+/// "On calibration of modern neural networks", ICML 2017.
 ///
 /// # Panics
-/// If there is no example, no bin, or not one label below `K` a row.
+/// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
+/// `K`.
 pub fn ece(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> f64 {
     error(&reliability(p, labels, bins))
 }
 
-/// [`ece`] over the bins of [`reliability_equal_mass`]: none rests on a handful of examples, and where
-/// almost all are sure, those are told apart (Nguyen and O'Connor 2015).
+/// Expected calibration error over the bins of [`reliability_equal_mass`], in `[0, 1]`: Nguyen and
+/// O'Connor, "Posterior calibration and exploratory analysis for natural language processing
+/// models", EMNLP 2015. No bin has only a handful of examples, and the many examples of high
+/// confidence are resolved.
 ///
 /// # Panics
-/// If there is no example, no bin, or not one label below `K` a row.
+/// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
+/// `K`.
 pub fn ece_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> f64 {
     error(&reliability_equal_mass(p, labels, bins))
 }
 
-/// Bin `b` of `B` holds the examples with `b ≤ B max_c p_c < b + 1`; `p [N, K]`, labels `[N]`,
-/// to `[B]`.
+/// Reliability diagram with `B` bins of equal width: bin `b` has the examples with
+/// `b ≤ B max_c p_c < b + 1`. For `p [N, K]` and labels `[N]`, returns `[B]`.
 ///
 /// # Panics
-/// If there is no example, no bin, or not one label below `K` a row.
+/// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
+/// `K`.
 pub fn reliability(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> Vec<Bin> {
-    check("reliability", p, labels);
-    assert!(bins > 0, "reliability: no bin");
+    check_bins("reliability", p, labels, bins);
     let edge = |b: usize| b as f64 / bins as f64;
     let edges = (0..bins).map(|b| (edge(b), edge(b + 1)));
     fill(edges, p, labels, |confidence| equal_width(confidence, bins))
 }
 
-/// Bin `b` of `B` holds the examples with `b ≤ B below/N < b + 1`, where `below` counts the examples
-/// of a lower `max_c p_c`; `p [N, K]`, labels `[N]`, to at most `[B]`. Without ties the bins are equal
-/// but for one example; ties stay together, and bins that they leave empty are left out.
+/// Reliability diagram with `B` bins of equal mass: bin `b` has the examples with `b ≤ B below/N <
+/// b + 1`, where `below` counts the examples of lower confidence. For `p [N, K]` and labels `[N]`,
+/// returns at most `[B]`. Without ties the sizes of bins differ by at most 1; ties share a bin, and
+/// empty bins are left out.
 ///
 /// # Panics
-/// If there is no example, no bin, or not one label below `K` a row.
+/// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
+/// `K`.
 pub fn reliability_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> Vec<Bin> {
-    check("reliability_equal_mass", p, labels);
-    assert!(bins > 0, "reliability_equal_mass: no bin");
+    check_bins("reliability_equal_mass", p, labels, bins);
     let mut ascending: Vec<f64> = top(p).map(|(_, confidence)| confidence).collect();
     ascending.sort_by(f64::total_cmp);
     let which = |confidence| bins * ascending.partition_point(|&c| c < confidence) / labels.len();
@@ -75,31 +82,32 @@ pub fn reliability_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: us
     out
 }
 
-/// The parts of the Brier score: `brier = reliability − resolution + uncertainty + within`.
+/// Decomposition of the Brier score: `brier = reliability − resolution + uncertainty + within`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BrierParts {
-    /// `Σ_c Σ_b (N_b/N) (p_b − y_b)²`, with `p_b` the mean forecast in a bin and `y_b` how often the
-    /// class came: the cost of forecasts that do not say how often. 0 at best.
+    /// `Σ_c Σ_b (N_b/N) (p_b − y_b)²` with the mean forecast `p_b` and the frequency `y_b` of class
+    /// `c` in bin `b`: the cost of miscalibration, 0 at best.
     pub reliability: f64,
-    /// `Σ_c Σ_b (N_b/N) (y_b − y)²`, with `y` how often the class came at all: what is gained by
-    /// forecasts that tell examples apart.
+    /// `Σ_c Σ_b (N_b/N) (y_b − y)²` with the overall frequency `y` of class `c`: the gain from
+    /// forecasts that distinguish examples.
     pub resolution: f64,
-    /// `Σ_c y (1 − y)`: the score of a forecast that always says `y`. A property of the labels.
+    /// `Σ_c y (1 − y)`: the score of the constant forecast `y`, a property of the labels.
     pub uncertainty: f64,
-    /// `(1/N) Σ_c Σ_n (pₙ − p_b)² − 2 (pₙ − p_b)(yₙ − y_b)`: what bins hide, exactly 0 if all
-    /// forecasts in a bin are equal (Stephenson, Coelho and Jolliffe 2008).
+    /// `(1/N) Σ_c Σₙ (pₙ − p_b)² − 2 (pₙ − p_b)(yₙ − y_b)`: the variation within bins, 0 if all
+    /// forecasts in a bin are equal.
     pub within: f64,
 }
 
-/// The [`BrierParts`] of `p [N, K]`, labels `[N]` (Murphy 1973), class by class over so many equal bins
-/// of `p_c`. Over any bins the four parts add up to [`brier`](super::brier); the classical three alone
-/// do so over bins of equal forecasts.
+/// Decomposition of the Brier score of `p [N, K]` for labels `[N]`, class by class over bins of
+/// `p_c` with equal width: Murphy, "A new vector partition of the probability score", 1973. With
+/// the term within bins (Stephenson, Coelho and Jolliffe, "Two extra components in the Brier score
+/// decomposition", 2008) the parts add up to [`brier`](super::brier) for any bins.
 ///
 /// # Panics
-/// If there is no example, no bin, or not one label below `K` a row.
+/// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
+/// `K`.
 pub fn brier_parts(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> BrierParts {
-    check("brier_parts", p, labels);
-    assert!(bins > 0, "brier_parts: no bin");
+    check_bins("brier_parts", p, labels, bins);
     let n = labels.len() as f64;
     let mut parts = BrierParts { reliability: 0.0, resolution: 0.0, uncertainty: 0.0, within: 0.0 };
     for (class, forecasts) in p.axis_iter(Axis(1)).enumerate() {
@@ -109,25 +117,30 @@ pub fn brier_parts(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> Bri
             ps.push(f64::from(p));
             ys.push(f64::from(label == class));
         }
-        let often = labels.iter().filter(|&&label| label == class).count() as f64 / n;
-        parts.uncertainty += often * (1.0 - often);
+        let frequency = labels.iter().filter(|&&label| label == class).count() as f64 / n;
+        parts.uncertainty += frequency * (1.0 - frequency);
         for (ps, ys) in groups.iter().filter(|(ps, _)| !ps.is_empty()) {
             let (share, p_bin, y_bin) = (ps.len() as f64 / n, mean(ps), mean(ys));
             parts.reliability += share * (p_bin - y_bin).powi(2);
-            parts.resolution += share * (y_bin - often).powi(2);
-            let hidden = |(p, y): (&f64, &f64)| (p - p_bin) * (p - p_bin - 2.0 * (y - y_bin));
-            parts.within += ps.iter().zip(ys).map(hidden).sum::<f64>() / n;
+            parts.resolution += share * (y_bin - frequency).powi(2);
+            let within = |(p, y): (&f64, &f64)| (p - p_bin) * (p - p_bin - 2.0 * (y - y_bin));
+            parts.within += ps.iter().zip(ys).map(within).sum::<f64>() / n;
         }
     }
     parts
 }
 
-/// The bin of `p` among so many equal ones of `[0, 1]`, the last closed.
+fn check_bins(name: &str, p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) {
+    check(name, p, labels);
+    assert!(bins > 0, "{name}: no bin");
+}
+
+/// Index of the bin of `p` among `bins` equal parts of `[0, 1]`; the last includes 1.
 fn equal_width(p: f64, bins: usize) -> usize {
     ((p * bins as f64) as usize).min(bins - 1)
 }
 
-/// The means over bins with these edges.
+/// Bins with these edges; `which` maps a confidence to the index of its bin.
 fn fill(
     edges: impl Iterator<Item = (f64, f64)>,
     p: ArrayView2<'_, f32>,

@@ -1,42 +1,44 @@
-//! Is the predicted class the right one, and how probable was the right one?
+//! Scores of class probabilities.
 use super::Estimate;
 use ndarray::{Array2, ArrayView2};
 
-/// `argmax_c p_c`, the lowest class of a tie; `p [N, K]` to `[N]`.
+/// Predicted classes `argmax_c p_c`, the lowest class of a tie: `p [N, K]` to `[N]`.
 pub fn predictions(p: ArrayView2<'_, f32>) -> Vec<usize> {
     top(p).map(|(class, _)| class).collect()
 }
 
-/// `(1/N) Σ 1[argmax_c pₙc = yₙ]` for `p [N, K]`, labels `y [N]`.
+/// Accuracy `(1/N) Σₙ 1[argmax_c pₙc = yₙ]` of `p [N, K]` for labels `y [N]`, in `[0, 1]`.
 ///
 /// # Panics
-/// If there is no example, or not one label below `K` a row.
+/// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     check("accuracy", p, labels);
     let right = |((class, _), &label): ((usize, f64), &usize)| f64::from(class == label);
     Estimate::of(&top(p).zip(labels).map(right).collect::<Vec<_>>())
 }
 
-/// `−(1/N) Σ log pₙ,yₙ`, nats an example, for `p [N, K]`, labels `y [N]`.
+/// Negative log-likelihood `−(1/N) Σₙ ln pₙ,yₙ` of `p [N, K]` for labels `y [N]`, in nats an
+/// example: the log score of Good, "Rational decisions", 1952.
 ///
-/// A probability counts for no less than `f32::MIN_POSITIVE`, so that one certain mistake costs
-/// 87.3 nats rather than infinitely many. One that is not a number makes the mean none either.
+/// Probabilities are clamped from below to `f32::MIN_POSITIVE`, so that one certain mistake costs
+/// 87.3 nats rather than infinitely many. A NaN probability gives NaN.
 ///
 /// # Panics
-/// If there is no example, or not one label below `K` a row.
+/// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn nll(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     check("nll", p, labels);
-    // Certainty costs 0 and not −0.
+    // `0 − ln 1` is 0, and `−ln 1` would be −0.
     let cost = |(n, &y): (usize, &usize)| {
         0.0 - f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
     };
     Estimate::of(&labels.iter().enumerate().map(cost).collect::<Vec<_>>())
 }
 
-/// `(1/N) Σₙ Σ_c (pₙc − 1[c = yₙ])²`, between 0 and 2, for `p [N, K]`, labels `y [N]`.
+/// Brier score `(1/N) Σₙ Σ_c (pₙc − 1[c = yₙ])²` of `p [N, K]` for labels `y [N]`, in `[0, 2]`:
+/// Brier, "Verification of forecasts expressed in terms of probability", 1950.
 ///
 /// # Panics
-/// If there is no example, or not one label below `K` a row.
+/// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn brier(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     check("brier", p, labels);
     let square = |p: f32, hit: bool| (f64::from(p) - f64::from(hit)).powi(2);
@@ -45,10 +47,10 @@ pub fn brier(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     Estimate::of(&cost.collect::<Vec<f64>>())
 }
 
-/// Counts `[K truth, K predicted]` for `p [N, K]`, labels `[N]`.
+/// Confusion matrix `[K truth, K predicted]`, numbers of examples, of `p [N, K]` for labels `[N]`.
 ///
 /// # Panics
-/// If there is no example, or not one label below `K` a row.
+/// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn confusion(p: ArrayView2<'_, f32>, labels: &[usize]) -> Array2<usize> {
     check("confusion", p, labels);
     let mut counts = Array2::zeros([p.ncols(), p.ncols()]);
@@ -58,7 +60,7 @@ pub fn confusion(p: ArrayView2<'_, f32>, labels: &[usize]) -> Array2<usize> {
     counts
 }
 
-/// Each row's predicted class and its probability.
+/// The predicted class of each row and its probability, the confidence.
 pub(super) fn top<'a>(p: ArrayView2<'a, f32>) -> impl Iterator<Item = (usize, f64)> + 'a {
     (0..p.nrows()).map(move |n| {
         let class =
@@ -69,9 +71,9 @@ pub(super) fn top<'a>(p: ArrayView2<'a, f32>) -> impl Iterator<Item = (usize, f6
 
 pub(super) fn check(name: &str, p: ArrayView2<'_, f32>, labels: &[usize]) {
     let (shape, n) = (p.shape(), labels.len());
-    assert!(p.nrows() == n, "{name}: p {shape:?}, labels [{n}]: one label a row expected");
+    assert!(p.nrows() == n, "{name}: p {shape:?}, labels [{n}]: expected one label for each row");
     assert!(n > 0, "{name}: p {shape:?}: no example");
     if let Some(y) = labels.iter().find(|&&y| y >= p.ncols()) {
-        panic!("{name}: p {shape:?}: label {y} is not a column");
+        panic!("{name}: p {shape:?}: label {y} is not below the number of classes");
     }
 }

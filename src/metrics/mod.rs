@@ -1,4 +1,7 @@
-//! Scores of predictions: f32 in, f64 inside and out. `N` examples, `K` classes, `S` samples.
+//! Scores of predictions: `f32` predictions in, `f64` scores out.
+//!
+//! Shapes are in brackets: `N` examples, `K` classes, `S` posterior samples. Log-probabilities are
+//! in nats.
 mod calibration;
 mod classification;
 mod ranking;

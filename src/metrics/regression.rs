@@ -1,10 +1,11 @@
-//! How far are predicted numbers from the true ones, and how probable were those?
+//! Scores of predictive distributions of real targets.
 use super::Estimate;
 use crate::stats::log_mean_exp;
 use ndarray::{Array2, ArrayView2};
 use std::f64::consts::TAU;
 
-/// `√((1/N) Σ (mₙ − yₙ)²)` for predictions `m [N]`, targets `y [N]`, in their unit.
+/// Root mean square error `√((1/N) Σₙ (mₙ − yₙ)²)` of means `m [N]` for targets `y [N]`, in their
+/// unit.
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
@@ -14,7 +15,9 @@ pub fn rmse(mean: &[f64], y: &[f64]) -> f64 {
     (mean.iter().zip(y).map(square).sum::<f64>() / y.len() as f64).sqrt()
 }
 
-/// The share of `|yₙ − mₙ| ≤ z σₙ` for `m [N]`, `σ [N]`, `y [N]`.
+/// Coverage `(1/N) Σₙ 1[|yₙ − mₙ| ≤ z σₙ]` of the intervals `m ± z σ`, for `m [N]`, `σ [N]` and
+/// targets `y [N]`, in `[0, 1]`. For calibrated Gaussian predictions its expectation is `2 Φ(z) −
+/// 1`.
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
@@ -25,8 +28,9 @@ pub fn coverage(mean: &[f64], std: &[f64], y: &[f64], z: f64) -> Estimate {
     Estimate::of(&(0..y.len()).map(inside).collect::<Vec<f64>>())
 }
 
-/// `(1/N) Σₙ log (1/S) Σ_s N(yₙ; m_sn, 1/τ_s)`, nats an example, for means `m [S, N]`, precisions
-/// `τ [S]`, targets `y [N]`. The largest term is taken out of the sum, so that nothing underflows.
+/// Log predictive density `(1/N) Σₙ ln (1/S) Σ_s N(yₙ; m_sn, 1/τ_s)` of means `m [S, N]` and
+/// precisions `τ [S]` for targets `y [N]`, in nats an example: Gal and Ghahramani, "Dropout as a
+/// Bayesian approximation", ICML 2016, equation 8.
 ///
 /// # Panics
 /// If there is no example or no sample, or the shapes differ.
@@ -46,7 +50,8 @@ pub fn gaussian_mixture_log_likelihood(
     log_predictive(log_prob.view())
 }
 
-/// `(1/N) Σₙ ln (1/S) Σ_s p(yₙ|θ_s)` for `ln p(yₙ|θ_s)` `[S, N]`.
+/// Log predictive density `(1/N) Σₙ ln (1/S) Σ_s p(yₙ|θ_s)` of `ln p(yₙ|θ_s) [S, N]`, in nats an
+/// example.
 ///
 /// # Panics
 /// If there is no sample or no example.
@@ -57,6 +62,6 @@ pub fn log_predictive(log_prob: ArrayView2<'_, f64>) -> Estimate {
 }
 
 fn check_targets<T>(name: &str, n: usize, y: &[T]) {
-    assert!(n == y.len(), "{name} [{n}], y [{}]: one prediction a target expected", y.len());
+    assert!(n == y.len(), "{name} [{n}], y [{}]: expected one prediction for each target", y.len());
     assert!(n > 0, "{name} [0]: no example");
 }

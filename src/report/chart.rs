@@ -1,60 +1,85 @@
-//! Charts as plain data, drawn as SVG in the ink of a page or as PNG on white.
+//! Charts as plain data, rendered as SVG in the colours of a page or as PNG on white.
+use std::sync::Arc;
+
 use kuva::backend::png::PngBackend;
 use kuva::prelude::*;
+use kuva::render::annotations::TextAnnotation;
 use kuva::render::render::{Scene, render_multiple};
 
-use super::figures::{self, COLORS, GRAY, Paint};
+use super::style::{self, COLORS, GRAY, Paint, text};
 use crate::error::{Error, Result};
 
-/// Panels in rows of so many, with one legend.
+/// A grid of panels with a common legend.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// Panels in a row.
+    /// Number of panels in a row.
     pub columns: usize,
     /// Width and height of a panel in pixels.
     pub size: (f64, f64),
-    /// What is drawn.
+    /// The panels, row by row.
     pub panels: Vec<Panel>,
 }
 
-/// Layers over one pair of axes.
+/// Layers on a pair of axes.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    /// Above it; empty for none.
+    /// Title; empty for none.
     pub title: String,
-    /// What runs to the right.
+    /// The horizontal axis.
     pub x: Axis,
-    /// What runs up.
+    /// The vertical axis.
     pub y: Axis,
-    /// What is drawn, from the back to the front.
+    /// The layers, from back to front.
     pub layers: Vec<Layer>,
 }
 
-/// One axis of a panel.
+/// An axis of a panel.
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
-    /// Its words.
+    /// Label.
     pub label: String,
-    /// Where it begins and ends, if not where the layers do. What lies beyond is left out.
+    /// Limits; `None` to include all layers. Marks outside the limits are clipped or left out.
     pub range: Option<(f64, f64)>,
-    /// Whether it is logarithmic.
-    pub log: bool,
+    /// How values map to positions and tick labels.
+    pub scale: Scale,
+}
+
+/// The scale of an axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Linear.
+    #[default]
+    Linear,
+    /// Linear with tick labels at whole numbers only.
+    Integer,
+    /// Logarithmic.
+    Log,
 }
 
 impl Axis {
-    /// A linear axis that holds all layers.
+    /// A linear axis that includes all layers.
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), range: None, log: false }
+        Self { label: label.into(), range: None, scale: Scale::Linear }
     }
 
-    /// The same from `low` to `high`.
+    /// This axis with limits `low` and `high`.
     pub fn range(self, low: f64, high: f64) -> Self {
         Self { range: Some((low, high)), ..self }
     }
 
-    /// The same, logarithmic.
+    /// This axis with a logarithmic scale.
     pub fn log(self) -> Self {
-        Self { log: true, ..self }
+        Self { scale: Scale::Log, ..self }
+    }
+
+    /// This axis with tick labels at whole numbers only.
+    pub fn integer(self) -> Self {
+        Self { scale: Scale::Integer, ..self }
+    }
+
+    fn ticks(&self) -> TickFormat {
+        let label = if self.scale == Scale::Integer { style::whole } else { style::short };
+        TickFormat::Custom(Arc::new(label))
     }
 
     fn bounds(&self) -> (f64, f64) {
@@ -67,23 +92,23 @@ impl Axis {
     }
 }
 
-/// One thing drawn, in one color.
+/// A mark in one colour.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Its words in the legend; empty for none. The same words in several panels stand there once.
+    /// Name in the legend; empty for none. A name in several panels appears once.
     pub name: String,
-    /// Its color.
+    /// Colour.
     pub ink: Ink,
-    /// What it is.
+    /// Kind and data.
     pub mark: Mark,
 }
 
-/// A color that reads on white and on black.
+/// A colour that is legible on white and on black.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// For what is only there to compare with.
+    /// The colour of references.
     Gray,
-    /// One for each thing compared, from 0 on.
+    /// The colour of a series, from 0; colours repeat after six.
     Series(usize),
 }
 
@@ -96,51 +121,55 @@ impl Ink {
     }
 }
 
-/// The shape of what is drawn. Where a coordinate is not finite, nothing is.
+/// Kind and data of a layer. Points with a coordinate that is not finite are left out.
 #[derive(Clone, Debug)]
 pub enum Mark {
-    /// `(x, y)`, joined.
+    /// A line through points `(x, y)`.
     Line(Vec<(f64, f64)>),
-    /// The same, dashed.
+    /// A dashed line through points `(x, y)`.
     Dashed(Vec<(f64, f64)>),
-    /// `(x, y, error)`: joined points with bars of one error to either side.
+    /// Points `(x, y, error)` joined by a line, with error bars `y ± error`.
     Curve(Vec<(f64, f64, f64)>),
-    /// `(x, y)` and the dots' radius and opacity.
+    /// Points `(x, y, error)` with error bars `y ± error`.
+    Intervals(Vec<(f64, f64, f64)>),
+    /// Points `(x, y)`, and the radius and opacity of their dots.
     Dots(Vec<(f64, f64)>, f64, f64),
-    /// `(x, low, high)`, the area between, and its opacity.
+    /// Texts `(x, y, text)` above their positions; without an entry in the legend.
+    Text(Vec<(f64, f64, String)>),
+    /// The area between the curves `(x, low, high)`, and its opacity.
     Band(Vec<(f64, f64, f64)>, f64),
-    /// A histogram: the edges of its bins, one more than counts, and the counts.
+    /// A histogram: `n + 1` edges of bins and `n` counts.
     Bins(Vec<f64>, Vec<f64>),
-    /// `(category, value, error)`: bars; those of several layers stand beside each other.
+    /// Bars `(category, value, error)`; bars of several layers are grouped by category.
     Bars(Vec<(String, f64, f64)>),
-    /// Lines of equal `z[row][column]` over `x` by columns and `y` by rows, at the levels given.
+    /// Contour lines of `z[row][column]`.
     Levels {
-        /// By columns.
+        /// Coordinates of the columns.
         x: Vec<f64>,
-        /// By rows.
+        /// Coordinates of the rows.
         y: Vec<f64>,
         /// Values.
         z: Vec<Vec<f64>>,
-        /// Where lines are drawn.
+        /// Values of the contour lines.
         levels: Vec<f64>,
     },
 }
 
 impl Chart {
-    /// One panel of the usual size.
+    /// A single panel of the default size.
     pub fn one(panel: Panel) -> Self {
         Self { columns: 1, size: (620., 400.), panels: vec![panel] }
     }
 
-    /// As SVG in the page's ink. `id` is unique on the page.
+    /// SVG in the colours of the page. `id` must be unique on the page.
     pub fn svg(&self, id: &str) -> String {
-        figures::svg(id, &self.scene(Paint::Page))
+        style::svg(id, &self.scene(Paint::Page))
     }
 
-    /// As a PNG, black on white, at twice the size.
+    /// PNG, black on white, at twice the size.
     ///
     /// # Errors
-    /// If it is too large to encode.
+    /// If the picture is too large to encode.
     pub fn png(&self) -> Result<Vec<u8>> {
         let bytes = PngBackend::new().with_scale(2.).render_scene(&self.scene(Paint::White));
         bytes.map_err(|e| Error::invalid("figure", e, "one that fits a PNG", "Make it smaller."))
@@ -149,7 +178,7 @@ impl Chart {
     fn scene(&self, paint: Paint) -> Scene {
         let drawn = self.panels.iter().map(|panel| {
             let plots = panel.plots();
-            let layout = figures::styled(panel.layout(&plots), paint);
+            let layout = style::styled(panel.layout(&plots), paint);
             (plots, layout)
         });
         let (mut plots, mut layouts): (Vec<_>, Vec<_>) = drawn.unzip();
@@ -172,7 +201,7 @@ impl Chart {
             .render()
     }
 
-    /// One entry a name, in the order in which they come; kuva's own leaves some marks out.
+    /// One entry for each name, in order; kuva's own legend omits some marks.
     fn legend(&self) -> Vec<LegendEntry> {
         let mut entries: Vec<LegendEntry> = vec![];
         for layer in self.panels.iter().flat_map(|panel| &panel.layers) {
@@ -183,8 +212,9 @@ impl Chart {
             let (shape, dasharray) = match layer.mark {
                 Mark::Line(_) | Mark::Curve(_) | Mark::Levels { .. } => (LegendShape::Line, None),
                 Mark::Dashed(_) => (LegendShape::Line, LineStyle::Dashed.dasharray()),
-                Mark::Dots(..) => (LegendShape::Circle, None),
+                Mark::Dots(..) | Mark::Intervals(_) => (LegendShape::Circle, None),
                 Mark::Band(..) | Mark::Bins(..) | Mark::Bars(_) => (LegendShape::Rect, None),
+                Mark::Text(_) => continue,
             };
             entries.push(LegendEntry { label, color: layer.ink.color().into(), shape, dasharray });
         }
@@ -194,7 +224,6 @@ impl Chart {
 
 impl Panel {
     fn layout(&self, plots: &[Plot]) -> Layout {
-        let tick = || TickFormat::Custom(std::sync::Arc::new(figures::short));
         let mut layout = Layout::auto_from_plots(plots)
             .with_x_label(text(&self.x.label))
             .with_y_label(text(&self.y.label))
@@ -204,22 +233,28 @@ impl Panel {
             layout = layout.with_title(text(&self.title));
         }
         if self.layers.iter().all(|layer| !matches!(layer.mark, Mark::Bars(_))) {
-            layout = layout.with_x_tick_format(tick());
+            layout = layout.with_x_tick_format(self.x.ticks());
         }
-        layout = layout.with_y_tick_format(tick());
+        layout = layout.with_y_tick_format(self.y.ticks());
         if let Some((low, high)) = self.x.range {
             layout = layout.with_x_axis_min(low).with_x_axis_max(high);
         }
         if let Some((low, high)) = self.y.range {
             layout = layout.with_y_axis_min(low).with_y_axis_max(high);
         }
-        if self.x.log {
+        if self.x.scale == Scale::Log {
             layout = layout.with_log_x();
         }
-        if self.y.log {
+        if self.y.scale == Scale::Log {
             layout = layout.with_log_y();
         }
-        layout
+        let texts = self.layers.iter().filter_map(|layer| match &layer.mark {
+            Mark::Text(texts) => Some(texts),
+            _ => None,
+        });
+        texts.flatten().fold(layout, |layout, (x, y, text)| {
+            layout.with_annotation(TextAnnotation::new(text, *x, *y).with_font_size(9))
+        })
     }
 
     fn plots(&self) -> Vec<Plot> {
@@ -242,13 +277,14 @@ impl Panel {
         match mark {
             Mark::Line(points) => lines(points, LineStyle::Solid),
             Mark::Dashed(points) => lines(points, LineStyle::Dashed),
-            Mark::Curve(points) => {
+            Mark::Curve(points) | Mark::Intervals(points) => {
                 let points: Vec<_> = points.iter().filter(|p| holds(p.0, p.1)).collect();
                 let places: Vec<_> = points.iter().map(|p| (p.0, p.1)).collect();
-                let errors = points.iter().map(|p| if p.2.is_finite() { p.2 } else { 0. });
+                let errors = points.iter().map(|p| finite_or_zero(p.2));
                 let dots = ScatterPlot::new().with_color(color).with_size(3.);
                 let dots = dots.with_data(places.clone()).with_y_err(errors);
-                let mut plots = lines(&places, LineStyle::Solid);
+                let joined = matches!(mark, Mark::Curve(_));
+                let mut plots = if joined { lines(&places, LineStyle::Solid) } else { vec![] };
                 plots.push(dots.into());
                 plots
             }
@@ -282,11 +318,11 @@ impl Panel {
                     .with_line_width(1.2);
                 vec![contour.into()]
             }
-            Mark::Bars(_) => vec![],
+            Mark::Bars(_) | Mark::Text(_) => vec![],
         }
     }
 
-    /// The bars of all layers as one plot, grouped by category.
+    /// The bars of all layers as a single plot, grouped by category.
     fn bars(&self) -> Option<Plot> {
         let layers: Vec<_> = self
             .layers
@@ -302,18 +338,22 @@ impl Panel {
         for (i, (category, ..)) in first.iter().enumerate() {
             let bar = |(layer, bars): &(&Layer, &Vec<(String, f64, f64)>)| {
                 let value = bars.get(i).map_or(0., |bar| bar.1);
-                (if value.is_finite() { value } else { 0. }, layer.ink.color())
+                (finite_or_zero(value), layer.ink.color())
             };
             plot = plot.with_group(text(category), layers.iter().map(bar));
             errors.extend(layers.iter().map(|(_, bars)| bars.get(i).map_or(0., |bar| bar.2)));
         }
-        let errors = errors.into_iter().map(|e| if e.is_finite() { e } else { 0. });
+        let errors = errors.into_iter().map(finite_or_zero);
         Some(plot.with_error(errors).with_error_color(GRAY).into())
     }
 }
 
-/// The pieces of a joined line that lie within bounds on `x` and `y`, cut where it crosses them
-/// (Liang & Barsky 1984).
+fn finite_or_zero(v: f64) -> f64 {
+    if v.is_finite() { v } else { 0. }
+}
+
+/// The pieces of a polyline within bounds on `x` and `y` (Liang and Barsky, "A new concept and
+/// method for line clipping", 1984).
 fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = vec![];
     for pair in points.windows(2) {
@@ -331,7 +371,7 @@ fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> 
         if from > to || p.iter().chain(&q).any(|v| !v.is_finite()) {
             continue;
         }
-        // The ends themselves, where they are inside: pieces are told by them.
+        // Unclipped ends are kept to the bit, since equal ends join pieces.
         let at = |t: f64| match t {
             0. => pair[0],
             1. => pair[1],
@@ -345,26 +385,21 @@ fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> 
     pieces
 }
 
-/// kuva sets what stands between dollars as mathematics.
-fn text(plain: &str) -> String {
-    plain.replace('$', "\\$")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_cut_where_they_leave() {
+    fn lines_are_clipped_to_the_bounds() {
         let (all, unit) = ((f64::NEG_INFINITY, f64::INFINITY), (0., 1.));
-        // Up through the top, back down, along the bottom, out to the right.
+        // Up across the top, back down, along the bottom, out to the right.
         let points = [(0., 0.), (1., 2.), (2., 0.), (3., 0.), (5., 0.)];
         let found = clip(&points, [(0., 4.), unit]);
         let expected = [vec![(0., 0.), (0.5, 1.)], vec![(1.5, 1.), (2., 0.), (3., 0.), (4., 0.)]];
         assert_eq!(found, expected);
         assert_eq!(clip(&points, [all, all]), [points.to_vec()]);
         assert!(clip(&points, [all, (3., 4.)]).is_empty());
-        // What cannot be drawn parts a line.
+        // A point that is not finite interrupts the line.
         let broken = [(0., 0.), (1., 0.), (2., f64::NAN), (3., 0.), (4., 0.5)];
         assert_eq!(clip(&broken, [all, unit]), [broken[..2].to_vec(), broken[3..].to_vec()]);
     }

@@ -1,39 +1,40 @@
-//! What a report says of a classified test set: calibration, confusions, the doubtful examples.
+//! The sections on a classified test set: calibration and confusions.
 use maud::{Markup, html};
 use ndarray::{Array2, ArrayView2};
 
-use super::{examples, figure, figures, grouped, percent};
-use crate::error::Result;
+use super::page::{figure, svg_figure};
+use super::text::{grouped, percent};
+use super::{confusion, figures};
 use crate::metrics::{self, BINS};
 
 /// Predictions for `N` examples of `K` classes.
 pub struct Classification<'a> {
-    /// `p̄ [N, K]`: class probabilities, averaged over samples of the weights.
+    /// Class probabilities averaged over posterior samples, `p̄ [N, K]`.
     pub p: ArrayView2<'a, f32>,
-    /// The true classes `[N]`.
+    /// True classes `[N]`.
     pub labels: &'a [usize],
-    /// The names of the classes `[K]`.
+    /// Names of the classes `[K]`.
     pub classes: &'a [String],
-    /// `H[p̄] [N]`, nats.
+    /// Predictive entropy `H[p̄] [N]`, nats.
     pub entropy: &'a [f32],
-    /// `H[p̄] − mean_s H[p_s] [N]`, nats.
+    /// Mutual information `H[p̄] − mean_s H[p_s] [N]`, nats.
     pub bald: &'a [f32],
-    /// The inputs `[N, C·H·W]` in `[0, 1]` with their shape `[C, H, W]`, where they are images.
+    /// Inputs `[N, C·H·W]` in `[0, 1]` and their shape `[C, H, W]`, if they are images.
     pub images: Option<(ArrayView2<'a, f32>, [usize; 3])>,
 }
 
 impl Classification<'_> {
+    /// Accuracy and mean confidence in two sentences.
     pub(super) fn outcome(&self) -> String {
         let right = metrics::accuracy(self.p, self.labels);
         let bins = metrics::reliability(self.p, self.labels, BINS);
         let confidence = bins.iter().map(|b| b.count as f64 * b.confidence).sum::<f64>()
             / self.labels.len() as f64;
         let gap = percent(confidence - right.value);
-        let verdict =
-            if gap > 0.0 { "more confident than right" } else { "less confident than right" };
+        let verdict = if gap > 0.0 { "overconfident" } else { "underconfident" };
         format!(
-            "Of the {} test examples {:.2} ± {:.2} % are classified rightly. On average the \
-             model is {:.2} percentage points {verdict}.",
+            "Of the {} test examples {:.2} ± {:.2} % are classified correctly. On average the \
+             model is {verdict} by {:.2} percentage points.",
             grouped(self.labels.len() as f64),
             percent(right.value),
             percent(right.error),
@@ -43,7 +44,7 @@ impl Classification<'_> {
 
     /// # Panics
     /// If the parts differ in length.
-    pub(super) fn sections(&self) -> Result<Markup> {
+    pub(super) fn sections(&self) -> Markup {
         let (n, k) = self.p.dim();
         let images = self.images.map(|(x, shape)| (x.dim(), shape));
         let found = [self.entropy.len(), self.bald.len(), self.classes.len()];
@@ -59,20 +60,19 @@ impl Classification<'_> {
             percent(metrics::ece(self.p, self.labels, BINS))
         );
         let counts = metrics::confusion(self.p, self.labels);
-        Ok(html! {
+        html! {
             h2 { "Calibration" }
             div.pair {
-                (figure(figures::reliability("reliability", &bins), &ece))
-                (figure(figures::bin_counts("bins", &bins), COUNTS))
+                (figure("reliability", &figures::reliability(&bins), &ece))
+                (figure("bins", &figures::bin_counts(&bins), COUNTS))
             }
             h2 { "Confusions" }
-            (figure(figures::confusion("confusion", &counts, self.classes), CONFUSION))
+            (svg_figure(confusion::heat_map("confusion", &counts, self.classes), CONFUSION))
             (self.mistakes(&counts))
-            (examples::sections(self)?)
-        })
+        }
     }
 
-    /// The most frequent confusions in words, for matrices too large to read.
+    /// The five most frequent confusions, for matrices too large to read.
     fn mistakes(&self, counts: &Array2<usize>) -> Markup {
         let wrong = counts.indexed_iter().filter(|((truth, class), n)| truth != class && **n > 0);
         let mut wrong: Vec<_> = wrong.collect();
@@ -85,12 +85,12 @@ impl Classification<'_> {
     }
 }
 
-const RELIABILITY: &str = "Reliability. Examples are put into bins by confidence, the \
-    probability of the predicted class; each point is a bin, its bar one standard error. On the \
-    dashed diagonal, of all predictions made with 80 % confidence 80 % are right; below it the \
-    model is too sure of itself, above it too careful.";
-const COUNTS: &str = "Examples in each bin. A point of the reliability diagram that rests on few \
-    examples means little.";
+const RELIABILITY: &str = "Reliability diagram. Examples are binned by confidence, the probability \
+    of the predicted class; each point is a bin, its bar one standard error. On the dashed \
+    diagonal confidence equals accuracy: of all predictions made with 80 % confidence, 80 % are \
+    correct. Below it the model is overconfident, above it underconfident.";
+const COUNTS: &str = "Examples in each bin. Points of the reliability diagram that rest on few \
+    examples are uncertain.";
 const CONFUSION: &str = "Confusion matrix. The number of test examples of each true class (row) \
-    that were given each predicted class (column); empty cells are 0. The diagonal is right. The \
+    that were given each predicted class (column); empty cells are 0. The diagonal is correct. The \
     colour deepens with the square root of the share of the row, so that rare mistakes show.";

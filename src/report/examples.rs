@@ -1,11 +1,12 @@
-//! Test examples as cards: the image, what it is, what it was taken for, and how sure that was.
+//! Test examples as cards: the image, the true and the predicted class, and the uncertainty.
 use std::fmt::Write;
 
 use maud::{Markup, html};
 use ndarray::ArrayView1;
 
-use super::sheet::{png, uri};
-use super::{Classification, formulas};
+use super::classification::Classification;
+use super::page::formulas;
+use super::sheet::{data_uri, png};
 use crate::error::Result;
 use crate::metrics;
 
@@ -13,7 +14,10 @@ const MOST_UNCERTAIN: usize = 30;
 const LEAST_UNCERTAIN: usize = 10;
 
 /// The examples of highest entropy and, for contrast, of lowest.
-pub fn sections(test: &Classification<'_>) -> Result<Markup> {
+///
+/// # Errors
+/// If the inputs are images with neither one nor three channels.
+pub(super) fn sections(test: &Classification<'_>) -> Result<Markup> {
     let n = test.labels.len();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| test.entropy[b].total_cmp(&test.entropy[a]).then(a.cmp(&b)));
@@ -32,22 +36,21 @@ pub fn sections(test: &Classification<'_>) -> Result<Markup> {
 }
 
 const UNCERTAIN: &str = "Those of the highest entropy H[p̄] = −Σ_c p̄_c log p̄_c, which is 0 \
-    when all the probability is on one class and log K when it is spread evenly over the K \
-    classes. BALD = H[p̄] − mean_s H[p_s] is the part of it that comes from samples of the \
-    weights disagreeing: high BALD means that more data like this would help, while high entropy \
-    with low BALD means that the example itself is ambiguous. The small bars are the class \
-    probabilities p̄, from 0 to 1; the true class is orange.";
+    if all probability lies on one class and log K if it is uniform over the K classes. \
+    BALD = H[p̄] − mean_s H[p_s] is the epistemic part, the disagreement between posterior \
+    samples: high BALD means that more data of this kind would help, high entropy with low BALD \
+    that the example itself is ambiguous. The small bars are the class probabilities p̄, from 0 \
+    to 1; the true class is orange.";
 
 fn cards(test: &Classification<'_>, chosen: impl Iterator<Item = usize>) -> Result<Markup> {
     let predicted = metrics::predictions(test.p);
     let cards = chosen.map(|n| {
         let (truth, class) = (test.labels[n], predicted[n]);
         let percent = 100.0 * test.p[[n, class]];
-        let source =
-            test.images.map(|(x, shape)| png(x.row(n), shape)).transpose()?.map(|png| uri(&png));
+        let image = test.images.map(|(x, shape)| png(x.row(n), shape)).transpose()?;
         Ok(html! {
             li.card {
-                @if let Some(source) = source { img src=(source) alt={ "test example " (n) }; }
+                @if let Some(png) = image { img src=(data_uri(&png)) alt={ "test example " (n) }; }
                 div { "no. " (n) ", truth " b { (test.classes[truth]) } }
                 div.wrong[class != truth] {
                     @if class != truth { "✗ " } @else { "✓ " }
@@ -63,12 +66,12 @@ fn cards(test: &Classification<'_>, chosen: impl Iterator<Item = usize>) -> Resu
     Ok(html! { ul.cards { @for card in cards { (card) } } })
 }
 
-/// `p [K]` as bars in a box of `K` × 1.
+/// Bars of the probabilities `p [K]` in a box of `K` × 1.
 fn bars(p: ArrayView1<'_, f32>, truth: usize) -> Markup {
     let (mut others, mut true_bar) = (String::new(), String::new());
     for (c, &p) in p.iter().enumerate() {
         let path = if c == truth { &mut true_bar } else { &mut others };
-        write!(path, "M{c}.1 1v-{p:.3}h.8V1z").expect("a String takes all");
+        write!(path, "M{c}.1 1v-{p:.3}h.8V1z").expect("writing to a String cannot fail");
     }
     html! {
         svg viewBox={ "0 0 " (p.len()) " 1" } preserveAspectRatio="none" aria-hidden="true" {

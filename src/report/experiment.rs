@@ -1,150 +1,77 @@
-//! The report of an experiment: claims beside numbers, tables and figures, as files and as a page.
+//! The report of an experiment: claims and measurements, tables and figures, as files and as a
+//! page.
 use std::fmt::Write;
 use std::path::Path;
 
-use maud::{Markup, html};
+use maud::html;
 
 use super::chart::Chart;
+use super::page::{self, document};
 use super::sheet::Sheet;
 use super::verdict::Verdict;
-use super::{document, figure, table};
-use crate::error::{Error, Result, SKIPPED};
+use crate::error::{Result, SKIPPED};
 use crate::run::atomic;
 
-/// What an experiment found.
+pub use super::table::Table;
+
+/// The results of an experiment.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What was done and where it is in the paper.
+    /// The experiment and its section in the paper.
     pub title: String,
     /// What the paper did and claims, in a paragraph.
     pub paper: String,
-    /// What was done here, a paragraph each; above all where it differs.
+    /// What was done here, one paragraph each, with the differences from the paper.
     pub ours: Vec<String>,
-    /// How the claims stand.
+    /// The outcome of each claim.
     pub verdicts: Vec<Verdict>,
-    /// Tables for readers.
+    /// Tables on the page and as CSV.
     pub tables: Vec<Table>,
     /// Figures.
     pub figures: Vec<Figure>,
-    /// Images.
+    /// Sheets of images.
     pub sheets: Vec<Sheet>,
-    /// Tables for programs: written as CSV only.
+    /// Tables for programs, as CSV only.
     pub data: Vec<Table>,
 }
 
-/// A table, `NAME.csv` in the experiment's folder.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// The name of its file, without the ending.
-    pub name: String,
-    /// What it shows; the first sentence is its title.
-    pub caption: String,
-    /// One word or two a column.
-    pub header: Vec<String>,
-    /// As many entries each.
-    pub rows: Vec<Vec<String>>,
-}
-
-/// A figure, `NAME.svg` and `NAME.png` in the experiment's folder.
+/// A figure; `NAME.svg` and `NAME.png` in an experiment's folder.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// The name of its files, without the ending.
+    /// File name without its extension.
     pub name: String,
-    /// What it shows; the first sentence is its title.
+    /// Caption; the first sentence is the title.
     pub caption: String,
-    /// What is drawn.
+    /// The chart.
     pub chart: Chart,
 }
 
-impl Table {
-    /// An empty one.
-    pub fn new(name: &str, caption: impl Into<String>, header: &[&str]) -> Self {
-        let header = header.iter().map(|&word| word.to_string()).collect();
-        Self { name: name.into(), caption: caption.into(), header, rows: vec![] }
-    }
-
-    /// Add a row.
-    ///
-    /// # Panics
-    /// If it has not one entry a column.
-    pub fn row(&mut self, row: Vec<String>) {
-        let (found, columns) = (row.len(), self.header.len());
-        assert!(found == columns, "table {}: {found} entries in {columns} columns", self.name);
-        self.rows.push(row);
-    }
-
-    /// Add the row of a data set that is not at hand, with the command that fetches it.
-    pub fn skip(&mut self, row: &str, data: &str) {
-        let mut entries = vec![row.to_string(), format!("{SKIPPED}{data}")];
-        entries.resize(self.header.len().max(2), String::new());
-        self.row(entries);
-    }
-
-    fn markdown(&self) -> String {
-        let line = |row: &[String]| {
-            let cells = row.iter().map(|entry| entry.replace('|', "\\|"));
-            format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
-        };
-        let rule = format!("|{}\n", "---|".repeat(self.header.len()));
-        line(&self.header) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
-    }
-
-    fn csv(&self) -> Result<Vec<u8>> {
-        let mut writer = csv::Writer::from_writer(vec![]);
-        let mut lines = std::iter::once(&self.header).chain(&self.rows);
-        let written = lines.try_for_each(|line| writer.write_record(line));
-        let bytes = written.map_err(|e| e.to_string());
-        let bytes = bytes.and_then(|()| writer.into_inner().map_err(|e| e.to_string()));
-        bytes.map_err(|e| Error::invalid(&self.name, e, "a table", "Please report it."))
-    }
-
-    fn html(&self) -> Markup {
-        // A number and its error stay on one line.
-        let text = |entry: &str| entry.replace(" ± ", "\u{a0}±\u{a0}");
-        html! {
-            figure {
-                table {
-                    thead { tr { @for word in &self.header { th { (word) } } } }
-                    tbody {
-                        @for row in &self.rows {
-                            tr { @for entry in row { td { (text(entry)) } } }
-                        }
-                    }
-                }
-                figcaption { (self.caption) }
-            }
-        }
-    }
-}
-
 impl Report {
-    /// Write `table.md`, `report.html`, a CSV a table, an SVG and a PNG a figure, a PNG a sheet into `dir`,
-    /// with the facts about the computation: name and value.
+    /// Writes `table.md` and `report.html`, and each table as CSV, each figure as SVG and PNG and
+    /// each sheet as PNG, into `dir`. `facts` are names and values that describe the computation.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If a file cannot be written.
     pub fn write(&self, dir: &Path, facts: &[(String, String)]) -> Result<()> {
+        let write = |name: String, bytes: &[u8]| atomic::write(&dir.join(name), bytes);
         for table in self.tables.iter().chain(&self.data) {
-            atomic::write(&dir.join(format!("{}.csv", table.name)), &table.csv()?)?;
+            write(format!("{}.csv", table.name), &table.csv()?)?;
         }
         for Figure { name, chart, .. } in &self.figures {
-            atomic::write(&dir.join(format!("{name}.svg")), chart.svg(name).as_bytes())?;
-            atomic::write(&dir.join(format!("{name}.png")), &chart.png()?)?;
+            write(format!("{name}.svg"), chart.svg(name).as_bytes())?;
+            write(format!("{name}.png"), &chart.png()?)?;
         }
         for sheet in &self.sheets {
-            atomic::write(&dir.join(format!("{}.png", sheet.name)), &sheet.png()?)?;
+            write(format!("{}.png", sheet.name), &sheet.png()?)?;
         }
-        atomic::write(&dir.join("table.md"), self.markdown(facts).as_bytes())?;
-        atomic::write(&dir.join("report.html"), self.page(facts)?.as_bytes())
+        write("table.md".into(), self.markdown(facts).as_bytes())?;
+        write("report.html".into(), self.html(facts)?.as_bytes())
     }
 
     /// The verdicts as a table.
     pub fn verdicts(&self) -> Table {
-        let caption = "How the claims stand. Means over n seeds with one standard error; a claim holds if all of \
-            their 95 % interval (Student's t; of a share of seeds Clopper and Pearson's) is where it says, and does \
-            not if none of it is. A number without an error is one that n chains, fits or draws give together.";
         let header = ["claim", "measured", "number", "n", "outcome"];
-        let mut table = Table::new("verdicts", caption, &header);
+        let mut table = Table::new("verdicts", VERDICTS, &header);
         for verdict in &self.verdicts {
             let Verdict { claim, quantity, mean, .. } = verdict;
             let seeds = mean.seeds.to_string();
@@ -154,7 +81,7 @@ impl Report {
         table
     }
 
-    /// What was left out for want of data, each with the command that fetches it.
+    /// The rows that were skipped for missing data, each with the command that fetches it.
     pub fn skipped(&self) -> Vec<String> {
         let rows = self.tables.iter().flat_map(|table| &table.rows);
         let is_skipped = |row: &&Vec<String>| row.get(1).is_some_and(|e| e.starts_with(SKIPPED));
@@ -181,45 +108,28 @@ impl Report {
         text
     }
 
-    fn page(&self, facts: &[(String, String)]) -> Result<String> {
+    fn html(&self, facts: &[(String, String)]) -> Result<String> {
         let sheets = self.sheets.iter().map(Sheet::html).collect::<Result<Vec<_>>>()?;
-        Ok(document(
-            &self.title,
-            html! {
-                h1 { (self.title) }
-                p.summary { (self.paper) }
-                @if !self.verdicts.is_empty() { h2 { "How it stands" } (self.verdicts().html()) }
-                @for Figure { name, caption, chart } in &self.figures {
-                    (figure(chart.svg(name), caption))
-                }
-                @for sheet in sheets { (sheet) }
-                @if !self.tables.is_empty() { h2 { "Tables" } }
-                @for table in &self.tables { (table.html()) }
-                h2 { "What was done" }
-                @for paragraph in &self.ours { p { (paragraph) } }
-                h2 { "The computation" }
-                (table(facts))
-            },
-        ))
+        let body = html! {
+            h1 { (self.title) }
+            p.summary { (self.paper) }
+            @if !self.verdicts.is_empty() { h2 { "How it stands" } (self.verdicts().html()) }
+            @for Figure { name, caption, chart } in &self.figures {
+                (page::figure(name, chart, caption))
+            }
+            @for sheet in sheets { (sheet) }
+            @if !self.tables.is_empty() { h2 { "Tables" } }
+            @for table in &self.tables { (table.html()) }
+            h2 { "What was done" }
+            @for paragraph in &self.ours { p { (paragraph) } }
+            h2 { "The computation" }
+            (page::facts(facts))
+        };
+        Ok(document(&self.title, body))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_keep_their_entries() {
-        let mut table = Table::new("scores", "Scores.", &["set", "a|b", "note"]);
-        table.row(vec!["mnist".into(), "0.5, or so".into(), "\"x\"".into()]);
-        table.skip("omniglot", "omniglot");
-        let text = table.markdown();
-        assert_eq!(text.lines().nth(2), Some("| mnist | 0.5, or so | \"x\" |"));
-        assert!(text.starts_with("| set | a\\|b | note |\n|---|---|---|\n"), "{text}");
-        let bytes = table.csv().unwrap();
-        let rows: Vec<_> =
-            csv::Reader::from_reader(&*bytes).into_records().map(|row| row.unwrap()).collect();
-        assert_eq!(rows[0], vec!["mnist", "0.5, or so", "\"x\""]);
-        assert_eq!(rows[1], vec!["omniglot", "skipped: bhn data fetch omniglot", ""]);
-    }
-}
+const VERDICTS: &str = "Outcome of each claim. Means over n seeds with one standard error. A claim \
+    holds if the whole 95 % interval of its quantity (Student's t; for a share of seeds Clopper and \
+    Pearson's) satisfies it, and does not hold if no part of the interval does. A number without an \
+    error is estimated from n chains, fits or draws together.";

@@ -1,71 +1,69 @@
-//! Images side by side.
+//! Sheets of images, and PNG encoding.
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use maud::{Markup, html};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 
-/// Images of one size in rows, `NAME.png`.
+/// A grid of images of equal size; `NAME.png` in an experiment's folder.
 #[derive(Clone, Debug)]
 pub struct Sheet {
-    /// The name of its file, without the ending.
+    /// File name without its extension.
     pub name: String,
-    /// What it shows; the first sentence is its title.
+    /// Caption; the first sentence is the title.
     pub caption: String,
-    /// Images in a row.
+    /// Number of images in a row.
     pub columns: usize,
-    /// `[C, H, W]` of each, `C` 1 or 3.
+    /// Shape of an image `[C, H, W]` with `C` 1 or 3.
     pub shape: [usize; 3],
-    /// `[N, C·H·W]`, in `[0, 1]`; beyond, values are clamped.
+    /// Images `[N, C·H·W]`; values are clamped to `[0, 1]`.
     pub images: Array2<f32>,
 }
 
-/// What is around images: a light grey, which is neither a black nor a zero weight.
-const AROUND: f32 = 0.75;
+/// Background: a light grey, which differs from black and from the grey of a zero weight.
+const BACKGROUND: f32 = 0.75;
 
 /// Pixels between images.
 const GAP: usize = 2;
 
 impl Sheet {
-    /// As PNG, the images with a gap around each.
+    /// The sheet as PNG.
     ///
     /// # Errors
-    /// If an image is neither grey nor of three colours.
+    /// If the images have neither one nor three channels.
     pub fn png(&self) -> Result<Vec<u8>> {
         let [channels, height, width] = self.shape;
         let columns = self.columns.min(self.images.nrows()).max(1);
         let rows = self.images.nrows().div_ceil(columns);
         let (tall, wide) = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP);
-        let mut all = Array2::from_elem([channels, tall * wide], AROUND);
+        let mut all = Array3::from_elem([channels, tall, wide], BACKGROUND);
         for (i, image) in self.images.rows().into_iter().enumerate() {
+            let image = image.into_shape_with_order(self.shape).expect("images of this shape");
             let (top, left) =
                 (GAP + i / columns * (height + GAP), GAP + i % columns * (width + GAP));
-            for (j, &value) in image.iter().enumerate() {
-                let (channel, pixel) = (j / (height * width), j % (height * width));
-                let at = (top + pixel / width) * wide + left + pixel % width;
-                all[[channel, at]] = value;
-            }
+            all.slice_mut(s![.., top..top + height, left..left + width]).assign(&image);
         }
         let all = all.flatten();
         png(all.view(), [channels, tall, wide])
     }
 
-    /// For a page.
+    /// The sheet in HTML with its caption.
     ///
     /// # Errors
-    /// As [`Sheet::png`].
-    pub fn html(&self) -> Result<Markup> {
+    /// If the images have neither one nor three channels.
+    pub(super) fn html(&self) -> Result<Markup> {
         Ok(html! {
             figure {
-                img.sheet src=(uri(&self.png()?)) alt=(self.caption);
+                img.sheet src=(data_uri(&self.png()?)) alt=(self.caption);
                 figcaption { (self.caption) }
             }
         })
     }
 }
 
-/// Directions of units or channels `[N, C·H·W]` as images: zero is grey, the largest weight of each is black or white.
+/// Weights of units or channels `[N, C·H·W]` as images: `½ + ½ w / max |w|` for each row, so that
+/// zero is grey and the largest weight black or white.
 pub fn contrast(weights: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut images = weights.to_owned();
     for mut image in images.rows_mut() {
@@ -75,12 +73,15 @@ pub fn contrast(weights: ArrayView2<'_, f32>) -> Array2<f32> {
     images
 }
 
-/// A PNG within a page.
-pub(super) fn uri(png: &[u8]) -> String {
+/// A PNG as a data URI.
+pub(super) fn data_uri(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png))
 }
 
-/// An image `x [C·H·W]` in `[0, 1]` (beyond, it is clamped) as PNG.
+/// An image `x [C·H·W]`, clamped to `[0, 1]`, as PNG.
+///
+/// # Errors
+/// If it has neither one nor three channels.
 pub(super) fn png(
     x: ArrayView1<'_, f32>,
     [channels, height, width]: [usize; 3],
@@ -89,7 +90,7 @@ pub(super) fn png(
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,
         _ => {
-            let advice = "Give the report no images.";
+            let advice = "Omit the images from the report.";
             return Err(Error::invalid("report: channels of an image", channels, "1 or 3", advice));
         }
     };
@@ -100,7 +101,7 @@ pub(super) fn png(
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
         .write_image(&bytes, width as u32, height as u32, color)
-        .expect("the buffer has the size of the image and memory takes all");
+        .expect("a buffer of the size of the image");
     Ok(png)
 }
 
@@ -110,8 +111,8 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn an_image_comes_back_with_its_channels_together() {
-        // Planes red, green, blue of two pixels; beyond [0, 1] is clamped.
+    fn channels_are_interleaved() {
+        // Planes of red, green and blue with two pixels; values are clamped to [0, 1].
         let x = array![1.0, 0.0, 0.2, 2.0, -1.0, 0.6];
         let pixels = image::load_from_memory(&png(x.view(), [3, 1, 2]).unwrap()).unwrap();
         let pixels = pixels.into_rgb8();
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_fills_its_rows_first() {
+    fn a_sheet_is_filled_row_by_row() {
         let sheet = Sheet {
             name: "sheet".into(),
             caption: "A sheet.".into(),
@@ -132,11 +133,15 @@ mod tests {
         assert_eq!(pixels.dimensions(), (2 + 4 + 4, 2 + 3 + 3));
         let at = |x, y| pixels.get_pixel(x, y).0[0];
         assert_eq!([at(2, 2), at(3, 2), at(6, 2), at(7, 2)], [0, 255, 255, 0], "the first row");
-        assert_eq!([at(2, 5), at(3, 5), at(6, 5)], [255, 255, 191], "the second, and nothing");
+        assert_eq!(
+            [at(2, 5), at(3, 5), at(6, 5)],
+            [255, 255, 191],
+            "the second row, and background"
+        );
     }
 
     #[test]
-    fn a_filter_is_grey_where_it_is_zero() {
+    fn zero_weights_are_grey() {
         let images = contrast(array![[0., 2., -1.], [0., 0., 0.]].view());
         assert_eq!(images, array![[0.5, 1., 0.25], [0.5, 0.5, 0.5]]);
     }

@@ -1,18 +1,19 @@
-//! How a claim of the paper stands: one rule from seeds to words.
+//! Whether measurements support a claim of the paper.
 use crate::stats::{Estimate, over_seeds};
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// What was measured: most often a mean over seeds with its standard error.
+/// A measured quantity: a mean over seeds with its standard error, a share of seeds, or a single
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// `m = (1/n) Σ vᵢ`.
+    /// The mean `m = (1/n) Σ vᵢ`.
     pub value: f64,
-    /// `√(Σ (vᵢ − m)² / (n − 1) / n)`; infinite for a single seed.
+    /// The standard error `√(Σ (vᵢ − m)² / (n − 1) / n)`; infinite for a single seed.
     pub error: f64,
-    /// `n`.
+    /// Number of seeds `n`.
     pub seeds: usize,
     kind: Kind,
 }
@@ -25,41 +26,43 @@ enum Kind {
 }
 
 impl Mean {
-    /// Of one value a seed.
+    /// The mean of one value for each seed.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no value.
     pub fn of(values: &[f64]) -> Self {
         let Estimate { value, error } = over_seeds(values);
         let error = if values.len() == 1 { f64::INFINITY } else { error };
         Self { value, error, seeds: values.len(), kind: Kind::Mean }
     }
 
-    /// The share of the seeds of which something is true: it prints as `9 of 10`.
+    /// The share of seeds with a property; printed as `9 of 10`.
     ///
     /// # Panics
     /// If there is no seed.
-    pub fn share(of: impl ExactSizeIterator<Item = bool>) -> Self {
-        let seeds = of.len();
-        assert!(seeds > 0, "a share of no seeds");
-        let value = of.filter(|&is| is).count() as f64 / seeds as f64;
-        let error = (value * (1. - value) / seeds as f64).sqrt();
-        Self { value, error, seeds, kind: Kind::Share }
+    pub fn share(seeds: impl ExactSizeIterator<Item = bool>) -> Self {
+        let n = seeds.len();
+        assert!(n > 0, "Mean::share: no seeds");
+        let value = seeds.filter(|&is| is).count() as f64 / n as f64;
+        let error = (value * (1. - value) / n as f64).sqrt();
+        Self { value, error, seeds: n, kind: Kind::Share }
     }
 
-    /// One number, from all of `n` chains, fits or draws together: it has no error here.
+    /// A single number estimated from `n` chains, fits or draws together, without an error.
     pub fn number(value: f64, n: usize) -> Self {
         Self { value, error: 0., seeds: n, kind: Kind::Number }
     }
 
-    /// The same with an independent error of what it was measured against.
+    /// This quantity with the independent `error` of a reference added in quadrature.
     #[must_use]
     pub fn against(self, error: f64) -> Self {
         Self { error: self.error.hypot(error), ..self }
     }
 
-    /// Its 95 % interval, if there is one: of a mean Student's, `m ± t σ` with `t` of `n − 1` degrees of freedom: 4.3
-    /// for three seeds, 2.8 for five, 2.1 for twenty; of a share Clopper and Pearson's.
+    /// The 95 % interval. For a mean, Student's `m ± t σ` with `t` of `n − 1` degrees of freedom:
+    /// 4.3 for three seeds, 2.8 for five, 2.1 for twenty. For a share, that of Clopper and Pearson,
+    /// "The use of confidence or fiducial limits", Biometrika 1934. `None` for fewer than three
+    /// seeds, or if the value or its error is not finite.
     #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
     pub fn interval(&self) -> Option<(f64, f64)> {
         if !(self.value.is_finite() && self.error.is_finite()) {
@@ -84,7 +87,7 @@ impl Mean {
         }
     }
 
-    /// How it stands to a claim that the truth lies within `range`, from its [`interval`](Mean::interval).
+    /// Whether the [`interval`](Mean::interval) supports the claim that the quantity is in `range`.
     ///
     /// ```
     /// use bhn::report::verdict::{Mean, Outcome};
@@ -105,11 +108,12 @@ impl Mean {
     }
 }
 
-/// Two values may be alike by chance, and then their standard error is 0.
+/// Smallest number of seeds with an interval: two values may be equal by chance, and then their
+/// standard error is 0.
 const LEAST_SEEDS: usize = 3;
 
 impl fmt::Display for Mean {
-    /// To two digits of the error: `0.520 ± 0.012`; a number alone to four of its own.
+    /// Prints two digits of the error, `0.520 ± 0.012`, or four digits of a single number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Kind::Share {
             let count = (self.value * self.seeds as f64).round();
@@ -125,38 +129,38 @@ impl fmt::Display for Mean {
     }
 }
 
-/// What the seeds say of a claim.
+/// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The whole interval is where the claim says.
+    /// The whole interval satisfies the claim.
     Holds,
-    /// None of it is.
+    /// No part of the interval satisfies the claim.
     Fails,
-    /// Some of it is, or there are fewer than three seeds.
+    /// A part of the interval satisfies the claim, or there is no interval.
     Undecided,
 }
 
-/// A claim beside our number.
+/// A claim and its measurement.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The claim, with its threshold in words.
     pub claim: String,
-    /// What we measured.
+    /// Name of the measured quantity.
     pub quantity: String,
-    /// The number.
+    /// The measurement.
     pub mean: Mean,
-    /// Where the claim says it is.
+    /// The range that satisfies the claim.
     pub range: RangeInclusive<f64>,
 }
 
 impl Verdict {
-    /// What the seeds say.
+    /// The outcome of the claim.
     pub fn outcome(&self) -> Outcome {
         self.mean.judge(self.range.clone())
     }
 
-    /// The same in words.
+    /// The outcome in words.
     pub fn words(&self) -> String {
         match self.outcome() {
             Outcome::Holds => "holds".into(),
@@ -203,7 +207,8 @@ mod tests {
         assert_eq!(verdict.words(), "not decided by 2 seeds");
     }
 
-    /// Against R's `binom.test`: 10 of 10 has 0.6915 to 1, 0 of 3 has 0 to 0.7076, 5 of 10 has 0.1871 to 0.8129.
+    /// R's `binom.test` gives 0.6915 to 1 for 10 of 10, 0 to 0.7076 for 0 of 3, and 0.1871 to
+    /// 0.8129 for 5 of 10.
     #[test]
     fn a_share_has_an_exact_interval() {
         let share = |k: usize, n: usize| Mean::share((0..n).map(|i| i < k)).interval().unwrap();
@@ -218,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stands_for_itself() {
+    fn a_single_number_is_its_own_interval() {
         assert_eq!(Mean::number(1.005, 4).judge(0. ..=1.01), Outcome::Holds);
         assert_eq!(Mean::number(1.02, 1).judge(0. ..=1.01), Outcome::Fails);
         assert_eq!(Mean::number(f64::NAN, 4).judge(0. ..=1.01), Outcome::Undecided);
     }
 
     #[test]
-    fn as_many_digits_as_are_known() {
+    fn two_digits_of_the_error_are_printed() {
         let mean = |value, error| Mean { error, ..Mean::of(&[value; 3]) }.to_string();
         assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
         assert_eq!(mean(1234.5, 123.), "1234 ± 123");

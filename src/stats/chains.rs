@@ -1,16 +1,18 @@
-//! Have Markov chains met, and how much do their draws tell? Vehtari, Gelman, Simpson, Carpenter and
-//! Bürkner, "Rank-normalization, folding, and localization: an improved R̂", Bayesian Analysis 2021.
-use super::{below_and_upto, mean, mean_and_variance, sorted};
+//! Convergence of Markov chains and their effective sample size: Vehtari, Gelman, Simpson,
+//! Carpenter and Bürkner, "Rank-normalization, folding, and localization: an improved R̂ for
+//! assessing convergence of MCMC", Bayesian Analysis 2021.
+use super::means::{mean, mean_and_variance};
+use super::order::{searchsorted, sorted};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Rank-normalised split `R̂` of one quantity's `draws [chains, draws]`: `√(var⁺/W)`, with `W` the
-/// mean variance within the chains' halves and `var⁺` that of all draws together, is 1 once the chains
-/// have met; the paper asks for less than 1.01. It is the larger of that of the draws and that of
-/// their distances from the median, which sees chains that differ in width alone. Each is taken of
-/// normal scores of ranks and so exists without moments too.
+/// Rank-normalised split `R̂ = √(var⁺/W)` of `draws [chains, draws]` of a scalar quantity, with the
+/// mean variance `W` within half-chains and the pooled variance `var⁺`. It tends to 1 as the chains
+/// converge; the paper asks for less than 1.01.
 ///
-/// NaN if all draws are equal.
+/// The result is the larger of the `R̂` of the draws and that of their absolute deviations from the
+/// median, which detects chains that differ in scale. Both use normal scores of ranks and need no
+/// finite moments. NaN if all draws are equal.
 ///
 /// # Panics
 /// If there is no chain, a chain has fewer than four draws, or one is NaN.
@@ -28,12 +30,14 @@ pub fn rhat(draws: ArrayView2<'_, f64>) -> f64 {
     ratio(&normal_scores(&halves, &ascending)).max(ratio(&folded))
 }
 
-/// How many independent draws would give the mean of `draws [chains, draws]` as well, judged by
-/// normal scores of ranks (bulk-ESS): `S / (−1 + 2 Σ_k P_k)` over all `S` draws, with
-/// `P_k = ρ_{2k} + ρ_{2k+1}` sums of two autocorrelations, up to the first that is not positive and
-/// each no more than the one before (Geyer 1992). At most `S log₁₀ S`. The paper asks for 100 a chain.
+/// Bulk effective sample size `S / (−1 + 2 Σ_k P_k)` of `draws [chains, draws]` of a scalar
+/// quantity: the number of independent draws whose mean has the same variance, from normal scores
+/// of ranks.
 ///
-/// NaN if all draws are equal.
+/// `S` is the number of all draws and `P_k = ρ_{2k} + ρ_{2k+1}` a sum of two autocorrelations. The
+/// sum stops at the first `P_k` that is not positive, and the terms are made monotone (Geyer,
+/// "Practical Markov chain Monte Carlo", 1992). At most `S log₁₀ S`; the paper asks for 100 a
+/// chain. NaN if all draws are equal.
 ///
 /// # Panics
 /// If there is no chain, a chain has fewer than four draws, or one is NaN.
@@ -60,36 +64,38 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
         pair = (even + rho(lag + 1)).min(pair);
         lag += 2;
     }
-    // Of the pair that ends the sum the even one counts once, which lessens the variance. If it is
-    // negative, only in a pair that is not: then the chain ended, and not the positive pairs.
+    // Of the last pair, the even autocorrelation counts once, which reduces the variance of the
+    // estimate. A negative one counts only if its pair is not: then the end of the chain stopped
+    // the sum, and not the sign.
     tau += if pair >= 0.0 { even } else { even.max(0.0) };
     count / tau.max(1.0 / count.log10())
 }
 
-/// Both halves of each chain as chains, `[2 chains, draws/2]`, without the middle draw of an odd
-/// number; and all these draws in ascending order.
+/// The halves of all chains, `[2 chains, draws/2]`, without the middle draw of an odd number; and
+/// all their draws in ascending order.
 fn halves(name: &str, draws: ArrayView2<'_, f64>) -> (Array2<f64>, Vec<f64>) {
     let (chains, n) = draws.dim();
-    assert!(chains > 0 && n > 3, "{name}: draws [{chains}, {n}]: a chain of 4 or more expected");
+    assert!(chains > 0 && n > 3, "{name}: draws [{chains}, {n}]: expected chains of 4 or more");
     let halves = [draws.slice(s![.., ..n / 2]), draws.slice(s![.., n - n / 2..])];
-    let halves = concatenate(Axis(0), &halves).expect("two halves of one length");
+    let halves = concatenate(Axis(0), &halves).expect("halves of equal length");
     let all: Vec<_> = halves.iter().copied().collect();
     let ascending = sorted(&format!("{name}: draws"), &all);
     (halves, ascending)
 }
 
-/// `Φ⁻¹((r − 3/8) / (S + 1/4))` for the ranks `r` of `x` among all `S`, 1 the lowest; those of ties
-/// are averaged.
+/// Normal scores `Φ⁻¹((r − 3/8) / (S + 1/4))` of the ranks `r` of `x` among all `S` draws, from 1;
+/// ties have their average rank.
 fn normal_scores(x: &Array2<f64>, ascending: &[f64]) -> Array2<f64> {
     let normal = Normal::standard();
     x.mapv(|x| {
-        let (below, upto) = below_and_upto(ascending, x);
-        let rank = 0.5 * (below + 1 + upto) as f64;
+        let (left, right) = searchsorted(ascending, x);
+        let rank = 0.5 * (left + 1 + right) as f64;
         normal.inverse_cdf((rank - 0.375) / (ascending.len() as f64 + 0.25))
     })
 }
 
-/// `W`, the mean variance within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + var of their means`.
+/// The mean variance `W` within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + B/N` with the
+/// variance `B/N` of their means.
 fn variances(z: &Array2<f64>) -> (f64, f64) {
     let of = |row: ArrayView1<'_, f64>| mean_and_variance(&row.to_vec());
     let (means, variances): (Vec<f64>, Vec<f64>) = z.outer_iter().map(of).unzip();

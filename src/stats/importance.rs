@@ -1,25 +1,29 @@
-//! What importance weights say of the evidence. Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", ICLR
-//! 2016.
-use super::{log_mean_exp, over_seeds};
+//! Bounds on the evidence from importance weights: Burda, Grosse and Salakhutdinov, "Importance
+//! weighted autoencoders", ICLR 2016.
+use super::estimate::{Estimate, over_seeds};
+use super::means::log_mean_exp;
 
-/// `L_K = E[ln (1/K) Σ_k w_k]` from the logarithms of weights `wₘ = p(D, θₘ)/q(θₘ)`, `θₘ ~ q`: the mean over groups of
-/// `K` that share no weight, so that they are independent, and its standard error over them; NaN with a single group.
-/// `L₁` is the ELBO; `L_K` grows with `K` and goes to `ln p(D)` if the weights have a mean. What does not fill a group is left
-/// out.
+/// Importance-weighted bound `L_K = E[ln (1/K) Σ_k w_k]` in nats, from the logarithms `[S]` of
+/// weights `wₛ = p(D, θₛ)/q(θₛ)` with `θₛ ~ q`. The estimate is the mean over disjoint groups of
+/// `K` weights, with the standard error over groups, which is NaN for a single group. Weights that
+/// do not fill a group are left out.
+///
+/// `L₁` is the ELBO. `L_K` increases with `K`, and tends to `ln p(D)` if the weights have a mean.
 ///
 /// # Panics
 /// If there are fewer than `k` weights, or `k` is 0.
-pub fn importance_bound(log_weights: &[f64], k: usize) -> super::Estimate {
+pub fn importance_bound(log_weights: &[f64], k: usize) -> Estimate {
     over_seeds(&log_weights.chunks_exact(k).map(log_mean_exp).collect::<Vec<_>>())
 }
 
-/// `(Σ w)² / Σ w²`, from `ln w [S]`: how many equal weights would leave a mean as uncertain; between 1 and `S`.
+/// Effective sample size `(Σ w)² / Σ w²` of importance weights, from `ln w [S]`, in `[1, S]`: Kong,
+/// "A note on importance sampling using standardized weights", 1992.
 ///
 /// # Panics
 /// If there is no weight.
 pub fn effective_sample_size(log_weights: &[f64]) -> f64 {
-    let twice: Vec<_> = log_weights.iter().map(|w| 2. * w).collect();
-    let ratio = 2. * log_mean_exp(log_weights) - log_mean_exp(&twice);
+    let squares: Vec<_> = log_weights.iter().map(|w| 2. * w).collect();
+    let ratio = 2. * log_mean_exp(log_weights) - log_mean_exp(&squares);
     log_weights.len() as f64 * ratio.exp()
 }
 
@@ -40,7 +44,7 @@ mod tests {
         LOG_Z - 0.5 * theta * theta + 0.5 * z * z + S.ln()
     }
 
-    /// `∫ f(z) N(z; 0, 1) dz` over a grid of nine widths to either side.
+    /// `∫ f(z) N(z; 0, 1) dz` on a grid over `[−9, 9]`.
     fn mean(f: impl Fn(f64) -> f64) -> f64 {
         let (steps, step) = (720, 1. / 40.);
         let at = |i: i32| f64::from(i) * step;
@@ -55,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_the_elbo_and_the_second_is_that_of_quadrature() {
+    fn bounds_of_one_and_two_weights_equal_quadrature() {
         let weights = weights(100_000);
         // KL(q ‖ p) = ½ (s² + m² − 1) − ln s.
         let elbo = LOG_Z - 0.5 * (S * S + M * M - 1.) + S.ln();
@@ -70,17 +74,17 @@ mod tests {
     }
 
     #[test]
-    fn more_weights_are_a_better_bound_that_goes_to_the_evidence() {
+    fn the_bound_rises_to_the_evidence() {
         let weights = weights(100_000);
         let bounds = [1, 2, 5, 10, 100, 1000].map(|k| importance_bound(&weights, k));
         let rises = bounds.windows(2).all(|b| b[1].value > b[0].value - 4. * b[1].error);
         assert!(rises && bounds[5].value > bounds[0].value + 0.1, "{bounds:?}");
         assert!((bounds[5].value - LOG_Z).abs() < 0.01, "{bounds:?}");
-        assert!(importance_bound(&weights, 60_000).error.is_nan(), "one group has no error");
+        assert!(importance_bound(&weights, 60_000).error.is_nan(), "the error of a single group");
     }
 
     #[test]
-    fn one_of_far_larger_weights_counts_alone_and_equal_ones_all() {
+    fn effective_sample_size_of_equal_and_of_dominant_weights() {
         assert!((effective_sample_size(&[-1e4; 7]) - 7.).abs() < 1e-9);
         assert!((effective_sample_size(&[-1e4, -2e4, -3e4]) - 1.).abs() < 1e-9);
         let two = effective_sample_size(&[0., 3_f64.ln()]);

@@ -322,19 +322,19 @@ fn nothing_has_no_accuracy() {
 }
 
 #[test]
-#[should_panic(expected = "brier: p [3, 2], labels [1]: one label a row expected")]
+#[should_panic(expected = "brier: p [3, 2], labels [1]: expected one label for each row")]
 fn a_label_is_missing() {
     brier(three().0.view(), &[0]);
 }
 
 #[test]
-#[should_panic(expected = "nll: p [3, 2]: label 2 is not a column")]
+#[should_panic(expected = "nll: p [3, 2]: label 2 is not below the number of classes")]
 fn a_label_is_no_class() {
     nll(three().0.view(), &[0, 2, 1]);
 }
 
 #[test]
-#[should_panic(expected = "rmse: mean [1], y [2]: one prediction a target expected")]
+#[should_panic(expected = "rmse: mean [1], y [2]: expected one prediction for each target")]
 fn a_target_has_no_prediction() {
     rmse(&[1.0], &[1.0, 2.0]);
 }
@@ -358,7 +358,7 @@ fn the_other_class_is_empty() {
 }
 
 #[test]
-#[should_panic(expected = "aupr: negative [2]: number 1 is NaN")]
+#[should_panic(expected = "aupr: negative [2]: element 1 is NaN")]
 fn a_score_is_no_number() {
     aupr(&[1.0], &[0.0, f64::NAN]);
 }

@@ -55,11 +55,11 @@ fn student_by_hand() {
     // freedom P(|T| ≥ t) = 1 − t/√(2 + t²) = 1 − √(8/10).
     let found = welch(&[0.0, 2.0], &[4.0, 6.0]);
     close(found.t, -8.0_f64.sqrt());
-    close(found.freedom, 2.0);
+    close(found.df, 2.0);
     close(found.p_value, 1.0 - 0.8_f64.sqrt());
     // One does not vary: v = 4/3 and 0, ν = v²/(v²/2), t² = 9/v = 27/4, t²/(2 + t²) = 27/35.
     let found = welch(&[0.0, 4.0, 2.0], &[5.0, 5.0]);
-    close(found.freedom, 2.0);
+    close(found.df, 2.0);
     close(found.p_value, 1.0 - (27.0_f64 / 35.0).sqrt());
     assert!(welch(&[1.0, 1.0], &[2.0, 2.0]).p_value.is_nan());
 }
@@ -257,7 +257,7 @@ fn scipy_agrees() {
     for g in golden.samples {
         let found = welch(&g.a, &g.b);
         close(found.t, g.t);
-        close(found.freedom, g.freedom);
+        close(found.df, g.freedom);
         close(found.p_value, g.welch);
         let found = ks_two_sample(&g.a, &g.b);
         close(found.distance, g.ks);
@@ -388,13 +388,13 @@ proptest! {
 }
 
 #[test]
-#[should_panic(expected = "pearson: x [2], y [2]: pairs expected, 3 or more")]
+#[should_panic(expected = "pearson: x [2], y [2]: expected 3 pairs or more")]
 fn two_points_are_always_on_a_line() {
     pearson(&[1.0, 2.0], &[1.0, 3.0]);
 }
 
 #[test]
-#[should_panic(expected = "welch: a [2], b [1]: 2 runs or more expected of each")]
+#[should_panic(expected = "welch: a [2], b [1]: expected 2 values or more of each")]
 fn one_run_has_no_variance() {
     welch(&[1.0, 2.0], &[1.0]);
 }
@@ -406,13 +406,13 @@ fn a_sample_is_empty() {
 }
 
 #[test]
-#[should_panic(expected = "wasserstein_1: a [2]: number 1 is NaN")]
+#[should_panic(expected = "wasserstein_1: a [2]: element 1 is NaN")]
 fn a_number_is_none() {
     wasserstein_1(&[1.0, f64::NAN], &[1.0]);
 }
 
 #[test]
-#[should_panic(expected = "rhat: draws [2, 3]: a chain of 4 or more expected")]
+#[should_panic(expected = "rhat: draws [2, 3]: expected chains of 4 or more")]
 fn chains_are_too_short() {
     rhat(Array2::zeros([2, 3]).view());
 }

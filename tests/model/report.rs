@@ -159,7 +159,9 @@ fn regression_has_its_coverage() {
     let (mean, std, y) = ([0.0, 1.0, 2.0, 3.0], [1.0; 4], [0.0, 1.5, 3.0, 6.0]);
     let test = Test::Regression(Regression { mean: &mean, std: &std, y: &y });
     let page = render(&run(&history(2), test)).unwrap();
-    for text in ["50.0 ± 25.0 %", "75.0 ± 21.7 %", "75.0 % of the targets", "1.6008"] {
+    for text in
+        ["50.0\u{a0}±\u{a0}25.0 %", "75.0\u{a0}±\u{a0}21.7 %", "75.0 % of the targets", "1.6008"]
+    {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("NaN"));
