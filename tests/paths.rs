@@ -1,5 +1,5 @@
-//! Defends: AVX-512 and AVX2 give the same bits, in every kernel and in training. One test, since the choice is the
-//! process's.
+//! Defends: AVX-512 and AVX2 give the same bits, in every kernel and in training. A single test, as
+//! the instruction set is chosen for the whole process.
 use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
 use bhn::data::{Split, Task};
@@ -12,7 +12,7 @@ use bhn::run::config::Config;
 use bhn::run::train::Trainer;
 use ndarray::Array2;
 
-/// What was computed, and its bits.
+/// Names of results, and their bits.
 type Bits = Vec<(String, Vec<u64>)>;
 
 fn bits<'a, T: Scalar>(entries: impl IntoIterator<Item = &'a T>) -> Vec<u64> {
@@ -27,8 +27,8 @@ fn matrix<T: Scalar>(rows: usize, cols: usize, seed: u64) -> Array2<T> {
     Array2::from_shape_vec((rows, cols), numbers(rows * cols, seed)).unwrap()
 }
 
-/// Every route: few entries, few rows, few columns, a short inner dimension, one longer than a panel, tiles that are cut
-/// off, and either operand packed.
+/// `[m, k, n]` for every route: few elements, few rows, few columns, a short inner dimension, one
+/// longer than a block, ragged tiles, and either operand packed.
 const PRODUCTS: [[usize; 3]; 16] = [
     [1, 1, 1],
     [3, 5, 7],
@@ -53,18 +53,18 @@ fn products<T: Scalar>(of: &mut Bits) {
         for (left, right, down) in
             [(false, false, false), (true, false, true), (false, true, false), (true, true, true)]
         {
-            let turned = |rows, cols, seed, turned| match turned {
+            let stored = |rows, cols, seed, transposed| match transposed {
                 true => matrix::<T>(cols, rows, seed).reversed_axes(),
                 false => matrix(rows, cols, seed),
             };
-            let (a, b) = (turned(m, k, 1, left), turned(k, n, 2, right));
+            let (a, b) = (stored(m, k, 1, left), stored(k, n, 2, right));
             let at = format!("[{m}, {k}] × [{k}, {n}], {left} {right} {down}");
             for (alpha, beta) in [(1., 0.), (1., 1.), (-0.3, 0.7)] {
-                let (mut c, by) = (turned(m, n, 3, down), [alpha, beta].map(T::of));
+                let (mut c, by) = (stored(m, n, 3, down), [alpha, beta].map(T::of));
                 gemm::gemm(by[0], a.view(), b.view(), by[1], c.view_mut());
                 of.push((format!("gemm {at}, {alpha}, {beta}"), bits(&c)));
             }
-            let mut c = turned(m, n, 3, down);
+            let mut c = stored(m, n, 3, down);
             gemm::Packed::new(b.view()).multiply(a.view(), c.view_mut());
             of.push((format!("Packed {at}"), bits(&c)));
         }
@@ -78,7 +78,7 @@ fn vectors<T: Scalar>(of: &mut Bits) {
     for n in [1, 7, 15, 16, 33, 63, 100, 1003, vector::CHUNK + 5] {
         let mut add = |name: &str, found: Vec<u64>| of.push((format!("{name} {n}"), found));
         let [x, y, z] = [1, 2, 3].map(|seed| numbers::<T>(n, seed));
-        add("dot", bits(&[gemm::dot(&x, &y)]));
+        add("dot", bits(&[vector::dot(&x, &y)]));
         add("sum_f64", bits(&[vector::sum_f64(&x)]));
         add("dot_f64", bits(&[vector::dot_f64(&x, &y)]));
         let change = |f: &dyn Fn(&mut [T])| {
@@ -87,7 +87,7 @@ fn vectors<T: Scalar>(of: &mut Bits) {
             bits(&z)
         };
         let c = T::of(0.3);
-        add("axpy", change(&|z| gemm::axpy(c, &x, z)));
+        add("axpy", change(&|z| vector::axpy(c, &x, z)));
         add("scaled_sum", change(&|z| vector::scaled_sum(Some(&x), c, &y, z)));
         add("scaled", change(&|z| vector::scaled_sum(None, c, &y, z)));
         add("exp", change(&|z| vector::map(&x, z, T::exp)));
@@ -136,7 +136,8 @@ fn affines<T: Scalar>(of: &mut Bits) {
     }
 }
 
-/// Images, `[H, W, C]`, a window, and units: rows of a window of 1 to 40 numbers, and Winograd's 3 × 3.
+/// Number of images, `[H, W, C]`, window and output channels: rows of a window of 1 to 40 elements,
+/// and Winograd's 3 × 3.
 fn convolutions<T: Scalar>(of: &mut Bits) {
     let window = |size, stride, padding| Window { size, stride, padding };
     for (images, image, window, n) in [
@@ -180,7 +181,7 @@ fn convolutions<T: Scalar>(of: &mut Bits) {
     }
 }
 
-/// Parameters after two epochs, of a network of dense layers and of one of images.
+/// Parameters of a dense and of a convolutional network after two epochs.
 fn training(of: &mut Bits) {
     let task = Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() };
     let x = randn(&[60, 100], 1).mapv(|x| x as f32).into_dimensionality().unwrap();

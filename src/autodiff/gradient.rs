@@ -103,7 +103,7 @@ impl<T: Scalar> Contribution<'_, T> {
                 for ((dv, v), &d) in rows.zip(d) {
                     match first {
                         true => vector::scaled_sum(None, d, v, dv),
-                        false => gemm::axpy(d, v, dv),
+                        false => vector::axpy(d, v, dv),
                     }
                 }
             }

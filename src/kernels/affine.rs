@@ -1,19 +1,19 @@
-//! `y = act(s ⊙ p + b)` row by row, and its three gradients in one pass.
-use super::path::versions;
+//! `y = act(s ⊙ p + b)`, and its three gradients in one pass.
+use super::path::multiversion;
+use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
-use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
-/// Columns a thread takes at a time in [`backward`].
+/// Columns of a task of [`backward`].
 const COLUMNS: usize = 208;
-/// More rows than these are cut, however many columns they have.
-const MANY: usize = 2048;
-/// Rows that are added up before they go into a sum in `f64`.
-const FEW: usize = 16;
+/// More rows than this are split, whatever the number of columns.
+const MAX_ROWS: usize = 2048;
+/// Rows that are summed in the precision of `T` before they are added to a sum in `f64`.
+const GROUP: usize = 16;
 
-/// What is between `p` and `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
-/// row `i` of `p`, or from row `i mod B` if `p [B, n]` is shared by all scales.
+/// The map from `p` to `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
+/// row `i` of `p [S·B, n]`, or from row `i mod B` of a `p [B, n]` that is shared across samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a, T> {
     /// `p`.
@@ -24,7 +24,7 @@ pub struct Affine<'a, T> {
     pub n: usize,
     /// `B`.
     pub batch: usize,
-    /// Whether `act` is `max(·, 0)`, or nothing.
+    /// Whether `act` is `max(·, 0)` or the identity.
     pub relu: bool,
 }
 
@@ -33,15 +33,15 @@ impl<T: Scalar> Affine<'_, T> {
         self.p.len() == self.batch * self.n
     }
 
-    /// `S`, if these lengths fit.
+    /// `S`; checks the lengths.
     fn samples(&self, y: usize, shift: usize) -> usize {
         let Self { p, scale, n, batch, .. } = *self;
         let samples = scale.len().checked_div(n).unwrap_or(0);
-        let each = batch * n;
+        let len = batch * n;
         assert!(
             n > 0
-                && [scale.len(), y, shift] == [samples * n, samples * each, n]
-                && (p.len() == each || p.len() == y),
+                && [scale.len(), y, shift] == [samples * n, samples * len, n]
+                && (p.len() == len || p.len() == y),
             "affine: {} entries, {} scales, {shift} shifts and {y} outputs of n = {n}, B = {batch}",
             p.len(),
             scale.len()
@@ -50,7 +50,7 @@ impl<T: Scalar> Affine<'_, T> {
     }
 
     /// The row of `p` that row `i` of `y` comes from.
-    fn from(&self, i: usize) -> usize {
+    fn source(&self, i: usize) -> usize {
         if self.shared() { i % self.batch } else { i }
     }
 }
@@ -66,12 +66,12 @@ pub fn forward<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     y.par_chunks_mut(rows * n).enumerate().for_each(|(chunk, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
             let i = chunk * rows + i;
-            forward_row(&p[map.from(i) * n..][..n], &scale[i / batch * n..][..n], shift, relu, y);
+            forward_row(&p[map.source(i) * n..][..n], &scale[i / batch * n..][..n], shift, relu, y);
         }
     });
 }
 
-versions! {
+multiversion! {
     fn forward_row[T: Scalar](p: &[T], scale: &[T], shift: &[T], relu: bool, y: &mut [T]) {
         let entries = y.iter_mut().zip(p).zip(scale).zip(shift);
         if relu {
@@ -85,11 +85,11 @@ versions! {
     }
 }
 
-/// `dp ← β dp + Σ s ⊙ δ` for `β` 0 or 1 (over the scales that share a row of `p`), `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, with
-/// `δ = dy` where `act` lets it through.
+/// `dp ← β dp + Σ s ⊙ δ` (over the samples that share a row of `p`) for `β` 0 or 1,
+/// `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, where `δ = dy act'`.
 ///
-/// Few rows are cut into columns, which no sum crosses; many rows of few columns, as images have them,
-/// into rows, whose sums are added up in order. Sums of more than 16 rows are in `f64`.
+/// Few rows are split into columns, which no sum crosses; many rows of few columns, as images have
+/// them, into rows, whose sums are added in order. Sums over more than 16 rows are in `f64`.
 ///
 /// # Panics
 /// Unless the lengths agree, `ds` is `[S, n]`, `db` is `[1, n]`, and none of these is 0.
@@ -97,47 +97,54 @@ pub fn backward<T: Scalar>(
     map: Affine<'_, T>,
     (dy, y): (&[T], &[T]),
     (beta, dp): (T, &mut [T]),
-    mut scale: ArrayViewMut2<'_, T>,
-    mut shift: ArrayViewMut2<'_, T>,
+    mut ds: ArrayViewMut2<'_, T>,
+    mut db: ArrayViewMut2<'_, T>,
 ) {
     let Affine { n, batch, .. } = map;
     let scales = map.samples(dy.len(), n);
-    let fits = scale.dim() == (scales, n) && shift.dim() == (1, n);
+    let fits = ds.dim() == (scales, n) && db.dim() == (1, n);
     assert!(
         fits && [dp.len(), y.len()] == [map.p.len(), dy.len()] && !dy.is_empty(),
         "affine: gradients {:?} and {:?} of {scales} scales of {n}, {} of {} inputs",
-        scale.dim(),
-        shift.dim(),
+        ds.dim(),
+        db.dim(),
         dp.len(),
         map.p.len()
     );
     let copies = dp.len() / (batch * n);
-    let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("as many entries");
-    let rows = if n > COLUMNS && batch <= MANY { batch } else { (CHUNK / n).max(1) };
+    let mut dp = ArrayViewMut3::from_shape((copies, batch, n), dp).expect("checked above");
+    let rows = if n > COLUMNS && batch <= MAX_ROWS { batch } else { (CHUNK / n).max(1) };
     if batch <= rows {
         let width = if dy.len() <= CHUNK { n } else { COLUMNS };
-        let parts = dp.axis_chunks_iter_mut(Axis(2), width).into_par_iter().enumerate();
-        let sums = scale.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
-        let sums = sums.zip(shift.axis_chunks_iter_mut(Axis(1), width));
-        return parts.zip(sums).for_each(|((part, dp), (mut scale, mut shift))| {
-            let [ds, db] = backward_part(map, [0, part * width], (dy, y), (beta, dp), scales);
-            scale.zip_mut_with(&ds, |to, &ds| *to = T::of(ds));
-            shift.zip_mut_with(&db, |to, &db| *to = T::of(db));
+        let blocks = dp.axis_chunks_iter_mut(Axis(2), width).into_par_iter().enumerate();
+        let ds = ds.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
+        let outputs = ds.zip(db.axis_chunks_iter_mut(Axis(1), width));
+        return blocks.zip(outputs).for_each(|((block, dp), outputs)| {
+            round(backward_block(map, [0, block * width], (dy, y), (beta, dp), scales), outputs);
         });
     }
-    let parts = dp.axis_chunks_iter_mut(Axis(1), rows).into_par_iter().enumerate();
-    let sums = parts
-        .map(|(part, dp)| backward_part(map, [part * rows, 0], (dy, y), (beta, dp), scales))
+    let blocks = dp.axis_chunks_iter_mut(Axis(1), rows).into_par_iter().enumerate();
+    let sums = blocks
+        .map(|(block, dp)| backward_block(map, [block * rows, 0], (dy, y), (beta, dp), scales))
         .collect::<Vec<_>>();
     let sums = sums.into_iter().reduce(|[ds, db], [s, b]| [ds + s, db + b]).expect("a row");
-    scale.zip_mut_with(&sums[0], |to, &ds| *to = T::of(ds));
-    shift.zip_mut_with(&sums[1], |to, &db| *to = T::of(db));
+    round(sums, (ds, db));
 }
 
-/// The part of `dp [S or 1, B, n]` that begins at this row and column, and its share of `ds` and `db`.
-fn backward_part<T: Scalar>(
+/// `ds` and `db`, rounded once.
+fn round<T: Scalar>(
+    [sum_s, sum_b]: [Array2<f64>; 2],
+    (mut ds, mut db): (ArrayViewMut2<'_, T>, ArrayViewMut2<'_, T>),
+) {
+    ds.zip_mut_with(&sum_s, |to, &sum| *to = T::of(sum));
+    db.zip_mut_with(&sum_b, |to, &sum| *to = T::of(sum));
+}
+
+/// Computes the block of `dp [S or 1, B, n]` at this row and column; returns its share of `ds` and
+/// `db`.
+fn backward_block<T: Scalar>(
     map: Affine<'_, T>,
-    [top, from]: [usize; 2],
+    [top, left]: [usize; 2],
     (dy, y): (&[T], &[T]),
     (mut beta, mut dp): (T, ArrayViewMut3<'_, T>),
     scales: usize,
@@ -145,28 +152,28 @@ fn backward_part<T: Scalar>(
     let Affine { p, scale, n, batch, relu } = map;
     let (copies, rows, width) = dp.dim();
     let mut sums = [scales, 1].map(|rows| Array2::zeros((rows, width)));
-    let mut few = [vec![T::zero(); width], vec![T::zero(); width]];
+    let mut group = [vec![T::zero(); width], vec![T::zero(); width]];
     let [ds, db] = &mut sums;
     let db = db.as_slice_mut().expect("one row");
     for (s, mut ds) in ds.rows_mut().into_iter().enumerate() {
-        let ds = ds.as_slice_mut().expect("adjacent");
-        let scale = &scale[s * n + from..][..width];
+        let ds = ds.as_slice_mut().expect("contiguous");
+        let scale = &scale[s * n + left..][..width];
         let mut dp = dp.index_axis_mut(Axis(0), s.min(copies - 1));
         for (i, mut dp) in dp.rows_mut().into_iter().enumerate() {
             let row = s * batch + top + i;
-            let at = row * n + from;
-            let dp = dp.as_slice_mut().expect("adjacent");
+            let at = row * n + left;
+            let dp = dp.as_slice_mut().expect("contiguous");
             if beta == T::zero() {
                 dp.fill(beta);
             }
-            let p = &p[map.from(row) * n + from..];
+            let p = &p[map.source(row) * n + left..];
             let inputs = [&dy[at..], &y[at..], p, scale].map(|x| &x[..width]);
-            let [few_s, few_b] = &mut few;
-            backward_row(relu, inputs, dp, few_s, few_b);
-            if (i + 1).is_multiple_of(FEW) || i + 1 == rows {
-                for (few, sum) in [(few_s, &mut *ds), (few_b, &mut *db)] {
-                    vector::add_f64(few, sum);
-                    few.fill(T::zero());
+            let [group_s, group_b] = &mut group;
+            backward_row(relu, inputs, dp, group_s, group_b);
+            if (i + 1).is_multiple_of(GROUP) || i + 1 == rows {
+                for (group, sum) in [(group_s, &mut *ds), (group_b, &mut *db)] {
+                    vector::add_f64(group, sum);
+                    group.fill(T::zero());
                 }
             }
         }
@@ -177,8 +184,8 @@ fn backward_part<T: Scalar>(
     sums
 }
 
-versions! {
-    /// One row's share. By itself, so that the compiler knows its outputs to be apart.
+multiversion! {
+    /// The share of one row. A function of its own, so that its outputs do not alias.
     fn backward_row[T: Scalar](
         relu: bool,
         inputs: [&[T]; 4],

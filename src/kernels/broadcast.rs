@@ -1,10 +1,10 @@
 //! NumPy's broadcasting over row-major tensors: shapes are aligned at the right, and an axis of
-//! length one (or a missing one) is repeated.
-use crate::kernels::scalar::Scalar;
-use crate::kernels::vector::{self, CHUNK};
+//! length one, or a missing one, is repeated.
+use super::scalar::Scalar;
+use super::vector::{self, CHUNK};
 use rayon::prelude::*;
 
-/// The shape that `a` and `b` broadcast to, if there is one.
+/// The shape to which `a` and `b` broadcast; `None` if they do not.
 pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
@@ -23,12 +23,12 @@ fn len(shape: &[usize]) -> usize {
 }
 
 /// Whether `of` broadcasts to `to`.
-fn reaches(of: &[usize], to: &[usize]) -> bool {
+fn broadcasts(of: &[usize], to: &[usize]) -> bool {
     let ends = of.iter().rev().zip(to.iter().rev());
     of.len() <= to.len() && ends.into_iter().all(|(&m, &n)| m == n || m == 1)
 }
 
-/// Row-major strides of `of` as seen from the shape `to`: 0 where it is repeated.
+/// Strides of a row-major `of` broadcast to `to`: 0 along a repeated axis.
 fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; to.len()];
     let mut step = 1;
@@ -39,20 +39,20 @@ fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Where row `row` (an index over all axes but the last) begins under `strides`.
-fn start(mut row: usize, to: &[usize], strides: &[usize]) -> usize {
-    let mut offset = 0;
+/// Offset of row `row`, an index over all axes but the last.
+fn offset(mut row: usize, to: &[usize], strides: &[usize]) -> usize {
+    let mut sum = 0;
     for (&n, &stride) in to.iter().zip(strides).rev().skip(1) {
-        offset += row % n * stride;
+        sum += row % n * stride;
         row /= n;
     }
-    offset
+    sum
 }
 
-/// `z ← f(x, y)` with `x` of shape `xs` and `y` of shape `ys` broadcast to `zs`.
+/// `z ← f(x, y)` with `x` of shape `xs` and `y` of shape `ys`, broadcast to `zs`.
 ///
 /// # Panics
-/// Unless the lengths fit the shapes, and these broadcast.
+/// Unless the lengths fit the shapes, and both shapes broadcast to `zs`.
 pub fn zip<T: Scalar>(
     (x, xs): (&[T], &[usize]),
     (y, ys): (&[T], &[usize]),
@@ -61,7 +61,7 @@ pub fn zip<T: Scalar>(
 ) {
     let fits = [x.len(), y.len(), z.len()] == [len(xs), len(ys), len(zs)];
     assert!(fits, "zip: lengths do not fit {xs:?}, {ys:?} and {zs:?}");
-    assert!(reaches(xs, zs) && reaches(ys, zs), "zip: {xs:?} and {ys:?} to {zs:?}");
+    assert!(broadcasts(xs, zs) && broadcasts(ys, zs), "zip: {xs:?} and {ys:?} to {zs:?}");
     if xs == ys && ys == zs {
         return vector::zip(x, y, z, f);
     }
@@ -72,7 +72,7 @@ pub fn zip<T: Scalar>(
     let (sx, sy) = (strides(xs, zs), strides(ys, zs));
     let unit = |s: &[usize]| s.last().is_some_and(|&s| s == 1);
     let run = |row: usize, z: &mut [T]| {
-        let (x, y) = (&x[start(row, zs, &sx)..], &y[start(row, zs, &sy)..]);
+        let (x, y) = (&x[offset(row, zs, &sx)..], &y[offset(row, zs, &sy)..]);
         match (unit(&sx), unit(&sy)) {
             (true, true) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = f(x, y)),
             (true, false) => z.iter_mut().zip(x).for_each(|(z, &x)| *z = f(x, y[0])),
@@ -90,13 +90,13 @@ pub fn zip<T: Scalar>(
     }
 }
 
-/// `to ← to + Σ g` over the axes along which a tensor of shape `ts` was broadcast to `gs`; the sum is
-/// in `f64`.
+/// `to ← to + Σ g`, the adjoint of broadcasting from `ts` to `gs`: summed over the repeated axes in
+/// `f64`.
 ///
 /// # Panics
 /// Unless the lengths fit the shapes, and `ts` broadcasts to `gs`.
 pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize])) {
-    let fits = g.len() == len(gs) && to.len() == len(ts) && reaches(ts, gs);
+    let fits = g.len() == len(gs) && to.len() == len(ts) && broadcasts(ts, gs);
     assert!(fits, "sum_to: {} entries of {gs:?} to {} of {ts:?}", g.len(), to.len());
     let width = gs.last().copied().unwrap_or(1);
     if g.is_empty() {
@@ -106,7 +106,7 @@ pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize
     let unit = st.last().is_some_and(|&s| s == 1);
     let mut sums = vec![0.; to.len()];
     for (row, g) in g.chunks_exact(width).enumerate() {
-        let sums = &mut sums[start(row, gs, &st)..];
+        let sums = &mut sums[offset(row, gs, &st)..];
         if unit {
             vector::add_f64(g, &mut sums[..width]);
         } else {

@@ -1,24 +1,34 @@
-//! Plain loops over plain memory, parallel over fixed blocks. Knows nothing of gradients.
+//! Numerical kernels over slices and matrix views, on all threads; no tape, no tensor shapes.
 //!
-//! Two rules give the same bits for any number of threads: work is split by shape and never by
-//! thread count, and a sum that crosses blocks is added up in their order. Every kernel has a naive
-//! twin in its tests.
+//! In reading order:
 //!
-//! x86-64 processors with AVX2 and FMA give the same bits as those with AVX-512: the route of a product
-//! and the order of every sum depend on shapes alone, never on a vector's width. Other processors
-//! ([`path()`] is `"portable"`) round differently, as their products are not fused. `eˣ`, `ln` and the
-//! like are the C library's: another one may round their last bit differently, on any processor.
+//! * [`scalar`]: the element types, `f32` and `f64`.
+//! * [`plain`]: the definition of every kernel in a few obvious lines. The rest is the same, fast.
+//! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
+//! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
+//! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
+//! * `path`: the instruction set in use. `workspace`: memory that a thread reuses.
+//! * [`peak`]: what the machine can do at most.
+//!
+//! Results are deterministic: work is split by shape, never by the number of threads or the width
+//! of a vector. A sum that crosses blocks adds their partial sums in a fixed order. So the same
+//! bits come out for any number of threads, with AVX-512 as with AVX2.
+//!
+//! Processors without AVX2 and FMA ([`path()`] is `"portable"`) round differently, as their
+//! products are not fused. `eˣ`, `ln` and the like come from the C library; another version may
+//! round their last bit differently on any processor.
 pub mod affine;
 pub mod broadcast;
 pub mod conv;
 pub mod gemm;
 mod path;
 pub mod peak;
+pub mod plain;
 pub mod pool;
 pub mod scalar;
 pub mod vector;
+mod workspace;
 
-pub(crate) use gemm::micro::Native;
 #[doc(hidden)]
 pub use path::choose_path;
 pub use path::path;

@@ -1,28 +1,29 @@
-//! The instructions that the kernels use, detected once: AVX-512, AVX2, or those of every processor.
+//! The instruction set that the kernels use, detected once: AVX-512, AVX2, or the target's
+//! baseline.
 //!
-//! Rust neither fuses `a * b + c` nor reorders sums, so what the compiler vectorises gives the same
-//! bits for any instructions. Micro-kernels fuse and sum in vectors: for AVX-512 and AVX2 alike, in
-//! the same order.
+//! Rust neither fuses `a * b + c` nor reorders sums, so loops that the compiler vectorises give the
+//! same bits with any instruction set. Micro-kernels use fused multiply-adds and sum in vectors,
+//! with AVX-512 and AVX2 in the same order.
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// A set of instructions.
+/// An instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// AVX-512 F and VL.
     Avx512,
     /// AVX2 with FMA.
     Avx2,
-    /// What every processor of the target has.
+    /// The baseline of the compilation target.
     Portable,
 }
 
-/// All of them, the fastest first.
+/// All paths, fastest first.
 const ALL: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
-/// An index into [`ALL`], or, before there is one, no index.
+/// An index into [`ALL`]; out of range until the processor was detected.
 static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
 
 impl Path {
-    /// The fastest that this processor has, or the one that a test chose.
+    /// The fastest path of this processor, or the one set by [`choose_path`].
     pub fn current() -> Self {
         match ALL.get(usize::from(CHOSEN.load(Relaxed))) {
             Some(&path) => path,
@@ -41,7 +42,7 @@ impl Path {
         self
     }
 
-    /// Whether this processor has these instructions.
+    /// Whether this processor has the instruction set.
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
@@ -66,23 +67,24 @@ impl Path {
     }
 }
 
-/// The instructions that the kernels use on this machine: `"avx512"`, `"avx2"` or `"portable"`. The
-/// first two give the same bits.
+/// The instruction set that the kernels use on this machine: `"avx512"`, `"avx2"` or `"portable"`.
+/// The first two give the same bits.
 pub fn path() -> &'static str {
     Path::current().name()
 }
 
-/// Use these instructions from now on, in the whole process; `false` if the processor does not have
-/// them. For tests that compare them.
+/// Sets the instruction set of the whole process; `false` if the processor does not have it. For
+/// tests that compare paths.
 #[doc(hidden)]
 pub fn choose_path(name: &str) -> bool {
     let found = ALL.into_iter().find(|path| path.name() == name && path.is_available());
     found.map(Path::choose).is_some()
 }
 
-/// Compiles functions for AVX-512 and AVX2 as well; a call runs the version for [`Path::current`].
-/// Type parameters are in square brackets, and no argument is a pattern.
-macro_rules! versions {
+/// Function multiversioning: compiles each function for AVX-512, for AVX2 and for the baseline; a
+/// call runs the version of [`Path::current`]. Type parameters stand in square brackets, and no
+/// argument may be a pattern.
+macro_rules! multiversion {
     ($($(#[$meta:meta])*
     $vis:vis fn $name:ident[$($generics:tt)*]($($arg:ident: $t:ty),* $(,)?) $(-> $out:ty)?
         $body:block)*) => {$(
@@ -101,10 +103,10 @@ macro_rules! versions {
             fn portable<$($generics)*>($($arg: $t),*) $(-> $out)? $body
 
             match $crate::kernels::path::Path::current() {
-                // SAFETY: the processor has these instructions, or they were not chosen.
+                // SAFETY: a path is chosen only if the processor has its instruction set.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::path::Path::Avx512 => unsafe { avx512($($arg),*) },
-                // SAFETY: the same.
+                // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::path::Path::Avx2 => unsafe { avx2($($arg),*) },
                 _ => portable($($arg),*),
@@ -112,4 +114,4 @@ macro_rules! versions {
         }
     )*};
 }
-pub(super) use versions;
+pub(super) use multiversion;

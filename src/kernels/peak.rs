@@ -1,50 +1,47 @@
-//! What this machine can do at the most, as the library's own loops measure it.
-#![allow(unsafe_code)]
-use super::gemm::micro::{Blend, Native};
+//! The peak performance of this machine, measured with the library's own loops.
+use super::gemm::block;
+use super::gemm::native::Native;
+use super::gemm::packed::panel_product;
 use super::vector;
-use crate::kernels::scalar::Scalar;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Floating-point operations a second in fused multiply-adds of `f32`, two each, on all threads of
-/// the pool together. The best of a few tries, as others may use the machine; 40 ms.
+/// Floating-point operations per second of fused multiply-adds in `f32`, two each, on all threads
+/// of the pool together. The best of several runs, as other processes may use the machine; takes 40
+/// ms.
 pub fn flops() -> f64 {
-    let tile = || rayon::broadcast(|_| tile()).into_iter().sum();
-    (0..40).map(|_| tile()).fold(0., f64::max)
+    let run = || rayon::broadcast(|_| tile()).into_iter().sum();
+    (0..40).map(|_| run()).fold(0., f64::max)
 }
 
-/// The same on one thread: the micro-kernel on operands that stay in the cache next to it.
+/// [`flops`] of one thread: a micro-kernel on operands that stay in the first-level cache.
 fn tile() -> f64 {
     const DEPTH: usize = 256;
-    const TURNS: usize = 1000;
+    const RUNS: usize = 1000;
     let micro = f32::micro();
     let [rows, cols] = micro.map_or([16; 2], |micro| [micro.rows, micro.cols]);
     let [a, b, mut c] = [rows * DEPTH, DEPTH * cols, rows * cols].map(|n| vec![1_f32; n]);
-    let (sa, sc) = ([DEPTH as isize, 1], [cols as isize, 1]);
     let start = Instant::now();
-    for _ in 0..TURNS {
-        let (a, b, c) = (black_box(a.as_ptr()), b.as_ptr(), c.as_mut_ptr());
-        // SAFETY: the instruction set was detected; `a [rows, DEPTH]`, `b [DEPTH, cols]` and
-        // `c [rows, cols]` are as long as that, and `b` is one panel.
-        unsafe {
-            match micro {
-                Some(micro) => {
-                    let blend = Blend { alpha: 1., beta: 0. };
-                    (micro.tile)(DEPTH, (a, sa), (b, sc[0]), (c, sc[0]), [rows, cols], blend);
-                }
-                None => {
-                    f32::gemm_block([rows, DEPTH, cols], 1., (a, sa), (b, sc), 0., (c, sc));
-                }
-            }
+    for _ in 0..RUNS {
+        let a = black_box(&a);
+        if let Some(micro) = micro {
+            let size = [rows, DEPTH, cols];
+            panel_product(micro, (a, [DEPTH, 1]), (&b, cols), 0., (&mut c, cols), size);
+        } else {
+            let view = |x, shape| ArrayView2::from_shape(shape, x).expect("its length");
+            let c = ArrayViewMut2::from_shape([rows, cols], &mut c[..]).expect("its length");
+            block(1., view(&a[..], [rows, DEPTH]), view(&b[..], [DEPTH, cols]), 0., c);
         }
     }
     black_box(&c);
-    (2 * rows * DEPTH * cols * TURNS) as f64 / start.elapsed().as_secs_f64()
+    (2 * rows * DEPTH * cols * RUNS) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Bytes a second of `z ← x + c y` in `f32` on all threads of the pool together, counting each of the
-/// three arrays once; they are far larger than caches. The best of a few tries; 0.2 s.
+/// Bytes per second of `z ← x + c y` in `f32` on all threads of the pool together, each of the
+/// three arrays counted once; they are far larger than the caches. The best of several runs; takes
+/// 0.2 s.
 pub fn bandwidth() -> f64 {
     const ENTRIES: usize = 1 << 24;
     let [x, y, mut z] = [1_f32; 3].map(|x| vec![x; ENTRIES]);

@@ -1,10 +1,9 @@
-//! Element-wise loops and sums over slices.
-#![allow(unsafe_code)]
-use super::path::versions;
-use crate::kernels::scalar::Scalar;
+//! Element-wise loops, sums and Adam's update, over slices.
+use super::path::multiversion;
+use super::scalar::Scalar;
 use rayon::prelude::*;
 
-/// Elements a thread takes at a time; shorter slices stay on the caller's thread.
+/// Elements in one task; shorter slices stay on the caller's thread.
 pub const CHUNK: usize = 1 << 15;
 
 /// `yᵢ ← f(xᵢ)`.
@@ -21,17 +20,17 @@ pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
     }
 }
 
-/// `y[j, i] ← x[i, j]` for matrices `x [a, b]`, one after another.
+/// `y[j, i] ← x[i, j]` for each of a batch of matrices `x [a, b]`.
 ///
 /// # Panics
 /// Unless the lengths agree.
-pub fn turn<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
-    let each = a.checked_mul(b).expect("turn: a matrix of more entries than there are numbers");
-    assert!(x.len() == y.len() && x.len().is_multiple_of(each), "turn: lengths differ");
-    if each == 0 {
+pub fn transpose<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
+    let len = a.checked_mul(b).expect("transpose: the size overflows");
+    assert!(x.len() == y.len() && x.len().is_multiple_of(len), "transpose: lengths differ");
+    if len == 0 {
         return;
     }
-    y.par_chunks_mut(each).zip(x.par_chunks(each)).for_each(|(y, x)| {
+    y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
         for (i, x) in x.chunks_exact(b).enumerate() {
             y[i..].iter_mut().step_by(a).zip(x).for_each(|(y, &x)| *y = x);
         }
@@ -77,8 +76,8 @@ fn zip_with<T: Scalar, U: Copy + Sync>(
     }
 }
 
-versions! {
-    /// `zᵢ ← xᵢ + c yᵢ`, without `x` if there is none.
+multiversion! {
+    /// `zᵢ ← xᵢ + c yᵢ`, or `c yᵢ` without `x`.
     ///
     /// # Panics
     /// Unless the lengths agree.
@@ -90,10 +89,8 @@ versions! {
             None => z.iter_mut().zip(y).for_each(|(z, &y)| *z = c * y),
         }
     }
-}
 
-versions! {
-    /// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, four at a time in that order.
+    /// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, in order.
     ///
     /// # Panics
     /// Unless the lengths agree.
@@ -113,21 +110,54 @@ versions! {
             y.iter_mut().zip(z).for_each(|(y, &z)| *y += a * z);
         }
     }
-}
 
-/// Sums that run side by side.
-const LANES: usize = 16;
+    /// `y ← y + a x`.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
+    pub fn axpy[T: Scalar](a: T, x: &[T], y: &mut [T]) {
+        assert_eq!(x.len(), y.len(), "axpy: lengths differ");
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += a * x;
+        }
+    }
 
-/// `Σ xᵢ` in `f64`, in 16 fixed lanes: a million numbers of `f32` added one after another in `f32` are off
-/// by as much as a hundredth of their sum.
-pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
-    match x.len() {
-        ..=CHUNK => lanes(x),
-        _ => x.par_chunks(CHUNK).map(lanes).collect::<Vec<_>>().iter().sum(),
+    /// `Σ xᵢ yᵢ` in the precision of `T`, in 32 partial sums that are added by halves.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
+    pub fn dot[T: Scalar](x: &[T], y: &[T]) -> T {
+        assert_eq!(x.len(), y.len(), "dot: lengths differ");
+        let mut lanes = [T::zero(); 32];
+        let (x, y) = (x.chunks_exact(lanes.len()), y.chunks_exact(lanes.len()));
+        let tail: T = x.remainder().iter().zip(y.remainder()).map(|(&x, &y)| x * y).sum();
+        for (x, y) in x.zip(y) {
+            for ((sum, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
+                *sum += x * y;
+            }
+        }
+        for half in [16, 8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+        }
+        lanes[0] + tail
     }
 }
 
-/// `zᵢ ← zᵢ + xᵢ` for sums `x` in `f64`, each rounded once.
+/// Partial sums of a reduction in `f64`, whatever the width of a vector.
+const LANES: usize = 16;
+
+/// `Σ xᵢ` in `f64`: added one after another in `f32`, a million elements are off by up to a
+/// hundredth of their sum.
+pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
+    match x.len() {
+        ..=CHUNK => sum_chunk(x),
+        _ => x.par_chunks(CHUNK).map(sum_chunk).collect::<Vec<_>>().iter().sum(),
+    }
+}
+
+/// `zᵢ ← zᵢ + xᵢ` for `x` in `f64`; the sum is rounded once.
 ///
 /// # Panics
 /// Unless the lengths agree.
@@ -136,8 +166,8 @@ pub fn add_rounded<T: Scalar>(x: &[f64], z: &mut [T]) {
     z.iter_mut().zip(x).for_each(|(z, &x)| *z = T::of(z.f64() + x));
 }
 
-versions! {
-    fn lanes[T: Scalar](x: &[T]) -> f64 {
+multiversion! {
+    fn sum_chunk[T: Scalar](x: &[T]) -> f64 {
         let (x, tail) = x.as_chunks::<LANES>();
         let mut lanes = [0.0; LANES];
         for x in x {
@@ -145,10 +175,8 @@ versions! {
         }
         lanes.iter().sum::<f64>() + tail.iter().map(|x| x.f64()).sum::<f64>()
     }
-}
 
-versions! {
-    /// `Σ xᵢ yᵢ` in `f64`, in 16 fixed lanes.
+    /// `Σ xᵢ yᵢ` in `f64`.
     ///
     /// # Panics
     /// Unless the lengths agree.
@@ -165,9 +193,7 @@ versions! {
         }
         lanes.iter().sum::<f64>() + tail
     }
-}
 
-versions! {
     /// `zᵢ ← zᵢ + xᵢ` in `f64`.
     ///
     /// # Panics
@@ -176,9 +202,7 @@ versions! {
         assert_eq!(x.len(), z.len(), "add_f64: lengths differ");
         z.iter_mut().zip(x).for_each(|(z, x)| *z += x.f64());
     }
-}
 
-versions! {
     /// `zᵢ ← zᵢ + c xᵢ yᵢ` in `f64`.
     ///
     /// # Panics
@@ -191,12 +215,12 @@ versions! {
     }
 }
 
-/// What Adam does to every element, its corrections for the first steps worked into `rate`.
+/// The coefficients of one Adam update; the bias corrections are in `rate` and `unbias`.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep<T> {
-    /// Multiplies the gradient: clipping by its global norm.
+    /// Factor of the gradient: clipping by its global norm.
     pub shrink: T,
-    /// Bounds every element of it after that.
+    /// Bound of each element's absolute value after that.
     pub limit: T,
     /// Decay rate of the first moment.
     pub beta1: T,
@@ -206,12 +230,13 @@ pub struct AdamStep<T> {
     pub rate: T,
     /// `1 / (1 − β₂ᵗ)`.
     pub unbias: T,
-    /// Added to the root.
+    /// Added to the square root.
     pub epsilon: T,
 }
 
-versions! {
-    /// `g ← clip(g)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `w ← w − rate·m / (√(unbias·v) + ε)`.
+multiversion! {
+    /// `g ← clip(g)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
+    /// `w ← w − rate·m / (√(unbias·v) + ε)`.
     ///
     /// # Panics
     /// Unless the lengths agree.

@@ -1,9 +1,10 @@
-//! Kernels against naive twins.
+//! Kernels against their definitions in [`kernels::plain`](crate::kernels::plain).
 use super::faults;
 use super::suite::{Finding, Property, Subject, Suite, largest};
 use crate::autodiff::gradcheck::randn;
 use crate::kernels::conv::{self, Window};
 use crate::kernels::gemm::{Packed, gemm};
+use crate::kernels::plain;
 use ndarray::{Array2, ArrayView2};
 
 /// `C ← α A B + β C`, in either precision.
@@ -103,18 +104,20 @@ fn products_of(
             let c = matrix(m, n, 3);
             for [alpha, beta] in [[1., 0.], [-0.5, 1.], [2., 0.25]] {
                 let found = f(a.view(), b.view(), &c, [alpha, beta]);
-                let at = |e: &str| format!("{m}×{k}×{n}, α {alpha}, β {beta}, {e}");
-                let ratio = |((i, j), found): ((usize, usize), &f64)| {
-                    let terms = (0..k).map(|l| a[[i, l]] * b[[l, j]]);
-                    let (sum, size) = terms.fold((0., 0.), |(s, z), t: f64| (s + t, z + t.abs()));
-                    let expected = alpha * sum + beta * c[[i, j]];
-                    // Each of k + 2 operations rounds what is at most the sum of all sizes.
-                    let size = alpha.abs() * size + (beta * c[[i, j]]).abs();
+                let (mut expected, mut size) = (c.clone(), c.mapv(f64::abs));
+                plain::gemm(alpha, a.view(), b.view(), beta, expected.view_mut());
+                let [abs_a, abs_b] = [&a, &b].map(|x| x.mapv(f64::abs));
+                let [abs_alpha, abs_beta] = [alpha, beta].map(f64::abs);
+                plain::gemm(abs_alpha, abs_a.view(), abs_b.view(), abs_beta, size.view_mut());
+                let errors = found.iter().zip(&expected).zip(&size);
+                let worst = largest(errors.map(|((found, expected), size)| {
+                    // Each of k + 2 operations rounds a value of at most the sum of absolute
+                    // values.
                     let bound = (k + 2) as f64 * epsilon * size;
                     (found - expected).abs() / bound.max(f64::MIN_POSITIVE)
-                };
-                let worst = largest(found.indexed_iter().map(ratio));
-                findings.push(Finding::new(worst, 1., at("error over its bound")));
+                }));
+                let at = format!("{m}×{k}×{n}, α {alpha}, β {beta}, error over its bound");
+                findings.push(Finding::new(worst, 1., at));
             }
         }
     }
@@ -189,29 +192,13 @@ fn convolved(c: &Convolution, compare: Compare) -> Finding {
     Finding::worst(CONVOLUTIONS.map(|([images, h, w, channels, n], window)| {
         let over = window.over([h, w, channels]).expect("it fits");
         let [rows, columns] = over.positions();
-        let [kh, kw] = window.size;
         let numbers = |n: usize, seed| randn(&[n], seed).into_raw_vec_and_offset().0;
         let x = numbers(images * h * w * channels, 1);
-        let weights = numbers(n * kh * kw * channels, 2);
+        let weights = numbers(n * over.covered(), 2);
         let dy = numbers(images * rows * columns * n, 3);
+        let matrix = ArrayView2::from_shape([n, over.covered()], &weights).expect("its length");
         let mut naive = vec![0.; dy.len()];
-        for (i, y) in naive.iter_mut().enumerate() {
-            let (unit, at) = (i % n, i / n);
-            let (column, row, image) = (at % columns, at / columns % rows, at / columns / rows);
-            for (k, weight) in
-                weights[unit * kh * kw * channels..][..kh * kw * channels].iter().enumerate()
-            {
-                let (channel, place) = (k % channels, k / channels);
-                let down = (row * window.stride[0] + place / kw).checked_sub(window.padding[0]);
-                let right = (column * window.stride[1] + place % kw).checked_sub(window.padding[1]);
-                if let (Some(down), Some(right)) =
-                    (down.filter(|d| *d < h), right.filter(|r| *r < w))
-                {
-                    *y += weight * x[((image * h + down) * w + right) * channels + channel];
-                }
-            }
-        }
-        let matrix = ArrayView2::from_shape([n, kh * kw * channels], &weights).expect("as many");
+        plain::conv2d(&over, &x, matrix, &mut naive);
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), matrix.to_owned());
         (c.forward)(&over, &x, matrix, &mut y);
         (c.by_input)(&over, &dy, matrix, &mut dx);

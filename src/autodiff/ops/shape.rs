@@ -22,7 +22,7 @@ fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     };
     let sides = [kept..kept + by, kept + by..axes.len()].map(|a| x.shape()[a].iter().product());
     let mut y = Tensor::zeros(axes.iter().map(|&axis| x.shape()[axis]).collect::<Vec<_>>());
-    vector::turn(x.as_slice(), y.as_slice_mut(), sides);
+    vector::transpose(x.as_slice(), y.as_slice_mut(), sides);
     y
 }
 

@@ -1,7 +1,7 @@
 //! Unit triangular matrices, two in one square: one strictly below the diagonal, one strictly above.
 use crate::autodiff::{Tensor, Var};
-use crate::kernels::gemm;
 use crate::kernels::scalar::Scalar;
+use crate::kernels::{gemm, vector};
 use std::ops::Range;
 
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ impl Triangle {
         for x in x.as_slice_mut().chunks_exact_mut(n.max(1)) {
             for i in self.longest_first(n) {
                 let part = self.columns(i, n);
-                gemm::axpy(-x[i], &a[i * n..][part.clone()], &mut x[part]);
+                vector::axpy(-x[i], &a[i * n..][part.clone()], &mut x[part]);
             }
         }
     }
@@ -53,7 +53,7 @@ impl Triangle {
         for x in x.as_slice_mut().chunks_exact_mut(n.max(1)) {
             for i in self.longest_first(n).rev() {
                 let part = self.columns(i, n);
-                let above = gemm::dot(&a[i * n..][part.clone()], &x[part]);
+                let above = vector::dot(&a[i * n..][part.clone()], &x[part]);
                 x[i] -= above;
             }
         }

@@ -1,24 +1,13 @@
-//! Micro-kernels: one tile of `C`, held in vector registers, over rows of `A` and a panel of `B`.
+//! Micro-kernels: one tile of `C`, held in vector registers, accumulated over rows of `A` and a
+//! panel of `B`.
 //!
-//! A panel of `B` is `cols` of its columns, row by row: packed (`b[p·cols + j]`), or where they lie.
-//! Each step of `p` loads one row of the panel and multiplies it by each entry of a column of
-//! `A`, which is read where it lies, whatever its strides. What a panel holds beside its columns
-//! reaches no entry of `C`.
-#![allow(unsafe_code)]
-use crate::kernels::path::Path;
-use std::cell::Cell;
-use std::thread::LocalKey;
+//! A panel is `cols` columns of `B`, row-major: packed (`b[p·cols + j]`) or in place. Step `p`
+//! loads row `p` of the panel and multiplies it by each element of column `p` of `A`, which is read
+//! in place with any strides. A ragged panel is padded to `cols`; its padding reaches no element of
+//! `C`.
+use super::simd::SIDE;
 
-/// What a tile does with what is in `C` already.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Blend<T> {
-    /// Multiplies the product.
-    pub alpha: T,
-    /// Multiplies `C`, which is not read if this is 0.
-    pub beta: T,
-}
-
-/// A micro-kernel for one type and one instruction set.
+/// The micro-kernels for one type and instruction set. A value exists only if the processor has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Micro<T> {
     /// Rows of a full tile.
@@ -28,9 +17,9 @@ pub struct Micro<T> {
     /// `C ← α A B + β C` for a tile of `size = [m, n]` rows and columns, over `k` steps.
     ///
     /// # Safety
-    /// The instruction set must be there; `m` and `n` between 1 and a full tile; `a` and `c` valid
-    /// for `m × k` and `m × n` entries at their strides (those of `c` adjacent in a row), and `b`
-    /// for `k` rows of a full tile's width, its stride apart.
+    /// `m` and `n` are between 1 and a full tile; `a` and `c` are valid for `m × k` and `m × n`
+    /// elements at their strides (rows of `c` are contiguous), and `b` for `k` rows of a full
+    /// tile's width, its stride apart.
     #[allow(clippy::type_complexity)]
     pub tile: unsafe fn(
         k: usize,
@@ -38,42 +27,43 @@ pub struct Micro<T> {
         b: (*const T, isize),
         c: (*mut T, isize),
         size: [usize; 2],
-        blend: Blend<T>,
+        alpha_beta: [T; 2],
     ),
-    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` entries, their strides apart: fused, in as many
-    /// sums as 64 bytes hold, which are added by halves.
+    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, their strides apart: fused
+    /// multiply-adds into as many partial sums as 64 bytes hold, which are added by halves.
     ///
     /// # Safety
-    /// The instruction set must be there, and all entries valid.
+    /// All elements are valid.
     #[allow(clippy::type_complexity)]
     pub dots: unsafe fn(k: usize, x: (*const T, isize), b: (*const T, isize), out: &mut [T; SIDE]),
-    /// Turns `SIDE × SIDE` entries: `to[j, i] ← from[i, j]` for pointers and the strides of rows.
+    /// `to[j, i] ← from[i, j]` for [`SIDE`] × [`SIDE`] elements, given the strides of rows.
     ///
     /// # Safety
-    /// The instruction set must be there, and all entries valid.
+    /// All elements are valid.
     #[allow(clippy::type_complexity)]
-    pub turn: unsafe fn(from: (*const T, isize), to: (*mut T, isize)),
+    pub transpose: unsafe fn(from: (*const T, isize), to: (*mut T, isize)),
 }
 
-/// What [`Micro::turn`] turns at a time.
-pub const SIDE: usize = 8;
-
-/// The micro-kernels of one type and instruction set, in a module of their own.
+/// A module with the micro-kernels of one type and instruction set.
 #[cfg(target_arch = "x86_64")]
 macro_rules! micro {
     ($name:ident: $t:ty, $feature:literal, [$rows:literal; $($m:literal)*], $lanes:literal,
      $line:literal, $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident,
-     $store:ident, $load_part:path, $store_part:path, $total:path, $turn:path) => {
-        mod $name {
-            use super::{Blend, Micro, SIDE};
+     $store:ident, $load_masked:ident, $store_masked:ident, $sum:ident, $transpose:ident) => {
+        #[allow(unsafe_code)]
+        pub(super) mod $name {
+            use crate::kernels::gemm::micro::Micro;
+            use crate::kernels::gemm::simd::{SIDE, mask, sum, transpose};
             use std::arch::x86_64::*;
 
             const ROWS: usize = $rows;
             const LANES: usize = $lanes;
-            /// Vectors of 64 bytes.
+            /// Vectors in a cache line of 64 bytes.
             const LINE: usize = $line;
+            /// Rows of the panel to prefetch ahead.
             const AHEAD: usize = 8;
-            pub const MICRO: Micro<$t> = Micro { rows: ROWS, cols: 2 * LANES, tile, dots, turn: $turn };
+            pub const MICRO: Micro<$t> =
+                Micro { rows: ROWS, cols: 2 * LANES, tile, dots, transpose: transpose::$transpose };
 
             /// # Safety
             /// See [`Micro::tile`].
@@ -83,13 +73,13 @@ macro_rules! micro {
                 b: (*const $t, isize),
                 c: (*mut $t, isize),
                 [m, n]: [usize; 2],
-                blend: Blend<$t>,
+                alpha_beta: [$t; 2],
             ) {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's contract.
                 unsafe {
                     match (m, n > LANES) {
-                        $(($m, true) => run::<$m, 2>(k, a, b, c, n, blend),
-                        ($m, false) => run::<$m, 1>(k, a, b, c, n, blend),)*
+                        $(($m, true) => run::<$m, 2>(k, a, b, c, n, alpha_beta),
+                        ($m, false) => run::<$m, 1>(k, a, b, c, n, alpha_beta),)*
                         _ => unreachable!("a tile has 1 to {ROWS} rows, not {m}"),
                     }
                 }
@@ -103,11 +93,11 @@ macro_rules! micro {
                 b: (*const $t, isize),
                 out: &mut [$t; SIDE],
             ) {
-                // As many rows at a time as there are registers for.
-                let (some, rows) = (SIDE / LINE, SIDE as isize);
-                for (i, out) in (0..rows).step_by(some).zip(out.chunks_exact_mut(some)) {
-                    let [x, b] = [x, b].map(|(at, apart)| (at.wrapping_offset(i * apart), apart));
-                    // SAFETY: the caller's promise.
+                // As many rows at a time as fit in registers.
+                let group = SIDE / LINE;
+                for (i, out) in (0..SIDE as isize).step_by(group).zip(out.chunks_exact_mut(group)) {
+                    let [x, b] = [x, b].map(|(at, row)| (at.wrapping_offset(i * row), row));
+                    // SAFETY: the caller's contract.
                     unsafe { run_dots(k, x, b, out) }
                 }
             }
@@ -117,8 +107,8 @@ macro_rules! micro {
             #[target_feature(enable = $feature)]
             unsafe fn run_dots(
                 k: usize,
-                (x, along): (*const $t, isize),
-                (b, down): (*const $t, isize),
+                (x, x_row): (*const $t, isize),
+                (b, b_row): (*const $t, isize),
                 out: &mut [$t],
             ) {
                 let mut sums = [[$zero(); LINE]; SIDE / LINE];
@@ -126,10 +116,10 @@ macro_rules! micro {
                 for p in (0..whole).step_by(LINE * LANES) {
                     for (i, sums) in sums.iter_mut().enumerate() {
                         for (j, sum) in sums.iter_mut().enumerate() {
-                            // SAFETY: `LANES` entries of row `i`.
+                            // SAFETY: `LANES` elements of row `i`.
                             unsafe {
-                                let x = x.offset(i as isize * along).add(p + j * LANES);
-                                let b = b.offset(i as isize * down).add(p + j * LANES);
+                                let x = x.offset(i as isize * x_row).add(p + j * LANES);
+                                let b = b.offset(i as isize * b_row).add(p + j * LANES);
                                 *sum = $fma($load(x), $load(b), *sum);
                             }
                         }
@@ -138,20 +128,20 @@ macro_rules! micro {
                 if whole < k {
                     for (i, sums) in sums.iter_mut().enumerate() {
                         for (j, sum) in sums.iter_mut().enumerate() {
-                            let part = (k - whole).saturating_sub(j * LANES).min(LANES);
-                            // SAFETY: `part` of the last `k − whole` entries of row `i`.
+                            let n = (k - whole).saturating_sub(j * LANES).min(LANES);
+                            // SAFETY: `n` of the last `k − whole` elements of row `i`.
                             unsafe {
-                                let x = x.offset(i as isize * along).add(whole);
-                                let b = b.offset(i as isize * down).add(whole);
-                                let x = $load_part(x.wrapping_add(j * LANES), part);
-                                let b = $load_part(b.wrapping_add(j * LANES), part);
+                                let x = x.offset(i as isize * x_row).add(whole);
+                                let b = b.offset(i as isize * b_row).add(whole);
+                                let x = mask::$load_masked(x.wrapping_add(j * LANES), n);
+                                let b = mask::$load_masked(b.wrapping_add(j * LANES), n);
                                 *sum = $fma(x, b, *sum);
                             }
                         }
                     }
                 }
                 for (out, sums) in out.iter_mut().zip(sums) {
-                    *out = $total(sums);
+                    *out = sum::$sum(sums);
                 }
             }
 
@@ -160,25 +150,25 @@ macro_rules! micro {
             #[target_feature(enable = $feature)]
             unsafe fn run<const M: usize, const V: usize>(
                 k: usize,
-                (a, [row, step]): (*const $t, [isize; 2]),
-                (b, down): (*const $t, isize),
-                (c, stride): (*mut $t, isize),
+                (a, [a_row, a_column]): (*const $t, [isize; 2]),
+                (b, b_row): (*const $t, isize),
+                (c, c_row): (*mut $t, isize),
                 n: usize,
-                Blend { alpha, beta }: Blend<$t>,
+                [alpha, beta]: [$t; 2],
             ) {
                 let mut sums = [[$zero(); V]; M];
                 for p in 0..k {
                     let mut ys = [$zero(); V];
                     for (j, y) in ys.iter_mut().enumerate() {
                         // SAFETY: row `p` of the panel.
-                        *y = unsafe { $load(b.offset(p as isize * down).add(j * LANES)) };
-                        // Rows that lie far apart are out of sight of the processor's own prefetching.
-                        let ahead = b.wrapping_offset((p + AHEAD) as isize * down + (j * LANES) as isize);
-                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                        *y = unsafe { $load(b.offset(p as isize * b_row).add(j * LANES)) };
+                        // The hardware prefetcher does not follow rows that are far apart.
+                        let ahead = (p + AHEAD) as isize * b_row + (j * LANES) as isize;
+                        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
                     }
                     for (i, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: entry `(i, p)` of `A`.
-                        let x = unsafe { *a.offset(i as isize * row + p as isize * step) };
+                        // SAFETY: element `(i, p)` of `A`.
+                        let x = unsafe { *a.offset(i as isize * a_row + p as isize * a_column) };
                         for (sum, &y) in sums.iter_mut().zip(&ys) {
                             *sum = $fma($splat(x), y, *sum);
                         }
@@ -186,19 +176,20 @@ macro_rules! micro {
                 }
                 for (i, sums) in sums.iter().enumerate() {
                     for (j, &sum) in sums.iter().enumerate() {
-                        let part = (n - j * LANES).min(LANES);
+                        let n = (n - j * LANES).min(LANES);
                         let mut out = $mul($splat(alpha), sum);
-                        // SAFETY: the first `part` entries from here are entries of `C`.
+                        // SAFETY: the first `n` elements at `at` are elements of `C`.
                         unsafe {
-                            let at = c.offset(i as isize * stride).add(j * LANES);
+                            let at = c.offset(i as isize * c_row).add(j * LANES);
                             if beta != 0. {
-                                let old = if part == LANES { $load(at) } else { $load_part(at, part) };
+                                let old =
+                                    if n == LANES { $load(at) } else { mask::$load_masked(at, n) };
                                 out = $fma($splat(beta), old, out);
                             }
-                            if part == LANES {
+                            if n == LANES {
                                 $store(at, out);
                             } else {
-                                $store_part(at, out, part);
+                                mask::$store_masked(at, out, n);
                             }
                         }
                     }
@@ -208,245 +199,83 @@ macro_rules! micro {
     };
 }
 
-/// Ask for the cache line at `x`, wherever that is: nothing is read.
-pub fn prefetch<T>(x: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64, and a prefetch faults nowhere.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(x.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = x;
-}
-
-/// Loads and stores of the first entries of a vector.
-#[cfg(target_arch = "x86_64")]
-mod part {
-    use std::arch::x86_64::*;
-
-    macro_rules! masked {
-        ($load:ident, $store:ident: $t:ty, $vector:ty, $feature:literal, $mask:expr,
-         $maskload:ident, $maskstore:ident) => {
-            /// # Safety
-            /// The first `n` entries at `at` must be valid.
-            #[inline]
-            #[target_feature(enable = $feature)]
-            pub unsafe fn $load(at: *const $t, n: usize) -> $vector {
-                // SAFETY: entries outside the mask are not touched.
-                unsafe { $maskload($mask(n), at) }
-            }
-
-            /// # Safety
-            /// The first `n` entries at `at` must be valid.
-            #[inline]
-            #[target_feature(enable = $feature)]
-            pub unsafe fn $store(at: *mut $t, vector: $vector, n: usize) {
-                // SAFETY: entries outside the mask are not touched.
-                unsafe { $maskstore(at, $mask(n), vector) }
-            }
-        };
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load512(mask: __mmask16, at: *const f32) -> __m512 {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_maskz_loadu_ps(mask, at) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn load512d(mask: __mmask8, at: *const f64) -> __m512d {
-        // SAFETY: the caller's promise.
-        unsafe { _mm512_maskz_loadu_pd(mask, at) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load256(mask: __m256i, at: *const f32) -> __m256 {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_maskload_ps(at, mask) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load256d(mask: __m256i, at: *const f64) -> __m256d {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_maskload_pd(at, mask) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn lanes32(n: usize) -> __m256i {
-        _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn lanes64(n: usize) -> __m256i {
-        _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub fn total_f32x16([x]: [__m512; 1]) -> f32 {
-        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x));
-        total_f32x8([_mm512_castps512_ps256(x), _mm256_castpd_ps(high)])
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub fn total_f64x8([x]: [__m512d; 1]) -> f64 {
-        total_f64x4([_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd::<1>(x)])
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub fn total_f32x8([low, high]: [__m256; 2]) -> f32 {
-        let x = _mm256_add_ps(low, high);
-        let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
-        let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-        _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub fn total_f64x4([low, high]: [__m256d; 2]) -> f64 {
-        let x = _mm256_add_pd(low, high);
-        let x = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
-        _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)))
-    }
-
-    masked!(load_f32x16, store_f32x16: f32, __m512, "avx512f", |n| ((1_u32 << n) - 1) as __mmask16,
-        load512, _mm512_mask_storeu_ps);
-    masked!(load_f64x8, store_f64x8: f64, __m512d, "avx512f", |n| ((1_u32 << n) - 1) as __mmask8,
-        load512d, _mm512_mask_storeu_pd);
-    masked!(load_f32x8, store_f32x8: f32, __m256, "avx2", lanes32, load256, _mm256_maskstore_ps);
-    masked!(load_f64x4, store_f64x4: f64, __m256d, "avx2", lanes64, load256d, _mm256_maskstore_pd);
-}
-
-/// Transposition of small squares.
-#[cfg(target_arch = "x86_64")]
-mod turn {
-    use super::SIDE;
-    use std::arch::x86_64::*;
-
-    /// # Safety
-    /// See [`Micro::turn`](super::Micro::turn).
-    pub unsafe fn plain<T: Copy>((from, down): (*const T, isize), (to, across): (*mut T, isize)) {
-        for i in 0..SIDE as isize {
-            for j in 0..SIDE as isize {
-                // SAFETY: the caller's promise.
-                unsafe { *to.offset(j * across + i) = *from.offset(i * down + j) };
-            }
-        }
-    }
-
-    /// # Safety
-    /// See [`Micro::turn`](super::Micro::turn).
-    pub unsafe fn f32x8(from: (*const f32, isize), to: (*mut f32, isize)) {
-        // SAFETY: the caller's promise.
-        unsafe { avx2_f32x8(from, to) }
-    }
-
-    /// In three rounds: pairs of entries, pairs of pairs, halves.
-    #[target_feature(enable = "avx2")]
-    unsafe fn avx2_f32x8((from, down): (*const f32, isize), (to, across): (*mut f32, isize)) {
-        // SAFETY: the caller's promise.
-        let x: [_; SIDE] =
-            std::array::from_fn(|i| unsafe { _mm256_loadu_ps(from.offset(i as isize * down)) });
-        let mut y = x;
-        for i in (0..SIDE).step_by(2) {
-            y[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
-            y[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
-        }
-        let mut z = y;
-        for i in (0..SIDE).step_by(4) {
-            for j in 0..2 {
-                let (low, high) = (y[i + j], y[i + j + 2]);
-                z[i + 2 * j] = _mm256_shuffle_ps::<0b01_00_01_00>(low, high);
-                z[i + 2 * j + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(low, high);
-            }
-        }
-        for j in 0..4 {
-            let (top, bottom) = (z[j], z[j + 4]);
-            let halves = [
-                _mm256_permute2f128_ps::<0x20>(top, bottom),
-                _mm256_permute2f128_ps::<0x31>(top, bottom),
-            ];
-            for (half, row) in halves.into_iter().zip([j, j + 4]) {
-                // SAFETY: the caller's promise.
-                unsafe { _mm256_storeu_ps(to.offset(row as isize * across), half) };
-            }
-        }
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 micro!(avx512_f32: f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16, 1,
     _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
-    _mm512_storeu_ps, super::part::load_f32x16, super::part::store_f32x16,
-    super::part::total_f32x16, super::turn::f32x8);
+    _mm512_storeu_ps, load_f32x16, store_f32x16, f32x16, f32x8);
 #[cfg(target_arch = "x86_64")]
 micro!(avx512_f64: f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8, 1,
     _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd, _mm512_mul_pd,
-    _mm512_storeu_pd, super::part::load_f64x8, super::part::store_f64x8,
-    super::part::total_f64x8, super::turn::plain);
+    _mm512_storeu_pd, load_f64x8, store_f64x8, f64x8, scalar);
 #[cfg(target_arch = "x86_64")]
 micro!(avx2_f32: f32, "avx2,fma", [6; 1 2 3 4 5 6], 8, 2,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_mul_ps,
-    _mm256_storeu_ps, super::part::load_f32x8, super::part::store_f32x8,
-    super::part::total_f32x8, super::turn::f32x8);
+    _mm256_storeu_ps, load_f32x8, store_f32x8, f32x8, f32x8);
 #[cfg(target_arch = "x86_64")]
 micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4, 2,
     _mm256_setzero_pd, _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd, _mm256_mul_pd,
-    _mm256_storeu_pd, super::part::load_f64x4, super::part::store_f64x4,
-    super::part::total_f64x4, super::turn::plain);
+    _mm256_storeu_pd, load_f64x4, store_f64x4, f64x4, scalar);
 
-/// The micro-kernels that this processor can run, if any.
-pub trait Native: Sized + 'static {
-    /// Memory that a thread packs operands into: each piece is taken, and put back.
-    fn space() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
-    /// For AVX-512.
-    fn avx512() -> Option<Micro<Self>>;
-    /// For AVX2 with FMA.
-    fn avx2() -> Option<Micro<Self>>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::plain;
+    use crate::kernels::scalar::Scalar;
+    use ndarray::{Array2, s};
 
-    /// For the instructions in use.
-    fn micro() -> Option<Micro<Self>> {
-        match Path::current() {
-            Path::Avx512 => Self::avx512(),
-            Path::Avx2 => Self::avx2(),
-            Path::Portable => None,
+    /// Small integers, whose sums are exact in either type.
+    fn integers<T: Scalar>(rows: usize, cols: usize, seed: usize) -> Array2<T> {
+        let element = |(i, j)| T::of(((i * 31 + j * 17 + seed) % 13) as f64 - 6.);
+        Array2::from_shape_fn((rows, cols), element)
+    }
+
+    #[allow(unsafe_code)]
+    fn equal_their_definitions<T: Scalar>() {
+        for micro in [T::avx512(), T::avx2()].into_iter().flatten() {
+            let sizes = (1..=micro.rows).flat_map(|m| (1..=micro.cols).map(move |n| [m, n]));
+            for ([m, n], k) in sizes.flat_map(|size| [0, 1, 7].map(|k| (size, k))) {
+                let (a, b) = (integers::<T>(m, k, 1), integers(k, micro.cols, 2));
+                for beta in [0., 1., -2.].map(T::of) {
+                    let start = if beta == T::zero() { T::nan() } else { T::one() };
+                    let mut c = Array2::from_elem((m + 1, n + 1), start);
+                    let mut expected = c.clone();
+                    let b_used = b.slice(s![.., ..n]);
+                    let to = expected.slice_mut(s![..m, ..n]);
+                    plain::gemm(T::of(2.), a.view(), b_used, beta, to);
+                    let (sa, c_row) = ([k as isize, 1], n as isize + 1);
+                    let (pa, pb, pc) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                    // SAFETY: the pointers and strides are those of the three matrices.
+                    unsafe {
+                        let b = (pb, micro.cols as isize);
+                        (micro.tile)(k, (pa, sa), b, (pc, c_row), [m, n], [T::of(2.), beta]);
+                    }
+                    let equal = |(x, y): (&T, &T)| x == y || x.is_nan() && y.is_nan();
+                    assert!(c.iter().zip(&expected).all(equal), "[{m}, {k}] × [{k}, {n}]");
+                }
+            }
+            for k in 0..70 {
+                let (x, b) = (integers::<T>(SIDE, k, 3), integers::<T>(SIDE, k, 4));
+                let mut found = [T::nan(); SIDE];
+                let row = k as isize;
+                // SAFETY: both matrices have `SIDE` rows of `k` elements.
+                unsafe { (micro.dots)(k, (x.as_ptr(), row), (b.as_ptr(), row), &mut found) };
+                for (i, found) in found.into_iter().enumerate() {
+                    let [x, b] = [&x, &b].map(|x| &x.as_slice().unwrap()[i * k..][..k]);
+                    assert_eq!(found, plain::dot(x, b), "k = {k}");
+                }
+            }
+            let x = integers::<T>(SIDE, SIDE, 5);
+            let mut found = Array2::from_elem((SIDE, SIDE), T::nan());
+            let row = SIDE as isize;
+            // SAFETY: both matrices are `SIDE × SIDE`.
+            unsafe { (micro.transpose)((x.as_ptr(), row), (found.as_mut_ptr(), row)) };
+            assert_eq!(found, x.t());
         }
     }
+
+    #[test]
+    fn micro_kernels_equal_their_definitions() {
+        equal_their_definitions::<f32>();
+        equal_their_definitions::<f64>();
+    }
 }
-
-macro_rules! native {
-    ($t:ty, $avx512:ident, $avx2:ident) => {
-        impl Native for $t {
-            fn space() -> &'static LocalKey<Cell<Vec<Vec<Self>>>> {
-                thread_local!(static SPACE: Cell<Vec<Vec<$t>>> = const { Cell::new(vec![]) });
-                &SPACE
-            }
-
-            fn avx512() -> Option<Micro<Self>> {
-                #[cfg(target_arch = "x86_64")]
-                if Path::Avx512.is_available() {
-                    return Some($avx512::MICRO);
-                }
-                None
-            }
-
-            fn avx2() -> Option<Micro<Self>> {
-                #[cfg(target_arch = "x86_64")]
-                if Path::Avx2.is_available() {
-                    return Some($avx2::MICRO);
-                }
-                None
-            }
-        }
-    };
-}
-native!(f32, avx512_f32, avx2_f32);
-native!(f64, avx512_f64, avx2_f64);

@@ -1,71 +1,65 @@
-//! The loops around a micro-kernel: `B` is packed once, or read where it lies if few rows use it; `A`
-//! is read where it lies.
-#![allow(unsafe_code)]
-use super::micro::{Blend, Micro, SIDE, prefetch};
+//! The loops around a micro-kernel. `B` is packed into panels once, or read in place if few rows
+//! use it; `A` is read in place.
+use super::micro::Micro;
+use super::simd::{SIDE, prefetch};
 use crate::kernels::scalar::Scalar;
+use crate::kernels::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-/// Steps of the inner dimension at a time: a panel of `B` as long as this stays near.
+/// Depth of a block of the inner dimension: a panel of `B` this deep stays in a core's cache.
 const DEPTH: usize = 1024;
-/// Rows that a thread takes at a time, in tiles.
+/// Tiles of rows in one task.
 const TILES: usize = 16;
 /// Up to this many tiles of rows, packing `B` costs more than it gains.
 const FEW: usize = 3;
 
-/// Rows of `B` that are asked for before they are packed.
+/// Rows of `B` to prefetch ahead of packing.
 const AHEAD: isize = 16;
-/// Entries of each row of the next tile of `A` that are asked for; the processor finds the rest.
+/// Elements to prefetch from each row of the next tile of `A`; the hardware prefetches the rest.
 const NEXT: usize = 64;
-/// `A` up to this many entries stays in a core's cache.
+/// Up to this many elements, `A` stays in a core's cache.
 const NEAR: usize = 1 << 17;
-/// Rows so many bytes apart push each other out of the cache.
+/// Rows of `A` at a multiple of this many bytes map to the same cache sets.
 const ALIAS: usize = 4096;
 
-/// `C ← α A B + β C` for any strides and no empty side, `C` adjacent in rows or not.
+/// `C ← α A B + β C` with any strides; no side is empty.
 ///
-/// Wide products with a small `A` are cut into panels of `B`, each packed by the task that uses it;
-/// others into strips of rows, which share a packed `B`.
+/// With a small `A` and a wide `B`, the tasks are panels of `B`, each packed by its task; otherwise
+/// strips of rows, which share a packed `B`.
 pub fn gemm<T: Scalar>(
     micro: Micro<T>,
-    blend: Blend<T>,
+    alpha_beta: [T; 2],
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
     mut c: ArrayViewMut2<'_, T>,
 ) {
     if a.nrows() > b.ncols() || a.len() > NEAR {
         let n = b.ncols().next_multiple_of(micro.cols);
-        return with_space(b.nrows() * n, |panels| {
-            pack_all(micro, b, panels);
-            multiply(micro, blend, a, panels, c);
+        return with_workspace(b.nrows() * n, |panels| {
+            pack(micro, b, panels);
+            multiply(micro, alpha_beta, a, panels, c);
         });
     }
-    let few = a.nrows() <= FEW * micro.rows && b.strides()[1] == 1;
+    let in_place = a.nrows() <= FEW * micro.rows && b.strides()[1] == 1;
     let columns = b.axis_chunks_iter(Axis(1), micro.cols).into_par_iter();
     let strips = c.axis_chunks_iter_mut(Axis(1), micro.cols).into_par_iter();
     strips.zip(columns).for_each(|(c, b)| {
-        if few && b.ncols() == micro.cols {
-            strip(micro, blend, a, Panels::Lying(b), c);
+        if in_place && b.ncols() == micro.cols {
+            macro_kernel(micro, alpha_beta, a, Panels::InPlace(b), c);
         } else {
-            with_space(b.nrows() * micro.cols, |panel| {
-                pack(micro, b, panel);
-                strip(micro, blend, a, Panels::Packed(panel), c);
+            with_workspace(b.nrows() * micro.cols, |panel| {
+                pack_panel(micro, b, panel);
+                macro_kernel(micro, alpha_beta, a, Panels::Packed(panel), c);
             });
         }
     });
 }
 
-/// All panels of `B`, one after another.
-pub fn pack_all<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) {
-    let columns = b.axis_chunks_iter(Axis(1), micro.cols).into_par_iter();
-    let tasks = panels.par_chunks_mut(b.nrows() * micro.cols).zip(columns);
-    tasks.for_each(|(panel, b)| pack(micro, b, panel));
-}
-
-/// `C ← α A B + β C` by strips of rows, given all panels of `B`.
+/// `C ← α A B + β C` in parallel over strips of rows, for a packed `B`.
 pub fn multiply<T: Scalar>(
     micro: Micro<T>,
-    blend: Blend<T>,
+    alpha_beta: [T; 2],
     a: ArrayView2<'_, T>,
     panels: &[T],
     mut c: ArrayViewMut2<'_, T>,
@@ -78,47 +72,48 @@ pub fn multiply<T: Scalar>(
         let stride = a.strides()[0].unsigned_abs() * size_of::<T>();
         if a.strides()[1] == 1 && stride.is_multiple_of(ALIAS) && c.ncols() > FEW * micro.cols {
             let width = a.ncols() + micro.cols;
-            with_space(a.nrows() * width, |copy| {
-                let copy = ArrayViewMut2::from_shape((a.nrows(), width), copy).expect("as many");
+            with_workspace(a.nrows() * width, |copy| {
+                let copy = ArrayViewMut2::from_shape((a.nrows(), width), copy).expect("its length");
                 let mut copy = copy.slice_move(s![.., ..a.ncols()]);
                 copy.assign(&a);
-                strip(micro, blend, copy.view(), Panels::Packed(panels), c);
+                macro_kernel(micro, alpha_beta, copy.view(), Panels::Packed(panels), c);
             });
         } else {
-            strip(micro, blend, a, Panels::Packed(panels), c);
+            macro_kernel(micro, alpha_beta, a, Panels::Packed(panels), c);
         }
     });
 }
 
-/// What a strip is multiplied by.
+/// Columns of `B`, in panels.
 enum Panels<'a, T> {
-    /// Full panels, one after another.
+    /// Packed panels, one after another.
     Packed(&'a [T]),
-    /// `B` itself, as wide as a full tile, its rows adjacent.
-    Lying(ArrayView2<'a, T>),
+    /// One full panel: columns of `B` itself, contiguous in rows.
+    InPlace(ArrayView2<'a, T>),
 }
 
-/// One thread's part: rows of `A` by some panels.
-fn strip<T: Scalar>(
+/// `C ← α A B + β C` on one thread.
+#[allow(unsafe_code)]
+fn macro_kernel<T: Scalar>(
     micro: Micro<T>,
-    Blend { alpha, beta }: Blend<T>,
+    [alpha, beta]: [T; 2],
     a: ArrayView2<'_, T>,
     panels: Panels<'_, T>,
     mut c: ArrayViewMut2<'_, T>,
 ) {
     let ((m, k), n) = (a.dim(), c.ncols());
     let (sa, sc) = ([a.strides()[0], a.strides()[1]], [c.strides()[0], c.strides()[1]]);
-    let (rows, depth) = (even(m, micro.rows), even(k, DEPTH));
-    let mut aside = vec![T::zero(); if sc[1] == 1 { 0 } else { 4 * micro.cols * micro.cols }];
+    let (rows, depth) = (balanced(m, micro.rows), balanced(k, DEPTH));
+    let wide = micro.cols;
+    // A tile and its transpose, for a `C` that is not contiguous in rows.
+    let mut scratch = vec![T::zero(); if sc[1] == 1 { 0 } else { 4 * wide * wide }];
     for p in (0..k).step_by(depth) {
-        let blend = Blend { alpha, beta: if p == 0 { beta } else { T::one() } };
+        let beta = if p == 0 { beta } else { T::one() };
         let depth = depth.min(k - p);
         for j in (0..n).step_by(micro.cols) {
             let panel = match &panels {
-                Panels::Packed(panels) => {
-                    (panels[j * k + p * micro.cols..].as_ptr(), micro.cols as isize)
-                }
-                Panels::Lying(b) => (&raw const b[[p, j]], b.strides()[0]),
+                Panels::Packed(panels) => (panels[j * k + p * wide..].as_ptr(), wide as isize),
+                Panels::InPlace(b) => (&raw const b[[p, j]], b.strides()[0]),
             };
             for i in (0..m).step_by(rows) {
                 let size = [rows.min(m - i), micro.cols.min(n - j)];
@@ -130,29 +125,23 @@ fn strip<T: Scalar>(
                         lines.for_each(|l| prefetch(row.wrapping_offset(l as isize * sa[1])));
                     }
                 }
-                // SAFETY: the instruction set was detected; entries `(i, p)` of `a` and `(i, j)` of `c`
-                // and `size` from there on are within live views, `c` exclusively; the panel holds
-                // `k` rows as wide as a tile, of which `depth` from `p` on are used.
+                // SAFETY: `size[0] × depth` elements of `a` from `(i, p)` on and `size` elements of
+                // `c` from `(i, j)` on are within live views, that of `c` exclusive; the panel has
+                // `k` rows of a full tile's width, of which `depth` are used from `p` on.
                 unsafe {
-                    let a = a.as_ptr().offset(i as isize * sa[0] + p as isize * sa[1]);
+                    let a = (a.as_ptr().offset(i as isize * sa[0] + p as isize * sa[1]), sa);
                     if sc[1] == 1 {
                         let at = c.as_mut_ptr().offset(i as isize * sc[0] + j as isize);
-                        (micro.tile)(depth, (a, sa), panel, (at, sc[0]), size, blend);
+                        (micro.tile)(depth, a, panel, (at, sc[0]), size, [alpha, beta]);
                     } else {
-                        let wide = micro.cols;
-                        let blank = Blend { beta: T::zero(), ..blend };
-                        let (tile, turned) = aside.split_at_mut(2 * wide * wide);
+                        let (tile, transposed) = scratch.split_at_mut(2 * wide * wide);
                         let at = (tile.as_mut_ptr(), wide as isize);
-                        (micro.tile)(depth, (a, sa), panel, at, size, blank);
-                        let to = (turned.as_mut_ptr(), wide as isize);
-                        let squares = size.map(|n| n.next_multiple_of(SIDE));
-                        turn(micro, (at.0.cast_const(), at.1), to, squares);
-                        lay(
-                            turned,
-                            wide,
-                            blend.beta,
-                            c.slice_mut(s![i..i + size[0], j..j + size[1]]),
-                        );
+                        (micro.tile)(depth, a, panel, at, size, [alpha, T::zero()]);
+                        let to = (transposed.as_mut_ptr(), wide as isize);
+                        let blocks = size.map(|n| n.next_multiple_of(SIDE));
+                        transpose(micro, (at.0.cast_const(), at.1), to, blocks);
+                        let c = c.slice_mut(s![i..i + size[0], j..j + size[1]]);
+                        store_columns(transposed, wide, beta, c);
                     }
                 }
             }
@@ -160,29 +149,38 @@ fn strip<T: Scalar>(
     }
 }
 
-/// A turned tile, its columns `wide` apart, onto `β C`.
-fn lay<T: Scalar>(turned: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<'_, T>) {
+/// `C ← X + β C` for `Xᵀ` in rows `wide` elements apart.
+fn store_columns<T: Scalar>(x: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<'_, T>) {
     let set = |(c, &x): (&mut T, &T)| *c = x;
     let add = |(c, &x): (&mut T, &T)| *c = beta * *c + x;
-    for (mut column, tile) in c.columns_mut().into_iter().zip(turned.chunks_exact(wide)) {
+    for (mut column, x) in c.columns_mut().into_iter().zip(x.chunks_exact(wide)) {
         match (column.as_slice_mut(), beta == T::zero()) {
-            (Some(column), true) => column.copy_from_slice(&tile[..column.len()]),
-            (Some(column), false) => column.iter_mut().zip(tile).for_each(add),
-            (None, true) => column.iter_mut().zip(tile).for_each(set),
-            (None, false) => column.iter_mut().zip(tile).for_each(add),
+            (Some(column), true) => column.copy_from_slice(&x[..column.len()]),
+            (Some(column), false) => column.iter_mut().zip(x).for_each(add),
+            (None, true) => column.iter_mut().zip(x).for_each(set),
+            (None, false) => column.iter_mut().zip(x).for_each(add),
         }
     }
 }
 
-/// At most a tile's columns of `B`, row by row; what is beside them in the panel means nothing.
-fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
+/// Packs `B` into panels, one after another; the last is padded with arbitrary values.
+pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) {
+    let columns = b.axis_chunks_iter(Axis(1), micro.cols).into_par_iter();
+    let tasks = panels.par_chunks_mut(b.nrows() * micro.cols).zip(columns);
+    tasks.for_each(|(panel, b)| pack_panel(micro, b, panel));
+}
+
+/// Packs at most `micro.cols` columns, row by row.
+#[allow(unsafe_code)]
+fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
     let (k, n) = b.dim();
     assert!(panel.len() >= k * micro.cols && n <= micro.cols, "pack: {k} rows of {n}");
     if b.strides()[0] == 1 && b.strides()[1] != 1 {
-        // SAFETY: entries of a live view, to as many in the panel.
+        // SAFETY: `n × k` elements of a live view, and `k` rows of the panel, `n ≤ micro.cols`
+        // wide.
         unsafe {
             let from = (b.as_ptr(), b.strides()[1]);
-            turn(micro, from, (panel.as_mut_ptr(), micro.cols as isize), [n, k]);
+            transpose(micro, from, (panel.as_mut_ptr(), micro.cols as isize), [n, k]);
         }
         return;
     }
@@ -192,7 +190,7 @@ fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
             prefetch(b.as_ptr().wrapping_offset(AHEAD * stride).wrapping_add(j));
         }
         match b.to_slice() {
-            // In pieces of a length the compiler knows: no call for 128 bytes.
+            // In pieces of constant length, which are copied without a call.
             Some(b) if n == micro.cols => {
                 let pieces = row.as_chunks_mut::<SIDE>().0.iter_mut();
                 pieces.zip(b.as_chunks::<SIDE>().0).for_each(|(to, b)| *to = *b);
@@ -202,52 +200,70 @@ fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
     }
 }
 
-/// `to[j, i] ← from[i, j]` for `i < m`, `j < n`, given where each begins and how far apart its rows are.
+/// `to[j, i] ← from[i, j]` for `i < m`, `j < n`, given pointers and the strides of rows.
 ///
 /// # Safety
-/// The instruction set must be there, and all entries valid.
-unsafe fn turn<T: Scalar>(
+/// All elements are valid.
+#[allow(unsafe_code)]
+unsafe fn transpose<T: Scalar>(
     micro: Micro<T>,
-    (from, down): (*const T, isize),
-    (to, across): (*mut T, isize),
+    (from, from_row): (*const T, isize),
+    (to, to_row): (*mut T, isize),
     [m, n]: [usize; 2],
 ) {
     let [whole_m, whole_n] = [m, n].map(|n| n - n % SIDE);
     for i in (0..whole_m).step_by(SIDE) {
         for j in (0..whole_n).step_by(SIDE) {
             let (i, j) = (i as isize, j as isize);
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's contract.
             unsafe {
-                (micro.turn)(
-                    (from.offset(i * down + j), down),
-                    (to.offset(j * across + i), across),
-                );
+                let from = (from.offset(i * from_row + j), from_row);
+                (micro.transpose)(from, (to.offset(j * to_row + i), to_row));
             }
         }
     }
     for i in 0..m {
         for j in if i < whole_m { whole_n } else { 0 }..n {
             let (i, j) = (i as isize, j as isize);
-            // SAFETY: the caller's promise.
-            unsafe { *to.offset(j * across + i) = *from.offset(i * down + j) };
+            // SAFETY: the caller's contract.
+            unsafe { *to.offset(j * to_row + i) = *from.offset(i * from_row + j) };
         }
     }
 }
 
-/// `f` with `n` entries of this thread's memory, which hold anything. Within it there are others.
-pub(in crate::kernels) fn with_space<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    let mut kept = T::space().take();
-    let mut space = kept.pop().unwrap_or_default();
-    T::space().set(kept);
-    space.resize(n.max(space.len()), T::zero());
-    let result = f(&mut space[..n]);
-    let mut kept = T::space().take();
-    kept.push(space);
-    T::space().set(kept);
-    result
+/// `C ← A B + β C` for slices: `A [m, k]` with strides `[row, column]`, one panel of `B` with its
+/// stride, and `n` columns of `C` with their stride, or a full tile's if `n` is larger. One thread.
+///
+/// # Panics
+/// If a slice is too short, or `m`, `k` or `n` is 0.
+#[allow(unsafe_code)]
+pub fn panel_product<T: Scalar>(
+    micro: Micro<T>,
+    (a, [a_row, a_column]): (&[T], [usize; 2]),
+    (panel, b_row): (&[T], usize),
+    beta: T,
+    (c, c_row): (&mut [T], usize),
+    [m, k, n]: [usize; 3],
+) {
+    let (rows, n) = (balanced(m, micro.rows), n.min(micro.cols));
+    assert!(n > 0 && c.len() >= (m - 1) * c_row + n && panel.len() >= (k - 1) * b_row + micro.cols);
+    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column);
+    for i in (0..m).step_by(rows) {
+        // SAFETY: all elements are within the lengths asserted above.
+        unsafe {
+            (micro.tile)(
+                k,
+                (a.as_ptr().add(i * a_row), [a_row as isize, a_column as isize]),
+                (panel.as_ptr(), b_row as isize),
+                (c.as_mut_ptr().add(i * c_row), c_row as isize),
+                [rows.min(m - i), n],
+                [T::one(), beta],
+            );
+        }
+    }
 }
 
-/// Equal parts of `n`, of at most `most`.
-pub(in crate::kernels) fn even(n: usize, most: usize) -> usize {
-    n.div_ceil(n.div_ceil(most))
+/// The length of equal parts of `n`, each at most `max`.
+pub fn balanced(n: usize, max: usize) -> usize {
+    n.div_ceil(n.div_ceil(max))
 }

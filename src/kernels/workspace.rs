@@ -1,0 +1,15 @@
+//! Memory that a thread reuses from one kernel to the next.
+use super::scalar::Scalar;
+
+/// Calls `f` with `n` uninitialised (arbitrary) elements of this thread's memory. Calls may nest.
+pub fn with_workspace<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut free = T::workspace().take();
+    let mut buffer = free.pop().unwrap_or_default();
+    T::workspace().set(free);
+    buffer.resize(n.max(buffer.len()), T::zero());
+    let result = f(&mut buffer[..n]);
+    let mut free = T::workspace().take();
+    free.push(buffer);
+    T::workspace().set(free);
+    result
+}
