@@ -1,6 +1,8 @@
-//! Single convolutions of 3 × 3, forward and both gradients, beside PyTorch's in `benches/torch_conv.py`:
-//! `cargo bench --bench conv -- [--threads N] [--secs S]` prints one JSON line each, the best of many runs.
-//! The weights are packed anew each time, as in a training step. `benches/conv.sh` compares.
+//! Time of single 3 × 3 convolutions, forward and both gradients.
+//!
+//! `cargo bench --bench conv -- [--threads N] [--secs S]` prints one JSON line for each, the best
+//! of many runs. The weights are packed in each run, as in a training step. `benches/torch_conv.py`
+//! is the same in PyTorch; `benches/conv.sh` compares the two.
 use bhn::kernels::conv::{Window, backward_input, backward_weight, forward};
 use bhn::kernels::gemm::Packed;
 use ndarray::Array2;
@@ -9,8 +11,8 @@ use std::time::{Duration, Instant};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Images, channels, side, channels out, padding: the layers of the paper's network for CIFAR-10, and one whose images
-/// keep their size.
+/// `[images, channels, side, output channels, padding]`: the layers of the paper's network for
+/// CIFAR-10, and one that preserves the size of its images.
 const SHAPES: [[usize; 5]; 5] = [
     [64, 3, 32, 64, 0],
     [64, 64, 30, 64, 0],
@@ -40,8 +42,8 @@ fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs:
     let numbers = |n: usize| (0..n).map(|i| (i * 7 % 11) as f32 - 5.).collect::<Vec<_>>();
     let (mut x, mut y) =
         (numbers(images * side * side * channels), numbers(images * positions * out));
-    let w =
-        Array2::from_shape_vec([out, 9 * channels], numbers(out * 9 * channels)).expect("as many");
+    let w = Array2::from_shape_vec([out, 9 * channels], numbers(out * 9 * channels))
+        .expect("its length");
     let mut dw = w.clone();
     let report = |what: &str, mut f: Box<dyn FnMut() + '_>| {
         (0..2).for_each(|_| f());
@@ -54,8 +56,8 @@ fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs:
         }
         let flop = (2 * images * positions * out * 9 * channels) as f64;
         println!(
-            "{{\"case\": \"{images}×{channels}×{side}×{side} → {out}, padding {padding}\", \"pass\": \"{what}\", \
-             \"threads\": {threads}, \"gflops\": {:.1}}}",
+            "{{\"case\": \"{images}×{channels}×{side}×{side} → {out}, \
+             padding {padding}\", \"pass\": \"{what}\", \"threads\": {threads}, \"gflops\": {:.1}}}",
             flop / best * 1e-9
         );
     };

@@ -1,6 +1,6 @@
 //! Matrix products at the shapes a Bayesian hypernetwork needs: `cargo bench --bench gemm`.
 //!
-//! Reads as throughput in multiply-adds a second; twice that is FLOP/s.
+//! Criterion's throughput is in multiply-adds per second; FLOP/s are twice that.
 use bhn::kernels::gemm::gemm;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array2;
@@ -8,7 +8,7 @@ use ndarray::Array2;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// `M × K × N`, and whether `A` or `B` is stored transposed.
+/// `M × K × N`, and whether `A` and `B` are stored transposed.
 const SHAPES: [([usize; 3], [bool; 2]); 14] = [
     ([128, 784, 800], [false, true]),
     ([128, 800, 800], [false, true]),

@@ -1,14 +1,14 @@
-//! Instructions instead of seconds, counted by valgrind's callgrind: the same on a busy machine.
+//! Instruction counts by valgrind's callgrind, which do not depend on the load of the machine.
 //!
 //! `cargo bench --bench instructions` fails if a case grew by more than 5 % over
 //! `benches/instructions.txt`; with `-- --bless` it writes that file.
 //!
-//! Valgrind's processor has no AVX-512: **what is counted is the AVX2 route**, on one thread, and
-//! waiting for memory counts nothing. `benches/step.rs` has the last word on speed.
+//! Valgrind emulates no AVX-512: **the AVX2 path is counted**, on one thread. Waiting for memory is
+//! not counted, so `benches/step.rs` decides about speed.
 //!
-//! Another compiler counts otherwise, so the baseline names its own, and against another the
-//! table is printed but nothing fails.
-//! An edit elsewhere may also move a small case, by what the compiler then inlines: look, then bless.
+//! Counts depend on the compiler. The baseline names its version; with any other, the table is
+//! printed and nothing fails. An unrelated edit may change what the compiler inlines, and so a
+//! small case.
 use bhn::autodiff::{Owned, Tape};
 use bhn::bayes::Targets;
 use bhn::data::Task;
@@ -28,7 +28,7 @@ use std::process::{Command, ExitCode};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// Growth that fails, and shrinkage that is pointed out, in percent.
+/// Growth that fails, and shrinkage that is reported, in percent.
 const LIMIT: f64 = 5.;
 
 fn main() -> ExitCode {
@@ -54,7 +54,8 @@ fn main() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Print case, baseline, now and change; whether no case grew beyond the limit, came or went.
+/// Prints case, baseline, count and change; `false` if a case grew beyond the limit, is new or is
+/// gone.
 fn compare(rows: &str, counts: &[(String, u64)]) -> bool {
     let row = |line: &str| {
         let (n, case) = line.trim().split_once(' ').expect("a number and a case");
@@ -89,7 +90,7 @@ fn compare(rows: &str, counts: &[(String, u64)]) -> bool {
     failures == 0
 }
 
-/// The instructions of every case: this program again, under valgrind, with one dump a case.
+/// Instruction counts of all cases: runs this program under valgrind, with one dump for each case.
 fn counts() -> Vec<(String, u64)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dumps = folder.path().join("dumps");
@@ -98,9 +99,9 @@ fn counts() -> Vec<(String, u64)> {
         .args(["--toggle-collect", "--dump-after"].map(|what| format!("{what}=*::counted")))
         .arg(format!("--callgrind-out-file={}", dumps.display()))
         .args([std::env::current_exe().expect("a path").as_os_str(), "--cases".as_ref()])
-        // Callgrind counts `rep movsb` by the byte, and it is glibc's choice when to copy with it.
+        // Callgrind counts each byte of a `rep movsb`, which glibc uses for some copies.
         .env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS")
-        // By default mimalloc returns memory to the system when some time has passed.
+        // By default mimalloc returns memory to the system after some time.
         .env("MIMALLOC_PURGE_DELAY", "-1")
         .output()
         .unwrap_or_else(|error| panic!("valgrind: {error}: `apt-get install valgrind`"));
@@ -109,12 +110,12 @@ fn counts() -> Vec<(String, u64)> {
     let totals = dumps.lines().filter_map(|line| line.strip_prefix("totals: "));
     let totals: Vec<u64> = totals.map(|n| n.parse().expect("a number")).collect();
     let names: Vec<_> = String::from_utf8_lossy(&run.stdout).lines().map(String::from).collect();
-    // The last dump is of the program's end.
+    // The last dump is that of the program's end.
     assert_eq!(totals.len(), names.len() + 1, "one dump a case");
     names.into_iter().zip(totals).collect()
 }
 
-/// What the counts depend on besides the source and Cargo.lock.
+/// The compiler and target, on which counts depend beside the source and Cargo.lock.
 fn compiler() -> String {
     let output = Command::new("rustc").arg("-V").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&output.stdout);
@@ -122,7 +123,7 @@ fn compiler() -> String {
 }
 
 fn cases() {
-    // Callgrind collects a thread at a time: rayon's only worker is to be this one.
+    // Callgrind counts each thread by itself: rayon's only worker is this thread.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
     pool.build_global().expect("the first pool");
     products();
@@ -130,14 +131,14 @@ fn cases() {
     steps();
 }
 
-/// Count `f`, the second time it is run: the first detects the processor and warms the allocator.
+/// Counts the second run of `f`; the first detects the processor and warms the allocator.
 fn case(name: &str, mut f: impl FnMut()) {
     f();
     counted(&mut f);
     println!("{name}");
 }
 
-/// What callgrind collects, by this name.
+/// The function, by name, whose instructions callgrind collects.
 #[inline(never)]
 fn counted(f: &mut dyn FnMut()) {
     f();
@@ -145,7 +146,7 @@ fn counted(f: &mut dyn FnMut()) {
 }
 
 fn products() {
-    // `M × K × N`, and whether `A` or `B` is stored transposed.
+    // `M × K × N`, and whether `A` and `B` are stored transposed.
     for ([m, k, n], [ta, tb]) in [
         ([128, 784, 800], [false, true]),
         ([128, 800, 784], [false, false]),
@@ -154,14 +155,14 @@ fn products() {
         ([8, 805, 200], [false, true]),
         ([1, 200, 1600], [false, true]),
     ] {
-        let matrix = |rows, cols, turned: bool| {
-            let x = numbers(&if turned { [cols, rows] } else { [rows, cols] });
+        let matrix = |rows, cols, transposed: bool| {
+            let x = numbers(&if transposed { [cols, rows] } else { [rows, cols] });
             let x: Array2<_> = x.into_dimensionality().expect("a matrix");
-            if turned { x.reversed_axes() } else { x }
+            if transposed { x.reversed_axes() } else { x }
         };
         let (a, b, mut c) = (matrix(m, k, ta), matrix(k, n, tb), matrix(m, n, false));
-        let turned = |turned: bool| if turned { "ᵀ" } else { "" };
-        case(&format!("gemm A{} B{} {m}×{k}×{n}", turned(ta), turned(tb)), || {
+        let mark = |transposed: bool| if transposed { "ᵀ" } else { "" };
+        case(&format!("gemm A{} B{} {m}×{k}×{n}", mark(ta), mark(tb)), || {
             gemm(1., a.view(), b.view(), 0., c.view_mut());
         });
     }
@@ -206,7 +207,7 @@ fn kernels() {
     op!("row_norms [800, 784]", directions.row_norms());
 }
 
-/// A hypernetwork for 64-32-32-10 with two couplings: steps on 16 examples, a prediction of 64.
+/// A hypernetwork for 64-32-32-10 with two couplings: steps on 16 examples, a prediction for 64.
 fn steps() {
     let x: Array2<f32> = numbers(&[64, 64]).into_dimensionality().expect("a matrix");
     let rows = x.slice(ndarray::s![..16, ..]);

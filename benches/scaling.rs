@@ -1,8 +1,9 @@
-//! How time and memory of a training step and of a prediction grow: `cargo bench --bench scaling`.
+//! Scaling of time and memory of a training step and of a prediction:
+//! `cargo bench --bench scaling`.
 //!
-//! One quantity at a time is doubled around the reference case; every point runs in a process of its
-//! own, whose peak of memory is the point's. Writes `scaling.md` below its marker and `scaling.svg`
-//! to `docs/results`, or the folder after `--out`; `--secs S` is spent on each point.
+//! One quantity at a time is doubled around the reference case. Each point runs in its own process,
+//! whose peak memory is the point's. Writes `scaling.svg`, and `scaling.md` below its marker, to
+//! `docs/results` or the folder after `--out`; each point takes `--secs S`.
 mod common;
 
 use bhn::bayes::Targets;
@@ -26,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Case = [usize; 6];
 const REFERENCE: Case = [800, 200, 1, BATCH, 8, 2];
 
-/// What is varied, its unit, and from where to where by doubling, in the order of [`Case`].
+/// Name, description and range of each quantity, in the order of [`Case`].
 const AXES: [(&str, &str, [usize; 2]); 6] = [
     ("D", "scales made by the hypernet", [50, 3200]),
     ("H", "hidden units of a coupling", [25, 1600]),
@@ -36,10 +37,10 @@ const AXES: [(&str, &str, [usize; 2]); 6] = [
     ("L", "hidden layers of 800", [1, 16]),
 ];
 
-/// A prediction's inputs and samples, in batches and in training samples.
+/// A prediction has this many times the inputs of a batch and the samples of a step.
 const MORE: usize = 8;
 
-/// Above this line of `scaling.md` stands what a person wrote.
+/// The text above this line of `scaling.md` is kept.
 const MARK: &str = "<!-- From here on written by `cargo bench --bench scaling`. -->";
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ struct Point {
     peak: u64,
 }
 
-/// One value of an axis: steps and predictions, with 1 and 2 threads.
+/// One value of a quantity: a step and a prediction, with 1 and 2 threads.
 struct Row {
     x: usize,
     weights: usize,
@@ -57,7 +58,7 @@ struct Row {
     predict: [Point; 2],
 }
 
-/// What is fitted: time with 1 and 2 threads, and memory.
+/// The measurements to fit: time with 1 and 2 threads, peak memory.
 const QUANTITIES: [fn([Point; 2]) -> f64; 3] =
     [|p| p[0].ms, |p| p[1].ms, |p| p[0].peak as f64 / 1e6];
 
@@ -91,7 +92,7 @@ fn main() {
     println!("wrote {} and .svg after {:.0} s", file.display(), start.elapsed().as_secs_f64());
 }
 
-/// One point, in this process.
+/// Measures one point in this process.
 fn measure(work: &str, case: Case, secs: Duration) -> Point {
     let [width, hidden, samples, batch, couplings, depth] = case;
     let mut config = reference();
@@ -121,7 +122,7 @@ fn measure(work: &str, case: Case, secs: Duration) -> Point {
     Point { parameters, ms: median(&times), peak }
 }
 
-/// All points, each in a process of its own; what several axes share is measured once.
+/// Measures all points, each in its own process; the reference case, which axes share, once.
 fn study(secs: &str) -> Vec<Vec<Row>> {
     let program = std::env::current_exe().expect("this program's path");
     let mut known = HashMap::new();
@@ -159,9 +160,9 @@ fn study(secs: &str) -> Vec<Vec<Row>> {
 /// `y ∝ xᵇ` by least squares in `ln x`, `ln y`.
 struct Fit {
     b: f64,
-    /// The standard error of `b`.
+    /// Standard error of `b`.
     error: f64,
-    /// A point of the line.
+    /// A point on the line.
     center: (f64, f64),
 }
 
@@ -187,7 +188,7 @@ impl std::fmt::Display for Fit {
     }
 }
 
-/// `(x, y)` of a quantity for these rows.
+/// `(x, y)` of one measurement for each row.
 fn points(rows: &[Row], work: fn(&Row) -> [Point; 2], quantity: usize) -> Vec<(f64, f64)> {
     rows.iter().map(|row| (row.x as f64, QUANTITIES[quantity](work(row)))).collect()
 }
@@ -196,13 +197,13 @@ fn upper_half<T>(rows: &[T]) -> &[T] {
     &rows[rows.len() / 2..]
 }
 
-/// Fits of all quantities, those of a step first.
+/// Fits of all measurements, those of a step first.
 fn fits(rows: &[Row]) -> [Fit; 6] {
     let works: [fn(&Row) -> [Point; 2]; 2] = [|row| row.step, |row| row.predict];
     std::array::from_fn(|i| Fit::new(&points(rows, works[i / 3], i % 3)))
 }
 
-/// How the numbers came about, and how busy the machine was before.
+/// The command, the machine and its load, the commit and the seed.
 fn head(took: Duration, secs: &str, load: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let warning = match cores {
@@ -222,8 +223,8 @@ fn head(took: Duration, secs: &str, load: &str) -> String {
 fn tables(axes: &[Vec<Row>]) -> String {
     let mut text = String::from(
         "## What doubling costs\n\nThe factor 2ᵇ, `b` fitted over the upper half of each axis.\n\n\
-         | doubled | a step, 1 thread | 2 threads | its memory | a prediction, 1 thread | 2 threads \
-         | its memory |\n|---|---|---|---|---|---|---|\n",
+         | doubled | a step, 1 thread | 2 threads | its memory | a prediction, 1 thread \
+         | 2 threads | its memory |\n|---|---|---|---|---|---|---|\n",
     );
     for ((name, words, _), rows) in AXES.iter().zip(axes) {
         write!(text, "| {name}, {words}").unwrap();
@@ -263,13 +264,13 @@ fn tables(axes: &[Vec<Row>]) -> String {
     text
 }
 
-/// Three digits.
+/// `x` to three significant digits.
 fn digits(x: f64) -> String {
     let places = (2. - x.log10().floor()).clamp(0., 3.) as usize;
     format!("{x:.places$}")
 }
 
-/// For every axis a panel of times above one of memory.
+/// For each quantity, a panel of times above a panel of memory.
 fn figure(axes: &[Vec<Row>]) -> String {
     let labels = AXES.map(|(name, words, _)| format!("{name}, {words}"));
     let range = |quantities: &[usize]| {

@@ -1,10 +1,11 @@
-//! The main job's two loops, timed end to end: a training step of the 784-800-800-10 network and a
-//! prediction of 10,000 images with 100 posterior samples; and a step of the network for CIFAR-10.
+//! Time of a training step and of a prediction, end to end.
 //!
-//! `cargo bench --bench step -- [CASE…] [--threads N] [--secs S]` prints one JSON line a case. Cases:
-//! `mlp` (plain, maximum likelihood), `bhn` (T = 8 couplings of 200 units, one noise sample a
-//! minibatch of 128, the bound with all its terms, clipping, Adam), `bhn8` (the same with 8 noise
-//! samples), `predict`, `cnn` (the network of convolutions, batch 64). The median is the figure to compare.
+//! `cargo bench --bench step -- [CASE…] [--threads N] [--secs S]` prints one JSON line for each
+//! case; compare medians. The network is 784-800-800-10 with minibatches of 128, unless stated
+//! otherwise: `mlp`, maximum likelihood without a hypernet; `bhn`, the bound with all its terms, T
+//! = 8 couplings of 200 units, one noise sample, clipping and Adam; `bhn8`, 8 noise samples;
+//! `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's network for CIFAR-10
+//! with minibatches of 64.
 mod common;
 
 use bhn::autodiff::{Storage, Tape};
@@ -48,7 +49,7 @@ fn main() {
     }
 }
 
-/// The paper's network for CIFAR-10 with its 906 scales from the same hypernet, batch 64.
+/// The paper's network for CIFAR-10; the same hypernet computes its 906 scales. Minibatches of 64.
 fn photographs() -> Config {
     let network: Config = toml::from_str(include_str!("../networks/cifar-10.toml")).expect("TOML");
     let mut config = reference();

@@ -1,4 +1,4 @@
-//! What the benches share: the reference case, random inputs, a clock.
+//! Shared by the benches: the reference case, random inputs, a timer.
 use bhn::bayes::Model;
 use bhn::data::Task;
 use bhn::primary::Layer;

@@ -1,5 +1,5 @@
-//! Defends: convolutions and pools are PyTorch's, forward and backward, and the same bits for any number
-//! of threads.
+//! Defends: convolutions and pools equal PyTorch's, forward and backward, and give the same bits
+//! for any number of threads.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::nn::Params;
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed, Window};
@@ -40,32 +40,33 @@ fn numbers(shape: &[usize], seed: usize) -> Tensor<f32> {
     Tensor::from_shape_vec(shape, (0..n).map(entry).collect()).unwrap()
 }
 
-/// `[B, C, H, W]` with the channels last, and back.
-fn last<'t>(x: Var<'t>) -> Var<'t> {
+/// `[B, C, H, W]` to `[B, H, W, C]`.
+fn channels_last<'t>(x: Var<'t>) -> Var<'t> {
     x.permute_axes(&[0, 2, 3, 1])
 }
 
-fn first<'t>(x: Var<'t>) -> Var<'t> {
+/// `[B, H, W, C]` to `[B, C, H, W]`.
+fn channels_first<'t>(x: Var<'t>) -> Var<'t> {
     x.permute_axes(&[0, 3, 1, 2])
 }
 
-/// Values and gradients as PyTorch has them, `[B, C, H, W]` and `[N, C, h, w]`.
+/// `y [B, C, H, W]`, `dx` and `dw [N, C, h, w]`, in PyTorch's layout.
 fn run(case: &Golden) -> [Tensor<f32>; 3] {
     let ([_, c, ..], [h, w]) = (case.image, case.size);
     let tape = Tape::default();
     let x = tape.leaf(numbers(&case.image, 1));
     let weights = tape.leaf(numbers(&[case.units.max(1), c, h, w], 2));
-    let matrix = last(weights).reshape(&[case.units.max(1), h * w * c]);
-    let y = first(case.apply(last(x), matrix));
+    let matrix = channels_last(weights).reshape(&[case.units.max(1), h * w * c]);
+    let y = channels_first(case.apply(channels_last(x), matrix));
     let dy = tape.constant(numbers(&y.shape(), 3));
     let grads = (y * dy).sum().backward();
     let of = |x: Var<'_>| grads.wrt(x).cloned().unwrap_or_else(|| Tensor::zeros(x.shape()));
     [y.value(), of(x), of(weights)]
 }
 
-/// Every sum is within 10⁻⁵ of the largest of its kind: the rounding of two ways to add.
+/// Each sum is within 10⁻⁵ of the largest of its kind: two orders of summation round differently.
 #[test]
-fn convolutions_and_pools_are_pytorchs() {
+fn convolutions_and_pools_equal_pytorch() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     assert!(golden.len() >= 8);
     for case in &golden {
@@ -87,7 +88,7 @@ fn convolutions_and_pools_are_pytorchs() {
 }
 
 #[test]
-fn threads_change_nothing() {
+fn same_bits_for_any_number_of_threads() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -118,7 +119,7 @@ fn weights_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn the_largest_hands_its_gradient_to_the_first_and_a_nan_shows() {
+fn the_first_maximum_gets_the_gradient_and_a_nan_propagates() {
     let tape = Tape::<f32>::default();
     let x = tape.leaf(Tensor::from_elem(vec![1, 2, 2, 1], 7.));
     let y = x.max_pool2d(Window::squares(2));
@@ -131,10 +132,10 @@ fn the_largest_hands_its_gradient_to_the_first_and_a_nan_shows() {
     }
 }
 
-/// A filter drawn as an image is the image of its size to which its channel answers most, with
-/// `‖w‖²/‖w‖` or `‖w‖²`: its weights are where the convolution reads them.
+/// The filter of a channel, convolved as an image of its own size, gives `‖w‖²/‖w‖` or `‖w‖²` on
+/// that channel: its weights are in the order in which the convolution reads them.
 #[test]
-fn filters_are_drawn_as_the_convolution_reads_them() {
+fn filters_are_drawn_in_the_layout_of_the_convolution() {
     let layers: Vec<Layer> = ["conv 5 4x3", "flatten"].map(|word| word.parse().unwrap()).into();
     let (shape, rng) = (Shape::Image([3, 4, 3]), &mut stream(0, Purpose::Init, 0));
     let mut params = Params::<f64>::default();

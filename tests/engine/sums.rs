@@ -1,5 +1,5 @@
-//! Defends: a sum of a million terms in single precision keeps its digits, forward and backward; a
-//! quotient is rounded once; a small logarithm keeps its digits.
+//! Defends: a sum of a million terms in single precision is accurate, forward and backward; a
+//! quotient is rounded once; a logarithm near 0 is accurate.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::primary::Window;
 use rstest::rstest;
@@ -22,9 +22,10 @@ fn of<'t>(x: Var<'t>, shape: &[usize]) -> Var<'t> {
     filled(x.tape(), shape, 1.)
 }
 
-/// Every entry has `N` uses, whose gradients are added in double precision and rounded once.
+/// Each entry is used about `N` times; its gradients are added in double precision and rounded
+/// once.
 #[test]
-fn gradients_of_what_is_repeated() {
+fn gradients_of_repeated_entries() {
     type Repeat = for<'t> fn(Var<'t>) -> Var<'t>;
     let cases: [(&str, &[usize], Repeat); 12] = [
         ("broadcast_to", &[1], |x| x.broadcast_to(&[N])),
@@ -49,7 +50,8 @@ fn gradients_of_what_is_repeated() {
     }
 }
 
-/// Sums of 16 rows in single precision, added in double: each of 15 additions rounds by 2⁻²⁴ at the most.
+/// Sums of 16 rows in single precision, added in double: each of 15 additions rounds by 2⁻²⁴ at the
+/// most.
 #[rstest]
 fn gradients_of_scales_and_shifts(
     #[values((1, N, 1), (1, 2001, 250), (2, 30_011, 40))] (s, batch, n): (usize, usize, usize),
