@@ -1,4 +1,4 @@
-//! What a trained model is worth: test scores, and the bound on the training data.
+//! Validation and test scores, and the ELBO on the training data.
 use crate::autodiff::Tensor;
 use crate::bayes::{Model, Targets, Terms};
 use crate::data::{Dataset, Preprocess, Split};
@@ -9,8 +9,8 @@ use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Posterior samples for the bound on the training data, at the most: it is a mean over `N`
-/// examples already.
+/// The maximum number of posterior samples for the ELBO, which is a sum over all training examples
+/// already.
 const BOUND_SAMPLES: usize = 10;
 
 /// The scores of a validation.
@@ -27,54 +27,55 @@ pub struct Scores {
     pub rmse: Option<f64>,
 }
 
-/// The scores of a test, each with its standard error where a mean over examples has one.
+/// The scores of a test, with the standard errors of those that are means over examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestScores {
-    /// Examples.
+    /// The number of test examples.
     pub examples: usize,
-    /// Posterior samples averaged.
+    /// The number of posterior samples that predictions average over.
     pub samples: usize,
-    /// The share of right answers; none in regression.
+    /// The accuracy; `None` in regression.
     pub accuracy: Option<f64>,
-    /// Its standard error.
+    /// The standard error of the accuracy.
     pub accuracy_error: Option<f64>,
-    /// Nats an example; in regression of the density in the target's units.
+    /// The mean of `−log p(y | x, D)`, nats per example; in regression, of the density in the
+    /// target's units.
     pub nll: f64,
-    /// Its standard error.
+    /// The standard error of the NLL.
     pub nll_error: f64,
-    /// Brier score; none in regression.
+    /// The Brier score; `None` in regression.
     pub brier: Option<f64>,
-    /// Expected calibration error over 15 equal bins; none in regression.
+    /// The expected calibration error over 15 equal bins; `None` in regression.
     pub ece: Option<f64>,
-    /// In the target's units; none in classification.
+    /// The root-mean-square error in the target's units; `None` in classification.
     pub rmse: Option<f64>,
-    /// Seconds for the predictions.
+    /// The duration of the predictions in seconds.
     pub seconds: f64,
 }
 
-/// The bound on the training data in nats.
+/// The ELBO on the training data in nats.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundScores {
-    /// The bound and its terms.
+    /// The ELBO and its terms.
     #[serde(flatten)]
     pub terms: Terms,
-    /// The bound's standard error over posterior samples; none of one sample.
+    /// The standard error over posterior samples; `None` for one sample.
     pub error: Option<f64>,
-    /// Posterior samples.
+    /// The number of posterior samples.
     pub samples: usize,
 }
 
-/// A test, and the predictions it came from.
+/// A test and its predictions.
 pub struct Evaluation {
-    /// The scores.
+    /// The test scores.
     pub test: TestScores,
-    /// The bound.
+    /// The ELBO on the training data.
     pub elbo: BoundScores,
-    /// The predictions, in the order of the test set; numbers in the target's units.
+    /// The predictions in the order of the test set, in the target's units.
     pub predictive: Predictive,
 }
 
-/// Test `model` with `samples` posterior samples.
+/// Evaluate `model` on the test data with `samples` posterior samples.
 ///
 /// # Errors
 /// If the network's outputs overflow on an example, or the density of a target underflows.
@@ -97,7 +98,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
         bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
     if !(scores.nll + terms.total + error).is_finite() {
         let found = format!("NLL {} nats an example, bound {} ± {error}", scores.nll, terms.total);
-        let advice = "Look for rows that are far from all others, and mend or remove them.";
+        let advice = "Look for rows that are far from all others, and correct or remove them.";
         return Err(Error::invalid(format!("a test on {}", data.name), found, "numbers", advice));
     }
     Ok(Evaluation {
@@ -118,7 +119,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     })
 }
 
-/// The scores of an epoch's validation, with samples of its own.
+/// The validation scores after epoch number `epoch`, each epoch with its own posterior samples.
 ///
 /// # Panics
 /// If the data do not fit the model.

@@ -1,10 +1,14 @@
-//! What a trained model says: predictive distributions, scores, a whole test, and which inputs to label.
+//! Predictions of a trained model: predictive distributions, uncertainties, test scores,
+//! acquisition.
 pub mod acquire;
+mod batch_bald;
+mod bound;
 pub mod evaluate;
+mod forward;
 mod predictive;
 pub mod score;
 
-pub use predictive::{
-    Predictive, bound, chunk, draw, log_prob, logits, predict, predict_profiled, terms,
-};
-pub(crate) use predictive::{estimate, overflows};
+pub(crate) use bound::estimate;
+pub use bound::{bound, log_prob, terms};
+pub use forward::{chunk, draw, logits, predict, predict_profiled};
+pub use predictive::Predictive;

@@ -389,7 +389,7 @@ fn every_score_points_the_same_way() {
 }
 
 #[test]
-#[should_panic(expected = "Score::of: VariationRatio of classes, and numbers were predicted")]
+#[should_panic(expected = "Score::of: VariationRatio is defined for classes only")]
 fn numbers_have_no_score_of_classes() {
     Score::VariationRatio.of(&Predictive::Values {
         mean: vec![0.],

@@ -1,0 +1,139 @@
+//! The network's outputs for many inputs under posterior samples, in parallel chunks.
+use crate::autodiff::profile::Profile;
+use crate::autodiff::{Storage, Tape, Tensor, Var};
+use crate::bayes::Model;
+use crate::nn::BoundParams;
+use crate::predict::predictive::{Predictive, classes, values};
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use rand::Rng;
+use rayon::prelude::*;
+use std::mem;
+
+/// The maximum number of rows `S·B` of a chunk, and of entries of a layer's activations, so that
+/// both stay in the cache.
+const ROWS: usize = 2048;
+const ACTIVATIONS: usize = 1 << 21;
+/// The maximum number of entries of `θ` that are evaluated together and share the inputs of a
+/// chunk.
+const ENTRIES: usize = 1 << 21;
+
+/// Posterior samples `θ [S, D]` and `ln q(θ) [S]`, or `None` if the posterior has no density.
+pub fn draw(
+    model: &Model,
+    samples: usize,
+    rng: &mut dyn Rng,
+) -> (Tensor<f32>, Option<Tensor<f32>>) {
+    let tape = Tape::default();
+    let draw = model.posterior.predictive(&model.params.freeze(&tape), &tape, samples, rng);
+    (draw.theta.value(), draw.log_q.map(|q| q.value()))
+}
+
+/// The number of inputs that are evaluated together under `samples` posterior samples.
+///
+/// Predictions in blocks have the same bits as in one call if the size of all blocks but the last
+/// is a multiple of it: products of other shapes may be computed in another order.
+///
+/// # Panics
+/// If there is no sample.
+pub fn chunk(model: &Model, samples: usize) -> usize {
+    assert!(samples > 0, "chunk: no sample");
+    let rows = ROWS.min(ACTIVATIONS / model.primary.widest());
+    (rows / group(model, samples)).max(1)
+}
+
+/// The number of samples that are evaluated together: all, unless `θ` or the activations are very
+/// long.
+fn group(model: &Model, samples: usize) -> usize {
+    let most = (ENTRIES / model.primary.dim()).min(ACTIVATIONS / model.primary.widest());
+    samples.min(most).max(1)
+}
+
+/// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;
+/// the results are in order. The size of a chunk does not depend on the number of threads.
+pub(super) fn chunks<R: Send>(
+    model: &Model,
+    theta: &Tensor<f32>,
+    x: ArrayView2<'_, f32>,
+    profile: Option<&Profile>,
+    each: impl for<'t> Fn(&BoundParams<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
+) -> Vec<R> {
+    assert!(theta.shape()[0] > 0, "predict: theta {:?} has no samples", theta.shape());
+    let samples = theta.shape()[0];
+    let (rows, group) = (chunk(model, samples), group(model, samples));
+    let params = model.params.frozen();
+    let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
+    let groups: Vec<Tensor<f32>> = match group == samples {
+        true => vec![theta.clone()],
+        false => {
+            theta.axis_chunks_iter(Axis(0), group).map(|part| part.to_shared().into()).collect()
+        }
+    };
+    let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
+        let (last, others) = groups.split_last().expect("a sample");
+        let mut parts = vec![];
+        for theta in others {
+            let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+            let x = tape.constant(x.to_owned().into_dyn());
+            let theta = tape.constant(theta.clone());
+            parts.push(model.primary.forward(&params.bind(&tape), theta, x).value());
+            *storage = tape.into_storage();
+        }
+        let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+        let p = params.bind(&tape);
+        let bytes = 2 * size_of::<f32>() * x.len();
+        let x = tape.constant(x.to_owned().into_dyn());
+        tape.spent_on("minibatch", bytes);
+        let mut outputs = model.primary.forward(&p, tape.constant(last.clone()), x);
+        if !parts.is_empty() {
+            parts.push(outputs.value());
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            outputs = tape.constant(ndarray::concatenate(Axis(0), &views).expect("one batch"));
+        }
+        let found = each(&p, i * rows, outputs);
+        tape.spent_on("mean and entropies", size_of::<f32>() * outputs.value().len());
+        *storage = tape.into_storage();
+        found
+    };
+    chunks.into_par_iter().map_init(Storage::default, run).collect()
+}
+
+/// The predictions for `x [N, inputs]`, averaged over the samples `theta [S, D]`.
+///
+/// # Panics
+/// If there are no inputs, or the shapes do not fit the model.
+pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Predictive {
+    predict_profiled(model, theta, x, None)
+}
+
+/// As [`predict`], with the time of each operation recorded in `profile`, which is meaningful in a
+/// pool of one thread.
+///
+/// # Panics
+/// As [`predict`].
+pub fn predict_profiled(
+    model: &Model,
+    theta: &Tensor<f32>,
+    x: ArrayView2<'_, f32>,
+    profile: Option<&Profile>,
+) -> Predictive {
+    let parts =
+        chunks(model, theta, x, profile, |p, _, outputs| match model.likelihood.precision(p) {
+            None => classes(cube(&outputs.value())),
+            Some(precision) => values(cube(&outputs.value()), precision),
+        });
+    parts.into_iter().reduce(Predictive::and).expect("predict: no inputs")
+}
+
+/// The network's outputs `[S, N, K]` for `x [N, inputs]` under each of the samples `theta [S, D]`.
+///
+/// # Panics
+/// As [`predict`].
+pub fn logits(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Array3<f32> {
+    let parts = chunks(model, theta, x, None, |_, _, outputs| outputs.value());
+    let views: Vec<_> = parts.iter().map(cube).collect();
+    ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows")
+}
+
+fn cube(x: &Tensor<f32>) -> ArrayView3<'_, f32> {
+    x.view().into_dimensionality().expect("[S, B, K]")
+}
