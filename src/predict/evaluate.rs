@@ -97,7 +97,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     let (terms, error) =
         bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
     if !(scores.nll + terms.total + error).is_finite() {
-        let found = format!("NLL {} nats an example, bound {} ± {error}", scores.nll, terms.total);
+        let found = format!("NLL {} nats per example, ELBO {} ± {error}", scores.nll, terms.total);
         let advice = "Look for rows that are far from all others, and correct or remove them.";
         return Err(Error::invalid(format!("a test on {}", data.name), found, "numbers", advice));
     }

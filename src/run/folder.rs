@@ -58,7 +58,8 @@ impl Run {
     pub fn create(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
         if !Lock::is_vacant(dir)? {
             let advice = format!(
-                "Continue it with `bhn train --resume {0}`, choose another with --out, or remove it.",
+                "Continue it with `bhn train --resume {0}`, choose another folder with --out, or \
+                 remove it.",
                 dir.display()
             );
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
@@ -262,7 +263,7 @@ impl Run {
         let finite = scores.nll.is_finite() && scores.rmse.is_none_or(f64::is_finite);
         let unscored = (!finite).then(|| "the network's outputs overflow".to_string());
         let Some(node) = bad.or(unscored) else { return Ok(()) };
-        let terms = format!("Found in validation: NLL {} nats an example", scores.nll);
+        let terms = format!("Found in validation: NLL {} nats per example", scores.nll);
         let (step, epoch) = (self.trainer.steps() - 1, self.epoch() as u64);
         Err(Error::Diverged { step, epoch, node, terms })
     }

@@ -1,27 +1,24 @@
-//! One process at a time writes in a folder.
+//! Locks that let one process at a time write to a folder.
 use crate::error::{Error, Result};
 use crate::run::atomic;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-/// The file that is locked. It stays: to remove it would let two processes lock two files.
+/// The file that is locked. It is never removed: two processes could then lock two different files.
 const NAME: &str = ".lock";
 
-/// A folder that is this process's to write in, until this is dropped or the process ends in any
-/// way.
+/// The exclusive right to write to a folder, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Lock a folder, made if it is not there, and clear it of what a killed process left half
-    /// written.
-    ///
-    /// A file system without locks is taken at its word.
+    /// Lock a folder, creating it if it does not exist, and remove the temporary files of killed
+    /// processes from it. On a file system without locks this always succeeds.
     ///
     /// # Errors
-    /// If another process has it, or the file system refuses.
+    /// If another process holds the lock, or the file system refuses.
     pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(NAME);
@@ -29,15 +26,15 @@ impl Lock {
         let file = options.create(true).append(true).open(&path).map_err(Error::io(&path))?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let found = "a folder that another bhn is writing in";
-            let advice = "Wait until that has ended, or choose another folder.";
+            let advice = "Wait until it has ended, or choose another folder.";
             return Err(Error::invalid(folder.display(), found, "one that is not in use", advice));
         }
         atomic::sweep(folder)?;
         Ok(Self { _file: file })
     }
 
-    /// Whether there is nothing in a folder but what a lock and killed processes leave, or no
-    /// folder.
+    /// Whether a folder does not exist, or holds nothing but the files of locks and killed
+    /// processes.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -52,7 +49,7 @@ impl Lock {
         Ok(names.iter().all(|name| name == NAME || atomic::is_partial(name)))
     }
 
-    /// Give a folder up that nothing came of: it is removed, unless there is something in it.
+    /// Remove a folder if it is vacant.
     pub fn abandon(folder: &Path) {
         if Self::is_vacant(folder).unwrap_or(false) {
             fs::remove_file(folder.join(NAME)).ok();

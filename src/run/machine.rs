@@ -1,4 +1,4 @@
-//! What the bits of a result depend on beside the program, its data and its settings.
+//! What the bits of a result depend on besides the program, the data and the settings.
 use crate::kernels;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,14 +10,14 @@ use std::fmt;
 /// differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// As [`kernels::path`] names it.
+    /// The instruction set, as named by [`kernels::path`].
     pub kernels: String,
     /// A digest of values of `exp`, `ln`, `tanh` and others, in `f32` and `f64`.
     pub functions: String,
 }
 
 impl Machine {
-    /// This one.
+    /// The machine that runs this program.
     pub fn here() -> Self {
         let mut hash = Sha256::new();
         for i in -500..=500 {
@@ -32,7 +32,7 @@ impl Machine {
         Self { kernels: kernels::path().into(), functions }
     }
 
-    /// Whether results have the same bits on both.
+    /// Whether results have the same bits on both machines.
     pub fn has_bits_of(&self, other: &Self) -> bool {
         let on_x86 = |machine: &Self| machine.kernels.starts_with("avx");
         self.functions == other.functions

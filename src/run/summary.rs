@@ -1,4 +1,4 @@
-//! `summary.json`: what a run came to, and all that is needed to run it again.
+//! `summary.json`: the results of a run, and how to repeat it.
 use crate::predict::evaluate::{BoundScores, TestScores};
 use crate::run::Run;
 use crate::run::machine::Machine;
@@ -10,49 +10,49 @@ use std::fs;
 pub struct Summary {
     /// The scores on the test set.
     pub test: TestScores,
-    /// The bound on the training data and its terms, in nats; the log-likelihood alone for a point.
+    /// The ELBO on the training data and its terms, in nats; the log-likelihood alone for a
+    /// posterior without density.
     pub elbo: BoundScores,
-    /// Epochs trained.
+    /// The number of epochs.
     pub epochs: usize,
-    /// Steps taken.
+    /// The number of steps.
     pub steps: u64,
-    /// The epoch with the best validation, which was tested.
+    /// The best epoch by validation, whose model was tested.
     pub best_epoch: usize,
-    /// Its validation accuracy; none in regression.
+    /// The validation accuracy of the best epoch; `None` in regression.
     pub validation_accuracy: Option<f64>,
-    /// Its validation NLL in nats an example.
+    /// The validation NLL of the best epoch in nats per example.
     pub validation_nll: f64,
-    /// Numbers learned, every entry counted.
+    /// The number of trained parameters.
     pub parameters: usize,
-    /// Epochs of which no record is left, since `metrics.jsonl` was damaged.
+    /// The number of epochs whose records are lost, because `metrics.jsonl` was damaged.
     #[serde(default)]
     pub unrecorded_epochs: usize,
-    /// Seconds of training, validation included, over all sittings; an unrecorded epoch counts as
-    /// the mean of the others.
+    /// The duration of training in seconds, as [`Run::seconds`].
     pub seconds: f64,
     /// The seed.
     pub seed: u64,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
-    /// What was typed.
+    /// The command line.
     pub command: String,
-    /// The program's version.
+    /// The version of the program.
     pub version: String,
-    /// The commit it was built from.
+    /// The commit that the program was built from.
     pub commit: String,
     /// The processor.
     pub cpu: String,
-    /// The kernels and the mathematical functions of the last sitting.
+    /// The kernels and mathematical functions of the last sitting.
     pub machine: Machine,
-    /// The most memory held at once, if the system tells.
+    /// The peak memory of the process in bytes, if the system reports it.
     pub peak_memory_bytes: Option<u64>,
 }
 
 impl Summary {
-    /// Of a finished run.
+    /// The summary of a finished run.
     ///
     /// # Panics
-    /// If no epoch was finished.
+    /// If no epoch is finished.
     pub fn new(run: &Run, test: TestScores, elbo: BoundScores, command: String) -> Self {
         let (best_epoch, best) = run.best().expect("a finished run has a best epoch");
         Self {
@@ -78,19 +78,19 @@ impl Summary {
     }
 }
 
-/// The value of a `key : value` line of one of Linux's files about itself.
+/// The value of a line `key: value` of a file in Linux's `/proc`.
 fn proc(file: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// The processor's name.
+/// The name of the processor.
 pub fn cpu() -> String {
     proc("/proc/cpuinfo", "model name").unwrap_or(std::env::consts::ARCH.into())
 }
 
-/// The most bytes this process has held at once, if the system tells.
+/// The peak memory of this process in bytes, if the system reports it.
 pub fn peak_memory() -> Option<u64> {
     let kilobytes = proc("/proc/self/status", "VmHWM")?;
     Some(kilobytes.trim_end_matches(" kB").parse::<u64>().ok()? * 1024)

@@ -1,4 +1,4 @@
-//! Training: minibatches, the bound, its gradient, a step.
+//! Training: minibatches, the gradient of the ELBO, optimiser steps.
 use crate::autodiff::Gradient;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
@@ -14,10 +14,10 @@ use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use std::mem;
 
-/// A model in training. Its state is `model.params`, the optimiser's and [`Trainer::steps`]: random
-/// numbers follow from the seed and the position alone.
+/// A model in training. Its state is `model.params`, the optimiser's moments and
+/// [`Trainer::steps`]: random numbers are functions of the seed and the position.
 pub struct Trainer {
-    /// What is trained.
+    /// The model.
     pub model: Model,
     /// The optimiser and its moments.
     pub optimiser: Optimiser,
@@ -27,7 +27,7 @@ pub struct Trainer {
     /// `N`.
     examples: usize,
     storage: Storage<f32>,
-    /// The stopwatch of steps, if there is one; it changes nothing else.
+    /// Records the time of each operation, if set; results do not depend on it.
     pub profile: Option<Profile>,
 }
 
@@ -43,25 +43,27 @@ pub fn fit(config: Config, data: &Dataset) -> Result<Model> {
     Ok(trainer.model)
 }
 
-/// What one step found, before it changed anything.
+/// The values of a step, all from before its update.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// The loss in nats an example.
+    /// The loss in nats per example.
     pub loss: f64,
-    /// The terms of the bound in nats over the data set.
+    /// The terms of the ELBO in nats over the data set.
     pub terms: Terms,
-    /// Examples that the mean of the samples' outputs puts in the right class; 0 in regression.
+    /// The number of examples that the mean of the samples' outputs classifies correctly; 0 in
+    /// regression.
     pub correct: usize,
     /// The gradient's global norm before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
     pub learning_rate: f64,
-    /// `β`, the KL's weight.
+    /// `β`, the weight of the KL.
     pub beta: f64,
 }
 
 impl Trainer {
-    /// At the starting point, for `examples = N` training examples with such inputs.
+    /// The initial model and optimiser, for `examples = N` training examples. `config` must be
+    /// resolved.
     pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
         let inputs = inputs.into();
         let model = config.build(inputs, task);
@@ -79,17 +81,17 @@ impl Trainer {
         }
     }
 
-    /// Steps taken so far.
+    /// The number of steps taken.
     pub fn steps(&self) -> u64 {
         self.optimiser.steps()
     }
 
-    /// Steps an epoch, the last and smaller minibatch included.
+    /// Steps per epoch; the last minibatch may be smaller.
     pub fn steps_per_epoch(&self) -> u64 {
         self.examples.div_ceil(self.settings.batch) as u64
     }
 
-    /// The order of examples in an epoch (counted from 0).
+    /// The order of examples in epoch number `epoch`, from 0.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.examples).collect();
         order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
@@ -107,7 +109,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// One epoch from the position on, calling `each` with the examples in every step.
+    /// Train to the end of the current epoch, calling `each` with the size of each minibatch and
+    /// its step.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -127,10 +130,10 @@ impl Trainer {
         Ok(())
     }
 
-    /// One step along the gradient of the bound on a minibatch.
+    /// Take an optimiser step on a minibatch.
     ///
     /// # Errors
-    /// If the loss or its gradient is not finite; nothing has changed then.
+    /// If the loss or its gradient is not finite; parameters and moments are unchanged then.
     pub fn step(&mut self, x: Array2<f32>, y: &Targets) -> Result<Step> {
         let epoch = self.steps() / self.steps_per_epoch();
         let settings = &self.settings;
@@ -152,7 +155,7 @@ impl Trainer {
             epoch: epoch + 1,
             node,
             terms: format!(
-                "loss {loss} nats an example, log-likelihood {}, KL {} nats",
+                "loss {loss} nats per example, log-likelihood {}, KL {} nats",
                 terms.log_likelihood, terms.kl
             ),
         };
@@ -190,7 +193,7 @@ impl Trainer {
         Ok(Step { loss, terms, correct, gradient_norm, learning_rate, beta })
     }
 
-    /// Tell the stopwatch, if there is one, what time and `bytes` went into.
+    /// Attribute the time since the last call to `name` in the profile, if there is one.
     pub(crate) fn spent(&self, name: &str, pass: Phase, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, pass, bytes as f64, 0.);
@@ -198,9 +201,9 @@ impl Trainer {
     }
 }
 
-/// How many of the batch the mean over samples of `outputs [S, B, K]` classifies rightly.
+/// The number of examples that the mean over samples of `outputs [S, B, K]` classifies correctly.
 fn count_correct(outputs: &Tensor<f32>, labels: &[usize]) -> usize {
     let mean = outputs.sum_axis(Axis(0)).into_dimensionality().expect("[B, K]");
-    let found = predictions(mean.view());
-    found.iter().zip(labels).filter(|(found, label)| found == label).count()
+    let classes = predictions(mean.view());
+    classes.iter().zip(labels).filter(|(class, label)| class == label).count()
 }
