@@ -1,7 +1,8 @@
-//! `bhn acquire DIR --pool FILE`: which of the user's inputs are most worth a label.
+//! `bhn acquire DIR --pool FILE`: which inputs to label next.
+use super::context::Context;
+use super::flags::{count, samples, word};
+use super::idle;
 use super::predict::{Far, block};
-use super::train::word;
-use super::{Context, number, posterior_samples, samples, show};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
@@ -15,64 +16,62 @@ use serde::Serialize;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// What was typed.
 #[derive(clap::Args)]
-#[command(after_help = "Label them, add them to the training data, train again, and ask for more.")]
+#[command(
+    after_help = "Label the chosen inputs, add them to the training data, train again, and repeat."
+)]
 pub struct Args {
-    /// The run folder
+    /// Run folder
     dir: PathBuf,
-    /// Images (PNG, IDX, NPY) or table rows (CSV, NPY) without labels; may be given again
+    /// Unlabelled images (PNG, IDX, NPY) or table rows (CSV, NPY); may be repeated
     #[arg(long, value_name = "FILE", required = true)]
     pool: Vec<PathBuf>,
-    /// How many to choose
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = number::<1, { usize::MAX }>)]
+    /// Number of inputs to choose
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = count)]
     k: usize,
-    /// bald: what samples of the posterior disagree about most; max-entropy, variation-ratio, mean-std: other
-    /// uncertainties; batch-bald: bald for all that are chosen together, not for each alone; random
+    /// Acquisition function. bald: mutual information of the label and θ; batch-bald: that of all
+    /// chosen labels jointly; max-entropy, variation-ratio, mean-std: other uncertainties; random
     #[arg(long, default_value = "bald", value_parser = word::<Acquisition>)]
     score: Acquisition,
-    /// Posterior samples [default: 100]
+    /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
-    /// Write here instead of to standard output, all or nothing
+    /// Output file, written completely or not at all [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// A record of the answer.
+/// A row of the output.
 #[derive(Serialize)]
-struct Wanted {
-    /// 1 is the most wanted.
+struct Chosen {
+    /// From 1, the highest score.
     rank: usize,
-    /// Its place among all inputs, from 0.
+    /// The index among all inputs, from 0.
     index: usize,
     input: String,
     score: Option<f64>,
 }
 
-/// The most numbers kept of the pool: 1 GiB.
+/// The maximum number of probabilities in memory: 1 GiB.
 const LIMIT: usize = 1 << 27;
 
-/// CSV, or JSON with `--json`, the most wanted first.
+/// Print the chosen inputs as CSV, or as JSON with `--json`, the highest score first.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let (acquisition, classes) = (args.score, header.task.outputs());
     if !acquisition.fits(&header.task) {
         let (found, expected) = (acquisition, "bald, max-entropy, mean-std or random");
-        let advice = "The run predicts a number: ask for one of these.";
+        let advice = "The run is a regression: use one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
     let entries = model.primary.dim();
-    let count = posterior_samples(context, args.samples, &header.config, entries)?;
+    let count = idle::samples(context, args.samples, &header.config, entries)?;
     if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
     {
-        show::say(
-            context,
-            format!(
-                "{} has one network, whose samples cannot disagree: of its scores only max-entropy tells anything",
-                header.config.method
-            ),
-        );
+        context.say(format!(
+            "{} has a single network and no epistemic uncertainty: only max-entropy is informative",
+            header.config.method
+        ));
     }
     let rows = block(&model, &header, count);
     let (theta, _) = draw(&model, count, &mut stream(header.config.seed, Purpose::Evaluation, 0));
@@ -85,7 +84,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             let kept = (names.len() + inputs.names.len()).saturating_mul(count * classes);
             if acquisition == Acquisition::BatchBald && kept > LIMIT {
                 let (what, most) = ("--pool with batch-bald", LIMIT / (count * classes));
-                let advice = "Give it fewer inputs or --samples, or take bald.";
+                let advice = "Use fewer inputs or --samples, or bald.";
                 let found =
                     format!("more than {most} inputs, with {count} samples of {classes} classes");
                 return Err(Error::invalid(what, found, format!("at most {most}"), advice).into());
@@ -97,24 +96,24 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     far.say(context);
     let seen = pool.len();
     let picks = pool.choose(args.k, &mut stream(header.config.seed, Purpose::Pool, 0));
-    let wanted = |(i, pick): (usize, Pick)| Wanted {
+    let chosen = |(i, pick): (usize, Pick)| Chosen {
         rank: i + 1,
         index: pick.index,
         input: names[pick.index].clone(),
         score: pick.value,
     };
-    let wanted: Vec<_> = picks.into_iter().enumerate().map(wanted).collect();
+    let chosen: Vec<_> = picks.into_iter().enumerate().map(chosen).collect();
     let bytes = if context.json {
-        serde_json::to_string_pretty(&wanted)?.into_bytes()
+        serde_json::to_string_pretty(&chosen)?.into_bytes()
     } else {
         let mut csv = csv::Writer::from_writer(vec![]);
-        wanted.iter().try_for_each(|wanted| csv.serialize(wanted))?;
+        chosen.iter().try_for_each(|row| csv.serialize(row))?;
         csv.into_inner()?
     };
     match &args.out {
         Some(path) => atomic::write(path, &bytes)?,
         None => io::stdout().write_all(&bytes)?,
     }
-    show::say(context, format!("{} of {seen} inputs, by {acquisition}", wanted.len()));
+    context.say(format!("{} of {seen} inputs, by {acquisition}", chosen.len()));
     Ok(())
 }

@@ -1,45 +1,48 @@
-//! `bhn data list|fetch|check`.
+//! `bhn data list|fetch|check`: published data sets and their files.
+use super::context::Context;
 use super::fetch::{Fetched, fetch};
-use super::{Context, show};
+use super::show;
 use crate::data;
 use crate::data::sources;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What was typed.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// The template of the progress bar of a download.
+const DOWNLOAD: &str = "{msg:20} {bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
+
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// What there is, from where, under which licence
+    /// List data sets, their sources and licences
     List,
-    /// Get data sets from where they are published, into the data folder
+    /// Download data sets into the data folder
     Fetch {
-        /// Data sets, a family of them such as uci, or all
+        /// Names of data sets, a family such as uci, or all
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// A folder or file at hand, or another address, to get the published files from
+        /// Local folder or file, or another address, that has the published files
         #[arg(long, value_name = "PATH")]
         from: Option<String>,
     },
     /// Compare the files of data sets with their published checksums
     Check {
-        /// The data set, or a family of them such as uci [default: all that are at hand]
+        /// Name of a data set, or a family such as uci [default: all that are present]
         name: Option<String>,
     },
 }
 
-/// The user's cache folder.
+/// The folder `bhn` in the user's cache folder.
 pub fn cache() -> Option<PathBuf> {
     dirs::cache_dir().map(|folder| folder.join("bhn"))
 }
 
-/// A table, or JSON.
+/// List, fetch or check.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let dir = context.data_dir.as_deref();
     match args.verb {
@@ -58,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                 })
             };
             let value: Vec<_> = sets.iter().map(json).collect();
-            show::print(context, &value, &show::table(&rows.collect::<Vec<_>>()))
+            context.print(&value, &show::table(&rows.collect::<Vec<_>>()))
         }
         Verb::Fetch { names, from } => get(&names, from.as_deref(), context),
         Verb::Check { name } => {
@@ -90,7 +93,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                     })
                 })
                 .collect();
-            show::print(context, &value, &show::table(&rows))?;
+            context.print(&value, &show::table(&rows))?;
             let bad = checked.iter().filter(|c| !c.ok()).count();
             anyhow::ensure!(
                 bad == 0,
@@ -103,21 +106,22 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     }
 }
 
-/// Fetch what can be had; then say what could not.
+/// Fetch what is available, then report what is not.
 fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
     let dir = context.data_dir.clone().or_else(cache);
-    let dir = dir.context("found no cache folder of this user. Name a folder with --data-dir.")?;
+    let dir = dir.context("found no cache folder of this user. Give a folder with --data-dir.")?;
     let (mut fetched, mut wrong): (Vec<Fetched>, Vec<String>) = (vec![], vec![]);
     for name in names {
         let sets = sources::select(name)?;
         for set in &sets {
-            match fetch(set, &dir, from, context.quiet) {
+            let bar = context.bar(set.packed(), DOWNLOAD).with_message(set.name);
+            let result = fetch(set, &dir, from, &bar);
+            bar.finish_and_clear();
+            match result {
                 Ok(Some(set)) => fetched.push(set),
                 Ok(None) if sets.len() > 1 => {
-                    show::say(
-                        context,
-                        format!("{}: no files of it in {}", set.name, from.unwrap_or_default()),
-                    );
+                    let from = from.unwrap_or_default();
+                    context.say(format!("{}: no files of it in {from}", set.name));
                 }
                 Ok(None) => wrong.push(format!(
                     "{}: found none of its files in {}, expected {}",
@@ -138,7 +142,7 @@ fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
         })
         .collect();
     if wrong.is_empty() || !fetched.is_empty() {
-        show::print(context, &fetched, &show::table(&rows))?;
+        context.print(&fetched, &show::table(&rows))?;
     }
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

@@ -1,17 +1,18 @@
 //! `bhn eval DIR`: test a trained network.
-use super::{Context, posterior_samples, samples, show};
+use super::context::Context;
+use super::flags::samples;
+use super::{idle, show};
 use crate::predict::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What was typed.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The run folder
+    /// Run folder
     dir: PathBuf,
-    /// Posterior samples [default: 100]
+    /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
 }
@@ -22,15 +23,15 @@ struct Scores {
     elbo: BoundScores,
 }
 
-/// Load, test, print.
+/// Test and print the scores.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let trained = Trained::load(&args.dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
-    data.notes.iter().for_each(|note| show::say(context, format!("note: {note}")));
+    data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
     let config = &trained.header.config;
     let entries = trained.model.primary.dim();
-    let samples = posterior_samples(context, args.samples, config, entries)?;
+    let samples = idle::samples(context, args.samples, config, entries)?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
     let text = show::table(&show::results(&found.test, &found.elbo, config));
-    show::print(context, &Scores { test: found.test, elbo: found.elbo }, &text)
+    context.print(&Scores { test: found.test, elbo: found.elbo }, &text)
 }

@@ -1,10 +1,14 @@
-//! Notes about flags that have no effect with the method of a run.
-use super::{Context, show};
+//! Flags whose effect depends on the method of a run, and notes where they have none.
+use super::context::Context;
 use crate::bayes::FlowKind;
-use crate::run::config::{Config, Method};
+use crate::run::config::{Config, Method, check_samples};
+use anyhow::Result;
+
+/// The default number of posterior samples that predictions average over.
+pub const SAMPLES: usize = 100;
 
 fn note(context: &Context, flag: &str, why: &str) {
-    show::say(context, format!("note: {flag} has no effect: {why}"));
+    context.say(format!("note: {flag} has no effect: {why}"));
 }
 
 /// Notes about `--flow` and `--couplings`, if they were given.
@@ -27,17 +31,27 @@ pub fn flow(context: &Context, kind: bool, couplings: bool, config: &Config) {
     }
 }
 
-/// A note about `--samples`, if there are fewer networks than `requested`.
-pub fn samples(context: &Context, requested: Option<usize>, config: &Config) {
-    let Some(networks) = Method::from(config).networks() else { return };
-    if requested.is_some_and(|requested| requested > networks) {
+/// The number of posterior samples of a `θ` with `entries` entries to predict with, if `requested`
+/// are asked for, and a note if there are fewer networks.
+///
+/// # Errors
+/// If they do not fit in memory.
+pub fn samples(
+    context: &Context,
+    requested: Option<usize>,
+    config: &Config,
+    entries: usize,
+) -> Result<usize> {
+    let samples = config.samples(requested.unwrap_or(SAMPLES));
+    if requested.is_some_and(|requested| requested > samples) {
         let method = config.method;
-        let why = match networks {
+        let why = match samples {
             1 => format!("{method} predicts with one network"),
-            _ => format!("{method} has {networks} networks, and each is used once"),
+            _ => format!("{method} has {samples} networks, and each is used once"),
         };
         note(context, "--samples", &why);
     }
+    Ok(check_samples(samples, entries)?)
 }
 
 /// A note about `--samples` of `bhn verify RUN`, if it was given; `only` says whether `--only` was.

@@ -1,6 +1,8 @@
-//! `bhn predict DIR FILE…`: one row for each of the user's images or table rows, in bounded memory.
+//! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
+use super::context::Context;
+use super::flags::samples;
 use super::profile::Profiler;
-use super::{Context, posterior_samples, samples, show};
+use super::{idle, show};
 use crate::autodiff::Tensor;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
@@ -20,38 +22,37 @@ use serde_json::{Value, json};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-/// What was typed.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The run folder
+    /// Run folder
     dir: PathBuf,
-    /// Images (PNG, IDX, NPY) or table rows (CSV, NPY), of any size: a block is in memory at a time
+    /// Images (PNG, IDX, NPY) or table rows (CSV, NPY); files may be larger than memory
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Posterior samples [default: 100]
+    /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
-    /// Write here instead of to standard output, all or nothing
+    /// Output file, written completely or not at all [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print where the time of a prediction goes, operation by operation, on one thread
+    /// Run on one thread and print the time of each operation
     #[arg(long, requires = "out")]
     profile: bool,
 }
 
-/// About how many rows, and numbers in or out of them, are in memory at once.
+/// The approximate number of rows, and of their entries, that are in memory at the same time.
 const ROWS: usize = 1 << 13;
-const NUMBERS: usize = 1 << 22;
+const ENTRIES: usize = 1 << 22;
 
-/// How many rows of the user's files are read at a time: whole chunks of so many samples, so that what is predicted does not
-/// depend on it.
+/// The number of rows that are read at a time: a multiple of the chunk size for `samples` samples,
+/// so that predictions do not depend on it.
 pub(super) fn block(model: &Model, header: &Header, samples: usize) -> usize {
     let chunk = chunk(model, samples);
     let widest = header.preprocess.inputs.max(header.task.outputs());
-    chunk * (ROWS.min(NUMBERS / widest) / chunk).max(1)
+    chunk * (ROWS.min(ENTRIES / widest) / chunk).max(1)
 }
 
-/// CSV, or JSON lines with `--json`, written as the files are read.
+/// Write predictions as CSV, or as JSON lines with `--json`, while the files are read.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     if !args.profile {
         return profiled(&args, context, None).map(drop);
@@ -61,11 +62,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let profiler = Profiler::start();
         let count = profiled(&args, context, Some(&profiler.profile))?;
         let report = profiler.finish("input", count as u64);
-        show::print(context, &report, &report.text())
+        context.print(&report, &report.text())
     })
 }
 
-/// Predict, and return how many.
+/// Predict, and return the number of inputs.
 fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result<usize> {
     let spent = |name| {
         if let Some(profile) = profile {
@@ -74,10 +75,10 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let entries = model.primary.dim();
-    let samples = posterior_samples(context, args.samples, &header.config, entries)?;
+    let samples = idle::samples(context, args.samples, &header.config, entries)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
-    // What a file's start can tell is told now and not after hours. A pipe opens only once.
+    // Report errors in the headers of files before hours of computation. A pipe opens only once.
     let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());
     args.files.iter().filter(|file| !pipe(file)).try_for_each(|file| open(file).map(drop))?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
@@ -117,11 +118,11 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     spent("writing");
     far.say(context);
     let samples = show::samples(samples);
-    show::say(context, format!("{} predictions with {samples}", records.count));
+    context.say(format!("{} predictions with {samples}", records.count));
     Ok(records.count)
 }
 
-/// Inputs far outside the range of training, counted over all files.
+/// The number of inputs far outside the range of the training data, over all files.
 #[derive(Default)]
 pub(super) struct Far {
     rows: usize,
@@ -129,13 +130,13 @@ pub(super) struct Far {
 }
 
 impl Far {
-    /// Those of a block.
+    /// Add those of a block.
     pub fn add(&mut self, found: Option<&OutOfRange>) {
         self.rows += found.map_or(0, |found| found.rows);
         self.first = self.first.take().or(found.map(|found| found.first.clone()));
     }
 
-    /// A note of them, if there are any.
+    /// Print a note if there are any.
     pub fn say(&self, context: &Context) {
         if let Some(first) = &self.first {
             let count = if self.rows == 1 {
@@ -144,12 +145,12 @@ impl Far {
                 format!("{} inputs have", self.rows)
             };
             let note = "a value far outside the range of training; the first";
-            show::say(context, format!("note: {count} {note}: {first}"));
+            context.say(format!("note: {count} {note}: {first}"));
         }
     }
 }
 
-/// One record for each input, counted over all files.
+/// The records of inputs, numbered over all files.
 struct Records<'a> {
     model: &'a Model,
     theta: Tensor<f32>,
@@ -160,8 +161,8 @@ struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// Blocks are predicted side by side and not as one, so that a file's rows are the same to the bit
-    /// whatever files come with it.
+    /// Predict each block separately, so that the bits of a file's predictions do not depend on the
+    /// other files.
     fn predict(&self, blocks: &[Inputs]) -> Result<Vec<Predictive>> {
         let predict = |block: &Inputs| {
             let found = predict_profiled(self.model, &self.theta, block.x.view(), self.profile);
@@ -172,7 +173,7 @@ impl Records<'_> {
         blocks.par_iter().map(predict).collect()
     }
 
-    /// Writes a record for each input of some blocks.
+    /// Write a record for each input of the blocks.
     fn write(
         &mut self,
         found: &[Predictive],
@@ -200,8 +201,7 @@ impl Records<'_> {
     }
 }
 
-/// Columns in their order, of the input `name`, which is number `i` of its block and number `index`
-/// of all.
+/// The columns of the record of input `name`, which is row `i` of its block and row `index` of all.
 fn row(
     found: &Predictive,
     i: usize,
@@ -231,7 +231,7 @@ fn row(
             add("std", json!(std[i]));
             add("model_std", json!(spread[i]));
         }
-        _ => unreachable!("classes come with a classification"),
+        _ => unreachable!("a classifier predicts classes"),
     }
     row
 }

@@ -1,24 +1,24 @@
-//! `--profile`: where the time of a run went, as a table.
+//! `--profile`: a table of the time of each operation.
 use crate::autodiff::profile::{Machine, Phase, Profile, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::time::Instant;
 
-/// A stopwatch, the machine it runs on, and a clock to check it by.
+/// A profile in progress, the measured peak rates of the machine, and a clock to compare with.
 pub struct Profiler {
     pub profile: Profile,
     machine: Machine,
     clock: Instant,
 }
 
-/// What `--json` prints of it.
+/// A finished profile.
 #[derive(Serialize)]
 pub struct Report {
     machine: Machine,
-    /// What the table counts by, and how many there were.
+    /// The unit that times are given per, and the number of units.
     per: &'static str,
     count: u64,
-    /// Seconds by the clock.
+    /// The duration by the clock, in seconds.
     seconds: f64,
     rows: Vec<Line>,
 }
@@ -27,18 +27,18 @@ pub struct Report {
 struct Line {
     #[serde(flatten)]
     row: Row,
-    /// Of the roofline; none where the bytes are not known.
+    /// The share of the roofline; `None` where the bytes are not known.
     share: Option<f64>,
 }
 
 impl Profiler {
-    /// Measure the machine, then begin.
+    /// Measure the machine, then start the profile.
     pub fn start() -> Self {
         let machine = Machine::measure();
         Self { machine, clock: Instant::now(), profile: Profile::start() }
     }
 
-    /// The table of what took time until now, for `count` of what it is counted `per`.
+    /// The profile until now, in which `count` units named `per` were processed.
     pub fn finish(self, per: &'static str, count: u64) -> Report {
         self.profile.spent("the rest", Phase::Between, 0., 0.);
         let mut rows = self.profile.rows();
@@ -51,7 +51,7 @@ impl Profiler {
 }
 
 impl Report {
-    /// For people.
+    /// The profile as a table.
     pub fn text(&self) -> String {
         let Self { machine, per, .. } = self;
         let count = self.count.max(1) as f64;
@@ -101,12 +101,13 @@ impl Report {
         sum(&mut table, "= all", all);
         let plural = |n: u64, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         format!(
-            "{}, as measured: {:.0} GFLOP/s in fused multiply-adds of f32, {:.1} GB/s to and from memory\n\n\
+            "{}, as measured: {:.0} GFLOP/s in f32 multiply-adds, {:.1} GB/s from memory\n\n\
              {}\n\n\
              {}: {all:.3} s in these rows, {:.3} s by the clock ({:.2} %).\n\
-             % of roofline: max(FLOP / peak, bytes / bandwidth) / time. Bytes are the least an operation must read\n\
-             and write; above 100 % they came from the cache, which is faster than memory. A convolution's FLOP are\n\
-             those of its definition, of which windows of 3 × 3 need not half.",
+             % of roofline: max(FLOP / peak, bytes / bandwidth) / time. Bytes are the minimum\n\
+             that an operation must read and write; above 100 % they came from the cache, which\n\
+             is faster than memory. The FLOP of a convolution are those of its definition;\n\
+             3 × 3 windows need less than half.",
             plural(machine.threads as u64, "thread"),
             machine.flops / 1e9,
             machine.bandwidth / 1e9,

@@ -1,5 +1,7 @@
-//! `bhn sample DIR`: posterior samples, for other programs.
-use super::{Context, idle, samples, seed, show};
+//! `bhn sample DIR`: posterior samples as safetensors.
+use super::context::Context;
+use super::flags::{samples, seed};
+use super::idle;
 use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
@@ -10,27 +12,26 @@ use anyhow::Result;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;
 
-/// What was typed.
 #[derive(clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
-    /// The run folder
+    /// Run folder
     dir: PathBuf,
-    /// How many
+    /// Number of posterior samples
     #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
-    /// Decides which [default: 0]
+    /// Seed of the samples [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Draw the very samples that `bhn predict` averages over with as many --samples
+    /// Draw the same samples as `bhn predict` with this number of --samples
     #[arg(long, conflicts_with = "seed")]
     as_predict: bool,
-    /// The file to write [default: DIR/samples.safetensors]
+    /// Output file [default: DIR/samples.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// Writes `theta [S, D]`, `log_q [S]` (unless the posterior is a point) and one tensor a layer.
+/// Write `theta [S, D]`, `log_q [S]` if there is a density, and one tensor per layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     idle::seed(context, args.seed.is_some(), &header.config);
@@ -61,6 +62,6 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     atomic::write(&out, &file)?;
     let shapes: Vec<_> =
         tensors.iter().map(|(name, shape, _)| format!("{name} {shape:?}")).collect();
-    show::say(context, format!("{}: {}", out.display(), shapes.join(", ")));
+    context.say(format!("{}: {}", out.display(), shapes.join(", ")));
     Ok(())
 }

@@ -1,34 +1,10 @@
-//! Results as tables, and the report's lines from the same numbers.
-use super::Context;
+//! Results as text.
 use crate::predict::evaluate::{BoundScores, TestScores};
 use crate::report;
 use crate::run::config::{Config, Method};
-use anyhow::Result;
 use comfy_table::{Table, presets};
-use serde::Serialize;
-use std::io::{self, Write};
 
-/// Print a result: `value` as JSON if asked for, else `text`.
-pub fn print(context: &Context, value: &impl Serialize, text: &str) -> Result<()> {
-    let json = || serde_json::to_string_pretty(value);
-    let text = if context.json { json()? } else { text.to_string() };
-    writeln!(io::stdout(), "{text}")?;
-    Ok(())
-}
-
-/// A message for the user, unless `--quiet`.
-pub fn say(context: &Context, message: impl AsRef<str>) {
-    if !context.quiet {
-        note(message);
-    }
-}
-
-/// A line on standard error; that nobody reads it is no reason to stop.
-pub fn note(line: impl AsRef<str>) {
-    writeln!(io::stderr(), "{}", line.as_ref()).ok();
-}
-
-/// Two columns.
+/// A table of two columns.
 pub fn table(rows: &[(String, String)]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -38,7 +14,7 @@ pub fn table(rows: &[(String, String)]) -> String {
     table.trim_fmt()
 }
 
-/// The rows that tell of a test and of the bound.
+/// The rows of a table of test scores and of the ELBO's terms.
 pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(String, String)> {
     let mut rows = vec![];
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
@@ -48,7 +24,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(S
     if let Some(rmse) = test.rmse {
         row("test RMSE", report::number(rmse));
     }
-    row("test NLL", format!("{:.4} ± {:.4} nats an example", test.nll, test.nll_error));
+    row("test NLL", format!("{:.4} ± {:.4} nats per example", test.nll, test.nll_error));
     if let Some(brier) = test.brier {
         row("test Brier score", format!("{brier:.4}"));
     }
@@ -78,12 +54,12 @@ pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(S
     rows
 }
 
-/// A number of samples in words.
+/// `1 sample`, `2 samples`.
 pub fn samples(n: usize) -> String {
     if n == 1 { "1 sample".into() } else { format!("{n} samples") }
 }
 
-/// Seconds in words: `1 min 40 s`.
+/// A duration: `1 min 40 s`.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
@@ -93,8 +69,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// What was typed, the program by its name.
+/// The command line, with the program by its name.
 pub fn command() -> String {
-    let typed = std::env::args().skip(1);
-    std::iter::once("bhn".to_string()).chain(typed).collect::<Vec<_>>().join(" ")
+    std::iter::once("bhn".to_string()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,7 @@
 //! `bhn verify`: is the engine right, or a run, and would it be noticed if it were not?
-use super::{Context, idle, number, show, weights};
+use super::context::Context;
+use super::flags::number;
+use super::{idle, show, weights};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::Trained;
@@ -24,7 +26,8 @@ use std::time::Instant;
                   never fails."
 )]
 pub struct Args {
-    /// A run folder: verify its network at its trained parameters, on its data [default: the engine]
+    /// A run folder: verify its network at its trained parameters, on its data [default: the
+    /// engine]
     #[arg(value_name = "RUN")]
     dir: Option<PathBuf>,
     /// These suites alone, without a run's diagnostics; may be given again
@@ -33,7 +36,8 @@ pub struct Args {
     /// Print which check noticed which mistake
     #[arg(long)]
     mutants: bool,
-    /// Posterior draws for a run's diagnostics, each on the whole training set [default: 3 million examples' worth, 60 to 10000]
+    /// Posterior draws for a run's diagnostics, each on the whole training set [default: 3 million
+    /// examples' worth, 60 to 10000]
     #[arg(long, value_name = "S", requires = "dir", value_parser = number::<20, 1_000_000>)]
     samples: Option<usize>,
 }
@@ -77,7 +81,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     for (name, suite) in suites.into_iter().filter(|(name, _)| chosen(name)) {
         let began = Instant::now();
         let outcome = suite().verify(name);
-        show::say(context, line(&outcome, began.elapsed().as_secs_f64()));
+        context.say(line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
     }
     if let Some((case, _)) = &run {
@@ -132,7 +136,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         found.survivors.len(),
         show::duration(*seconds)
     );
-    show::print(context, &found, &format!("{table}\n{verdict}"))?;
+    context.print(&found, &format!("{table}\n{verdict}"))?;
     if !found.passed {
         let all = failed.into_iter().chain(found.survivors);
         bail!("not everything holds:\n{}", all.collect::<Vec<_>>().join("\n"));
@@ -175,7 +179,7 @@ fn told(
         if seconds > said + 10. {
             said = seconds;
             let left = show::duration(seconds / done as f64 * (draws - done) as f64);
-            show::say(context, format!("{done} of {draws} draws, about {left} left"));
+            context.say(format!("{done} of {draws} draws, about {left} left"));
         }
     };
     Some(diagnose((model, &case.precise()), train, draws, header.config.seed, tell))

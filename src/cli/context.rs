@@ -1,0 +1,45 @@
+//! The global flags, and output: results on standard output, messages on standard error.
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// The global flags.
+pub struct Context {
+    pub quiet: bool,
+    pub json: bool,
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Context {
+    /// Print a result: `value` with `--json`, otherwise `text`.
+    pub fn print(&self, value: &impl Serialize, text: &str) -> Result<()> {
+        let json = || serde_json::to_string_pretty(value);
+        let text = if self.json { json()? } else { text.to_string() };
+        writeln!(io::stdout(), "{text}")?;
+        Ok(())
+    }
+
+    /// Print a message, unless `--quiet`.
+    pub fn say(&self, message: impl AsRef<str>) {
+        if !self.quiet {
+            note(message);
+        }
+    }
+
+    /// A progress bar on standard error, hidden with `--quiet`.
+    pub fn bar(&self, length: u64, template: &str) -> ProgressBar {
+        let target = match self.quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let style = ProgressStyle::with_template(template).expect("a valid template");
+        ProgressBar::with_draw_target(Some(length), target).with_style(style)
+    }
+}
+
+/// Print a line on standard error, and ignore if it is closed.
+pub fn note(line: impl AsRef<str>) {
+    writeln!(io::stderr(), "{}", line.as_ref()).ok();
+}

@@ -1,0 +1,37 @@
+//! Parsers of the values of flags.
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
+
+/// A whole number from `LEAST` to `MOST`.
+pub fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| (LEAST..=MOST).contains(n));
+    number.ok_or_else(|| match MOST {
+        usize::MAX => format!("expected a whole number, {LEAST} or more"),
+        _ => format!("expected a whole number from {LEAST} to {MOST}"),
+    })
+}
+
+/// A whole number above 0.
+pub fn count(text: &str) -> Result<usize, String> {
+    number::<1, { usize::MAX }>(text)
+}
+
+/// A number of posterior samples, which are all in memory at the same time.
+pub fn samples(text: &str) -> Result<usize, String> {
+    number::<1, 10_000>(text)
+}
+
+/// A seed.
+pub fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+/// A learning rate.
+pub fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.);
+    rate.ok_or("expected a number above 0")
+}
+
+/// A `T` as it is written in `config.toml`.
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
+    T::deserialize(text.into_deserializer())
+}

@@ -1,0 +1,187 @@
+//! `bhn train`: train a network, test it and write its report.
+mod about;
+mod progress;
+mod report;
+
+use super::context::Context;
+use super::flags::{count, number, rate, samples, seed, word};
+use super::idle;
+use super::profile::{self, Profiler};
+use crate::autodiff::profile::Phase;
+use crate::bayes::FlowKind;
+use crate::data::{self, TaskKind};
+use crate::primary::Layer;
+use crate::run::config::{Config, MethodKind, check_samples};
+use crate::run::summary::Summary;
+use crate::run::{Run, load_data};
+use anyhow::Result;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A flag overrides `--config`, which overrides the defaults.
+#[derive(clap::Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in half a minute to two \
+                  minutes on two cores."
+)]
+pub struct Args {
+    /// Data: mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default:
+    /// mnist]
+    data: Option<String>,
+    /// bhn: Bayesian hypernetwork over the weight-normalisation scales; full-bhn: over all weights,
+    /// for small networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb:
+    /// Bayes by Backprop over all weights; ensemble: deep ensemble [default: bhn]
+    #[arg(long, value_parser = word::<MethodKind>)]
+    method: Option<MethodKind>,
+    /// Flow of the hypernetwork: realnvp, iaf, planar, or linear, for small networks [default:
+    /// realnvp]
+    #[arg(long, value_parser = word::<FlowKind>)]
+    flow: Option<FlowKind>,
+    /// Number of couplings, IAF or planar steps; 0 is Bayes by Backprop on the scales [default: 4]
+    #[arg(long, value_name = "T", value_parser = number::<0, { usize::MAX }>)]
+    couplings: Option<usize>,
+    /// Units of the hidden ReLU layers [default: 800,800; 50,50 for tables]
+    #[arg(long, value_delimiter = ',', value_name = "N,N", value_parser = count)]
+    hidden: Option<Vec<usize>>,
+    /// Initialise the network from another run, for instance of mle
+    #[arg(long, value_name = "DIR")]
+    warm_start: Option<PathBuf>,
+    /// Number of passes over the training examples [default: 10]
+    #[arg(long, value_name = "N", value_parser = count)]
+    epochs: Option<usize>,
+    /// Minibatch size [default: 128]
+    #[arg(long, value_name = "N", value_parser = count)]
+    batch: Option<usize>,
+    /// Initial learning rate [default: 0.001]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    learning_rate: Option<f64>,
+    /// Train on the first N examples only
+    #[arg(long, value_name = "N", value_parser = count)]
+    subset: Option<usize>,
+    /// CSV column to predict [default: the last]
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// classification or regression [default: inferred from the target]
+    #[arg(long, value_parser = word::<TaskKind>)]
+    task: Option<TaskKind>,
+    /// Drop rows with missing values (an empty cell, NA, NaN, ?, …), which are an error otherwise
+    #[arg(long)]
+    drop_missing: bool,
+    /// Seed of all random numbers [default: 0]
+    #[arg(long, value_name = "N", value_parser = seed)]
+    seed: Option<u64>,
+    /// Number of posterior samples for the test [default: 100]
+    #[arg(long, value_name = "S", value_parser = samples)]
+    samples: Option<usize>,
+    /// TOML file with any of the settings in a run folder's config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run folder to create [default: runs/DATA-METHOD-SEED]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Resume an interrupted run, with its own settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
+        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "drop_missing",
+        "seed", "config", "out", "warm_start"])]
+    resume: Option<PathBuf>,
+    /// Print the time of each operation at the end
+    #[arg(long)]
+    profile: bool,
+}
+
+/// The output of `--json`.
+#[derive(Serialize)]
+struct Printed {
+    #[serde(flatten)]
+    summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<profile::Report>,
+}
+
+/// Replace a setting by the value of a flag, if it was given.
+fn set<T: Clone>(setting: &mut T, flag: Option<&T>) {
+    if let Some(value) = flag {
+        *setting = value.clone();
+    }
+}
+
+impl Args {
+    /// The settings of the file and the flags, without what depends on the data.
+    fn config(&self) -> Result<Config> {
+        let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+        set(&mut config.data, self.data.as_ref());
+        set(&mut config.method, self.method.as_ref());
+        set(&mut config.flow.kind, self.flow.as_ref());
+        set(&mut config.flow.couplings, self.couplings.as_ref());
+        set(&mut config.train.epochs, self.epochs.as_ref());
+        set(&mut config.train.batch, self.batch.as_ref());
+        set(&mut config.train.learning_rate, self.learning_rate.as_ref());
+        set(&mut config.seed, self.seed.as_ref());
+        config.warm_start = self.warm_start.clone().or(config.warm_start);
+        config.subset = self.subset.or(config.subset);
+        config.target = self.target.clone().or(config.target);
+        config.task = self.task.or(config.task);
+        config.drop_missing |= self.drop_missing;
+        Ok(config)
+    }
+
+    fn start(&self, context: &Context) -> Result<Run> {
+        let mut config = self.config()?;
+        let data = load_data(&config, context.data_dir.as_deref())?;
+        if let Some(hidden) = &self.hidden {
+            config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
+        }
+        // Paths stay valid when later commands run in another folder.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_path_buf());
+        if !data::is_named(&config.data) {
+            let path = absolute(Path::new(&config.data)).into_os_string().into_string();
+            config.data = path.unwrap_or(config.data);
+        }
+        config.warm_start = config.warm_start.as_deref().map(absolute);
+        let config = config.resolve(&data)?;
+        let samples = config.samples(self.samples.unwrap_or(idle::SAMPLES));
+        check_samples(samples, config.entries(&data)?)?;
+        idle::flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
+        let name = format!("{}-{}-{}", data.name, config.method, config.seed);
+        let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+        Ok(Run::create(&dir, config, data)?)
+    }
+}
+
+/// Train, test, report.
+pub fn run(args: Args, context: &Context) -> Result<()> {
+    let mut run = match &args.resume {
+        Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
+        None => args.start(context)?,
+    };
+    let profiler = args.profile.then(Profiler::start);
+    run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
+    let before = run.trainer.steps();
+    let entries = run.trainer.model.primary.dim();
+    let samples = idle::samples(context, args.samples, &run.config, entries)?;
+    let result = train(&mut run, samples, context);
+    let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
+    let mut texts: Vec<_> = profile.iter().map(profile::Report::text).collect();
+    let (summary, error) = match result {
+        Ok((summary, table)) => {
+            texts.insert(0, table);
+            (Some(summary), None)
+        }
+        Err(error) => (None, Some(error)),
+    };
+    if !texts.is_empty() {
+        context.print(&Printed { summary, profile }, &texts.join("\n\n"))?;
+    }
+    error.map_or(Ok(()), Err)
+}
+
+/// The run's summary, and the results as a table.
+fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
+    progress::introduce(run, context);
+    run.trainer.spent("estimate", Phase::Between, 0);
+    let trained = progress::train(run, context)?;
+    let found = report::conclude(run, &trained, samples);
+    run.trainer.spent("test and report", Phase::Between, 0);
+    found
+}

@@ -1,0 +1,93 @@
+//! Messages about a run in training.
+use super::about::about;
+use crate::cli::context::Context;
+use crate::cli::show;
+use crate::data::Task;
+use crate::error::Result;
+use crate::report;
+use crate::run::config::{Method, MethodKind};
+use crate::run::record::Epoch;
+use crate::run::{Progress, Run, Trained};
+
+/// Print what is trained, on which data, in which folder, and how long it is expected to take.
+pub fn introduce(run: &Run, context: &Context) {
+    let (data, config) = (&run.data, &run.config);
+    let task = match &data.task {
+        Task::Classification { classes } => format!("classification, {} classes", classes.len()),
+        Task::Regression => "regression".into(),
+    };
+    let [train, validation, test] =
+        [&data.train, &data.validation, &data.test].map(|split| split.len());
+    context.say(format!(
+        "{}: {task}; {train} training, {validation} validation and {test} test examples\n\
+         {}, {} parameters; seed {}; {} threads",
+        data.name,
+        about(config),
+        run.trainer.model.params.count(),
+        config.seed,
+        rayon::current_num_threads(),
+    ));
+    data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
+    let dir = run.dir.display();
+    context.say(format!("run folder: {dir} (interrupted? bhn train --resume {dir})"));
+    if run.unrecorded() > 0 {
+        context.say(format!(
+            "metrics.jsonl was damaged: of {} of {} epochs no record is left. They are missing \
+             from the curves; training continues from the checkpoint, which is intact",
+            run.unrecorded(),
+            run.epoch()
+        ));
+    }
+    // If the estimate diverges, training will report it with the right step.
+    if !context.quiet
+        && let Ok(seconds) = run.estimate()
+    {
+        let epochs = config.train.epochs - run.epoch();
+        let expected = show::duration(seconds);
+        context.say(format!("expected to take about {expected} for {epochs} epochs"));
+    }
+}
+
+/// Train to the end with a progress bar and a message per epoch.
+pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
+    let epochs = run.config.train.epochs;
+    let steps = epochs as u64 * run.trainer.steps_per_epoch();
+    let bar = context.bar(steps, "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left");
+    bar.set_position(run.trainer.steps());
+    bar.reset_eta();
+    let has_kl =
+        Method::from(&run.config).has_density() || run.config.method == MethodKind::ConcreteDropout;
+    let trained = run.train(|progress| match progress {
+        Progress::Step(step) => {
+            bar.inc(1);
+            if bar.position().is_multiple_of(16) {
+                bar.set_message(format!("loss {:.3}", step.loss));
+            }
+        }
+        Progress::Epoch(epoch, is_best) => {
+            let best = if is_best { "  *" } else { "" };
+            bar.suspend(|| context.say(line(epoch, epochs, has_kl) + best));
+        }
+    })?;
+    bar.finish_and_clear();
+    Ok(trained)
+}
+
+/// The scores of an epoch.
+fn line(epoch: &Epoch, epochs: usize, has_kl: bool) -> String {
+    let accuracy = |a: f64| format!("{:.2} %", 100. * a);
+    let mut line = format!("epoch {:>3}/{epochs}  loss {:.4}", epoch.epoch, epoch.loss);
+    if has_kl {
+        line += &format!("  KL {:.0} nats", epoch.kl);
+    }
+    line += " ";
+    if let Some(train) = epoch.train_accuracy {
+        line += &format!(" train {}", accuracy(train));
+    }
+    if let Some(v) = &epoch.validation {
+        let rmse = || v.rmse.map(|rmse| format!("RMSE {}", report::number(rmse)));
+        let score = v.accuracy.map(accuracy).or_else(rmse).unwrap_or_default();
+        line += &format!(" validation {score} NLL {:.4}", v.nll);
+    }
+    line
+}
