@@ -14,7 +14,7 @@ fn note(context: &Context, flag: &str, why: &str) {
 /// Notes about `--flow` and `--couplings`, if they were given.
 pub fn flow(context: &Context, kind: bool, couplings: bool, config: &Config) {
     match Method::from(config) {
-        Method::Hypernet { flow, .. } => {
+        Method::Hypernet(_, flow) => {
             if couplings && flow.kind == FlowKind::Linear {
                 let why = "a linear flow has no couplings; flow.layers is its depth";
                 note(context, "--couplings", why);

@@ -169,7 +169,7 @@ impl<'a> Lab<'a> {
                 let advice = "An experiment must say in its own words what went wrong.";
                 Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
             };
-            atomic::write(&path, seal::seal(&json.map_err(bad)?).as_bytes())?;
+            atomic::write(&path, &seal::seal(json.map_err(bad)?.into_bytes()))?;
         }
         let bytes = files::bytes(&path, BYTES)?;
         let bad = |found: String| {

@@ -46,13 +46,10 @@ impl Acquisition {
 
     /// The name in tables.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::MaxEntropy => "max entropy",
-            Self::BatchBald => "BatchBALD",
-            Self::Bald => Score::Bald.name(),
-            Self::VariationRatio => Score::VariationRatio.name(),
-            Self::MeanStd => Score::MeanStd.name(),
+        match (self, self.score()) {
+            (Self::MaxEntropy, _) => "max entropy",
+            (Self::BatchBald, _) => "BatchBALD",
+            (_, score) => score.map_or("random", Score::name),
         }
     }
 

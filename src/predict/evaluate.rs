@@ -3,7 +3,7 @@ use crate::autodiff::Tensor;
 use crate::bayes::{Model, Targets, Terms};
 use crate::data::{Dataset, Preprocess, Split};
 use crate::error::{Error, Result};
-use crate::metrics::{self, BINS, Estimate};
+use crate::metrics::{self, BINS};
 use crate::predict::{Predictive, bound, draw, log_prob, predict};
 use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub struct Scores {
 }
 
 /// The scores of a test, with the standard errors of those that are means over examples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestScores {
     /// The number of test examples.
     pub examples: usize,
@@ -87,8 +87,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     let (theta, log_q) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, 0));
     let predictive = predict(model, &theta, data.test.x.view());
     predictive.check(|row| format!("test example {row} (from 0) of {}", data.name))?;
-    let (scores, nll, accuracy, brier) =
-        score(model, &theta, &predictive, &data.test, &data.preprocess);
+    let test = score(model, &theta, &predictive, &data.test, &data.preprocess);
     let seconds = start.elapsed().as_secs_f64();
     let few = samples.min(BOUND_SAMPLES);
     let first = |x: &Tensor<f32>| -> Tensor<f32> {
@@ -96,24 +95,13 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     };
     let (terms, error) =
         bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
-    if !(scores.nll + terms.total + error).is_finite() {
-        let found = format!("NLL {} nats per example, ELBO {} ± {error}", scores.nll, terms.total);
+    if !(test.nll + terms.total + error).is_finite() {
+        let found = format!("NLL {} nats per example, ELBO {} ± {error}", test.nll, terms.total);
         let advice = "Look for rows that are far from all others, and correct or remove them.";
         return Err(Error::invalid(format!("a test on {}", data.name), found, "numbers", advice));
     }
     Ok(Evaluation {
-        test: TestScores {
-            examples: data.test.len(),
-            samples,
-            accuracy: scores.accuracy,
-            accuracy_error: accuracy.map(|a| a.error),
-            nll: scores.nll,
-            nll_error: nll.error,
-            brier: brier.map(|b| b.value),
-            ece: scores.ece,
-            rmse: scores.rmse,
-            seconds,
-        },
+        test: TestScores { samples, seconds, ..test },
         elbo: BoundScores { terms, error: (few > 1).then_some(error), samples: few },
         predictive: predictive.in_units(&data.preprocess),
     })
@@ -132,38 +120,40 @@ pub fn validate(
 ) -> Scores {
     let (theta, _) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, epoch as u64));
     let predictive = predict(model, &theta, validation.x.view());
-    score(model, &theta, &predictive, validation, preprocess).0
+    let TestScores { accuracy, nll, ece, rmse, .. } =
+        score(model, &theta, &predictive, validation, preprocess);
+    Scores { accuracy, nll, ece, rmse }
 }
 
-type Means = (Scores, Estimate, Option<Estimate>, Option<Estimate>);
-
+/// The scores of predictions for `split`, without the number of samples and the duration.
 fn score(
     model: &Model,
     theta: &Tensor<f32>,
     predictive: &Predictive,
     split: &Split,
     preprocess: &Preprocess,
-) -> Means {
+) -> TestScores {
+    let empty = TestScores { examples: split.len(), ..TestScores::default() };
     match (predictive, &split.y) {
         (Predictive::Classes { p, .. }, Targets::Classes(y)) => {
             let (nll, accuracy) = (metrics::nll(p.view(), y), metrics::accuracy(p.view(), y));
-            let ece = metrics::ece(p.view(), y, BINS);
-            let scores = Scores {
+            TestScores {
                 accuracy: Some(accuracy.value),
+                accuracy_error: Some(accuracy.error),
                 nll: nll.value,
-                ece: Some(ece),
-                rmse: None,
-            };
-            (scores, nll, Some(accuracy), Some(metrics::brier(p.view(), y)))
+                nll_error: nll.error,
+                brier: Some(metrics::brier(p.view(), y).value),
+                ece: Some(metrics::ece(p.view(), y, BINS)),
+                ..empty
+            }
         }
         (Predictive::Values { mean, .. }, Targets::Values(y)) => {
             let unit = preprocess.y.map_or(1., |(_, std)| std);
             let log_prob = log_prob(model, theta, split).mapv(f64::from);
             let found = metrics::log_predictive(log_prob.view());
-            let nll = Estimate { value: unit.ln() - found.value, error: found.error };
             let y: Vec<f64> = y.iter().map(|&y| y.into()).collect();
             let rmse = Some(unit * metrics::rmse(mean, &y));
-            (Scores { accuracy: None, nll: nll.value, ece: None, rmse }, nll, None, None)
+            TestScores { nll: unit.ln() - found.value, nll_error: found.error, rmse, ..empty }
         }
         _ => unreachable!("a model predicts the kind of target it was built for"),
     }

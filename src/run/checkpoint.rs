@@ -17,7 +17,7 @@ use crate::primary::Shape;
 use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::machine::Machine;
-use crate::run::seal::{self, BLANK, DAMAGED, hexadecimal, seal_bytes};
+use crate::run::seal::{self, BLANK, DAMAGED, hexadecimal};
 use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -104,7 +104,6 @@ pub fn save(
         };
         (format!("{BUFFER}{name}"), dtype, vec![count], data.to_vec())
     }));
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let views = tensors.iter().map(|(name, dtype, shape, data)| {
         let view = TensorView::new(*dtype, shape.clone(), data);
         (name.as_str(), view.expect("bytes fit the shape"))
@@ -112,9 +111,8 @@ pub fn save(
     let metadata = Metadata { format: FORMAT, sha256: BLANK.into(), header: header.clone() };
     let metadata = serde_json::to_string(&metadata).expect("finite numbers and text");
     let metadata = HashMap::from([("bhn".to_string(), metadata)]);
-    let mut file = safetensors::serialize(views, Some(metadata)).expect("valid tensors");
-    seal_bytes(&mut file);
-    atomic::write(path, &file)
+    let file = safetensors::serialize(views, Some(metadata)).expect("valid tensors");
+    atomic::write(path, &seal::seal(file))
 }
 
 /// A checkpoint that was read from a file and verified.

@@ -96,8 +96,8 @@ impl Run {
         } else {
             run.warm_start()?;
         }
-        let lines: String = run.history.iter().map(Epoch::line).collect();
-        atomic::write(&dir.join("metrics.jsonl"), lines.as_bytes())?;
+        let lines: Vec<_> = run.history.iter().flat_map(Epoch::line).collect();
+        atomic::write(&dir.join("metrics.jsonl"), &lines)?;
         Ok(run)
     }
 
@@ -271,7 +271,7 @@ impl Run {
     fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
         let metrics = self.dir.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
-        file.and_then(|mut f| f.write_all(record.line().as_bytes()).and_then(|()| f.sync_all()))
+        file.and_then(|mut f| f.write_all(&record.line()).and_then(|()| f.sync_all()))
             .map_err(Error::io(&metrics))?;
         if record.validation.is_none() {
             return Ok(());

@@ -49,9 +49,11 @@ struct Line<'a> {
 
 impl Epoch {
     /// The line of `metrics.jsonl`, with its checksum.
-    pub(super) fn line(&self) -> String {
+    pub(super) fn line(&self) -> Vec<u8> {
         let line = Line { record: self, sha256: BLANK };
-        seal::seal(&serde_json::to_string(&line).expect("finite numbers")) + "\n"
+        let mut line = seal::seal(serde_json::to_vec(&line).expect("finite numbers"));
+        line.push(b'\n');
+        line
     }
 
     /// The record of a line, or `None` if that is damaged. Lines of older versions have no

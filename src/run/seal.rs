@@ -7,17 +7,11 @@ pub(crate) const BLANK: &str = "000000000000000000000000000000000000000000000000
 /// How errors describe a file that was changed after it was written.
 pub(crate) const DAMAGED: &str = "contents that do not match their checksum";
 
-/// `json` with its [`BLANK`] replaced by the checksum.
-pub(crate) fn seal(json: &str) -> String {
-    let mut file = json.as_bytes().to_vec();
-    seal_bytes(&mut file);
-    String::from_utf8(file).expect("a hexadecimal number replaces zeros")
-}
-
-/// Replace the [`BLANK`] of a file by its checksum.
-pub(super) fn seal_bytes(file: &mut [u8]) {
-    let (at, sum) = sum(file, BLANK).expect("a placeholder");
+/// A file with its [`BLANK`] replaced by the checksum.
+pub(crate) fn seal(mut file: Vec<u8>) -> Vec<u8> {
+    let (at, sum) = sum(&file, BLANK).expect("a placeholder");
     file[at..at + BLANK.len()].copy_from_slice(sum.as_bytes());
+    file
 }
 
 /// Whether `written` is the checksum of `file`, which contains it.

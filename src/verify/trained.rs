@@ -232,7 +232,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<Named>, Vec<Absent>) {
     let (has_kl, has_moments) = (case.has_kl(), case.has_moments());
     let mut all: Vec<Named> =
         vec![named("gradients", case, move |case| Box::new(gradients(case, has_kl)))];
-    if let Method::Hypernet { .. } = Method::from(config) {
+    if let Method::Hypernet(..) = Method::from(config) {
         let jacobian = d <= JACOBIAN;
         if !jacobian {
             let why = format!(

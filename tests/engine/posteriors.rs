@@ -42,7 +42,7 @@ fn model_on(
 ) -> Model<f64> {
     let mut config = Config { method, ..Config::default() };
     config.primary.layers = Some(match Method::from(&config) {
-        Method::Dropout { .. } => Layer::with_dropout(&layers, 0.4),
+        Method::Dropout(..) => Layer::with_dropout(&layers, 0.4),
         _ => layers,
     });
     (config.flow.couplings, config.flow.hidden) = (2, 5);

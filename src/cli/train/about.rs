@@ -9,16 +9,12 @@ pub fn about(config: &Config) -> String {
     let network = layers.join(", ");
     let about = match Method::from(config) {
         Method::Point => "maximum likelihood of a network".into(),
-        Method::Dropout { kind: DropoutKind::Plain, .. } => "network with dropout".into(),
-        Method::Dropout { kind: DropoutKind::Mc, .. } => {
-            "network averaged over dropout's masks".into()
-        }
-        Method::Dropout { kind: DropoutKind::Concrete, .. } => {
-            "network with learned dropout rates".into()
-        }
-        Method::Ensemble { members } => format!("ensemble of {members} networks"),
-        Method::MeanField { .. } => "Bayes by Backprop over all weights of a network".into(),
-        Method::Hypernet { flow, theta } => {
+        Method::Dropout(DropoutKind::Plain, _) => "network with dropout".into(),
+        Method::Dropout(DropoutKind::Mc, _) => "network averaged over dropout's masks".into(),
+        Method::Dropout(DropoutKind::Concrete, _) => "network with learned dropout rates".into(),
+        Method::Ensemble(ensemble) => format!("ensemble of {} networks", ensemble.members),
+        Method::MeanField(_) => "Bayes by Backprop over all weights of a network".into(),
+        Method::Hypernet(theta, flow) => {
             let flow = match (flow.kind, flow.couplings, theta) {
                 (FlowKind::Linear, ..) => format!("{} linear layers", flow.layers),
                 (_, 0, Theta::Scales) => {

@@ -146,8 +146,8 @@ pub fn learn(
             model = Some(trainer.model);
         }
         let sealed = Sealed { rounds: &rounds, sha256: BLANK.into() };
-        let json = seal::seal(&serde_json::to_string(&sealed).expect("finite numbers"));
-        atomic::write(&dir.join("rounds.json"), json.as_bytes())?;
+        let json = seal::seal(serde_json::to_vec(&sealed).expect("finite numbers"));
+        atomic::write(&dir.join("rounds.json"), &json)?;
         if let Some(last) = number.checked_sub(1).filter(|_| learner.warm) {
             fs::remove_file(network(dir, last)).ok();
         }

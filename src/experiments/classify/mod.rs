@@ -473,7 +473,7 @@ fn compute(lab: &Lab<'_>, ways: Vec<Way>, samples: usize) -> Result<Vec<Row>> {
         for way in &ways {
             let config = Config { seed, ..way.config.clone() };
             let couplings = match Method::from(&config) {
-                Method::Hypernet { flow, .. } => flow.couplings as f64,
+                Method::Hypernet(_, flow) => flow.couplings as f64,
                 _ => 0.,
             };
             let cost = config.train.epochs as f64 * (2. + couplings / 4.);

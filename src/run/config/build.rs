@@ -1,6 +1,6 @@
 //! The model that a configuration describes.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::Config;
+use super::schema::{Config, EnsembleConfig, MeanFieldConfig};
 use crate::bayes::{
     Dropout, Ensemble, Hypernet, Likelihood, MeanField, Model, Noise, Point, Posterior, Prior,
     Rates,
@@ -53,7 +53,7 @@ impl Config {
             }
         };
         let noise = self.train.noise.unwrap_or(match method {
-            Method::Dropout { .. } => Noise::PerExample,
+            Method::Dropout(..) => Noise::PerExample,
             _ => Noise::Shared,
         });
         Model { params, primary, posterior, prior: self.prior, likelihood, noise }
@@ -70,7 +70,7 @@ fn posterior<T: Scalar + 'static>(
     let (name, start) = ("posterior", primary.start(rng));
     match *method {
         Method::Point => Box::new(Point::new(params, name, &start)),
-        Method::Dropout { kind, .. } => {
+        Method::Dropout(kind, _) => {
             let rates = match (kind, prior) {
                 (DropoutKind::Plain | DropoutKind::Mc, _) => Rates::Fixed,
                 (DropoutKind::Concrete, Prior::Gaussian { precision }) => {
@@ -81,15 +81,15 @@ fn posterior<T: Scalar + 'static>(
             let scaled = kind == DropoutKind::Plain;
             Box::new(Dropout::new(params, name, &start, &primary.masks(), rates, scaled))
         }
-        Method::Ensemble { members } => {
+        Method::Ensemble(EnsembleConfig { members }) => {
             let others = (1..members).map(|_| primary.start(rng));
             let points: Vec<_> = [start.clone()].into_iter().chain(others).collect();
             Box::new(Ensemble::new(params, name, &points))
         }
-        Method::MeanField { log_std, local } => {
+        Method::MeanField(MeanFieldConfig { log_std, local }) => {
             Box::new(MeanField::new(params, name, &start, log_std, local))
         }
-        Method::Hypernet { flow, theta } => {
+        Method::Hypernet(theta, flow) => {
             let hypernet = Hypernet::of(params, name, start.len(), &flow, rng);
             if theta == Theta::Weights {
                 hypernet.recentre(params, &start);

@@ -1,6 +1,6 @@
 //! Settings that are out of range or make no sense together, and defaults that depend on the data.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::{Config, MethodKind};
+use super::schema::{Config, DropoutConfig, MethodKind};
 use crate::bayes::{Base, FlowKind, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ impl Config {
         }
         self.resolve_method()?;
         let entries = self.entries(data)?;
-        if let Method::Hypernet { flow, .. } = Method::from(&self)
+        if let Method::Hypernet(_, flow) = Method::from(&self)
             && (flow.kind, entries) == (FlowKind::Realnvp, 1)
             && flow.couplings > 0
         {
@@ -52,7 +52,7 @@ impl Config {
         let refuse = |what: &str, found: &str, expected: &str, advice: &str| {
             Err(Error::invalid(what, found, expected, advice))
         };
-        if let Method::Dropout { kind, rate } = method {
+        if let Method::Dropout(kind, DropoutConfig { rate }) = method {
             if mask.is_none() {
                 *layers = Layer::with_dropout(layers, rate);
             }
@@ -66,8 +66,8 @@ impl Config {
             let (found, expected) = (format!("`{layer}`"), "none with this method");
             return refuse("primary.layers", &found, expected, advice);
         }
-        if let Method::Ensemble { members } = method {
-            self.train.samples = members;
+        if let Method::Ensemble(ensemble) = method {
+            self.train.samples = ensemble.members;
         }
         if method.theta() == Theta::Weights {
             if self.train.noise == Some(Noise::PerExample) {
@@ -75,7 +75,7 @@ impl Config {
                 let expected = "shared, with weights as θ";
                 return refuse("train.noise", "per-example", expected, advice);
             }
-            if matches!(method, Method::MeanField { local: true, .. }) && !has_gaussian_prior {
+            if matches!(method, Method::MeanField(q) if q.local) && !has_gaussian_prior {
                 let advice = "Set it to false, or use a Gaussian prior.";
                 return refuse("mean_field.local", "true", "false with such a prior", advice);
             }

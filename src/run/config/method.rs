@@ -2,37 +2,19 @@
 use super::schema::{Config, DropoutConfig, EnsembleConfig, MeanFieldConfig, MethodKind};
 use crate::bayes::HypernetConfig;
 
-/// A posterior over `θ` and the settings that it has: those of the other methods do not matter.
+/// A posterior over `θ` with its section of `config.toml`: those of the other methods do not matter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// One value of the scales, by maximum likelihood.
     Point,
     /// One value of the scales, and random masks on activations.
-    Dropout {
-        /// How masks are trained and predicted with.
-        kind: DropoutKind,
-        /// The dropout rate of layers that do not state one.
-        rate: f64,
-    },
+    Dropout(DropoutKind, DropoutConfig),
     /// A few values of all weights.
-    Ensemble {
-        /// The number of networks.
-        members: usize,
-    },
+    Ensemble(EnsembleConfig),
     /// Independent normals over all weights.
-    MeanField {
-        /// The initial logarithm of every standard deviation.
-        log_std: f64,
-        /// Whether training uses local reparametrisation.
-        local: bool,
-    },
+    MeanField(MeanFieldConfig),
     /// `θ = h(ε)` through a flow `h`.
-    Hypernet {
-        /// The flow.
-        flow: HypernetConfig,
-        /// What `θ` is.
-        theta: Theta,
-    },
+    Hypernet(Theta, HypernetConfig),
 }
 
 /// How dropout's masks are trained and predicted with.
@@ -57,23 +39,15 @@ pub enum Theta {
 
 impl From<&Config> for Method {
     fn from(config: &Config) -> Self {
-        let &Config { method, flow, dropout: DropoutConfig { rate }, .. } = config;
-        let dropout = |kind| Self::Dropout { kind, rate };
-        match method {
-            MethodKind::Bhn => Self::Hypernet { flow, theta: Theta::Scales },
-            MethodKind::FullBhn => Self::Hypernet { flow, theta: Theta::Weights },
+        match config.method {
+            MethodKind::Bhn => Self::Hypernet(Theta::Scales, config.flow),
+            MethodKind::FullBhn => Self::Hypernet(Theta::Weights, config.flow),
             MethodKind::Mle => Self::Point,
-            MethodKind::Dropout => dropout(DropoutKind::Plain),
-            MethodKind::McDropout => dropout(DropoutKind::Mc),
-            MethodKind::ConcreteDropout => dropout(DropoutKind::Concrete),
-            MethodKind::Bbb => {
-                let MeanFieldConfig { log_std, local } = config.mean_field;
-                Self::MeanField { log_std, local }
-            }
-            MethodKind::Ensemble => {
-                let EnsembleConfig { members } = config.ensemble;
-                Self::Ensemble { members }
-            }
+            MethodKind::Dropout => Self::Dropout(DropoutKind::Plain, config.dropout),
+            MethodKind::McDropout => Self::Dropout(DropoutKind::Mc, config.dropout),
+            MethodKind::ConcreteDropout => Self::Dropout(DropoutKind::Concrete, config.dropout),
+            MethodKind::Bbb => Self::MeanField(config.mean_field),
+            MethodKind::Ensemble => Self::Ensemble(config.ensemble),
         }
     }
 }
@@ -82,23 +56,23 @@ impl Method {
     /// The parameters that the posterior is over.
     pub fn theta(&self) -> Theta {
         match *self {
-            Self::Point | Self::Dropout { .. } => Theta::Scales,
-            Self::Ensemble { .. } | Self::MeanField { .. } => Theta::Weights,
-            Self::Hypernet { theta, .. } => theta,
+            Self::Point | Self::Dropout(..) => Theta::Scales,
+            Self::Ensemble(_) | Self::MeanField(_) => Theta::Weights,
+            Self::Hypernet(theta, _) => theta,
         }
     }
 
     /// Whether `ln q(θ)` is known, and with it the ELBO.
     pub fn has_density(&self) -> bool {
-        matches!(self, Self::MeanField { .. } | Self::Hypernet { .. })
+        matches!(self, Self::MeanField(_) | Self::Hypernet(..))
     }
 
     /// The number of networks that a prediction averages over if it is fixed: that of an ensemble's
     /// members, or 1 for a single network. `None` if posterior samples can be drawn at will.
     pub fn networks(&self) -> Option<usize> {
         match *self {
-            Self::Point | Self::Dropout { kind: DropoutKind::Plain, .. } => Some(1),
-            Self::Ensemble { members } => Some(members),
+            Self::Point | Self::Dropout(DropoutKind::Plain, _) => Some(1),
+            Self::Ensemble(EnsembleConfig { members }) => Some(members),
             _ => None,
         }
     }

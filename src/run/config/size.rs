@@ -52,7 +52,7 @@ impl Config {
             Theta::Scales => units.saturating_add(masks),
         };
         match method {
-            Method::Hypernet { flow, .. } => {
+            Method::Hypernet(_, flow) => {
                 let HypernetConfig { kind, couplings, layers, hidden, .. } = flow;
                 weights = weights.saturating_add(match kind {
                     FlowKind::Realnvp | FlowKind::Iaf => product([couplings, hidden, entries]),
@@ -61,7 +61,7 @@ impl Config {
                 });
                 widest = widest.max(hidden);
             }
-            Method::Ensemble { members } => weights = product([weights, members, 1]),
+            Method::Ensemble(ensemble) => weights = product([weights, ensemble.members, 1]),
             _ => {}
         }
         let Train { samples, batch, validation_samples, .. } = self.train;
