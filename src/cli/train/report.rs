@@ -66,7 +66,7 @@ fn page(
         ) => {
             // Images of two or four channels cannot be displayed.
             let images = image.filter(|shape| [1, 3].contains(&shape[0]));
-            pixels = images.map(|_| run.data.preprocess.raw(test.x.view()));
+            pixels = images.map(|_| run.data.preprocess.inverse_transform(test.x.view()));
             let images = pixels.as_ref().map(|x| x.view()).zip(images);
             report::Test::Classification(Classification {
                 p: p.view(),
