@@ -84,16 +84,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                     (c.file.clone(), format!("{} bytes  sha256 {}  {state}", c.bytes, c.sha256))
                 })
                 .collect();
-            let value: Vec<_> = checked
-                .iter()
-                .map(|c| {
-                    json!({
-                        "file": c.file, "bytes": c.bytes, "sha256": c.sha256,
-                        "stand_in": c.stand_in, "problem": c.problem,
-                    })
-                })
-                .collect();
-            context.print(&value, &show::table(&rows))?;
+            context.print(&checked, &show::table(&rows))?;
             let bad = checked.iter().filter(|c| !c.ok()).count();
             anyhow::ensure!(
                 bad == 0,

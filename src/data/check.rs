@@ -3,10 +3,11 @@ use super::files;
 use super::local::Place;
 use super::sources::{File, Set, select};
 use crate::error::Result;
+use serde::Serialize;
 use std::path::Path;
 
 /// The result of comparing one file with the published one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// Path of the file.
     pub file: String,

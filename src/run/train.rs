@@ -174,17 +174,13 @@ impl Trainer {
         let gradient_norm =
             self.optimiser.step(&mut self.model.params, &grads, learning_rate, clip);
         if !gradient_norm.is_finite() {
-            let named = self
-                .model
-                .params
-                .iter()
-                .zip(&grads)
-                .find(|((_, w), g)| g.as_ref().is_some_and(|g| !g.squares(w).is_finite()));
-            return Err(diverged(
-                named.map_or("the gradient's norm overflows".into(), |((name, _), _)| {
-                    format!("the gradient of `{name}` is not finite")
-                }),
-            ));
+            let mut pairs = self.model.params.iter().zip(&grads);
+            let bad =
+                pairs.find(|((_, w), g)| g.as_ref().is_some_and(|g| !g.squares(w).is_finite()));
+            let node = bad.map_or("the gradient's norm overflows".into(), |((name, _), _)| {
+                format!("the gradient of `{name}` is not finite")
+            });
+            return Err(diverged(node));
         }
         let kept = 2 * self.model.params.count() * (1 + self.optimiser.moments().count());
         let read = grads.iter().flatten().map(Gradient::entries).sum::<usize>();
