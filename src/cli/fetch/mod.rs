@@ -1,8 +1,6 @@
 //! `bhn data fetch`: a data set from its published addresses, or from local files.
 mod copy;
 mod download;
-#[cfg(test)]
-mod tests;
 
 use crate::data::local::Place;
 use crate::data::sources::{File, Set};
@@ -70,4 +68,277 @@ fn fill(folder: &Path, with: impl FnOnce() -> Result<()>) -> Result<()> {
 /// A size in bytes that a file does not exceed, compressed or not.
 fn most(file: &File) -> u64 {
     file.bytes + file.bytes / 8 + 4096
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+    use std::fs;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+    use tempfile::TempDir;
+
+    /// A request: a path, and the first byte of its range.
+    type Request = (String, Option<usize>);
+
+    /// A server on the loopback interface that sends raw responses, and its log of requests.
+    fn serve(
+        answer: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static,
+    ) -> (String, Arc<Mutex<Vec<Request>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/some/where", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(vec![]));
+        let log = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> =
+                    lines.map(|line| line.unwrap()).take_while(|line| !line.is_empty()).collect();
+                let path = head[0].split(' ').nth(1).unwrap().to_owned();
+                let range = head.iter().find_map(|line| {
+                    let line = line.to_lowercase();
+                    line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
+                });
+                log.lock().unwrap().push((path.clone(), range));
+                stream.write_all(&answer(&path, range)).unwrap();
+            }
+        });
+        (address, requests)
+    }
+
+    fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
+        let head =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n");
+        [head.as_bytes(), b"\r\n", body].concat()
+    }
+
+    /// The response of a server that supports ranges.
+    fn part(bytes: &[u8], range: Option<usize>) -> Vec<u8> {
+        match range {
+            None => answer("200 OK", bytes.len(), bytes),
+            Some(from) if from >= bytes.len() => answer("416 Range Not Satisfiable", 0, b""),
+            Some(from) => {
+                let body = &bytes[from..];
+                let all = bytes.len();
+                let status =
+                    format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{all}", all - 1);
+                answer(&status, body.len(), body)
+            }
+        }
+    }
+
+    /// 300 kB of pseudo-random bytes.
+    fn bytes() -> Vec<u8> {
+        let hash = |i: u32| Sha256::digest(i.to_le_bytes()).to_vec();
+        (0..10_000).flat_map(hash).take(300_000).collect()
+    }
+
+    fn file(name: &'static str, bytes: &[u8]) -> File {
+        let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        File { name, compressed: None, bytes: bytes.len() as u64, sha256: sha256.leak() }
+    }
+
+    fn set() -> Set {
+        Set {
+            name: "small/set",
+            what: "",
+            source: "",
+            licence: "",
+            address: Some("http://127.0.0.1:9/".into()),
+            files: vec![file("a.bin", &bytes()), file("b.bin", b"hello")],
+            stand_ins: vec![file("c.bin", b"hallo")],
+        }
+    }
+
+    fn try_fetch(folder: &TempDir, from: &str) -> Result<Option<Fetched>> {
+        fetch(&set(), folder.path(), Some(from), &ProgressBar::hidden())
+    }
+
+    #[track_caller]
+    fn kind(fetched: Result<Option<Fetched>>) -> &'static str {
+        fetched.unwrap().expect("files of the set").files
+    }
+
+    #[track_caller]
+    fn fails(fetched: Result<Option<Fetched>>, parts: &[&str]) {
+        let error = fetched.err().expect("an error").to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(folder.path().join("small/set")) else { return vec![] };
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".lock");
+        names.sort();
+        names
+    }
+
+    fn content(path: &str, range: Option<usize>) -> Vec<u8> {
+        match path {
+            "/some/where/a.bin" => part(&bytes(), range),
+            "/some/where/b.bin" => part(b"hello", range),
+            _ => answer("404 Not Found", 0, b""),
+        }
+    }
+
+    #[test]
+    fn intact_files_are_downloaded_once() {
+        let folder = TempDir::new().unwrap();
+        let (address, requests) = serve(content);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        assert_eq!(fs::read(folder.path().join("small/set/a.bin")).unwrap(), bytes());
+        assert_eq!(kind(try_fetch(&folder, &address)), "there already");
+        assert_eq!(requests.lock().unwrap().len(), 2);
+        // Only the damaged file is downloaded again.
+        fs::write(folder.path().join("small/set/b.bin"), "hullo").unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(requests.lock().unwrap()[2..], [("/some/where/b.bin".to_owned(), None)]);
+    }
+
+    #[test]
+    fn an_interrupted_download_is_resumed() {
+        let folder = TempDir::new().unwrap();
+        let (address, requests) = serve(|path, range| match range {
+            None if path.ends_with("a.bin") => answer("200 OK", 300_000, &bytes()[..100_000]),
+            _ => content(path, range),
+        });
+        fails(try_fetch(&folder, &address), &["a.bin", "Run the command again", "--from PATH"]);
+        assert_eq!(names(&folder), ["a.bin.part"]);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+        assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        let expected = [("a.bin", None), ("a.bin", Some(100_000)), ("b.bin", None)];
+        let expected = expected.map(|(name, range)| (format!("/some/where/{name}"), range));
+        assert_eq!(*requests.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn without_ranges_a_download_restarts() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|path, _| content(path, None));
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        fs::write(folder.path().join("small/set/a.bin.part"), &bytes()[..1000]).unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn a_complete_part_is_accepted() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(content);
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        fs::write(folder.path().join("small/set/a.bin.part"), bytes()).unwrap();
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn a_wrong_checksum_leaves_no_file() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|path, range| match path {
+            "/some/where/b.bin" => part(b"hallo", range),
+            _ => content(path, range),
+        });
+        let own = set().files[1].sha256;
+        fails(try_fetch(&folder, &address), &[&address, "b.bin", "SHA-256", own, "small/set"]);
+        assert_eq!(names(&folder), ["a.bin"]);
+        // Nor is a part of another file kept.
+        let (good, _) = serve(content);
+        fs::write(folder.path().join("small/set/b.bin.part"), "ha").unwrap();
+        fails(try_fetch(&folder, &good), &["SHA-256"]);
+        assert_eq!(kind(try_fetch(&folder, &good)), PUBLISHED);
+    }
+
+    #[test]
+    fn an_endless_response_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|_, _| {
+            let endless = [bytes(), bytes(), bytes()].concat();
+            [&b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"[..], &endless].concat()
+        });
+        fails(try_fetch(&folder, &address), &["a.bin", "more than 300000 bytes"]);
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn failed_requests_name_their_address() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|_, _| answer("404 Not Found", 0, b""));
+        fails(try_fetch(&folder, &address), &[&address, "a.bin", "404", "--from PATH"]);
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = format!("http://{closed}");
+        fails(try_fetch(&folder, &closed), &[&closed, "refused", "--from PATH"]);
+        // An empty folder would pass for a part of the set.
+        assert!(!folder.path().join("small/set").exists());
+    }
+
+    #[test]
+    fn a_locked_folder_is_refused() {
+        let folder = TempDir::new().unwrap();
+        let (address, requests) = serve(content);
+        let lock = Lock::take(&folder.path().join("small/set")).unwrap();
+        fails(try_fetch(&folder, &address), &["small/set", "another bhn is writing"]);
+        assert!(requests.lock().unwrap().is_empty());
+        drop(lock);
+        assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    fn local_files_are_recognised_by_their_checksums() {
+        let given = TempDir::new().unwrap();
+        let from = given.path().to_str().unwrap().to_owned();
+        let folder = TempDir::new().unwrap();
+        assert!(try_fetch(&folder, &from).unwrap().is_none());
+        assert!(!folder.path().join("small").exists());
+        fails(try_fetch(&folder, &format!("{from}/none")), &["none", "nothing there"]);
+
+        fs::write(given.path().join("c.bin"), "hullo").unwrap();
+        fails(try_fetch(&folder, &from), &["c.bin", "SHA-256", set().stand_ins[0].sha256]);
+        assert!(names(&folder).is_empty());
+        fs::write(given.path().join("c.bin"), "hallo").unwrap();
+        assert_eq!(kind(try_fetch(&folder, &from)), STAND_IN);
+        assert_eq!(names(&folder), ["c.bin"]);
+
+        // A single file, and the layouts of archives and of the data folder itself.
+        let folder = TempDir::new().unwrap();
+        assert_eq!(kind(try_fetch(&folder, &format!("{from}/c.bin"))), STAND_IN);
+        for layout in ["set", "data", "set/data", "small/set"] {
+            let given = TempDir::new().unwrap();
+            let folder = TempDir::new().unwrap();
+            let from = given.path().to_str().unwrap();
+            fs::create_dir_all(given.path().join(layout)).unwrap();
+            fs::write(given.path().join(layout).join("a.bin"), bytes()).unwrap();
+            fails(try_fetch(&folder, from), &["no file b.bin", "all of its files"]);
+            fs::write(given.path().join(layout).join("b.bin"), "hello").unwrap();
+            assert_eq!(kind(try_fetch(&folder, from)), PUBLISHED);
+            assert_eq!(names(&folder), ["a.bin", "b.bin"]);
+        }
+    }
+
+    /// `printf hallo | xz`.
+    const XZ: &[u8] = b"\
+        \xfd\x37\x7a\x58\x5a\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x16\x00\x00\x00\
+        \x74\x2f\xe5\xa3\x01\x00\x04\x68\x61\x6c\x6c\x6f\x00\x00\x00\x00\xc1\xb0\x0b\x53\
+        \x9d\xf3\xa4\xec\x00\x01\x1d\x05\xb8\x2d\x80\xaf\x1f\xb6\xf3\x7d\x01\x00\x00\x00\
+        \x00\x04\x59\x5a";
+
+    #[test]
+    fn local_files_may_be_compressed_by_xz() {
+        let given = TempDir::new().unwrap();
+        let folder = TempDir::new().unwrap();
+        let from = given.path().to_str().unwrap();
+        fs::write(given.path().join("c.bin.xz"), XZ).unwrap();
+        assert_eq!(kind(try_fetch(&folder, from)), STAND_IN);
+        assert_eq!(fs::read(folder.path().join("small/set/c.bin")).unwrap(), b"hallo");
+        let folder = TempDir::new().unwrap();
+        fs::write(given.path().join("c.bin.xz"), &XZ[..XZ.len() - 20]).unwrap();
+        fails(try_fetch(&folder, from), &["c.bin.xz"]);
+        fs::write(given.path().join("c.bin.xz"), "hallo").unwrap();
+        fails(try_fetch(&folder, from), &["c.bin.xz"]);
+        assert!(names(&folder).is_empty());
+    }
 }

@@ -2,7 +2,8 @@
 use super::schema::{Config, DropoutConfig, EnsembleConfig, MeanFieldConfig, MethodKind};
 use crate::bayes::HypernetConfig;
 
-/// A posterior over `θ` with its section of `config.toml`: those of the other methods do not matter.
+/// A posterior over `θ` with its section of `config.toml`: those of the other methods do not
+/// matter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// One value of the scales, by maximum likelihood.
