@@ -1,18 +1,19 @@
-//! The folder of an experiment: every result is computed once, and kept.
+//! The folder of an experiment: every result is computed once and cached.
 //!
-//! `lab.json` says whose folder it is. A cell, a result that costs seconds or minutes, is
-//! `cells/KEY.json`; a run, which costs more, is a run folder `runs/KEY`. Cells are written whole or
-//! not at all and runs resume, so an experiment that was killed goes on where it was. A cell has a
-//! checksum; those that earlier versions wrote without one are counted.
-use super::{Experiment, Tier};
+//! `lab.json` identifies the experiment. A cell, a result that takes seconds or minutes to compute,
+//! is `cells/KEY.json`; a run, which takes longer, is a run folder `runs/KEY`. Cells are written
+//! atomically and runs resume, so an interrupted experiment continues where it stopped. Each cell
+//! carries a checksum; cells without one, written by earlier versions, are counted.
+use super::tier::Tier;
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
+use crate::report::experiment::Report;
 use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::record::Epoch;
 use crate::run::seal::{self, BLANK, DAMAGED};
-use crate::run::{self, Run, Trained, load_data};
+use crate::run::{self, Run, Trained};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,71 +24,91 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
-/// The version of what is in the folder.
+/// One of the paper's experiments.
+pub struct Experiment {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Table, figure or section of the paper.
+    pub place: &'static str,
+    /// The paper's claim.
+    pub claim: &'static str,
+    /// Version of the protocol: increased when a displayed digit of a cell changes. Cells of other
+    /// versions are not used.
+    pub version: u32,
+    /// Default number of seeds by tier.
+    pub seeds: [u64; 3],
+    /// Seconds by tier with these seeds, measured on two cores of an AMD EPYC (Zen 5).
+    pub seconds: [f64; 3],
+    /// Computes every result and returns the report.
+    pub run: fn(&Lab<'_>) -> Result<Report>,
+}
+
+/// Version of the folder's layout.
 const FORMAT: u32 = 1;
 
-/// The most bytes of one of its JSON files.
+/// Largest accepted size of a JSON file, in bytes.
 const BYTES: u64 = 1 << 30;
 
-/// Where an experiment works.
+/// The folder in which an experiment computes and caches its results.
 pub struct Lab<'a> {
-    /// How much is to be done.
+    /// Extent of the experiment.
     pub tier: Tier,
-    /// Seeds: 0 to one less.
+    /// Number of seeds `n`: the seeds are `0` to `n − 1`.
     pub seeds: u64,
     /// The folder.
     pub dir: PathBuf,
-    /// Where data sets are kept.
+    /// Folder of the data sets; the default one if `None`.
     pub data_dir: Option<PathBuf>,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
     _lock: Lock,
 }
 
-/// What a lab tells while it works.
+/// Progress reported while an experiment runs.
 pub enum Progress<'a> {
-    /// Cells are asked for, so many of which are kept from before, and the cost of the others.
+    /// Cells were requested.
     Cells {
-        /// How many.
+        /// Number of cells.
         count: usize,
-        /// How many of them are there.
+        /// Number of cells that are cached.
         kept: usize,
-        /// Of those that are not.
+        /// Total cost of the others.
         cost: f64,
     },
-    /// One of the others is begun.
+    /// The computation of a cell started.
     Begun {
-        /// Its name.
+        /// Name of the cell.
         key: &'a str,
         /// Its cost.
         cost: f64,
     },
-    /// One of them was computed.
+    /// The computation of a cell finished.
     Cell {
-        /// Its name.
+        /// Name of the cell.
         key: &'a str,
     },
-    /// An epoch of a run was finished, or a round.
+    /// An epoch or a round of a run finished.
     Part {
-        /// The name of the run: its cell's, if that is all there is to the cell.
+        /// Name of the run: that of its cell if the cell has a single run.
         key: &'a str,
         /// `epoch` or `round`.
         what: &'a str,
-        /// Which, counted from 1.
+        /// Number of finished parts.
         done: usize,
-        /// Of how many.
+        /// Total number of parts.
         of: usize,
     },
 }
 
-/// Something to compute, and to keep under a name.
+/// A result to compute and to cache under a name.
 #[derive(Clone, Debug)]
 pub struct Cell<K> {
-    /// The name: it says all that the result depends on, within one experiment and tier.
+    /// Name of the cell: identifies, within an experiment and tier, everything the result depends
+    /// on.
     pub key: String,
-    /// How long it takes, in any unit that is the same for all cells.
+    /// Expected computing time, in any unit shared by all cells.
     pub cost: f64,
-    /// What to compute.
+    /// Argument of the computation.
     pub input: K,
 }
 
@@ -100,31 +121,31 @@ struct Identity {
     tier: Tier,
 }
 
-/// `cells/KEY.json`. What depends on the machine is kept apart from the result.
+/// `cells/KEY.json`. Fields that depend on the machine are separate from the result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept<R> {
     result: R,
     seconds: f64,
     commit: String,
-    /// SHA-256 of the file with this [`BLANK`]; none in those of earlier versions.
+    /// SHA-256 of the file with [`BLANK`] in this field; `None` in files of earlier versions.
     sha256: Option<String>,
 }
 
-/// What all results that were used took, and which builds made them.
+/// Computing time and provenance of all cells used so far.
 #[derive(Default)]
 struct Ledger {
     seconds: f64,
     commits: BTreeSet<String>,
-    /// Cells by name, and whether they have a checksum.
+    /// Whether a cell has a checksum, by its name.
     cells: BTreeMap<String, bool>,
 }
 
 impl<'a> Lab<'a> {
-    /// Begin in a new folder, or go on in one of the same experiment and tier.
+    /// Create the folder, or continue in a folder of the same experiment, version and tier.
     ///
     /// # Errors
-    /// If the folder is something else's, or in use.
+    /// If the folder belongs to something else, or is locked by another process.
     pub fn open(
         dir: &Path,
         experiment: &Experiment,
@@ -141,13 +162,13 @@ impl<'a> Lab<'a> {
         Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default(), _lock: lock })
     }
 
-    /// The cell `key`: computed by `compute`, or as it was.
+    /// The cached result of the cell `key`; computed and cached on first use.
     ///
-    /// What is returned went through JSON either way, so that it is the same to the bit.
+    /// A new result is read back from JSON too, so the first call and later ones agree to the bit.
     ///
     /// # Errors
-    /// If `compute` fails, the result holds a number that JSON has not, or a file cannot be read or
-    /// written, or has changed since.
+    /// If `compute` fails, the result holds a non-finite number, or the file cannot be read or
+    /// written or is damaged.
     pub fn cell<R: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -166,7 +187,7 @@ impl<'a> Lab<'a> {
                 again.map(|()| json).map_err(|e| e.to_string())
             });
             let bad = |e| {
-                let advice = "An experiment must say in its own words what went wrong.";
+                let advice = "Represent a failure by a value of its own, such as `None`.";
                 Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
             };
             atomic::write(&path, &seal::seal(json.map_err(bad)?.into_bytes()))?;
@@ -187,11 +208,11 @@ impl<'a> Lab<'a> {
         Ok(kept.result)
     }
 
-    /// Many cells, as many at a time as there are threads, each on one thread; the most costly are
-    /// begun first. Their results are in the order of `cells`.
+    /// The results of many cells, in the order of `cells`: computed in parallel, one thread per
+    /// cell, the most expensive cells first.
     ///
     /// # Errors
-    /// As [`Lab::cell`]: the first in that order. Cells that were begun are finished and kept.
+    /// The first error of [`Lab::cell`] in that order. Cells in progress are finished and cached.
     #[expect(clippy::missing_panics_doc, reason = "only if a computation panics")]
     pub fn cells<K: Sync, R: Serialize + DeserializeOwned + Send>(
         &self,
@@ -205,7 +226,7 @@ impl<'a> Lab<'a> {
         let mut order: Vec<_> = (0..cells.len()).collect();
         order.sort_by(|&i, &j| cells[j].cost.total_cmp(&cells[i].cost));
         let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![]));
-        let work = || {
+        let worker = || {
             while let Some(&i) = order.get(next.fetch_add(1, Relaxed)) {
                 let Cell { key, cost, input } = &cells[i];
                 let is_new = !self.path(key).exists();
@@ -221,13 +242,13 @@ impl<'a> Lab<'a> {
                 results.lock().expect("no panic while it is held").push((i, result));
             }
         };
-        // Pools of one thread each: within a shared pool, a cell that waits would begin another.
+        // One pool per cell: in a shared pool, a cell that waits would start another cell.
         thread::scope(|scope| {
             for _ in 0..rayon::current_num_threads().min(cells.len()) {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
                 let pool = pool.expect("a thread can be started");
-                let work = &work;
-                scope.spawn(move || pool.install(work));
+                let worker = &worker;
+                scope.spawn(move || pool.install(worker));
             }
         });
         let mut results = results.into_inner().expect("no panic while it was held");
@@ -235,21 +256,13 @@ impl<'a> Lab<'a> {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// The run `key`, trained to its end on all threads: begun, continued, or as it was. With it, its
-    /// best epoch's model. In a cell, its time is the cell's.
+    /// The run `key`, trained to the end, and the model of its best epoch: created, resumed or
+    /// read. Uses all threads of the current pool; inside a cell its time counts as the cell's.
     ///
     /// # Errors
-    /// If it was begun with another configuration, training diverges, or a file cannot be read or
-    /// written.
-    pub fn run(&self, key: &str, config: &Config) -> Result<(Run, Trained)> {
-        self.run_on(key, config, load_data(config, self.data_dir.as_deref())?)
-    }
-
-    /// The same on data that no name stands for. They must be the same each time.
-    ///
-    /// # Errors
-    /// As [`Lab::run`], or if the run was begun with other data.
-    pub fn run_on(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
+    /// If the run was started with another configuration or other data, training diverges, or a
+    /// file cannot be read or written.
+    pub fn run(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
         check_key(key);
         let of = config.train.epochs;
         Run::complete(&self.dir.join("runs").join(key), config.clone(), data, |progress| {
@@ -259,23 +272,31 @@ impl<'a> Lab<'a> {
         })
     }
 
-    /// Tell that the run `key` has done so many rounds.
+    /// [`Lab::run`], by its former name.
+    ///
+    /// # Errors
+    /// As [`Lab::run`].
+    pub fn run_on(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
+        self.run(key, config, data)
+    }
+
+    /// Report that the run `key` has finished `done` of `of` rounds.
     pub fn round(&self, key: &str, done: usize, of: usize) {
         (self.listener)(Progress::Part { key, what: "round", done, of });
     }
 
-    /// Seconds that all cells used so far took, over all sittings.
+    /// Seconds of computing of all cells used so far, over all sessions.
     pub fn seconds(&self) -> f64 {
         self.ledger().seconds
     }
 
-    /// The commits of the builds that computed the cells used so far.
+    /// Commits of the builds that computed the cells used so far.
     pub fn commits(&self) -> Vec<String> {
         let ledger = self.ledger();
         ledger.commits.iter().cloned().collect()
     }
 
-    /// Of the cells used so far, how many have no checksum, and how many there are.
+    /// Number of cells used so far without a checksum, and number of cells used so far.
     pub fn unsealed(&self) -> (usize, usize) {
         let ledger = self.ledger();
         (ledger.cells.values().filter(|sealed| !**sealed).count(), ledger.cells.len())
@@ -291,13 +312,13 @@ impl<'a> Lab<'a> {
     }
 }
 
-/// A key is the name of a file.
+/// Panics unless `key` is a portable file name.
 fn check_key(key: &str) {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     assert!(!key.is_empty() && !key.starts_with('.') && key.chars().all(fits), "key {key:?}");
 }
 
-/// Make `dir` this lab's, or check that it is, and lock it.
+/// Write `lab.json` to an empty `dir` or compare it with `own`, and lock `dir`.
 fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
     let path = dir.join("lab.json");
     let words = |of: &Identity| {

@@ -103,6 +103,13 @@ pub struct Layer {
     pub mark: Mark,
 }
 
+impl Layer {
+    /// `mark` in one color; an empty name is left out of the legend.
+    pub fn new(name: impl Into<String>, ink: Ink, mark: Mark) -> Self {
+        Self { name: name.into(), ink, mark }
+    }
+}
+
 /// A colour that is legible on white and on black.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {

@@ -12,7 +12,7 @@ use super::verdict::Verdict;
 use crate::error::{Result, SKIPPED};
 use crate::run::atomic;
 
-pub use super::table::Table;
+pub use super::table::{Rows, Table};
 
 /// The results of an experiment.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,13 @@ pub struct Figure {
     pub caption: String,
     /// The chart.
     pub chart: Chart,
+}
+
+impl Figure {
+    /// The figure `name` of a chart.
+    pub fn new(name: &str, caption: &str, chart: Chart) -> Self {
+        Self { name: name.into(), caption: caption.into(), chart }
+    }
 }
 
 impl Report {

@@ -16,11 +16,39 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// The rows of a table without columns.
+pub struct Rows<I> {
+    name: String,
+    caption: String,
+    rows: I,
+}
+
+impl<R, I: IntoIterator<Item = R>> Rows<I> {
+    /// The table with these columns: each a heading and the function that gives a row's entry.
+    pub fn columns(self, columns: &[(&str, &dyn Fn(&R) -> String)]) -> Table {
+        let header: Vec<_> = columns.iter().map(|(heading, _)| *heading).collect();
+        let mut table = Table::new(&self.name, self.caption, &header);
+        for row in self.rows {
+            table.row(columns.iter().map(|(_, entry)| entry(&row)).collect());
+        }
+        table
+    }
+}
+
 impl Table {
     /// A table without rows.
     pub fn new(name: &str, caption: impl Into<String>, header: &[&str]) -> Self {
         let header = header.iter().map(|&word| word.to_string()).collect();
         Self { name: name.into(), caption: caption.into(), header, rows: vec![] }
+    }
+
+    /// A table of `rows`, to be given its [`columns`](Rows::columns).
+    pub fn of<R, I: IntoIterator<Item = R>>(
+        name: &str,
+        caption: impl Into<String>,
+        rows: I,
+    ) -> Rows<I> {
+        Rows { name: name.into(), caption: caption.into(), rows }
     }
 
     /// Appends a row.

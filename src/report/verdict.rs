@@ -3,7 +3,7 @@ use crate::stats::{Estimate, over_seeds};
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 /// A measured quantity: a mean over seeds with its standard error, a share of seeds, or a single
 /// number.
@@ -155,6 +155,22 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The claim that `mean` lies in `range`, its ends included: `0.5..`, `..=0.1` or `0. ..=1.`.
+    pub fn new(
+        claim: impl Into<String>,
+        quantity: impl Into<String>,
+        mean: Mean,
+        range: impl RangeBounds<f64>,
+    ) -> Self {
+        let end = |bound: Bound<&f64>, unbounded| match bound {
+            Bound::Included(&end) | Bound::Excluded(&end) => end,
+            Bound::Unbounded => unbounded,
+        };
+        let low = end(range.start_bound(), f64::NEG_INFINITY);
+        let range = low..=end(range.end_bound(), f64::INFINITY);
+        Self { claim: claim.into(), quantity: quantity.into(), mean, range }
+    }
+
     /// The outcome of the claim.
     pub fn outcome(&self) -> Outcome {
         self.mean.judge(self.range.clone())

@@ -1,5 +1,5 @@
-//! Defends: a lab computes each result once, gives it back to the bit, and never mixes two
-//! experiments; charts draw every mark.
+//! Defends: a lab computes each result once, returns it to the bit, and never mixes two experiments;
+//! charts draw every mark.
 #![cfg(feature = "cli")]
 use bhn::error::{Error, Result};
 use bhn::experiments::{Cell, Experiment, Lab, Progress, Tier};
@@ -7,6 +7,7 @@ use bhn::primary::Layer;
 use bhn::report::chart::{Axis, Chart, Ink, Layer as Drawn, Mark, Panel};
 use bhn::report::experiment::{Figure, Report, Table};
 use bhn::run::config::Config;
+use bhn::run::load_data;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -39,7 +40,7 @@ fn cells(n: usize) -> Vec<Cell<usize>> {
 }
 
 #[test]
-fn a_cell_is_computed_once_and_comes_back_to_the_bit() {
+fn a_cell_is_computed_once_and_cached_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let values = vec![0.1 + 0.2, -0., 1e-310, f64::MAX, 1. / 3.];
     let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -50,9 +51,9 @@ fn a_cell_is_computed_once_and_comes_back_to_the_bit() {
     assert_eq!((bits(&first), bits(&again)), (bits(&values), bits(&values)));
 }
 
-/// Every bit of a cell: no flip changes a result unnoticed, and no damaged cell is overwritten.
+/// No flipped bit changes a result unnoticed, and no damaged cell is overwritten.
 #[test]
-fn a_flipped_bit_in_a_cell_is_told() {
+fn a_flipped_bit_in_a_cell_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let lab = open(&folder.path().join("toy"));
     let result = (vec![0.1, -2e-9, 3.], "words \"quoted\" and ü".to_string(), Some(7_u64));
@@ -74,7 +75,7 @@ fn a_flipped_bit_in_a_cell_is_told() {
     assert_eq!(lab.cell("a", || Ok(result.clone())).unwrap(), result);
 }
 
-/// As earlier versions wrote them, and as they are in `docs/results`.
+/// Cells of earlier versions, such as those in `docs/results`, have no checksum.
 #[test]
 fn cells_without_a_checksum_are_read_and_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,7 +89,7 @@ fn cells_without_a_checksum_are_read_and_counted() {
 }
 
 #[test]
-fn what_json_cannot_hold_is_refused() {
+fn non_finite_results_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let lab = open(&folder.path().join("toy"));
     let error = lab.cell("a", || Ok(f64::NAN)).unwrap_err().to_string();
@@ -97,11 +98,11 @@ fn what_json_cannot_hold_is_refused() {
 }
 
 #[test]
-fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
+fn cells_run_on_one_thread_each_and_return_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let heard = Mutex::new(vec![]);
+    let reported = Mutex::new(vec![]);
     let listener = |progress: Progress<'_>| {
-        heard.lock().unwrap().push(match progress {
+        reported.lock().unwrap().push(match progress {
             Progress::Cells { count, kept, cost } => format!("{count} {kept} {cost}"),
             Progress::Begun { key, cost } => format!("{key} begun, {cost}"),
             Progress::Cell { key } => key.to_string(),
@@ -115,17 +116,40 @@ fn cells_run_one_a_thread_in_any_order_and_return_in_theirs() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let found = pool.install(|| lab.cells(&cells(4), square)).unwrap();
     assert_eq!(found, [(0, 1), (1, 1), (4, 1), (9, 1)]);
-    assert_eq!(heard.lock().unwrap()[0], "4 0 3");
-    heard.lock().unwrap().clear();
+    assert_eq!(reported.lock().unwrap()[0], "4 0 3");
+    reported.lock().unwrap().clear();
     let found = pool.install(|| lab.cells(&cells(6), square)).unwrap();
     assert_eq!(found[5], (25, 1));
-    let mut heard = heard.into_inner().unwrap();
-    heard[1..].sort();
-    assert_eq!(heard, ["6 4 3", "cell-4", "cell-4 begun, 1", "cell-5", "cell-5 begun, 2"]);
+    let mut reported = reported.into_inner().unwrap();
+    reported[1..].sort();
+    assert_eq!(reported, ["6 4 3", "cell-4", "cell-4 begun, 1", "cell-5", "cell-5 begun, 2"]);
 }
 
 #[test]
-fn an_error_leaves_what_was_finished() {
+fn a_grid_has_a_cell_for_every_row_and_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("toy");
+    let lab = Lab::open(&dir, &TOY, (Tier::Smoke, 2), None, &|_| ()).unwrap();
+    let product = |&row: &u64, seed: u64, name: &str| Ok((10 * row + seed, name.to_string()));
+    let rows = || [3, 1].map(|n| Cell { key: format!("row-{n}"), cost: n as f64, input: n });
+    let grid = lab.grid(rows(), product).unwrap();
+    let keys: Vec<_> = grid.iter().map(|row| (&*row.key, row.input)).collect();
+    assert_eq!(keys, [("row-3", 3), ("row-1", 1)]);
+    assert_eq!(grid["row-3"].results, [(30, "row-3-0".into()), (31, "row-3-1".into())]);
+    assert_eq!(grid.paired("row-3", "row-1", |a, b| (a.0 - b.0) as f64), [20., 20.]);
+    let seeds: Vec<_> =
+        grid.results().map(|(row, seed, found)| (row.input, seed, found.0)).collect();
+    assert_eq!(seeds, [(3, 0, 30), (3, 1, 31), (1, 0, 10), (1, 1, 11)]);
+    lab.grid_with(rows(), "-x", product).unwrap();
+    assert_eq!(lab.repeat("i", 3, |i| Ok(i * i)).unwrap(), [0, 1, 4]);
+    let expected = ["i-0", "i-1", "i-2", "row-1-0", "row-1-0-x", "row-1-1", "row-1-1-x"];
+    let found = names(&dir.join("cells"));
+    assert_eq!(found[..7], expected.map(|key| format!("{key}.json")));
+    assert_eq!(found.len(), 11);
+}
+
+#[test]
+fn an_error_keeps_finished_cells() {
     let folder = tempfile::tempdir().unwrap();
     let lab = open(&folder.path().join("toy"));
     let computed = AtomicUsize::new(0);
@@ -133,7 +157,7 @@ fn an_error_leaves_what_was_finished() {
         computed.fetch_add(1, Relaxed);
         if i == 1 { Err(Error::invalid("it", "broken", "whole", "Mend it.")) } else { Ok(i) }
     };
-    // The most costly first: 2, 1, 0.
+    // The most expensive first: 2, 1, 0.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let error = pool.install(|| lab.cells(&cells(3), compute)).unwrap_err();
     assert!(error.to_string().starts_with("it: found broken"), "{error}");
@@ -156,7 +180,7 @@ fn a_folder_belongs_to_one_experiment_tier_and_version() {
     other(Experiment { version: 2, ..TOY }, Tier::Smoke, "version 2.1");
     other(TOY, Tier::Paper, "tier paper");
     assert_eq!(fs::read(dir.join("lab.json")).unwrap(), before);
-    // Other seeds are more cells of the same.
+    // Another number of seeds belongs to the same experiment.
     assert!(Lab::open(&dir, &TOY, (Tier::Smoke, 9), None, &|_| ()).is_ok());
 }
 
@@ -179,26 +203,27 @@ fn a_run_is_trained_once_and_resumed() {
     };
     let dir = folder.path().join("toy");
     let lab = Lab::open(&dir, &TOY, (Tier::Smoke, 1), None, &count).unwrap();
+    let run = |config: &Config| lab.run("a", config, load_data(config, None)?);
     let last = || fs::read(dir.join("runs/a/last.safetensors")).unwrap();
-    let history = lab.run("a", &config).unwrap().0.history;
+    let history = run(&config).unwrap().0.history;
     let bits = last();
     assert_eq!((history.len(), epochs.swap(0, Relaxed)), (3, 3));
-    let (run, trained) = lab.run("a", &config).unwrap();
-    assert_eq!((&run.history, epochs.swap(0, Relaxed)), (&history, 0));
-    assert!(last() == bits && trained.header.config == run.config);
-    drop(run);
+    let (again, trained) = run(&config).unwrap();
+    assert_eq!((&again.history, epochs.swap(0, Relaxed)), (&history, 0));
+    assert!(last() == bits && trained.header.config == again.config);
+    drop(again);
     // Killed before its configuration was written.
     fs::remove_dir_all(dir.join("runs/a")).unwrap();
     fs::create_dir(dir.join("runs/a")).unwrap();
     fs::write(dir.join("runs/a/.partial-x"), "half a configuration").unwrap();
-    lab.run("a", &config).unwrap();
+    run(&config).unwrap();
     assert!(last() == bits && epochs.load(Relaxed) == 3);
     config.train.epochs = 4;
-    let error = lab.run("a", &config).err().unwrap().to_string();
+    let error = run(&config).err().unwrap().to_string();
     assert!(error.contains("another configuration") && error.contains("Remove"), "{error}");
 }
 
-/// Every mark, on linear and logarithmic axes, with numbers that cannot be drawn among them.
+/// Every mark, on linear and logarithmic axes, with non-finite numbers.
 #[test]
 fn charts_draw_every_mark() {
     let curve: Vec<_> = (1..=9).map(|i| (f64::from(i), 0.1 * f64::from(i * i))).collect();

@@ -1,0 +1,128 @@
+//! A grid of results: a row per configuration, a column per seed.
+use super::lab::{Cell, Lab};
+use crate::error::Result;
+use crate::report::verdict::Mean;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::{Deref, Index};
+
+/// One configuration and its results, one per seed.
+pub struct Row<K, R> {
+    /// Name of the row; its cells are `KEY-SEED`.
+    pub key: String,
+    /// The configuration.
+    pub input: K,
+    /// The result of each seed.
+    pub results: Vec<R>,
+}
+
+/// Rows in the order of the tables; `grid["bhn-8"]` is the row of that name.
+pub struct Grid<K, R>(Vec<Row<K, R>>);
+
+impl<K, R> Row<K, R> {
+    /// `f` of each seed's result.
+    pub fn values(&self, f: impl Fn(&R) -> f64) -> Vec<f64> {
+        self.results.iter().map(f).collect()
+    }
+
+    /// Mean of `f` over seeds, with its standard error.
+    pub fn mean(&self, f: impl Fn(&R) -> f64) -> Mean {
+        Mean::of(&self.values(f))
+    }
+}
+
+impl<K, R> Grid<K, R> {
+    /// The row `key`, if the grid has it.
+    pub fn get(&self, key: &str) -> Option<&Row<K, R>> {
+        self.iter().find(|row| row.key == key)
+    }
+
+    /// Every result with its row and seed, row by row.
+    pub fn results(&self) -> impl Iterator<Item = (&Row<K, R>, usize, &R)> {
+        let of = |row| move |(seed, result)| (row, seed, result);
+        self.iter().flat_map(move |row| row.results.iter().enumerate().map(of(row)))
+    }
+
+    /// `f(a, b)` of the results of rows `a` and `b`, seed by seed.
+    pub fn paired(&self, a: &str, b: &str, f: impl Fn(&R, &R) -> f64) -> Vec<f64> {
+        self[a].results.iter().zip(&self[b].results).map(|(a, b)| f(a, b)).collect()
+    }
+
+    /// Add a row of results that no cell holds.
+    pub fn push(&mut self, key: &str, input: K, results: Vec<R>) {
+        self.0.push(Row { key: key.into(), input, results });
+    }
+}
+
+impl<K, R> Deref for Grid<K, R> {
+    type Target = [Row<K, R>];
+
+    fn deref(&self) -> &[Row<K, R>] {
+        &self.0
+    }
+}
+
+impl<K, R> Index<&str> for Grid<K, R> {
+    type Output = Row<K, R>;
+
+    fn index(&self, key: &str) -> &Row<K, R> {
+        self.get(key).unwrap_or_else(|| panic!("grid: no row `{key}`"))
+    }
+}
+
+impl Lab<'_> {
+    /// `compute(input, seed, name)` for every row and every seed, in cells `KEY-SEED`, which is
+    /// also the `name`: a key for [`Lab::run`].
+    ///
+    /// # Errors
+    /// As [`Lab::cells`].
+    pub fn grid<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        rows: impl IntoIterator<Item = Cell<K>>,
+        compute: impl Fn(&K, u64, &str) -> Result<R> + Sync,
+    ) -> Result<Grid<K, R>> {
+        self.grid_with(rows, "", compute)
+    }
+
+    /// [`Lab::grid`] in cells `KEY-SEED` + `suffix`, for results that depend on what the suffix
+    /// identifies, such as the available data sets, while the runs `KEY-SEED` do not.
+    ///
+    /// # Errors
+    /// As [`Lab::cells`].
+    pub fn grid_with<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        rows: impl IntoIterator<Item = Cell<K>>,
+        suffix: &str,
+        compute: impl Fn(&K, u64, &str) -> Result<R> + Sync,
+    ) -> Result<Grid<K, R>> {
+        let rows: Vec<_> = rows.into_iter().collect();
+        let cell = |row, seed| {
+            let Cell { key, cost, input }: &Cell<K> = row;
+            let name = format!("{key}-{seed}");
+            Cell { key: format!("{name}{suffix}"), cost: *cost, input: (input, seed, name) }
+        };
+        let seeds = |row| (0..self.seeds).map(move |seed| cell(row, seed));
+        let cells: Vec<_> = rows.iter().flat_map(seeds).collect();
+        let results = self.cells(&cells, |(input, seed, name)| compute(input, *seed, name))?;
+        let mut results = results.into_iter();
+        let row = |Cell { key, input, .. }| {
+            let results = results.by_ref().take(self.seeds as usize).collect();
+            Row { key, input, results }
+        };
+        Ok(Grid(rows.into_iter().map(row).collect()))
+    }
+
+    /// `compute(i)` for `i` from 0 to `n − 1`, in cells `KEY-i` of equal cost.
+    ///
+    /// # Errors
+    /// As [`Lab::cells`].
+    pub fn repeat<R: Serialize + DeserializeOwned + Send>(
+        &self,
+        key: &str,
+        n: u64,
+        compute: impl Fn(u64) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let cell = |i| Cell { key: format!("{key}-{i}"), cost: 1., input: i };
+        self.cells(&(0..n).map(cell).collect::<Vec<_>>(), |&i| compute(i))
+    }
+}
