@@ -1,0 +1,168 @@
+//! Tests for correlation over many pairs of parameters.
+use crate::stats::{Correlation, ks_uniform, pearson};
+use ndarray::Array2;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// Bins of a histogram of p-values.
+pub(super) const BINS: usize = 100;
+/// p-values below this are called small.
+pub(super) const SMALL: f64 = 0.01;
+/// Samples kept of a pair.
+const KEPT: usize = 500;
+
+/// Statistics of the correlations of many pairs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tests {
+    /// p-values of random pairs in [`BINS`] equal bins.
+    pub counts: Vec<f64>,
+    /// Fraction of them below [`SMALL`].
+    pub small: f64,
+    /// Mean `|r|` of random pairs.
+    pub strength: f64,
+    /// Largest `|r|` of random pairs.
+    pub strongest: f64,
+    /// Mean `|r|` of all pairs of the output layer's parameters.
+    pub output: f64,
+    /// Kolmogorov-Smirnov distance `D` of the p-values of disjoint pairs from uniform ones.
+    pub distance: f64,
+    /// p-value of `D`.
+    pub p_value: f64,
+}
+
+/// Samples of one pair, standardised.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Scatter {
+    pub r: f64,
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Tests {
+    /// Statistics of `theta [D, N]` over the random `pairs`, over disjoint pairs drawn from `rng`,
+    /// and over all pairs of the last `outputs` parameters; also the correlations of `pairs`.
+    pub fn new(
+        theta: &Array2<f32>,
+        pairs: &[(usize, usize)],
+        outputs: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> (Self, Vec<Correlation>) {
+        let found = correlate(theta, pairs);
+        let mut counts = vec![0.; BINS];
+        for c in &found {
+            counts[((c.p_value * BINS as f64) as usize).min(BINS - 1)] += 1.;
+        }
+        let mean = |found: &[Correlation], of: fn(&Correlation) -> f64| {
+            found.iter().map(of).sum::<f64>() / found.len() as f64
+        };
+        let last = theta.nrows() - outputs..theta.nrows();
+        let last: Vec<_> =
+            last.clone().flat_map(|i| (last.start..i).map(move |j| (i, j))).collect();
+        let disjoint = correlate(theta, &disjoint_pairs(theta.nrows(), rng));
+        let p_values: Vec<_> = disjoint.iter().map(|c| c.p_value).collect();
+        let test = ks_uniform(&p_values);
+        let tests = Self {
+            small: mean(&found, |c| f64::from(u8::from(c.p_value < SMALL))),
+            strength: mean(&found, |c| c.r.abs()),
+            output: mean(&correlate(theta, &last), |c| c.r.abs()),
+            strongest: found.iter().map(|c| c.r.abs()).fold(0., f64::max),
+            counts,
+            distance: test.distance,
+            p_value: test.p_value,
+        };
+        (tests, found)
+    }
+}
+
+impl Scatter {
+    /// The first samples of parameters `i` and `j` of `theta [D, N]`, whose correlation is `r`.
+    pub fn new(theta: &Array2<f32>, (i, j): (usize, usize), r: f64) -> Self {
+        let standard = |i: usize| {
+            let x = theta.row(i).mapv(f64::from);
+            let (mean, std) = (x.mean().expect("a sample"), x.std(1.));
+            x.mapv(|x| (x - mean) / std)
+        };
+        let (x, y) = (standard(i), standard(j));
+        Self { r, points: x.into_iter().zip(y).take(KEPT).collect() }
+    }
+}
+
+/// `n` pairs of different parameters out of `d`.
+pub(super) fn random_pairs(d: usize, n: usize, rng: &mut impl Rng) -> Vec<(usize, usize)> {
+    let mut pair = || {
+        let (i, j) = (rng.random_range(0..d), rng.random_range(0..d - 1));
+        (i, if j < i { j } else { j + 1 })
+    };
+    (0..n).map(|_| pair()).collect()
+}
+
+/// `⌊d/2⌋` pairs of `d` parameters, no two of which share a parameter.
+fn disjoint_pairs(d: usize, rng: &mut ChaCha8Rng) -> Vec<(usize, usize)> {
+    let mut order: Vec<_> = (0..d).collect();
+    order.shuffle(rng);
+    order.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+fn correlate(theta: &Array2<f32>, pairs: &[(usize, usize)]) -> Vec<Correlation> {
+    let column = |i| theta.row(i).iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    pairs.iter().map(|&(i, j)| pearson(&column(i), &column(j))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_distr::StandardNormal;
+
+    /// Samples of 200 parameters; parameter `100 + i` has correlation `rho` with parameter `i`.
+    fn theta(rho: f64, rng: &mut ChaCha8Rng) -> Array2<f32> {
+        let mut theta = Array2::from_shape_simple_fn((200, 2000), || rng.sample(StandardNormal));
+        for i in 0..100 {
+            for n in 0..2000 {
+                let own: f32 = theta[[100 + i, n]];
+                theta[[100 + i, n]] =
+                    rho as f32 * theta[[i, n]] + (1. - rho * rho).sqrt() as f32 * own;
+            }
+        }
+        theta
+    }
+
+    #[test]
+    fn correlated_pairs_are_detected_and_independent_ones_are_not() {
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let theta = theta(0.2, rng);
+        let dependent: Vec<_> = (0..100).map(|i| (i, 100 + i)).collect();
+        // |r| ≈ 0.2 is 9 standard errors of 1/√2000.
+        let (tests, found) = Tests::new(&theta, &dependent, 10, rng);
+        assert_eq!(tests.small, 1.);
+        assert_eq!(tests.counts[0], 100.);
+        // Its standard error is (1 − 0.2²)/√2000/√100 = 0.0021.
+        assert!((tests.strength - 0.2).abs() < 0.009, "{}", tests.strength);
+        assert!(found.iter().all(|c| c.r > 0.));
+        let independent: Vec<_> = (0..99).map(|i| (i, i + 1)).collect();
+        let (tests, _) = Tests::new(&theta, &independent, 10, rng);
+        // Binomial(99, 0.01): above 6 once in 20,000.
+        assert!(tests.small <= 6. / 99., "{}", tests.small);
+    }
+
+    #[test]
+    fn random_and_disjoint_pairs() {
+        let rng = &mut ChaCha8Rng::seed_from_u64(0);
+        let pairs = random_pairs(3, 6000, rng);
+        for i in 0..3 {
+            for j in 0..3 {
+                let count = pairs.iter().filter(|&&pair| pair == (i, j)).count() as f64;
+                // Six ordered pairs of 1000 ± 29.
+                let expected = if i == j { 0. } else { 1000. };
+                assert!((count - expected).abs() < 120., "({i}, {j}): {count}");
+                assert!(i != j || count == 0.);
+            }
+        }
+        let mut seen: Vec<_> =
+            disjoint_pairs(9, rng).into_iter().flat_map(|(i, j)| [i, j]).collect();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 8);
+    }
+}
