@@ -1,4 +1,5 @@
-//! Posteriors over two or three numbers with two branches, and the truth about them.
+//! Posteriors over two or three parameters with two branches, with their evidence and exact
+//! samples.
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
@@ -8,15 +9,15 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
 
-/// Integrals are refined until they change by less, in nats.
+/// Tolerance of the evidence, in nats.
 const TOLERANCE: f64 = 1e-8;
 
-/// A likelihood of `θ = (a, b)` or `(a, b, c)` that depends on products alone, under the prior
-/// `N(0, 1/λ)`. With `θ`, `−θ` is as good: each of two branches has half of the posterior.
+/// A likelihood of `θ = (a, b)` or `(a, b, c)` that depends only on products, under the prior
+/// `N(0, 1/λ)`. It is symmetric in `θ → −θ`: each of two branches has half of the posterior's mass.
 pub enum Target {
     /// `ln p(D|θ) = −κ(1 − ab)²/2`, `λ = 1`.
     Ridge {
-        /// `κ = Σ x²/σ²` of the data that it stands for.
+        /// `κ = Σ x²/σ²` of the data.
         kappa: f64,
     },
     /// The paper's over-parametrised linear net: `y ~ N(abx, exp(acx))`, `λ = 20`.
@@ -28,11 +29,12 @@ pub enum Target {
     },
 }
 
-/// The paper's 500 examples.
+/// The paper's number of examples.
 const EXAMPLES: usize = 500;
 
 impl Target {
-    /// `y = x + N(0, 1)/(0.5x)²`, half of the `x` uniform in `[6, 8]`, half in `[9, 12]`.
+    /// The paper's data: `y = x + N(0, 1)/(0.5x)²`, half of the `x` uniform in `[6, 8]`, half in
+    /// `[9, 12]`.
     pub fn net() -> Self {
         let rng = &mut stream(0, Purpose::Toy, 0);
         let x = Owned::from_shape_fn(vec![EXAMPLES], |i| {
@@ -43,7 +45,7 @@ impl Target {
         Self::Net { x: x.into(), y: y.into() }
     }
 
-    /// `λ`.
+    /// The prior precision `λ`.
     pub fn precision(&self) -> f64 {
         match self {
             Self::Ridge { .. } => 1.,
@@ -66,8 +68,8 @@ impl Target {
         }
     }
 
-    /// The logarithm of what [`Target::log_evidence`] integrates: of the ridge over `(a, b)`; of the
-    /// net over `u = ab` and `v = ac`, which is all that its likelihood depends on.
+    /// The logarithm of the integrand of [`Target::log_evidence`]: of the ridge over `(a, b)`, of
+    /// the net over `u = ab` and `v = ac`, on which alone its likelihood depends.
     ///
     /// With the Jacobian `a⁻²`, and `r² = u² + v²`, the net's prior over `(u, v)` is
     /// `(λ/2π)^{3/2} ∫ a⁻² exp(−λ(a² + r²/a²)/2) da = λ e^{−λr} / 2πr`.
@@ -90,10 +92,11 @@ impl Target {
         }
     }
 
-    /// Where the net's posterior over `(u, v)` is highest, and its standard deviations there.
+    /// The mode of the net's posterior over `(u, v)`, and the standard deviations of Laplace's
+    /// approximation.
     fn peak(&self) -> [(f64, f64); 2] {
         let mut peak = [(1., 1e-3), (-0.7, 1e-2)];
-        // Newton's steps, one coordinate at a time: mean and noise hardly know of each other.
+        // Newton's method, one coordinate at a time: mean and noise are nearly independent.
         for i in (0..2).cycle().take(60) {
             let f = |steps: f64| {
                 let mut place = peak.map(|(at, _)| at);
@@ -109,8 +112,8 @@ impl Target {
         peak
     }
 
-    /// `(a, b)` of `n` samples of the posterior: of the ridge exact, of the net with `(u, v)` Gaussian
-    /// about its peak.
+    /// `(a, b)` of `n` posterior samples: exact for the ridge, with a Laplace approximation of
+    /// `(u, v)` for the net.
     pub fn sample(&self, n: usize, rng: &mut impl Rng) -> Vec<(f64, f64)> {
         let normal: Vec<f64> = (0..n).map(|_| rng.sample(StandardNormal)).collect();
         match self {
@@ -165,8 +168,8 @@ impl Joint for Target {
     }
 }
 
-/// `(a, low, high)`: 95 % of `b` given `a` under the ridge, for every `a` of this sign with at least 1 % of
-/// the highest density.
+/// `(a, low, high)`: the central 95 % of `b` given `a` under the ridge, for a grid of `a` of this
+/// sign with at least 1 % of the highest density.
 pub fn given_a(kappa: f64, sign: f64) -> Vec<(f64, f64, f64)> {
     let places: Vec<_> = (0..=160).map(|i| 0.02 * f64::from(i)).collect();
     let highest = places.iter().map(|&a| log_density(kappa, a)).fold(f64::NEG_INFINITY, f64::max);
@@ -179,14 +182,14 @@ pub fn given_a(kappa: f64, sign: f64) -> Vec<(f64, f64, f64)> {
     shown.map(band).collect()
 }
 
-/// The ridge's posterior density of `a`, but for a constant: `b` is Gaussian given `a`, with precision
-/// `1 + κa²`.
+/// The log-density of `a` in the ridge's posterior, up to a constant: given `a`, `b` is Gaussian
+/// with precision `1 + κa²`.
 fn log_density(kappa: f64, a: f64) -> f64 {
     let p = 1. + kappa * a * a;
     -0.5 * (a * a + p.ln() + kappa / p)
 }
 
-/// `n` samples from a density on an interval, by its sums over 4000 cells.
+/// `n` samples from a density on an interval, by inversion of its cumulative sum over 4000 cells.
 fn from_density(
     log_density: impl Fn(f64) -> f64,
     (low, high): (f64, f64),
@@ -249,7 +252,7 @@ mod tests {
         assert!((prior.log_density_at(u, v) - expected).abs() < 1e-10);
     }
 
-    /// Twice as wide a rectangle gives the same evidence, and Laplace's approximation nearly.
+    /// A rectangle of twice the width gives the same evidence; Laplace's approximation is close.
     #[test]
     fn the_net_has_its_peak_within_the_bounds() {
         let target = Target::net();
