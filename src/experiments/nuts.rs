@@ -1,11 +1,12 @@
-//! Draws from a density itself: the No-U-Turn sampler (Hoffman & Gelman 2014) of the crate `nuts-rs`,
-//! on the tape's gradients.
+//! Exact posterior samples: the No-U-Turn sampler (Hoffman & Gelman 2014) of the crate `nuts-rs`,
+//! with gradients from the tape.
 //!
-//! This is what a posterior of ours is compared with where no formula is known. Nothing is
-//! approximated but by the number of draws; whether those suffice is for
-//! [`rhat`](crate::stats::rhat) and [`ess_bulk`](crate::stats::ess_bulk) to say.
+//! The reference for approximate posteriors without a closed form. Its only approximation is the
+//! finite number of draws, which [`diagnose`] assesses.
 use crate::autodiff::{Storage, Tape, Tensor, Var};
 use crate::error::{Error, Result};
+use crate::stats::{ess_bulk, rhat};
+use ndarray::Array2;
 use nuts_rs::{Chain as _, CpuLogpFunc, CpuMath, CpuMathError, HasDims, LowRankNutsSettings};
 use nuts_rs::{LogpError, Settings as _};
 use rand::Rng;
@@ -14,18 +15,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 
-/// How a chain is run.
+/// Settings of a chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Nuts {
-    /// Draws at the start in which step size and metric adapt; they are thrown away.
+    /// Initial draws in which step size and metric adapt; discarded.
     pub warmup: u64,
-    /// Draws that count.
+    /// Draws after warm-up.
     pub draws: u64,
-    /// Of these every so many is kept.
+    /// Every `thin`-th of these draws is kept.
     pub thin: u64,
-    /// A draw takes less than `2^depth` steps.
+    /// Maximum tree depth: a draw takes less than `2^depth` steps.
     pub depth: u64,
-    /// The mean acceptance that the step size is chosen for.
+    /// Target acceptance of the step size adaptation.
     pub accept: f64,
 }
 
@@ -35,33 +36,31 @@ impl Default for Nuts {
     }
 }
 
-/// What one chain found.
+/// The draws of one chain.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Chain {
     /// The draws kept, each `θ [D]`.
     pub theta: Vec<Vec<f64>>,
     /// `ln p` of each, up to a constant.
     pub log_density: Vec<f64>,
-    /// How many of the draws that count met a divergence: a step so wrong that its energy is lost.
+    /// Draws after warm-up with a divergence, a step with a large error in energy.
     pub divergences: u64,
-    /// How many of them took all the `2^depth − 1` steps that there may be: most were cut off, some had just turned.
+    /// Draws after warm-up with all `2^depth − 1` steps; most of these trees were truncated.
     pub cut_off: u64,
     /// Gradients of all draws, warm-up included.
     pub gradients: u64,
 }
 
 impl Nuts {
-    /// One chain for the density whose logarithm, up to a constant, is `log_density` of `θ [1, D]`:
-    /// one number on the tape of `θ`.
+    /// One chain for a density given by its logarithm up to a constant: `log_density` of `θ [1, D]`
+    /// is a scalar on the tape of `θ`.
     ///
     /// ```
-    /// use bhn::experiments::nuts::Nuts;
-    /// use rand::{SeedableRng, rngs::ChaCha8Rng};
-    /// let settings = Nuts { warmup: 200, draws: 500, ..Nuts::default() };
-    /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    /// let chain = settings.chain(&[1.], |theta| theta.standard_normal_log_prob().sum(), rng).unwrap();
-    /// let mean = chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.;
-    /// assert!(mean.abs() < 0.3);
+    /// use bhn::experiments::nuts::Nuts; use rand::{SeedableRng, rngs::ChaCha8Rng}; let settings =
+    /// Nuts { warmup: 200, draws: 500, ..Nuts::default() }; let rng = &mut
+    /// ChaCha8Rng::seed_from_u64(0); let chain = settings.chain(&[1.], |theta|
+    /// theta.standard_normal_log_prob().sum(), rng).unwrap(); let mean =
+    /// chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.; assert!(mean.abs() < 0.3);
     /// ```
     ///
     /// # Errors
@@ -73,7 +72,7 @@ impl Nuts {
         rng: &mut impl Rng,
     ) -> Result<Chain> {
         let failed = |error: &dyn fmt::Display| {
-            // More lines are a backtrace.
+            // The other lines are a backtrace.
             let found = error.to_string().lines().next().unwrap_or_default().to_string();
             let expected = "a start where the density's logarithm is finite, its gradient too, and \
                             no entry of that is 0";
@@ -108,14 +107,24 @@ impl Nuts {
     }
 }
 
-/// A density as `nuts-rs` wants it.
+/// `R̂` and bulk-ESS over `chains` of the quantity `value(chain, draw)`.
+///
+/// # Panics
+/// If there is no chain, or the chains differ in length.
+pub fn diagnose(chains: &[Chain], value: impl Fn(usize, usize) -> f64) -> (f64, f64) {
+    let shape = (chains.len(), chains[0].theta.len());
+    let draws = Array2::from_shape_fn(shape, |(chain, draw)| value(chain, draw));
+    (rhat(draws.view()), ess_bulk(draws.view()))
+}
+
+/// The density in the form that `nuts-rs` requires.
 struct Density<'f, F> {
     d: usize,
     log_density: &'f F,
     storage: Storage<f64>,
 }
 
-/// The sampler turns back from here.
+/// A recoverable error: the sampler rejects the step.
 #[derive(Debug, thiserror::Error)]
 #[error("a density whose logarithm or gradient is not finite")]
 struct NotFinite;
@@ -167,5 +176,5 @@ impl<F: for<'t> Fn(Var<'t, f64>) -> Var<'t, f64>> CpuLogpFunc for Density<'_, F>
 
 /// `θ [D]` as `[1, D]`.
 fn row(theta: &[f64]) -> Tensor<f64> {
-    Tensor::from_shape_vec(vec![1, theta.len()], theta.to_vec()).expect("as many numbers")
+    Tensor::from_shape_vec(vec![1, theta.len()], theta.to_vec()).expect("D entries")
 }

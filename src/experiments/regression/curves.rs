@@ -1,4 +1,4 @@
-//! Samples of functions of one number: what they say, and how far they are from others.
+//! Functions sampled from a posterior, their scores, and their distance to the exact posterior.
 use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{Model, Targets};
 use crate::data::Split;
@@ -15,13 +15,13 @@ use std::ops::Range;
 
 /// The standard deviation of `e`.
 const NOISE: f64 = 0.02;
-/// Sampled functions that are drawn.
+/// Sampled functions that are plotted.
 const DRAWN: usize = 12;
-/// 95 % of a normal distribution are within so many standard deviations.
+/// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959964;
 
 /// `n` times `x ~ U(range)` and `y = x + 0.3 sin 2π(x + e) + 0.3 sin 4π(x + e) + e` with
-/// `e ~ N(0, 0.02²)`; others for another `index`.
+/// `e ~ N(0, 0.02²)`, drawn with the stream `index`.
 pub fn data(n: usize, range: Range<f64>, index: u64) -> Split {
     let rng = &mut stream(0, Purpose::Toy, index);
     let mut pair = |_| {
@@ -36,10 +36,10 @@ pub fn data(n: usize, range: Range<f64>, index: u64) -> Split {
 
 /// `x [N]` as inputs `[N, 1]`.
 pub fn column(x: Vec<f32>) -> Array2<f32> {
-    Array2::from_shape_vec((x.len(), 1), x).expect("N numbers")
+    Array2::from_shape_vec((x.len(), 1), x).expect("[N]")
 }
 
-/// Samples that go through a network together: what is in between fits the cache.
+/// Samples per pass: their activations fit the cache.
 const TOGETHER: usize = 20;
 
 /// `f(xₙ; θ_s)` `[S, N]` for `theta [S, D]` and `x [N, 1]`.
@@ -56,13 +56,13 @@ pub fn functions<T: Scalar>(model: &Model<T>, theta: &Tensor<T>, x: &Array2<f32>
     all
 }
 
-/// Where functions are looked at.
+/// Inputs at which functions are evaluated.
 pub struct Places {
-    /// `[G, 1]`: evenly over all that is drawn.
+    /// A uniform grid `[G, 1]`.
     pub grid: Array2<f32>,
-    /// `[N]` test examples where there were data.
+    /// Test examples `[N]` in the range of the training data.
     pub inside: Split,
-    /// `[M]` where there were none.
+    /// Test examples `[M]` outside it.
     pub outside: Split,
 }
 
@@ -77,7 +77,8 @@ pub struct Functions {
 }
 
 impl Places {
-    /// So many points of a grid over `seen`, and so many test examples over each part of it.
+    /// `grid` points over `seen`; `test` test examples over `data_range`, and those of `test`
+    /// examples over `seen` that are outside `data_range`.
     pub fn new(grid: usize, test: usize, data_range: Range<f64>, seen: Range<f64>) -> Self {
         let step = (seen.end - seen.start) / (grid - 1) as f64;
         let all = data(test, seen.clone(), 1);
@@ -93,7 +94,7 @@ impl Places {
 }
 
 impl Functions {
-    /// Those of `theta [S, D]`.
+    /// The functions of `theta [S, D]`.
     pub fn new<T: Scalar>(model: &Model<T>, theta: &Tensor<T>, places: &Places) -> Self {
         let at = |x: &Array2<f32>| functions(model, theta, x);
         let [grid, inside, outside] = [&places.grid, &places.inside.x, &places.outside.x].map(at);
@@ -101,38 +102,40 @@ impl Functions {
     }
 }
 
-/// What functions sampled from a posterior say of `y = f(x) + N(0, 1/τ)`.
+/// Predictions of `y = f(x) + N(0, 1/τ)` by functions sampled from a posterior.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Found {
     /// `mean_s f_s` along the grid.
     pub mean: Vec<f64>,
-    /// `std_s f_s` along it.
+    /// `std_s f_s` along the grid.
     pub spread: Vec<f64>,
-    /// A few of the functions.
+    /// The first few functions.
     pub drawn: Vec<Vec<f32>>,
-    /// Test scores where there were data.
+    /// Test scores in the range of the training data.
     pub inside: Scores,
-    /// And where there were none.
+    /// Test scores outside it.
     pub outside: Scores,
-    /// `W₁` along the grid between the distributions of `f(x)`, its own and the truth's.
+    /// `W₁` along the grid between the distributions of `f(x)` under this and the exact posterior.
     pub wasserstein: Vec<f64>,
-    /// `KL(p(y|x) ‖ q(y|x))` along the grid of the truth's predictive density from its own, nats.
+    /// `KL(p(y|x) ‖ q(y|x))` along the grid in nats; `p` is the exact posterior's predictive
+    /// density.
     pub kl: Vec<f64>,
 }
 
-/// Scores of a test.
+/// Test scores.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Scores {
-    /// Of the mean.
+    /// RMSE of the mean.
     pub rmse: f64,
-    /// Nats an example.
+    /// Negative log-likelihood in nats per example.
     pub nll: f64,
-    /// The share of the `y` within 1.96 standard deviations of `y` from the mean.
+    /// Fraction of the `y` within 1.96 predictive standard deviations of the mean.
     pub coverage: f64,
 }
 
 impl Found {
-    /// From functions and the precision `τ`, against `truth [S', G]`.
+    /// From the functions `f` and the noise precision `τ`, compared with the exact functions
+    /// `truth [S', G]`.
     pub fn new(f: &Functions, truth: ArrayView2<'_, f32>, precision: f64, places: &Places) -> Self {
         let (mean, spread) = moments(f.grid.view());
         let columns = || truth.columns().into_iter().zip(f.grid.columns());
@@ -173,10 +176,11 @@ fn wide(v: ArrayView1<'_, f32>) -> Vec<f64> {
     v.iter().map(|&v| v.into()).collect()
 }
 
-/// `KL(p ‖ q) = ∫ p ln(p/q) dy` of mixtures `(1/S) Σ_s N(y; f_s, 1/τ)` around `f = p [S]` and `q [S']`.
+/// `KL(p ‖ q) = ∫ p ln(p/q) dy` of mixtures `(1/S) Σ_s N(y; f_s, 1/τ)` around `f = p [S]` and
+/// `q [S']`.
 ///
-/// By the trapezoidal rule over all that `p` reaches, with two steps to a standard deviation of a
-/// component: for what is so smooth that is exact to 10⁻¹².
+/// By the trapezoidal rule over the support of `p`, with two steps per standard deviation of a
+/// component: accurate to 10⁻¹² for a function this smooth.
 pub fn kl(p: &[f64], q: &[f64], precision: f64) -> f64 {
     let std = precision.powf(-0.5);
     let (low, high) = p
@@ -205,14 +209,14 @@ mod tests {
         let found = kl(&[0.3], &[0.5], 25.);
         assert!((found - 0.5).abs() < 1e-12, "{found}");
         assert_eq!(kl(&[0.3, 0.7], &[0.7, 0.3], 25.), 0.);
-        // Components that do not overlap, half of which p does not have.
+        // Disjoint components, half of which p lacks.
         let found = kl(&[0., 50.], &[0., 50., 100., 150.], 25.);
         assert!((found - 2_f64.ln()).abs() < 1e-12, "{found}");
     }
 
     #[test]
     fn scores_of_functions() {
-        // Two functions a distance of 2 apart, noise of variance 3: y has variance 4.
+        // Two functions at a distance of 2, noise of variance 3: y has variance 4.
         let f = Array2::from_shape_fn((2, 4), |(s, _)| s as f32 * 2. - 1.);
         let y = Targets::Values(vec![0., 3.9, -3.9, 4.]);
         let scores = Scores::new(f.view(), &y, 1. / 3.);
