@@ -1,5 +1,5 @@
-//! Pool-based active learning (Gal, Islam & Ghahramani 2017): train on what is labelled, test, choose what to
-//! label next, again.
+//! Pool-based active learning (Gal, Islam & Ghahramani 2017): train on the labelled examples, test,
+//! choose examples to label, repeat.
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{Dataset, Split, files};
@@ -21,47 +21,47 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of a `rounds.json`.
+/// Largest accepted size of a `rounds.json`, in bytes.
 const BYTES: u64 = 1 << 28;
 
-/// What all learners of a comparison have in common.
+/// Settings shared by all learners of a comparison.
 #[derive(Clone, Debug)]
 pub struct Protocol {
-    /// Labels of each class to begin with.
+    /// Initial labels per class.
     pub per_class: usize,
-    /// Training rows that the first labels come from; the others are the pool.
+    /// Training rows reserved for the initial labels; the others are the pool.
     pub set_aside: usize,
-    /// Rows of the pool that are looked at in a round, drawn anew each time.
+    /// Rows of the pool that are scored in a round, drawn anew each round.
     pub candidates: usize,
-    /// Labels bought in a round.
+    /// Labels acquired per round.
     pub bought: usize,
-    /// Rounds of buying; there is one training more.
+    /// Rounds of acquisition; training happens once more.
     pub rounds: usize,
-    /// Posterior samples to test and to choose with.
+    /// Posterior samples for tests and scores.
     pub samples: usize,
-    /// Rounds from one test to the next; there is one at the end.
+    /// Rounds between tests; the last round is always tested.
     pub test_every: usize,
 }
 
-/// Who learns.
+/// A learner.
 #[derive(Clone, Debug)]
 pub struct Learner {
-    /// The network, how its posterior is represented and trained; not yet resolved.
+    /// Network, method and training, not yet resolved.
     pub config: Config,
-    /// Whether a round's training begins where the last one ended, and not anew.
+    /// Whether each round continues from the last round's weights.
     pub warm: bool,
-    /// How it chooses.
+    /// Acquisition function.
     pub acquisition: Acquisition,
 }
 
-/// One round.
+/// Result of one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {
-    /// Labels that it trained on.
+    /// Number of labels trained on.
     pub labels: usize,
-    /// The share of the test images that it classified rightly, if it was tested.
+    /// Test accuracy, if the round was tested.
     pub accuracy: Option<f64>,
-    /// What it then bought: training rows, the most wanted first.
+    /// Acquired training rows, by descending score.
     pub bought: Vec<usize>,
 }
 
@@ -74,17 +74,18 @@ struct Sealed<R> {
     sha256: String,
 }
 
-/// All rounds of one learner. Each is kept in `dir` when it is done (`rounds.json` and, for a warm
-/// start, the network as `model-ROUND.safetensors`), and only those that are not there are computed.
+/// All rounds of one learner. Each finished round is saved in `dir` (`rounds.json` and, for a warm
+/// start, the network as `model-ROUND.safetensors`); only missing rounds are computed.
 ///
-/// A row that was bought leaves the pool. Adam begins anew each round. The learning rate, as the
-/// number of epochs, is that of the configuration in every round.
+/// Acquired rows leave the pool. Each round has a new optimiser, and the learning rate and number
+/// of epochs of the configuration. `done` is called with the number of each finished round.
 ///
 /// # Errors
-/// If the configuration does not fit the data, training diverges, or a file cannot be read or written.
+/// If the configuration does not fit the data, training diverges, or a file cannot be read or
+/// written.
 ///
 /// # Panics
-/// If the data are not of classes, or fewer than are set aside.
+/// If the data have no classes, or fewer rows than are set aside.
 pub fn learn(
     dir: &Path,
     learner: &Learner,
@@ -96,7 +97,7 @@ pub fn learn(
     atomic::sweep(dir)?;
     let (mut rounds, mut model) = resume(dir, learner)?;
     let fingerprint = data.fingerprint();
-    // Numbers that no two rounds of two seeds share.
+    // Unique to a seed and a round.
     let seed_of = |round: usize| (learner.config.seed << 32) + round as u64;
     let first = first_labels(data, protocol, learner.config.seed)?;
     while rounds.len() <= protocol.rounds {
@@ -107,12 +108,12 @@ pub fn learn(
         let config = Config { seed, ..learner.config.clone() }.resolve(data)?;
         let trainer = train(&config, data, &labelled, model.take())?;
 
-        let learned = &trainer.model;
+        let trained = &trainer.model;
         let samples = config.samples(protocol.samples);
-        let (theta, _) = draw(learned, samples, &mut stream(seed, Purpose::Evaluation, 0));
+        let (theta, _) = draw(trained, samples, &mut stream(seed, Purpose::Evaluation, 0));
         let is_due = number == protocol.rounds || number.is_multiple_of(protocol.test_every);
         let accuracy =
-            is_due.then(|| accuracy(&predict(learned, &theta, data.test.x.view()), data));
+            is_due.then(|| accuracy(&predict(trained, &theta, data.test.x.view()), data));
         let bought = match number == protocol.rounds {
             true => vec![],
             false => {
@@ -123,11 +124,11 @@ pub fn learn(
                 rows.shuffle(rng);
                 rows.truncate(protocol.candidates);
                 let candidates = data.train.batch(&rows).0;
-                let mut pool = Pool::new(learned, &theta, learner.acquisition);
+                let mut pool = Pool::new(trained, &theta, learner.acquisition);
                 pool.add(candidates.view())?;
                 let places = match (samples, learner.acquisition) {
                     (1, Acquisition::Bald) => {
-                        by_rounding(learned, &theta, candidates.view(), protocol.bought)
+                        by_rounding(trained, &theta, candidates.view(), protocol.bought)
                     }
                     _ => {
                         let picks = pool.choose(protocol.bought, rng);
@@ -139,7 +140,7 @@ pub fn learn(
         };
         rounds.push(Round { labels: labelled.len(), accuracy, bought });
         if learner.warm {
-            // The seed of what it was built with: permutations are no parameters.
+            // The seed the network was built with, as permutations are not parameters.
             let config = Config { seed: seed_of(0), ..config };
             let header = header(config, data, &fingerprint, trainer.steps(), labelled.len());
             checkpoint::save(&network(dir, number), &header, &trainer.model.params, None)?;
@@ -156,7 +157,7 @@ pub fn learn(
     Ok(rounds)
 }
 
-/// A network after its training on these rows: this one, or a new one.
+/// `model`, or a new network, trained on the rows `labelled`.
 fn train(
     config: &Config,
     data: &Dataset,
@@ -169,12 +170,13 @@ fn train(
     }
     let (x, y) = data.train.batch(labelled);
     let split = Split { x, y };
-    (0..config.train.epochs).try_for_each(|_| trainer.epoch(&split, |_, _| {}))?;
+    (0..config.train.epochs).try_for_each(|_| trainer.epoch(&split, |_, _| ()))?;
     Ok(trainer)
 }
 
-/// The `k` of `x [N, inputs]` with the largest `H[p̄] − H[p]` of one network: 0 but for the rounding
-/// of exponentials in single precision, by which the authors' networks without uncertainty chose.
+/// The `k` rows of `x [N, inputs]` with the largest `H[p̄] − H[p]` of a single network. That is 0
+/// up to the rounding of exponentials in single precision, by which the authors' networks without
+/// uncertainty rank.
 fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: usize) -> Vec<usize> {
     let logits = logits(model, theta, x);
     let left = |logits: ArrayView1<'_, f32>| {
@@ -197,7 +199,7 @@ fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: us
     order
 }
 
-/// So many rows of each class from the end of the training rows, by chance.
+/// Random initial rows: `per_class` of each class from the reserved rows.
 fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<usize>> {
     let mut rows: Vec<_> = (data.train.len() - protocol.set_aside..data.train.len()).collect();
     rows.shuffle(&mut stream(seed, Purpose::Pool, 0));
@@ -214,14 +216,14 @@ fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<us
 }
 
 fn accuracy(predictive: &Predictive, data: &Dataset) -> f64 {
-    let Predictive::Classes { p, .. } = predictive else { panic!("learn: classes alone") };
+    let Predictive::Classes { p, .. } = predictive else { panic!("learn: a regression") };
     let labels = data.test.y.classes();
     let pairs = predictions(p.view()).into_iter().zip(labels);
     let right = pairs.filter(|(found, label)| found == *label);
     right.count() as f64 / labels.len() as f64
 }
 
-/// Rounds that are done, and the network to go on from.
+/// The finished rounds, and the network of the last one for a warm start.
 fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> {
     let path = dir.join("rounds.json");
     if !path.exists() {
@@ -229,10 +231,10 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
     }
     let bytes = files::bytes(&path, BYTES)?;
     let bad = |found: String| {
-        let advice = format!("Remove {}: it will be learned again.", dir.display());
+        let advice = format!("Remove {}: its rounds will be computed again.", dir.display());
         Error::invalid(path.display(), found, "rounds of active learning", advice)
     };
-    // Earlier versions kept the rounds alone.
+    // Earlier versions wrote the rounds without a checksum.
     let rounds: Vec<Round> = if bytes.starts_with(b"[") {
         serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?
     } else {
@@ -274,7 +276,7 @@ mod tests {
     use crate::data::{Options, load};
     use crate::primary::Layer;
 
-    /// Parameters are half of a hypernetwork: what its flow permutes belongs to it too.
+    /// A warm start keeps the function: parameters and the flow's permutations.
     #[test]
     fn a_warm_start_is_the_same_function() {
         let data = load("mnist", &Options::default(), None).unwrap();
@@ -284,13 +286,13 @@ mod tests {
         let config = config.resolve(&data).unwrap();
         let rows: Vec<_> = (0..100).collect();
         let first = train(&config, &data, &rows, None).unwrap().model;
-        let says = |model: &Model| draw(model, 3, &mut stream(0, Purpose::Evaluation, 0)).0;
-        let before = says(&first);
+        let samples = |model: &Model| draw(model, 3, &mut stream(0, Purpose::Evaluation, 0)).0;
+        let before = samples(&first);
         let mut next = Config { seed: 2, ..config };
         next.train.epochs = 0;
         let again = train(&next, &data, &rows, Some(first)).unwrap().model;
-        assert_eq!(says(&again), before);
+        assert_eq!(samples(&again), before);
         let new = train(&next, &data, &rows, None).unwrap().model;
-        assert_ne!(says(&new), before);
+        assert_ne!(samples(&new), before);
     }
 }
