@@ -1,28 +1,25 @@
-//! What the experiments on odd inputs share: digits, networks that tell them apart, and how scores of
-//! uncertainty are shown.
+//! What the experiments on unusual inputs share: the digits, the networks that classify them, and
+//! their predictions.
 use super::{Lab, Tier};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::flows::Order;
-use crate::metrics::Detection;
 use crate::nn::optim::Schedule;
 use crate::predict::score::Score;
 use crate::predict::{Predictive, draw, predict};
 use crate::primary::Layer;
 use crate::random::{Purpose, stream};
-use crate::report::chart::{Axis, Ink, Layer as Drawn, Mark, Panel};
-use crate::report::verdict::{Mean, Verdict};
+use crate::report::chart::Ink;
 use crate::run::config::{Config, MethodKind};
 use crate::run::{Trained, load_data};
 use ndarray::ArrayView2;
+use rand::seq::SliceRandom;
 
-/// One number of a comparison of scores.
-pub type Measure = fn(&Detection) -> f64;
-
-/// MNIST, with the first so many training examples; at the smoke tier of everything.
+/// MNIST with its first `subset` training examples (all if `None`), and few others at the smoke
+/// tier.
 ///
 /// # Errors
-/// If there are not so many, or the files are damaged.
+/// If MNIST has fewer, or its files are damaged.
 pub fn digits(lab: &Lab<'_>, subset: Option<usize>) -> Result<Dataset> {
     let config = Config { subset, ..Config::default() };
     let mut data = load_data(&config, lab.data_dir.as_deref())?;
@@ -33,14 +30,14 @@ pub fn digits(lab: &Lab<'_>, subset: Option<usize>) -> Result<Dataset> {
     Ok(data)
 }
 
-/// A way to train the same network, in the order of tables and figures.
+/// A method of training the network 784-256-256-256-K.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Net {
     /// Part of a cell's key.
     pub key: &'static str,
-    /// What tables call it.
-    pub words: &'static str,
-    /// Its color.
+    /// Name in tables and figures.
+    pub name: &'static str,
+    /// Color in figures.
     pub ink: Ink,
     method: MethodKind,
     couplings: usize,
@@ -51,34 +48,34 @@ impl Net {
     pub const MLE: Self = Self::new("mle", "MLE", Ink::Gray, MethodKind::Mle, 0);
     /// A Bayesian hypernet with four couplings.
     pub const BHN_4: Self = Self::new("bhn-4", "BHN, T = 4", Ink::Series(0), MethodKind::Bhn, 4);
-    /// The same with eight.
+    /// A Bayesian hypernet with eight couplings.
     pub const BHN_8: Self = Self::new("bhn-8", "BHN, T = 8", Ink::Series(0), MethodKind::Bhn, 8);
     /// Bayes by Backprop on the scales.
     pub const BHN_0: Self = Self::new("bhn-0", "BHN, T = 0", Ink::Series(3), MethodKind::Bhn, 0);
-    /// Dropout, averaged over masks.
+    /// Dropout, predictions averaged over masks.
     pub const MC_DROPOUT: Self =
         Self::new("mc-dropout", "MC dropout", Ink::Series(1), MethodKind::McDropout, 0);
-    /// Dropout, one pass without it.
+    /// Dropout, predictions without masks.
     pub const DROPOUT: Self =
         Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout, 0);
     /// Bayes by Backprop on all weights.
     pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb, 0);
-    /// Five networks side by side.
+    /// Five networks.
     pub const ENSEMBLE: Self =
         Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble, 0);
 
     const fn new(
         key: &'static str,
-        words: &'static str,
+        name: &'static str,
         ink: Ink,
         method: MethodKind,
         couplings: usize,
     ) -> Self {
-        Self { key, words, ink, method, couplings }
+        Self { key, name, ink, method, couplings }
     }
 
-    /// 784-256-256-256-`classes`, trained as in the authors' anomaly runs: batch 128, Adam at 10⁻³,
-    /// gradients clipped at 100, reversals between couplings.
+    /// 784-256-256-256-`classes` with the settings of the authors' anomaly runs: batch 128, Adam at
+    /// 10⁻³, gradients clipped at 100, reversals between couplings.
     pub fn config(&self, tier: Tier, classes: usize, epochs: usize, seed: u64) -> Config {
         let hidden = tier.pick([16, 256, 256]);
         let mut config = Config { method: self.method, seed, ..Config::default() };
@@ -94,13 +91,14 @@ impl Net {
         config
     }
 
-    /// The scores that are not the same for all inputs: of a point, those without spread.
+    /// The scores the net has: of a point estimate, those that need no posterior samples.
     pub fn scores(&self) -> &'static [Score] {
         let is_single = self.config(Tier::Smoke, 10, 1, 0).samples(2) == 1;
         if is_single { &Score::ALL[..2] } else { &Score::ALL }
     }
 
-    /// Seconds, roughly, of so many epochs on 50,000 digits, and of predictions for so many inputs.
+    /// Approximate seconds of `epochs` epochs on 50,000 digits and of predictions for `inputs`
+    /// inputs.
     pub fn cost(&self, epochs: usize, inputs: usize, samples: usize) -> f64 {
         let epoch = match self.method {
             MethodKind::Mle => 0.7,
@@ -114,77 +112,43 @@ impl Net {
     }
 }
 
-/// Predictions for `x [N, inputs]` with at most so many samples, the same for each call.
+/// Predictions for `x [N, inputs]` with at most `samples` posterior samples, the same in each call.
 ///
 /// # Panics
-/// If there is no row, or it does not fit the network.
-pub fn look(trained: &Trained, samples: usize, x: ArrayView2<'_, f32>) -> Predictive {
+/// If `x` is empty or does not fit the network.
+pub fn predictions(trained: &Trained, samples: usize, x: ArrayView2<'_, f32>) -> Predictive {
     let config = &trained.header.config;
     let rng = &mut stream(config.seed, Purpose::Evaluation, 0);
     let (theta, _) = draw(&trained.model, config.samples(samples), rng);
     predict(&trained.model, &theta, x)
 }
 
-/// The probabilities `p̄ [N, K]` of classes.
+/// The class probabilities `p̄ [N, K]`.
 ///
 /// # Panics
-/// If what is predicted are numbers.
+/// If the network is a regression.
 pub fn probabilities(predictive: &Predictive) -> ArrayView2<'_, f32> {
     match predictive {
         Predictive::Classes { p, .. } => p.view(),
-        Predictive::Values { .. } => panic!("probabilities: numbers were predicted"),
+        Predictive::Values { .. } => panic!("probabilities: a regression"),
     }
 }
 
-/// A claim that something is above zero, one value a seed.
-pub fn positive(claim: impl Into<String>, quantity: impl Into<String>, seeds: &[f64]) -> Verdict {
-    let (claim, quantity) = (claim.into(), quantity.into());
-    Verdict { claim, quantity, mean: Mean::of(seeds), range: 0. ..=f64::INFINITY }
+/// `most` of `n` rows, or all if fewer, drawn with the stream `index` of `seed`.
+pub fn random_rows(n: usize, most: usize, seed: u64, index: u64) -> Vec<usize> {
+    let mut rows: Vec<_> = (0..n).collect();
+    rows.shuffle(&mut stream(seed, Purpose::Evaluation, index));
+    rows.truncate(most);
+    rows
 }
 
-/// `a − b`, seed by seed.
-pub fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-/// The mean of each position over several rows, such as over sets for each seed.
-///
-/// # Panics
-/// If there is no row.
-pub fn mean_of(rows: &[Vec<f64>]) -> Vec<f64> {
-    let mean = |i: usize| rows.iter().map(|row| row[i]).sum::<f64>() / rows.len() as f64;
-    (0..rows[0].len()).map(mean).collect()
-}
-
-/// A mean over seeds in per cent, `98.4 ± 0.1`.
-pub fn percent(seeds: &[f64]) -> String {
-    let mean = Mean::of(seeds);
-    let value = 100. * mean.value;
-    match mean.error.is_finite() {
-        true => format!("{value:.1} ± {:.1}", 100. * mean.error),
-        false => format!("{value:.1}"),
-    }
-}
-
-/// Bars of AUROC over scores, a color a net; `auroc` gives one value a seed. Scores that a net does not
-/// have leave a gap.
-pub fn bars(title: &str, nets: &[Net], auroc: impl Fn(&Net, Score) -> Vec<f64>) -> Panel {
-    let layer = |net: &Net| {
-        let bar = |score: Score| {
-            let name = score.name().to_string();
-            if !net.scores().contains(&score) {
-                return (name, f64::NAN, f64::NAN);
-            }
-            let mean = Mean::of(&auroc(net, score));
-            (name, mean.value, mean.error)
-        };
-        let bars = Score::ALL.into_iter().map(bar).collect();
-        Drawn { name: net.words.into(), ink: net.ink, mark: Mark::Bars(bars) }
-    };
-    Panel {
-        title: title.into(),
-        x: Axis::new(""),
-        y: Axis::new("AUROC").range(0., 1.),
-        layers: nets.iter().map(layer).collect(),
-    }
+/// The description of [`Net::config`].
+pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
+    let width = tier.pick([16, 256, 256]);
+    format!(
+        "784-{width}-{width}-{width}-{classes} with ReLUs, {epochs} epochs (paper tier: 100), \
+         batch 128, Adam at 10⁻³ without decay, gradients clipped to norm 100 and elements to 100; \
+         the epoch with the best validation accuracy is tested. The hypernet's couplings have \
+         {width} hidden units and reversals in between."
+    )
 }

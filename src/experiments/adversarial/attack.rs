@@ -1,14 +1,14 @@
-//! The fast gradient sign (Goodfellow et al. 2015) against a prediction that is a mean over samples.
+//! The fast gradient sign (Goodfellow et al. 2015) against a prediction averaged over samples.
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::bayes::Model;
 use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayView2, Axis};
 
-/// Rows `S·B` that are differentiated together.
+/// Rows `S·B` per pass.
 const ROWS: usize = 2048;
 
-/// `−ln (1/S) Σ_s p_s(y|x)` for the logits `x_s [S, B, K]` and labels `y [B]`, giving `[B]`: the
-/// cross-entropy of the averaged prediction.
+/// `−ln (1/S) Σ_s p_s(y|x)` `[B]` for logits `[S, B, K]` and labels `y [B]`: the cross-entropy of
+/// the averaged prediction.
 ///
 /// # Panics
 /// Unless there is one label below `K` for each row.
@@ -18,10 +18,11 @@ pub fn averaged_loss<'t, T: Scalar>(logits: Var<'t, T>, y: &[usize]) -> Var<'t, 
     -(log_p.log_sum_exp(0) - samples.ln())
 }
 
-/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each of `x [N, inputs]`, `y [N]`, with the samples `theta [S, D]`.
+/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each of `x [N, inputs]`, `y [N]`, with the samples
+/// `theta [S, D]`.
 ///
-/// In single precision `1 − p` of a sure answer is rounded away, and an attack fails for no merit of the
-/// network: use `f64`.
+/// Use `f64`: in single precision `1 − p` of a confident answer is rounded to 0, and the attack
+/// fails although the network has no defence.
 ///
 /// # Panics
 /// If the shapes do not fit the model.
@@ -79,7 +80,7 @@ mod tests {
         (model, theta)
     }
 
-    /// By the inputs, through the network and the mean of the samples' probabilities.
+    /// The gradient by the inputs is that of the network and the averaged probabilities.
     #[test]
     fn the_gradient_by_inputs() {
         let (model, theta) = model();
@@ -92,7 +93,7 @@ mod tests {
         report.assert();
     }
 
-    /// The loss is `−ln p̄_y` of the prediction, and a chunk is as good as the whole.
+    /// The loss is `−ln p̄_y` of the averaged prediction.
     #[test]
     fn the_loss_is_that_of_the_mean() {
         let (model, theta) = model();

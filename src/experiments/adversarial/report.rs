@@ -1,0 +1,274 @@
+//! Results of the attacks: tables, figures and verdicts.
+use crate::experiments::detection::{ABOUT_SCORES, mean_of, minus, percent, positive};
+use crate::experiments::digits::{Net, protocol};
+use crate::experiments::{Grid, Tier};
+use crate::predict::score::Score;
+use crate::report::chart::{Axis, Chart, Layer, Mark, Panel};
+use crate::report::experiment::{Figure, Report, Table};
+use crate::report::verdict::{Mean, Verdict};
+use crate::stats::welch;
+use serde::{Deserialize, Serialize};
+
+pub(super) const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
+
+/// The size of the experiment at a tier.
+pub(super) struct Settings {
+    /// Training images; `None` for all.
+    pub subset: Option<usize>,
+    pub epochs: usize,
+    /// Test images.
+    pub images: usize,
+    /// Posterior samples, of the network and of the attacker.
+    pub samples: usize,
+    /// Number of step sizes `ε`.
+    pub steps: usize,
+}
+
+impl Settings {
+    /// `ε` evenly from 0.001 to 0.5.
+    pub fn epsilons(&self) -> Vec<f64> {
+        let last = self.steps as f64 - 1.;
+        (0..self.steps).map(|i| 0.001 + 0.499 * i as f64 / last).collect()
+    }
+}
+
+/// The origin of the gradient, in the order of [`Found::attacks`].
+const ATTACKS: [&str; 2] = ["white box", "transfer from MLE"];
+
+/// Results of one network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Found {
+    /// Accuracy on the clean images.
+    pub accuracy: f64,
+    /// A row per entry of [`ATTACKS`], a column per `ε`.
+    pub attacks: [Vec<Attacked>; 2],
+}
+
+/// Results of one step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Attacked {
+    pub accuracy: f64,
+    /// AUROC of attacked (positive) against clean images, one per score of the net.
+    pub attacked: Vec<f64>,
+    /// AUROC of wrong (positive) against right answers to attacked images, one per score; `None` if
+    /// all are of one kind.
+    pub wrong: Vec<Option<f64>>,
+}
+
+/// Results by net and seed, and the step sizes.
+struct Results<'a> {
+    grid: &'a Grid<Net, Found>,
+    epsilons: Vec<f64>,
+}
+
+impl Results<'_> {
+    /// One value per seed, at one `ε`.
+    fn at(&self, net: &Net, attack: usize, step: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
+        self.grid[net.key].values(|found| of(&found.attacks[attack][step]))
+    }
+
+    /// One value per seed, averaged over all `ε`.
+    fn mean(&self, net: &Net, attack: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
+        let steps = 0..self.epsilons.len();
+        mean_of(&steps.map(|step| self.at(net, attack, step, &of)).collect::<Vec<_>>())
+    }
+
+    /// A curve over `ε`, without a point where a seed has no value.
+    fn curve(&self, net: &Net, attack: usize, of: impl Fn(&Attacked) -> f64) -> Mark {
+        let point = |(step, &epsilon): (usize, &f64)| {
+            let mean = Mean::of(&self.at(net, attack, step, &of));
+            (epsilon, mean.value, mean.error)
+        };
+        Mark::Curve(self.epsilons.iter().enumerate().map(point).collect())
+    }
+}
+
+pub(super) fn report(tier: Tier, settings: &Settings, grid: &Grid<Net, Found>) -> Report {
+    let results = Results { grid, epsilons: settings.epsilons() };
+    Report {
+        title: "Adversarial examples: the fast gradient sign".into(),
+        paper: PAPER.into(),
+        ours: ours(tier, settings),
+        verdicts: verdicts(&results),
+        tables: vec![defence(&results), accuracy(&results)],
+        figures: figures(&results),
+        data: vec![steps(&results)],
+        ..Report::default()
+    }
+}
+
+fn verdicts(results: &Results<'_>) -> Vec<Verdict> {
+    let compare = |claim: String, other: &Net, of: &dyn Fn(&Net) -> Vec<f64>, quantity: &str| {
+        let (ours, theirs) = (of(&Net::BHN_8), of(other));
+        let p = match ours.len() {
+            1 => String::new(),
+            _ => match welch(&ours, &theirs).p_value {
+                ..0.01 => "; Welch's p < 0.01".into(),
+                p => format!("; Welch's p = {p:.2}"),
+            },
+        };
+        positive(claim, format!("{quantity}{p}"), &minus(&ours, &theirs))
+    };
+    let accuracy = "difference of accuracy, mean over ε";
+    let mut verdicts = vec![];
+    for (attack, name) in ATTACKS.iter().enumerate() {
+        for other in [Net::MC_DROPOUT, Net::DROPOUT] {
+            let claim = format!("BHN (T = 8) defends better than {} ({name})", other.name);
+            let of = |net: &Net| results.mean(net, attack, |a| a.accuracy);
+            verdicts.push(compare(claim, &other, &of, accuracy));
+        }
+    }
+    let claim = format!("BHN (T = 8) detects attacks better than MC dropout ({})", ATTACKS[0]);
+    let detection = "difference of AUROC, clean against attacked by max confidence, mean over ε";
+    let of = |net: &Net| results.mean(net, 0, |a| a.attacked[0]);
+    verdicts.push(compare(claim, &Net::MC_DROPOUT, &of, detection));
+    verdicts
+}
+
+fn defence(results: &Results<'_>) -> Table {
+    let attacked = |net: &Net, column: usize| results.mean(net, 0, |a| a.attacked[column]);
+    let accuracy = |net: &Net, attack| percent(&results.mean(net, attack, |a| a.accuracy));
+    let best = |net: &Net| {
+        let value = |column: usize| Mean::of(&attacked(net, column)).value;
+        let above = |a: usize, b: usize| if value(b) > value(a) { b } else { a };
+        let best = (0..net.scores().len()).reduce(above).expect("a score");
+        format!("{} {}", net.scores()[best].name(), percent(&attacked(net, best)))
+    };
+    Table::of("defence", DEFENCE, NETS).columns(&[
+        ("net", &|net| net.name.into()),
+        ("clean accuracy", &|net| percent(&results.grid[net.key].values(|f| f.accuracy))),
+        ("accuracy, white box", &|net| accuracy(net, 0)),
+        ("accuracy, transfer", &|net| accuracy(net, 1)),
+        ("AUROC, white box", &|net| percent(&attacked(net, 0))),
+        ("AUROC, transfer", &|net| percent(&results.mean(net, 1, |a| a.attacked[0]))),
+        ("best score, white box", &best),
+    ])
+}
+
+const DEFENCE: &str = "Means over all ε, in %. AUROC of attacked (positive) against clean images \
+    by max confidence; in the last column by the score that detects white-box attacks best.";
+
+fn accuracy(results: &Results<'_>) -> Table {
+    let header: Vec<_> = ["attack", "ε"].into_iter().chain(NETS.map(|net| net.name)).collect();
+    let mut table = Table::new("accuracy", "Accuracy in %.", &header);
+    for (attack, name) in ATTACKS.iter().enumerate() {
+        for (step, epsilon) in results.epsilons.iter().enumerate() {
+            let entry = |net: &Net| percent(&results.at(net, attack, step, |a| a.accuracy));
+            let names = [name.to_string(), format!("{epsilon:.3}")];
+            table.row(names.into_iter().chain(NETS.iter().map(entry)).collect());
+        }
+    }
+    table
+}
+
+fn steps(results: &Results<'_>) -> Table {
+    let steps = results.grid.results().flat_map(|(row, seed, found)| {
+        let attacks = ATTACKS.iter().zip(&found.attacks);
+        let steps = attacks.flat_map(|(attack, steps)| {
+            results.epsilons.iter().zip(steps).map(move |(epsilon, step)| (attack, epsilon, step))
+        });
+        let scores = row.input.scores().iter().enumerate();
+        steps.flat_map(move |step| scores.clone().map(move |score| (row, seed, step, score)))
+    });
+    Table::of("steps", "All results.", steps).columns(&[
+        ("net", &|(row, ..)| row.input.name.into()),
+        ("seed", &|(_, seed, ..)| seed.to_string()),
+        ("attack", &|(_, _, (attack, ..), _)| attack.to_string()),
+        ("ε", &|(_, _, (_, epsilon, _), _)| epsilon.to_string()),
+        ("accuracy", &|(_, _, (.., step), _)| step.accuracy.to_string()),
+        ("score", &|(.., (_, score))| score.name().into()),
+        ("AUROC (positive: attacked; negative: clean)", &|(_, _, (.., step), (column, _))| {
+            step.attacked[*column].to_string()
+        }),
+        ("AUROC (positive: wrong; negative: right)", &|(_, _, (.., step), (column, _))| {
+            step.wrong[*column].map_or(String::new(), |wrong| wrong.to_string())
+        }),
+    ])
+}
+
+/// A panel over `ε` with one curve per net that has one.
+fn panel(title: &str, y: &str, of: impl Fn(&Net) -> Option<Mark>) -> Panel {
+    let layer = |net: &Net| Some(Layer::new(net.name, net.ink, of(net)?));
+    Panel {
+        title: title.into(),
+        x: Axis::new("ε").range(0., 0.5),
+        y: Axis::new(y).range(0., 1.),
+        layers: NETS.iter().filter_map(layer).collect(),
+    }
+}
+
+fn figures(results: &Results<'_>) -> Vec<Figure> {
+    let accuracy = ATTACKS.iter().enumerate().map(|(attack, name)| {
+        panel(name, "accuracy", |net| Some(results.curve(net, attack, |a| a.accuracy)))
+    });
+    let accuracy = Chart { columns: 2, size: (480., 340.), panels: accuracy.collect() };
+    let by_score = |attack: usize, of: fn(&Attacked, usize) -> f64| {
+        let panels = Score::ALL.iter().map(|score| {
+            panel(score.name(), "AUROC", |net| {
+                let column = net.scores().iter().position(|other| other == score)?;
+                Some(results.curve(net, attack, |a| of(a, column)))
+            })
+        });
+        Chart { columns: 2, size: (480., 300.), panels: panels.collect() }
+    };
+    let attacked: fn(&Attacked, usize) -> f64 = |a, column| a.attacked[column];
+    let wrong: fn(&Attacked, usize) -> f64 = |a, column| a.wrong[column].unwrap_or(f64::NAN);
+    vec![
+        Figure::new(
+            "accuracy",
+            "Accuracy under attack. Left with the network's own gradient, right with that of \
+             another net; 0.1 is chance.",
+            accuracy,
+        ),
+        Figure::new(
+            "attacked-white-box",
+            "Detection of attacks. AUROC of attacked against clean images by score, white box; 0.5 \
+             is chance; below it attacked images look more certain than clean ones.",
+            by_score(0, attacked),
+        ),
+        Figure::new(
+            "attacked-transfer",
+            "Detection of transferred attacks. AUROC of attacked against clean images by score.",
+            by_score(1, attacked),
+        ),
+        Figure::new(
+            "wrong-white-box",
+            "Detection of errors. AUROC of wrong against right answers to attacked images by \
+             score, white box; no point where all answers are right or all are wrong.",
+            by_score(0, wrong),
+        ),
+        Figure::new(
+            "wrong-transfer",
+            "Detection of errors under transferred attacks. AUROC of wrong against right answers \
+             by score.",
+            by_score(1, wrong),
+        ),
+    ]
+}
+
+const PAPER: &str = "The paper's second version attacks networks by the fast gradient sign, x + ε \
+    sign(∇ₓ CE) with the cross-entropy of the averaged prediction, and asks how accuracy falls \
+    with ε, whether uncertainty scores separate attacked from clean images, and whether they \
+    separate errors from right answers. It claims that a Bayesian hypernet defends better than \
+    dropout.";
+
+fn ours(tier: Tier, settings: &Settings) -> Vec<String> {
+    let Settings { epochs, samples, images, steps, .. } = settings;
+    let protocol = protocol(tier, 10, *epochs);
+    vec![
+        format!("{protocol} This is the network of the anomaly experiment; the choice is ours."),
+        format!(
+            "{images} test digits, drawn anew for each seed; {steps} values of ε evenly from 0.001 \
+             to 0.5; images are not clipped to [0, 1]. One gradient per image, of −ln (1/S) Σ \
+             p_s(y|x) with S = {samples} samples of the attacker; the network answers with \
+             {samples} others. Dropout is attacked as it predicts, without masks."
+        ),
+        "Gradients are computed in double precision: in single precision 1 − p of a confident \
+         answer is rounded to 0, and a vanished gradient would look like a defence."
+            .into(),
+        "Transfer: the gradient of an MLE net with another seed, the same for all networks of one \
+         seed."
+            .into(),
+        ABOUT_SCORES.into(),
+    ]
+}
