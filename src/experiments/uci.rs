@@ -1,4 +1,4 @@
-//! UCI regression, from the authors' code: nine small sets in their standard divisions.
+//! UCI regression, from the authors' code: nine sets with their standard splits.
 use super::{Cell, Experiment, Lab, Tier};
 use crate::bayes::{FlowKind, Model, Prior, Targets};
 use crate::data::{Dataset, Split, uci, uci_splits};
@@ -11,9 +11,10 @@ use crate::random::{Purpose, stream};
 use crate::report::experiment::{Report, Table};
 use crate::report::verdict::{Mean, Outcome, Verdict};
 use crate::run::config::Config;
-use crate::run::train::Trainer;
+use crate::run::train::fit;
 use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// `bhn reproduce uci`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -26,8 +27,8 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// A set, its hidden units, epochs and divisions at most, and the RMSE and log-likelihood of MC dropout:
-/// published (Gal & Ghahramani 2016), and after ten times as many epochs (the readme of its authors' code, which has both).
+/// A data set with its protocol, and the RMSE and log-likelihood of MC dropout: as published (Gal &
+/// Ghahramani 2016), and after ten times as many epochs (readme of its authors' code).
 struct Known {
     name: &'static str,
     hidden: usize,
@@ -41,8 +42,8 @@ const fn known(name: &'static str, published: [f64; 2], longer: [f64; 2]) -> Kno
     Known { name, hidden: 50, epochs: 400, splits: 20, published, longer }
 }
 
-/// Divisions taken of a large set: one differs little from another. Those of power-plant left open how it
-/// compares, so it has all.
+/// Splits used of a large set, as they differ little. Those of power-plant were inconclusive, so it
+/// has all.
 const FEW: usize = 5;
 
 const SETS: [Known; 9] = [
@@ -61,45 +62,45 @@ const SETS: [Known; 9] = [
     known("yacht", [1.11, -1.55], [0.72, -1.38]),
 ];
 
-/// What is tried: learning rates, precisions of the prior, and shares of the epochs.
-struct Grid {
+/// The hyperparameter search: learning rates, prior precisions, and fractions of the epochs.
+struct Search {
     rates: &'static [f64],
     precisions: &'static [f64],
     shares: &'static [f64],
-    /// At most, beside a set's own.
+    /// Maximum number of epochs, beside that of a set.
     epochs: usize,
-    /// Steps beyond which there are fewer epochs.
+    /// Maximum number of steps, which reduces the epochs.
     steps: usize,
     samples: usize,
 }
 
-impl Grid {
-    /// Shares to try of a run of `epochs` over `examples`: a long one is run whole, for it is a set of many examples,
-    /// which is not fitted too closely.
+impl Search {
+    /// Fractions of `epochs` over `examples` that are tried: 1 for a long run, whose many examples
+    /// prevent overfitting.
     fn shares_for(&self, examples: usize, epochs: usize) -> &[f64] {
         if steps(examples, epochs) <= SHORT { self.shares } else { &[1.] }
     }
 }
 
-/// Steps of a run that is short.
+/// Maximum number of steps of a short run.
 const SHORT: usize = 20_000;
 
 const BATCH: usize = 32;
 
-/// What is published to two places may be better or worse by so much.
+/// Rounding error of the published numbers.
 const HALF_A_DIGIT: f64 = 0.005;
 
 fn steps(examples: usize, epochs: usize) -> usize {
     epochs * examples.div_ceil(BATCH)
 }
 
-fn grid(tier: Tier) -> Grid {
+fn search(tier: Tier) -> Search {
     let (rates, precisions, shares): (&[f64], &[f64], &[f64]) = tier.pick([
         (&[0.01], &[1.], &[1.]),
         (&[0.01], &[0.01, 1.], &[0.1, 0.3, 1.]),
         (&[0.01, 0.001], &[0.01, 1.], &[0.1, 0.3, 1.]),
     ]);
-    Grid {
+    Search {
         rates,
         precisions,
         shares,
@@ -109,7 +110,7 @@ fn grid(tier: Tier) -> Grid {
     }
 }
 
-/// What is chosen on validation.
+/// A hyperparameter setting.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Setting {
     learning_rate: f64,
@@ -119,7 +120,7 @@ struct Setting {
     noise: Option<f64>,
 }
 
-/// One split of one set.
+/// Results of one split.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Found {
     rmse: f64,
@@ -128,164 +129,171 @@ struct Found {
 }
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    let grid = grid(lab.tier);
-    let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
-    let caption = "Test RMSE and mean log-likelihood in the target's units and nats. Means over \
-        splits with one standard error; beside them those of MC dropout as published (Gal & Ghahramani 2016), and in \
-        brackets after ten times as many epochs (from the readme of its authors' code), to two places: half a \
-        unit of the second counts as no difference.";
-    let mut table = Table::new("scores", caption, &header);
-    let chosen = "What was chosen on the validation rows of each split.";
-    let mut data = Table::new(
-        "splits",
-        chosen,
-        &[
-            "set",
-            "split",
-            "RMSE",
-            "log-likelihood",
-            "learning rate",
-            "precision",
-            "epochs",
-            "noise",
-        ],
-    );
+    let search = search(lab.tier);
     let sets = &SETS[lab.tier.pick([8..9, 0..9, 0..9])];
-    let (mut cells, mut missing) = (vec![], vec![]);
+    let mut cells = vec![];
     for set in sets {
         match uci(set.name, 0, lab.data_dir.as_deref()) {
             Ok(first) => {
                 let n = first.train.len() + first.validation.len();
                 let splits = uci_splits(set.name)?.min(set.splits).min(lab.seeds as usize);
-                let most = epochs(&grid, set, n);
-                let tries = (grid.rates.len() * grid.precisions.len()) as f64;
-                let tries = tries * grid.shares_for(n, most).iter().sum::<f64>() + 1.;
+                let most = epochs(&search, set, n);
+                let tries = (search.rates.len() * search.precisions.len()) as f64;
+                let tries = tries * search.shares_for(n, most).iter().sum::<f64>() + 1.;
                 cells.extend((0..splits).map(|split| Cell {
                     key: format!("{}-{split}", set.name),
                     cost: tries * (n * most) as f64,
                     input: (set, split),
                 }));
             }
-            Err(Error::Missing { .. }) => missing.push(set.name),
+            Err(Error::Missing { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    let found = lab.cells(&cells, |&(set, split)| one(lab, &grid, set, split))?;
-    let (mut verdicts, mut longer) = (vec![], [0, 0]);
-    for set in sets {
-        if missing.contains(&set.name) {
+    let found = lab.cells(&cells, |&(set, split)| one(lab, &search, set, split))?;
+    let inputs: Vec<_> = cells.iter().map(|cell| cell.input).collect();
+    let results = sets.iter().map(|set| {
+        let own = inputs.iter().zip(&found).filter(|((other, _), _)| other.name == set.name);
+        (set, own.map(|(_, found)| found.clone()).collect())
+    });
+    Ok(report(&search, &results.collect::<Vec<_>>()))
+}
+
+/// The table, the verdicts and the description of `results` by set: one per split, none of a
+/// missing set.
+fn report(search: &Search, results: &[(&Known, Vec<Found>)]) -> Report {
+    let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
+    let mut table = Table::new("scores", SCORES, &header);
+    let mut verdicts = vec![];
+    let mut no_worse_than_longer = [0, 0];
+    for (set, found) in results {
+        if found.is_empty() {
             table.skip(set.name, "uci");
             continue;
         }
-        let own: Vec<_> = cells
-            .iter()
-            .zip(&found)
-            .filter(|(cell, _)| cell.input.0.name == set.name)
-            .map(|(cell, found)| (cell.input.1, found))
-            .collect();
-        let of =
-            |f: fn(&Found) -> f64| Mean::of(&own.iter().map(|(_, x)| f(x)).collect::<Vec<_>>());
-        let (rmse, log_likelihood) = (of(|x| x.rmse), of(|x| x.log_likelihood));
+        let mean = |of: fn(&Found) -> f64| Mean::of(&found.iter().map(of).collect::<Vec<_>>());
+        let means = [mean(|f| f.rmse), mean(|f| f.log_likelihood)];
+        let known = |i: usize| format!("{:.2} ({:.2})", set.published[i], set.longer[i]);
         table.row(vec![
             set.name.into(),
-            own.len().to_string(),
-            rmse.to_string(),
-            format!("{:.2} ({:.2})", set.published[0], set.longer[0]),
-            log_likelihood.to_string(),
-            format!("{:.2} ({:.2})", set.published[1], set.longer[1]),
+            found.len().to_string(),
+            means[0].to_string(),
+            known(0),
+            means[1].to_string(),
+            known(1),
         ]);
-        let against = |[least, most]: [f64; 2]| {
-            [0. ..=least + HALF_A_DIGIT, most - HALF_A_DIGIT..=f64::INFINITY]
-        };
-        for (i, mean) in [rmse, log_likelihood].into_iter().enumerate() {
-            let name = ["RMSE", "log-likelihood"][i];
-            longer[i] += usize::from(against(set.longer)[i].contains(&mean.value));
-            verdicts.push(Verdict {
-                claim: format!("{}: {name} no worse than {:.2}", set.name, set.published[i]),
-                quantity: ["test RMSE", "test log-likelihood, nats"][i].into(),
-                mean,
-                range: against(set.published)[i].clone(),
-            });
-        }
-        for (split, x) in own {
-            data.row(vec![
-                set.name.into(),
-                split.to_string(),
-                (x.rmse as f32).to_string(),
-                (x.log_likelihood as f32).to_string(),
-                x.setting.learning_rate.to_string(),
-                x.setting.precision.to_string(),
-                x.setting.epochs.to_string(),
-                x.setting.noise.map_or(String::new(), |tau| format!("{tau:.3}")),
-            ]);
+        for (i, (name, unit)) in
+            [("RMSE", ""), ("log-likelihood", ", nats")].into_iter().enumerate()
+        {
+            let longer = no_worse(i, set.longer[i]).contains(&means[i].value);
+            no_worse_than_longer[i] += usize::from(longer);
+            let claim = format!("{}: {name} no worse than {:.2}", set.name, set.published[i]);
+            let range = no_worse(i, set.published[i]);
+            verdicts.push(Verdict::new(claim, format!("test {name}{unit}"), means[i], range));
         }
     }
-    let worse = |i: usize| {
-        let of_kind = verdicts.iter().skip(i).step_by(2);
-        of_kind.filter(|verdict| verdict.outcome() == Outcome::Fails).count()
+    let count = |i: usize, is: &dyn Fn(&Verdict) -> bool| {
+        verdicts.iter().skip(i).step_by(2).filter(|verdict| is(verdict)).count()
     };
-    let by_mean = |i: usize| {
-        let of_kind = verdicts.iter().skip(i).step_by(2);
-        of_kind.filter(|verdict| verdict.range.contains(&verdict.mean.value)).count()
-    };
-    let there = verdicts.len() / 2;
-    let ours = format!(
-        "By the mean no worse than MC dropout as published in RMSE on {} of {there} sets, in log-likelihood on \
-         {}; not shown to be worse on {} and {}. That was trained for fewer epochs than ours; \
-         than MC dropout after ten times as many it is by the mean no worse on {} and {}.",
-        by_mean(0),
-        by_mean(1),
-        there - worse(0),
-        there - worse(1),
-        longer[0],
-        longer[1]
-    );
-    let done = format!(
-        "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4 × 200); \
-         batch {BATCH}, Adam decaying tenfold. For each split the learning rate ({:?}), the prior's \
-         precision ({:?}; the authors: 10⁻⁶, 10⁻⁴, 10⁻², 1, 100), the share ({:?}; where the whole \
-         is over {SHORT} steps, 1) of up to {} epochs and the noise's precision with the best \
-         log-likelihood on the last fifth of the training rows are taken, and the network is \
-         trained anew on all of them. (While one is chosen the noise's precision is learned; what \
-         is learned on the rows that weights were fitted to is too sure.) {} posterior samples. Of \
-         kin8nm, naval and protein, which are large, the first {FEW} splits; power-plant, which is as large, was given \
-         all of them after its first {FEW} had left open how it compares.",
-        grid.rates, grid.precisions, grid.shares, grid.epochs, grid.samples
-    );
-    Ok(Report {
+    let by_mean = |verdict: &Verdict| verdict.range.contains(&verdict.mean.value);
+    let not_worse = |verdict: &Verdict| verdict.outcome() != Outcome::Fails;
+    let summary = (!verdicts.is_empty()).then(|| {
+        format!(
+            "By the mean no worse than MC dropout as published in RMSE on {} of {} sets, in \
+             log-likelihood on {}; not shown to be worse on {} and {}. The published runs have \
+             fewer epochs than ours; compared with MC dropout after ten times as many, ours is by \
+             the mean no worse on {} and {}.",
+            count(0, &by_mean),
+            verdicts.len() / 2,
+            count(1, &by_mean),
+            count(0, &not_worse),
+            count(1, &not_worse),
+            no_worse_than_longer[0],
+            no_worse_than_longer[1]
+        )
+    });
+    Report {
         title: "UCI regression".into(),
-        paper: "Not in the paper: the authors' code trains hypernets of inverse autoregressive \
-            flows on nine regression sets in \
-            the 20 divisions (protein: 5) that Gal & Ghahramani (2016) used."
-            .into(),
-        ours: if there > 0 { vec![ours, done] } else { vec![done] },
+        paper: PAPER.into(),
+        ours: summary.into_iter().chain([description(search)]).collect(),
         verdicts,
         tables: vec![table],
-        figures: vec![],
-        data: vec![data],
+        data: vec![chosen(results)],
         ..Report::default()
-    })
+    }
 }
 
-/// Fewer where a set is large.
-fn epochs(grid: &Grid, set: &Known, examples: usize) -> usize {
-    set.epochs.min(grid.epochs).min(grid.steps / steps(examples, 1)).max(1)
+/// The range no worse than a published RMSE (`i = 0`) or log-likelihood (`i = 1`).
+fn no_worse(i: usize, published: f64) -> RangeInclusive<f64> {
+    match i {
+        0 => 0. ..=published + HALF_A_DIGIT,
+        _ => published - HALF_A_DIGIT..=f64::INFINITY,
+    }
 }
 
-/// Choose on validation, train on all, test; the next best setting where training on all diverges.
-fn one(lab: &Lab<'_>, grid: &Grid, set: &Known, split: usize) -> Result<Found> {
+/// The chosen settings of each split.
+fn chosen(results: &[(&Known, Vec<Found>)]) -> Table {
+    let caption = "Settings chosen on the validation rows of each split.";
+    let splits = results.iter().flat_map(|(set, found)| {
+        found.iter().enumerate().map(move |(split, found)| (set.name, split, found))
+    });
+    Table::of("splits", caption, splits).columns(&[
+        ("set", &|(set, ..)| set.to_string()),
+        ("split", &|(_, split, _)| split.to_string()),
+        ("RMSE", &|(.., found)| (found.rmse as f32).to_string()),
+        ("log-likelihood", &|(.., found)| (found.log_likelihood as f32).to_string()),
+        ("learning rate", &|(.., found)| found.setting.learning_rate.to_string()),
+        ("precision", &|(.., found)| found.setting.precision.to_string()),
+        ("epochs", &|(.., found)| found.setting.epochs.to_string()),
+        ("noise", &|(.., found)| {
+            found.setting.noise.map_or(String::new(), |tau| format!("{tau:.3}"))
+        }),
+    ])
+}
+
+const PAPER: &str = "Not in the paper: the authors' code trains hypernets of inverse \
+    autoregressive flows on nine regression sets with the 20 splits (protein: 5) of Gal & \
+    Ghahramani (2016).";
+const SCORES: &str = "Test RMSE and mean log-likelihood in the target's units and nats. Means over \
+    splits with one standard error; beside them MC dropout as published (Gal & Ghahramani 2016) \
+    and, in brackets, after ten times as many epochs (readme of its authors' code), both to two \
+    decimals: half a unit of the second decimal counts as equal.";
+
+fn description(search: &Search) -> String {
+    format!(
+        "One hidden layer of 50 ReLUs (protein: 100) whose scales come from an IAF (T = 4, 200 \
+         hidden units); batch {BATCH}, Adam with a tenfold decay. For each split, the learning \
+         rate ({:?}), prior precision ({:?}; the authors: 10⁻⁶, 10⁻⁴, 10⁻², 1, 100), fraction \
+         ({:?}; 1 for runs of over {SHORT} steps) of up to {} epochs, and noise precision are \
+         chosen by log-likelihood on the last fifth of the training rows; the network is then \
+         trained anew on all training rows. (During the search the noise precision is learned; \
+         learned on the rows that the weights are fitted to, it is overconfident.) {} posterior \
+         samples. Of the large sets kin8nm, naval and protein the first {FEW} splits are used; \
+         power-plant has all, since its first {FEW} were inconclusive.",
+        search.rates, search.precisions, search.shares, search.epochs, search.samples
+    )
+}
+
+/// Epochs of a set with `examples` examples.
+fn epochs(search: &Search, set: &Known, examples: usize) -> usize {
+    set.epochs.min(search.epochs).min(search.steps / steps(examples, 1)).max(1)
+}
+
+/// Choose a setting on validation, train on all training rows and test; the next best setting if
+/// training diverges.
+fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Found> {
     let data = uci(set.name, split, lab.data_dir.as_deref())?;
     let all = Dataset { train: join(&data.train, &data.validation), ..data.clone() };
-    let most = epochs(grid, set, data.train.len());
+    let most = epochs(search, set, data.train.len());
     let mut tried: Vec<(f64, Setting)> = vec![];
-    for &learning_rate in grid.rates {
-        for &precision in grid.precisions {
-            for share in grid.shares_for(data.train.len(), most) {
+    for &learning_rate in search.rates {
+        for &precision in search.precisions {
+            for share in search.shares_for(data.train.len(), most) {
                 let epochs = (share * most as f64).ceil() as usize;
                 let setting = Setting { learning_rate, precision, epochs, noise: None };
-                match fit(lab, set, &data, setting) {
+                match train(lab.tier, set, &data, setting) {
                     Ok(model) => {
-                        let (score, tau) = best_noise(&model, &data.validation, grid.samples);
+                        let (score, tau) = best_noise(&model, &data.validation, search.samples);
                         tried.push((score, Setting { noise: Some(tau), ..setting }));
                     }
                     Err(Error::Diverged { .. }) => {}
@@ -295,11 +303,11 @@ fn one(lab: &Lab<'_>, grid: &Grid, set: &Known, split: usize) -> Result<Found> {
         }
     }
     tried.sort_by(|a, b| b.0.total_cmp(&a.0));
-    // What trains on four fifths of the rows may still diverge on all of them.
+    // A setting that trains on four fifths of the rows may diverge on all of them.
     for (_, setting) in tried {
-        match fit(lab, set, &all, setting) {
+        match train(lab.tier, set, &all, setting) {
             Ok(model) => {
-                let scores = evaluate(&model, &all, grid.samples, 0)?.test;
+                let scores = evaluate(&model, &all, search.samples, 0)?.test;
                 let rmse = scores.rmse.expect("a regression");
                 return Ok(Found { rmse, log_likelihood: -scores.nll, setting });
             }
@@ -311,11 +319,10 @@ fn one(lab: &Lab<'_>, grid: &Grid, set: &Known, split: usize) -> Result<Found> {
     Err(Error::invalid(set.name, "none that trains", expected, "Please report it."))
 }
 
-/// `max_τ (1/N) Σₙ ln (1/S) Σ_s N(yₙ; f(xₙ, θ_s), 1/τ)` over `split`, nats an example in standardised units, and the
-/// `τ` it is at, of powers of `2^¼`.
+/// `max_τ (1/N) Σₙ ln (1/S) Σ_s N(yₙ; f(xₙ, θ_s), 1/τ)` over `split` in nats per example of
+/// standardised targets, and its `τ` among the powers of `2^¼`.
 ///
-/// A network whose weights fit the rows it trained on leaves too little noise to them; other rows show how much
-/// there is.
+/// `split` must not be training data: the residuals of fitted rows underestimate the noise.
 fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {
     let (theta, _) = draw(model, samples, &mut stream(0, Purpose::Evaluation, 0));
     let means = logits(model, &theta, split.x.view());
@@ -328,27 +335,22 @@ fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {
     tried.max_by(|a, b| a.0.total_cmp(&b.0)).expect("some")
 }
 
-/// Train on `data.train` to the last epoch.
-fn fit(lab: &Lab<'_>, set: &Known, data: &Dataset, setting: Setting) -> Result<Model> {
+/// The model of a setting, trained on `data.train`.
+fn train(tier: Tier, set: &Known, data: &Dataset, setting: Setting) -> Result<Model> {
     let Setting { learning_rate, precision, epochs, noise } = setting;
     let mut config = Config { prior: Prior::Gaussian { precision }, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[set.hidden], 1));
     config.likelihood.precision = noise;
     config.flow.kind = FlowKind::Iaf;
     config.flow.couplings = 4;
-    config.flow.hidden = lab.tier.pick([20, 200, 200]);
+    config.flow.hidden = tier.pick([20, 200, 200]);
     config.train.batch = BATCH;
     config.train.learning_rate = learning_rate;
     config.train.epochs = epochs;
-    let config = config.resolve(data)?;
-    let mut trainer = Trainer::new(&config, data.preprocess.inputs, &data.task, data.train.len());
-    for _ in 0..config.train.epochs {
-        trainer.epoch(&data.train, |_, _| ())?;
-    }
-    Ok(trainer.model)
+    fit(config, data)
 }
 
-/// The examples of one split and then of another.
+/// The examples of `a` followed by those of `b`.
 fn join(a: &Split, b: &Split) -> Split {
     let x = concatenate(Axis(0), &[a.x.view(), b.x.view()]).expect("the same features");
     let y = match (&a.y, &b.y) {
