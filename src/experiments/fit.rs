@@ -1,4 +1,4 @@
-//! A posterior fitted to a density that is written out, without a network or a data set in between.
+//! A posterior fitted to an explicit density, without a data set or a run folder.
 use crate::autodiff::{Storage, Tape, Var};
 use crate::bayes::{Posterior, Prior, Scale, elbo};
 use crate::nn::Params;
@@ -9,13 +9,13 @@ use std::mem;
 
 /// `p(θ, D) = p(θ) Πₙ p(yₙ|xₙ, θ)`.
 pub trait Joint: Send + Sync {
-    /// `D`.
+    /// `D`, the number of parameters.
     fn dim(&self) -> usize;
 
-    /// `N`.
+    /// `N`, the number of examples.
     fn examples(&self) -> usize;
 
-    /// `p(θ)`.
+    /// The prior `p(θ)`.
     fn prior(&self) -> Prior;
 
     /// `ln p(yₙ|xₙ, θₛ) [S, N]` for `θ [S, D]`.
@@ -27,31 +27,31 @@ pub trait Joint: Send + Sync {
     }
 }
 
-/// How a posterior is trained: Adam on the bound over all examples.
+/// Training of a posterior: Adam on the ELBO of all examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {
     /// Steps of Adam.
     pub steps: u64,
-    /// Noise samples a step.
+    /// Noise samples per step.
     pub samples: usize,
-    /// The learning rate at the start.
+    /// Initial learning rate.
     pub rate: f64,
-    /// By what it is divided at the end, evenly in its logarithm.
+    /// Factor by which the learning rate decays, exponentially, until the end.
     pub decay: f64,
-    /// Over which share of the steps the likelihood's weight rises from 0.01 to 1, evenly in its
-    /// logarithm; 0 for none.
+    /// Fraction of the steps over which the weight of the likelihood rises from 0.01 to 1,
+    /// exponentially; 0 for no annealing.
     pub anneal: f64,
 }
 
-/// A loss or a gradient was not finite after so many steps.
+/// A loss or a gradient was not finite after this number of steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Diverged(pub u64);
 
 impl Training {
-    /// Train `q`, whose parameters `params` are.
+    /// Train `q` with the parameters `params`.
     ///
     /// # Errors
-    /// If it diverges.
+    /// If a loss or a gradient is not finite.
     pub fn run(
         &self,
         q: &dyn Posterior<f64>,
@@ -87,22 +87,23 @@ impl Training {
         Ok(())
     }
 
-    /// The likelihood's weight at a step.
+    /// Weight of the likelihood at a step.
     fn weight(&self, step: u64) -> f64 {
         let risen = step as f64 / (self.anneal * self.steps as f64);
         if self.anneal > 0. { 0.01_f64.powf((1. - risen).max(0.)) } else { 1. }
     }
 }
 
-/// Samples of a posterior and what they weigh.
-pub struct Weighed {
+/// Samples of a posterior with their importance weights.
+pub struct Weighted {
     /// `θ [S, D]`.
     pub theta: Array2<f64>,
-    /// `ln p(θₛ, D) − ln q(θₛ) [S]`: its mean is the bound, the mean of its exponential the evidence.
+    /// `ln p(θₛ, D) − ln q(θₛ) [S]`: its mean estimates the ELBO, the mean of its exponential the
+    /// evidence.
     pub log_weight: Vec<f64>,
 }
 
-/// Fresh samples of `q`, so many parts of so many.
+/// `parts · samples` fresh samples of `q`, `samples` per pass.
 ///
 /// # Panics
 /// If `q` has no density.
@@ -112,7 +113,7 @@ pub fn weigh(
     joint: &dyn Joint,
     (parts, samples): (u64, usize),
     seed: u64,
-) -> Weighed {
+) -> Weighted {
     let mut log_weight = vec![];
     let mut part = |index| {
         let tape = Tape::default();
@@ -126,5 +127,5 @@ pub fn weigh(
     let theta: Vec<Array2<f64>> = (0..parts).map(&mut part).collect();
     let views: Vec<_> = theta.iter().map(|part| part.view()).collect();
     let theta = concatenate(Axis(0), &views).expect("parts of one width");
-    Weighed { theta, log_weight }
+    Weighted { theta, log_weight }
 }

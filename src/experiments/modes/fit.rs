@@ -1,4 +1,4 @@
-//! A hypernet fitted to a [`Target`], and how far it stays from the truth.
+//! A hypernet fitted to a [`Target`], and its distance to the exact posterior.
 use super::target::Target;
 use crate::autodiff::{Owned, Tape};
 use crate::bayes::{Draw, Hypernet, Posterior};
@@ -11,61 +11,62 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 
-/// How a hypernet is built and trained.
+/// Architecture and training of a hypernet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// `T`; 0 is the elementwise layer alone.
     pub couplings: usize,
     /// Hidden units of each coupling.
     pub hidden: usize,
-    /// How couplings keep their scales positive.
+    /// Stabiliser of the couplings' log-scales.
     pub stabiliser: Stabiliser,
-    /// `μ`: the base is `½N(−μ, 1) + ½N(μ, 1)` along its first coordinate, `N(0, 1)` along the others.
+    /// `μ`: the base distribution is `½N(−μ, 1) + ½N(μ, 1)` along the first coordinate and
+    /// `N(0, 1)` along the others.
     pub offset: f64,
-    /// How it is trained.
+    /// Training of the hypernet.
     pub training: Training,
 }
 
-/// What became of one.
+/// Result of a fit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Fit {
-    /// A loss, a gradient or a bound was not finite.
+    /// A loss, a gradient or the ELBO was not finite.
     Diverged {
-        /// After so many steps.
+        /// Number of steps until then.
         steps: u64,
     },
-    /// It was measured.
+    /// The fit succeeded.
     Fitted(Measured),
 }
 
-/// A trained hypernet in numbers.
+/// Measurements of a trained hypernet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measured {
     /// `E_q[ln p(D|θ) + ln p(θ) − ln q(θ)]`, nats.
     pub elbo: f64,
-    /// Its standard error from the samples it was estimated with.
+    /// Monte-Carlo standard error of the ELBO.
     pub error: f64,
-    /// The share of the samples with `a > 0`.
+    /// Fraction of the samples with `a > 0`.
     pub positive: f64,
-    /// `(a, b)` of the first few of them.
+    /// `(a, b)` of the first samples.
     pub samples: Vec<(f64, f64)>,
 }
 
-/// A fit is measured with so many parts of so many samples.
+/// Samples of a measurement: number of parts, samples per part.
 const MEASURED: (u64, usize) = (20, 2_500);
-/// Samples that are kept to be drawn.
+/// Samples kept for the figures.
 const KEPT: usize = 400;
 
-/// A hypernet whose noise has two centres `±offset` along its first coordinate.
-struct Parted {
+/// A hypernet with a base distribution of two components at `±offset` along its first coordinate.
+struct Mixture {
     d: usize,
     flow: Hypernet<f64>,
     offset: f64,
 }
 
 impl Settings {
-    fn hypernet(&self, params: &mut Params<f64>, d: usize, rng: &mut impl Rng) -> Parted {
-        // Started wide: w ~ N(0, 0.01²), a standard deviation of 1.
+    fn hypernet(&self, params: &mut Params<f64>, d: usize, rng: &mut impl Rng) -> Mixture {
+        // Initialised wide: w ~ N(0, 0.01²), a standard deviation of 1.
         let start = Init::Normal { mean: 0., std: 0.01 };
         let first = Elementwise::new(params, "elementwise", d, start, start, rng);
         let mut flow = Chain::default().then(first);
@@ -78,11 +79,11 @@ impl Settings {
             let conditioner = Conditioner { hidden, stabiliser, ..Conditioner::default() };
             flow = flow.then(Coupling::new(params, &name, d, conditioner, rng));
         }
-        Parted { d, flow: Hypernet::new(d, flow), offset: self.offset }
+        Mixture { d, flow: Hypernet::new(d, flow), offset: self.offset }
     }
 }
 
-impl Posterior<f64> for Parted {
+impl Posterior<f64> for Mixture {
     fn draw<'t>(
         &self,
         p: &BoundParams<'t, f64>,
@@ -98,11 +99,11 @@ impl Posterior<f64> for Parted {
             eps[0] += if rng.random() { mu } else { -mu };
             let rest = eps.iter().skip(1).map(|e| e * e).sum::<f64>();
             // ln(½ e^{−(e−μ)²/2} + ½ e^{−(e+μ)²/2}) = −(e² + μ²)/2 + ln cosh(μe)
-            let far = (mu * eps[0]).abs();
-            let cosh = far + (-2. * far).exp().ln_1p() - 2_f64.ln();
-            *log_base += cosh - 0.5 * (eps[0] * eps[0] + mu * mu + rest);
+            let x = (mu * eps[0]).abs();
+            let ln_cosh = x + (-2. * x).exp().ln_1p() - 2_f64.ln();
+            *log_base += ln_cosh - 0.5 * (eps[0] * eps[0] + mu * mu + rest);
         }
-        let log_base = Owned::from_shape_vec(vec![samples], log_base).expect("one a sample");
+        let log_base = Owned::from_shape_vec(vec![samples], log_base).expect("[S]");
         let (theta, log_det) = self.flow.flow().forward(p, tape.constant(eps));
         Draw { theta, log_q: Some(tape.constant(log_base) - log_det), kl: None }
     }
@@ -112,7 +113,7 @@ impl Posterior<f64> for Parted {
     }
 }
 
-/// Train from `seed` and measure.
+/// Train a hypernet from `seed` and measure it.
 pub fn fit(target: &Target, settings: &Settings, seed: u64) -> Fit {
     let mut params = Params::default();
     let q = settings.hypernet(&mut params, target.dim(), &mut stream(seed, Purpose::Init, 0));
@@ -123,14 +124,14 @@ pub fn fit(target: &Target, settings: &Settings, seed: u64) -> Fit {
     measure(target, &q, &params, seed).map_or(Fit::Diverged { steps: training.steps }, Fit::Fitted)
 }
 
-/// The bound over fresh samples, if it is finite.
-fn measure(target: &Target, q: &Parted, params: &Params<f64>, seed: u64) -> Option<Measured> {
-    let weighed = weigh(q, params, target, MEASURED, seed);
-    let (bounds, n) = (weighed.log_weight, weighed.theta.nrows() as f64);
+/// The ELBO over fresh samples, if it is finite.
+fn measure(target: &Target, q: &Mixture, params: &Params<f64>, seed: u64) -> Option<Measured> {
+    let weighted = weigh(q, params, target, MEASURED, seed);
+    let (bounds, n) = (weighted.log_weight, weighted.theta.nrows() as f64);
     let elbo = bounds.iter().sum::<f64>() / n;
     let variance = bounds.iter().map(|b| (b - elbo).powi(2)).sum::<f64>() / (n - 1.);
     let error = (variance / n).sqrt();
-    let rows = || weighed.theta.rows().into_iter();
+    let rows = || weighted.theta.rows().into_iter();
     let positive = rows().filter(|row| row[0] > 0.).count() as f64 / n;
     let samples = rows().take(KEPT).map(|row| (row[0], row[1])).collect();
     (elbo.is_finite() && error.is_finite()).then_some(Measured { elbo, error, positive, samples })
@@ -140,8 +141,8 @@ fn measure(target: &Target, q: &Parted, params: &Params<f64>, seed: u64) -> Opti
 mod tests {
     use super::*;
 
-    /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: the density of the base and
-    /// the log-determinants are those of the samples.
+    /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: `ln q` is the density
+    /// of the samples.
     #[test]
     fn samples_have_their_density() {
         let (target, n) = (Target::Ridge { kappa: 0. }, 20_000);
@@ -155,7 +156,7 @@ mod tests {
             };
             let (mut params, tape) = (Params::default(), Tape::default());
             let q = settings.hypernet(&mut params, 2, &mut stream(1, Purpose::Init, 0));
-            // Away from the start, where couplings do nothing.
+            // Away from the initialisation, where couplings are the identity.
             for (_, w) in params.iter_mut().filter(|(name, _)| name.ends_with(".r")) {
                 w.view_mut().iter_mut().for_each(|r| *r = 0.5 * r.signum());
             }
@@ -167,11 +168,11 @@ mod tests {
             let variance = ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n as f64;
             let error = (variance / n as f64).sqrt();
             assert!((mean - 1.).abs() < 5. * error, "{couplings} {offset}: {mean} ± {error}");
-            assert!(error < 0.1, "a test of nothing: {couplings} {offset}: ± {error}");
+            assert!(error < 0.1, "the test is too weak: {couplings} {offset}: ± {error}");
         }
     }
 
-    /// The bound is below the evidence, and three hundred steps bring it nearer.
+    /// The ELBO is below the evidence, and three hundred steps raise it.
     #[test]
     fn fitting_raises_the_bound() {
         let target = Target::Ridge { kappa: 5. };
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fit_that_diverges_says_so() {
+    fn a_diverged_fit_is_reported() {
         let settings = Settings {
             couplings: 2,
             hidden: 20,

@@ -1,4 +1,5 @@
-//! The evidence from draws of the prior: slow to converge, and blind to nothing.
+//! The evidence by averaging the likelihood over the prior: slow to converge, but it misses no
+//! mode.
 use super::gaussian::Gaussian;
 use crate::autodiff::{Tape, Tensor};
 use crate::bayes::Prior;
@@ -7,10 +8,10 @@ use crate::stats::{Estimate, log_mean_exp, over_seeds};
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
-/// Draws at a time.
+/// Samples per part.
 pub(super) const PART: usize = 5_000;
 
-/// `ln p(D) = ln E_{p(θ)}[p(D|θ)]` over so many parts of 5,000 draws, with its standard error
+/// `ln p(D) = ln E_{p(θ)}[p(D|θ)]` over `parts` parts of 5,000 samples, with its standard error
 /// `std(w)/(√S mean(w))`, `w = p(D|θ)`.
 ///
 /// # Panics
@@ -31,7 +32,7 @@ pub fn log_evidence(joint: &dyn Joint, parts: usize, rng: &mut impl Rng) -> Esti
     relative(&log_likelihood)
 }
 
-/// `ln (1/S) Σ w_s` of `ln w [S]`: its error is that of `w` over its mean.
+/// `ln (1/S) Σ w_s` of `ln w [S]`; its error is the relative error of the mean of `w`.
 pub(super) fn relative(log_weight: &[f64]) -> Estimate {
     let value = log_mean_exp(log_weight);
     let weights: Vec<_> = log_weight.iter().map(|w| (w - value).exp()).collect();

@@ -1,4 +1,4 @@
-//! The evidence from draws of the posterior: bridge sampling (Meng & Wong, Statistica Sinica 1996).
+//! The evidence from posterior draws by bridge sampling (Meng & Wong, Statistica Sinica 1996).
 use super::gaussian::Gaussian;
 use crate::autodiff::{Tape, Tensor};
 use crate::experiments::fit::Joint;
@@ -9,16 +9,17 @@ use std::ops::Range;
 
 /// `ln p(D)` from `chains`, each `θ [S, D]` from `p(θ|D)`, with its standard error.
 ///
-/// The first half of each chain gives a Gaussian `g`; the second half, `N₁` draws, meets as many of `g`:
-/// for any `h`, `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]`, and with the best, `h = 1/(N₁ p(θ|D) + N₂ g(θ))`, it
-/// is the fixed point of
+/// The first halves of the chains determine a Gaussian `g`; the second halves, `N₁` draws, are
+/// combined with as many of `g`: `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]` for any `h`, and for the
+/// optimal `h = 1/(N₁ p(θ|D) + N₂ g(θ))` it is the fixed point of
 ///
 /// ```text
 /// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,    l = p(θ, D)/g(θ), s = N/(N₁ + N₂)
 /// ```
 ///
-/// The square of the error is `Var(f₁)/N₂E(f₁)² + Var(f₂)/N_eff E(f₂)²` of what is summed
-/// (Frühwirth-Schnatter, Econometrics Journal 2004), `N_eff` the effective number of the chains' draws.
+/// The squared error is `Var(f₁)/N₂E(f₁)² + Var(f₂)/N_eff E(f₂)²` with the terms `f₁` and `f₂` of
+/// the two sums (Frühwirth-Schnatter, Econometrics Journal 2004) and the effective sample size
+/// `N_eff` of the chains.
 ///
 /// # Panics
 /// If there is no chain, or one has fewer than eight draws.
@@ -35,7 +36,7 @@ pub fn log_evidence(
     let guess = Gaussian::of(part(0..half).view());
     let of_p = log_ratios(&guess, joint, part(half..2 * half));
     let of_g = log_ratios(&guess, joint, guess.sample(of_p.len(), rng));
-    // Ratios are relative to a typical one, so that none overflows.
+    // Ratios relative to a typical one do not overflow.
     let middle = mean(&of_p);
     let relative = |log: Vec<f64>| -> Vec<f64> { log.iter().map(|l| (l - middle).exp()).collect() };
     let (of_p, of_g) = (relative(of_p), relative(of_g));
@@ -44,7 +45,7 @@ pub fn log_evidence(
         [of_g.iter().map(|l| l * weight(l)).collect(), of_p.iter().map(weight).collect()]
     };
     let mut z = 1.;
-    // Each step is a contraction; double precision is reached in a few tens.
+    // Each step is a contraction; tens of steps suffice for double precision.
     for _ in 0..200 {
         let [above, below] = terms(z);
         z = mean(&above) / mean(&below);

@@ -1,34 +1,34 @@
-//! Simulation-based calibration (Talts et al., arXiv 1804.06788): is a posterior right on average?
+//! Simulation-based calibration (Talts et al., arXiv 1804.06788).
 //!
-//! With `θ ~ p(θ)`, `D ~ p(D|θ)` and `θ₁ … θ_L ~ p(θ|D)`, the rank of `f(θ)` among the `f(θ_l)` is uniform on
-//! `0 … L` for every `f`. Draws from anything narrower leave the truth outside too often: a histogram like a U.
+//! With `θ ~ p(θ)`, `D ~ p(D|θ)` and `θ₁ … θ_L ~ p(θ|D)`, the rank of `f(θ)` among the `f(θ_l)` is
+//! uniform on `0 … L` for every `f`. A posterior that is too narrow yields a U-shaped histogram.
 use crate::stats::{ChiSquared, chi_squared_uniform};
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::ops::RangeInclusive;
 
-/// `L`, so that there are 100 ranks.
+/// `L`; there are `L + 1 = 100` ranks.
 pub const DRAWS: usize = 99;
 /// Bins of five ranks each.
 pub const BINS: usize = 20;
 
-/// How many of the `draws` are less than the truth.
+/// Number of `draws` below the truth.
 pub fn rank(truth: f64, draws: impl IntoIterator<Item = f64>) -> usize {
     draws.into_iter().filter(|&draw| draw < truth).count()
 }
 
-/// How often ranks fall into each bin.
+/// Number of ranks in each bin.
 pub fn histogram(ranks: impl IntoIterator<Item = usize>) -> [usize; BINS] {
     let mut counts = [0; BINS];
     ranks.into_iter().for_each(|rank| counts[rank * BINS / (DRAWS + 1)] += 1);
     counts
 }
 
-/// The test that ranks are uniform.
+/// Pearson's χ² test of uniform ranks.
 pub fn uniform(counts: &[usize; BINS]) -> ChiSquared {
     chi_squared_uniform(counts)
 }
 
-/// Where 99 % of a bin's counts are if ranks of `n` simulations are uniform.
+/// The central 99 % interval of a bin's count if the ranks of `n` simulations are uniform.
 #[expect(clippy::missing_panics_doc, reason = "a bin's share is a probability")]
 pub fn band(n: usize) -> RangeInclusive<u64> {
     let counts = Binomial::new(1. / BINS as f64, n as u64).expect("a probability");

@@ -1,4 +1,4 @@
-//! The multivariate normal: what is exact where all is linear, and a first guess elsewhere.
+//! The multivariate normal distribution, by its Cholesky factor.
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -13,7 +13,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// With the mean and the covariance of `draws [S, D]`.
+    /// The Gaussian with the mean and covariance of `draws [S, D]`.
     pub fn of(draws: ArrayView2<'_, f64>) -> Self {
         let (mean, covariance) = moments(draws);
         Self { mean, factor: cholesky(&covariance) }
@@ -52,7 +52,7 @@ pub fn moments(draws: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
 /// `A = L Lᵀ` for a symmetric `A [D, D]`.
 ///
 /// # Panics
-/// If it is not positive definite.
+/// If `a` is not positive definite.
 pub fn cholesky(a: &Array2<f64>) -> Array2<f64> {
     let mut l = Array2::<f64>::zeros(a.raw_dim());
     for i in 0..a.nrows() {

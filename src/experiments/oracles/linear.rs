@@ -1,4 +1,4 @@
-//! Conjugate linear regression: the one model here of which everything is known in closed form.
+//! Conjugate linear regression: posterior and evidence in closed form.
 use super::gaussian::{Gaussian, cholesky, inverse, log_det};
 use crate::autodiff::{Tensor, Var};
 use crate::bayes::Prior;
@@ -9,21 +9,22 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
 
-/// `y ~ N(Xθ, I/τ)`, `θ ~ N(0, I/λ)`: the posterior is `N(m, Λ⁻¹)` with `Λ = λI + τXᵀX`, `m = τΛ⁻¹Xᵀy`.
+/// `y ~ N(Xθ, I/τ)`, `θ ~ N(0, I/λ)`: the posterior is `N(m, Λ⁻¹)` with `Λ = λI + τXᵀX` and
+/// `m = τΛ⁻¹Xᵀy`.
 pub struct Linear {
     /// `X [N, D]`.
     pub x: Array2<f64>,
     /// `y [N]`.
     pub y: Array1<f64>,
-    /// `λ`.
+    /// Prior precision `λ`.
     pub lambda: f64,
-    /// `τ`.
+    /// Noise precision `τ`.
     pub tau: f64,
 }
 
 impl Linear {
-    /// A polynomial of so many coefficients through so many points in `[0, 1]`, `λ = 1` and noise of a
-    /// standard deviation of ½: powers of `x` are much alike, so the coefficients depend on each other.
+    /// A polynomial with `dim` coefficients at `examples` points in `[0, 1]`, `λ = 1` and noise of
+    /// standard deviation ½: the powers of `x` are collinear, so the coefficients are correlated.
     pub fn polynomial(examples: usize, dim: usize, seed: u64) -> Self {
         let (lambda, tau, rng) = (1., 4_f64, &mut stream(seed, Purpose::Toy, 0));
         let place = |n: usize| (n as f64 + 0.5) / examples as f64;
@@ -40,7 +41,7 @@ impl Linear {
         Array2::eye(self.x.ncols()) * self.lambda + self.x.t().dot(&self.x) * self.tau
     }
 
-    /// `p(θ|D)`.
+    /// The posterior `p(θ|D)`.
     pub fn posterior(&self) -> Gaussian {
         let covariance = inverse(&cholesky(&self.precision()));
         let mean = covariance.dot(&self.x.t().dot(&self.y)) * self.tau;
@@ -57,8 +58,8 @@ impl Linear {
         0.5 * (constants - log_det(&cholesky(&self.precision())) - squares)
     }
 
-    /// The least `KL(q ‖ p(θ|D))` of a factorised Gaussian: `½(Σ ln Λᵢᵢ − ln det Λ)`, at variances `1/Λᵢᵢ`
-    /// about `m`. By Hadamard's inequality it is positive unless `Λ` is diagonal.
+    /// The minimum of `KL(q ‖ p(θ|D))` over factorised Gaussians, `½(Σ ln Λᵢᵢ − ln det Λ)`, at mean
+    /// `m` and variances `1/Λᵢᵢ`. By Hadamard's inequality it is positive unless `Λ` is diagonal.
     pub fn least_of_mean_field(&self) -> f64 {
         let precision = self.precision();
         0.5 * (precision.diag().mapv(f64::ln).sum() - log_det(&cholesky(&precision)))

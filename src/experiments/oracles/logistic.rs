@@ -1,4 +1,4 @@
-//! Logistic regression: a posterior of one mode, not Gaussian, and without a closed form.
+//! Logistic regression: a unimodal, non-Gaussian posterior without a closed form.
 use crate::autodiff::ops::{sigmoid, softplus};
 use crate::autodiff::{Tensor, Var};
 use crate::bayes::Prior;
@@ -15,49 +15,32 @@ pub struct Logistic {
     pub x: Array2<f64>,
     /// `2y − 1 [N]`: 1 or −1.
     pub sign: Array1<f64>,
-    /// `λ`.
+    /// Prior precision `λ`.
     pub lambda: f64,
 }
 
-/// Joint temperatures in degrees Fahrenheit at the 23 launches before the last of Challenger, and whether
-/// an O-ring showed damage (Dalal, Fowlkes & Hoadley, JASA 1989).
-const LAUNCHES: [(f64, bool); 23] = [
-    (66., false),
-    (70., true),
-    (69., false),
-    (68., false),
-    (67., false),
-    (72., false),
-    (73., false),
-    (70., false),
-    (57., true),
-    (63., true),
-    (70., true),
-    (78., false),
-    (67., false),
-    (53., true),
-    (67., false),
-    (75., false),
-    (70., false),
-    (81., false),
-    (76., false),
-    (79., false),
-    (75., true),
-    (76., false),
-    (58., true),
+/// Joint temperatures in degrees Fahrenheit at the 23 launches before Challenger's last (Dalal,
+/// Fowlkes & Hoadley, JASA 1989).
+const TEMPERATURES: [f64; 23] = [
+    66., 70., 69., 68., 67., 72., 73., 70., 57., 63., 70., 78., 67., 53., 67., 75., 70., 81., 76.,
+    79., 75., 76., 58.,
 ];
+/// The launches after which an O-ring showed damage.
+const DAMAGED: [usize; 7] = [1, 8, 9, 10, 13, 20, 22];
 
 impl Logistic {
-    /// Damage of O-rings by temperature, in tens of degrees above 60: an intercept and a slope, `λ = 1/9`.
+    /// O-ring damage by temperature in tens of degrees above 60: an intercept and a slope,
+    /// `λ = 1/9`.
     pub fn o_rings() -> Self {
-        let column = |(n, k): (usize, usize)| if k == 0 { 1. } else { (LAUNCHES[n].0 - 60.) / 10. };
-        let sign = |(_, damage): &(f64, bool)| if *damage { 1. } else { -1. };
-        let x = Array2::from_shape_fn((LAUNCHES.len(), 2), column);
-        Self { x, sign: LAUNCHES.iter().map(sign).collect(), lambda: 1. / 9. }
+        let column =
+            |(n, k): (usize, usize)| if k == 0 { 1. } else { (TEMPERATURES[n] - 60.) / 10. };
+        let sign = |n| if DAMAGED.contains(&n) { 1. } else { -1. };
+        let x = Array2::from_shape_fn((TEMPERATURES.len(), 2), column);
+        Self { x, sign: (0..TEMPERATURES.len()).map(sign).collect(), lambda: 1. / 9. }
     }
 
-    /// Made up: an intercept and inputs of a standard deviation of 1 that share most of it, any two
-    /// correlated by 0.8; `θ` from the prior.
+    /// Simulated data: an intercept and standard normal inputs with pairwise correlation 0.8; `θ`
+    /// from the prior.
     pub fn simulated(examples: usize, dim: usize, lambda: f64, rng: &mut impl Rng) -> Self {
         let mut normal = || rng.sample::<f64, _>(StandardNormal);
         let theta = Array1::from_shape_simple_fn(dim, &mut normal) * lambda.powf(-0.5);
@@ -70,7 +53,7 @@ impl Logistic {
         Self { x, sign, lambda }.observed(&theta, rng)
     }
 
-    /// The same inputs with `y ~ p(y|X, θ)`.
+    /// These inputs with labels `y ~ p(y|X, θ)`.
     pub fn observed(self, theta: &Array1<f64>, rng: &mut impl Rng) -> Self {
         let of = |eta: f64| if rng.random::<f64>() < sigmoid(eta) { 1. } else { -1. };
         Self { sign: self.x.dot(theta).mapv(of), ..self }
@@ -88,7 +71,7 @@ impl Logistic {
                 each.map(|(x, sign)| -softplus(-sign * (a * x[0] + b * x[1]))).sum();
             log_likelihood + (self.lambda / TAU).ln() - 0.5 * self.lambda * (a * a + b * b)
         };
-        // Beyond, the prior is below e⁻⁴⁰.
+        // Outside, the prior is below e⁻⁴⁰.
         let side = 9. * self.lambda.powf(-0.5);
         log_integral(log_joint, [(-side, side); 2], 1e-9)
     }
@@ -110,8 +93,8 @@ impl Joint for Logistic {
     fn log_likelihood<'t>(&self, theta: Var<'t, f64>) -> Var<'t, f64> {
         // ln σ(±x·θ) = −softplus(∓x·θ)
         let tape = theta.tape();
-        let toward = Tensor::from(self.sign.mapv(|sign| -sign));
+        let negated = Tensor::from(self.sign.mapv(|sign| -sign));
         let x = tape.constant(self.x.to_shared().into_dyn());
-        -(theta.matmul_t(x) * tape.constant(toward)).softplus()
+        -(theta.matmul_t(x) * tape.constant(negated)).softplus()
     }
 }

@@ -1,8 +1,8 @@
-//! The posteriors that are compared, and what is measured of one.
+//! The posterior families that are compared, and the measurements of a fit.
 use super::averaging;
 use super::gaussian::moments;
 use crate::bayes::{FlowKind, Hypernet, HypernetConfig, MeanField, Posterior};
-use crate::experiments::fit::{Joint, Training, Weighed, weigh};
+use crate::experiments::fit::{Joint, Training, Weighted, weigh};
 use crate::flows::{Order, Stabiliser};
 use crate::nn::Params;
 use crate::random::{Purpose, stream};
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Method {
     /// Part of a cell's key.
     pub key: &'static str,
-    /// In the tables.
-    pub words: &'static str,
-    /// `None` for independent normals, Bayes by Backprop.
+    /// Name in the tables.
+    pub name: &'static str,
+    /// `None` for a factorised Gaussian (Bayes by Backprop).
     config: Option<HypernetConfig>,
 }
 
@@ -23,11 +23,11 @@ pub struct Method {
 const HIDDEN: usize = 32;
 
 impl Method {
-    /// All, in the order of the tables.
+    /// All families, in the order of the tables.
     pub fn all() -> Vec<Self> {
         let (realnvp, linear) = (FlowKind::Realnvp, FlowKind::Linear);
         vec![
-            Self { key: "mean-field", words: "mean-field Gaussian", config: None },
+            Self { key: "mean-field", name: "mean-field Gaussian", config: None },
             Self::flow("full", "full Gaussian (one linear layer)", linear, 1),
             Self::flow("linear", "linear (three layers, kinks)", linear, 3),
             Self::flow("t0", "RealNVP, T = 0", realnvp, 0),
@@ -40,8 +40,8 @@ impl Method {
         ]
     }
 
-    /// Wide at the start, about as the prior is.
-    fn flow(key: &'static str, words: &'static str, kind: FlowKind, depth: usize) -> Self {
+    /// A hypernet, initialised about as wide as the prior.
+    fn flow(key: &'static str, name: &'static str, kind: FlowKind, depth: usize) -> Self {
         let config = HypernetConfig {
             kind,
             couplings: depth,
@@ -53,27 +53,28 @@ impl Method {
             shift: 0.,
             ..HypernetConfig::default()
         };
-        Self { key, words, config: Some(config) }
+        Self { key, name, config: Some(config) }
     }
 
-    /// `T`, if it is RealNVP.
+    /// `T` of RealNVP.
     pub fn couplings(&self) -> Option<usize> {
         self.config.filter(|c| c.kind == FlowKind::Realnvp).map(|c| c.couplings)
     }
 
-    /// About milliseconds a step.
+    /// Approximate milliseconds per step.
     pub fn cost(&self) -> f64 {
         0.05 + 0.07 * self.config.map_or(0., |c| c.couplings.max(1) as f64)
     }
 
-    /// Samples of the posterior of `joint` that is trained from `seed`; `None` if it diverges.
+    /// Weighted samples of the approximate posterior of `joint`, trained from `seed`; `None` if
+    /// training diverges.
     pub fn samples(
         &self,
         joint: &dyn Joint,
         training: &Training,
         samples: (u64, usize),
         seed: u64,
-    ) -> Option<Weighed> {
+    ) -> Option<Weighted> {
         let (mut params, d) = (Params::default(), joint.dim());
         let q: Box<dyn Posterior<f64>> = match &self.config {
             None => Box::new(MeanField::new(&mut params, "q", &vec![0.; d], -1., false)),
@@ -87,28 +88,28 @@ impl Method {
     }
 }
 
-/// A trained posterior in numbers.
+/// Measurements of a trained posterior.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fitted {
     /// `E_q[ln p(θ, D) − ln q(θ)]`, nats, with its Monte-Carlo error.
     pub elbo: Estimate,
-    /// `ln E_q[p(θ, D)/q(θ)]`, nats: the evidence itself, if `q` is wherever the posterior is.
+    /// `ln E_q[p(θ, D)/q(θ)]`, nats: an estimate of the evidence if `q` covers the posterior.
     pub importance: Estimate,
-    /// The shape of the weights' tail; `None` if it is not finite.
+    /// Shape `k̂` of the weights' tail; `None` if it is not finite.
     pub k_hat: Option<f64>,
-    /// Of `θ`.
+    /// Mean of `θ`.
     pub mean: Vec<f64>,
-    /// `[D, D]`.
+    /// Covariance of `θ`, `[D, D]`.
     pub covariance: Vec<Vec<f64>>,
 }
 
 impl Fitted {
-    /// `None` if a number is not finite.
-    pub fn new(weighed: &Weighed) -> Option<Self> {
-        let log_weight = &weighed.log_weight;
+    /// Measurements of weighted samples; `None` if one is not finite.
+    pub fn new(weighted: &Weighted) -> Option<Self> {
+        let log_weight = &weighted.log_weight;
         let elbo = over_seeds(log_weight);
         let importance = averaging::relative(log_weight);
-        let (mean, covariance) = moments(weighed.theta.view());
+        let (mean, covariance) = moments(weighted.theta.view());
         let numbers = [elbo.value, elbo.error, importance.value, importance.error];
         numbers.iter().chain(&mean).all(|v| v.is_finite()).then(|| Self {
             elbo,

@@ -1,4 +1,4 @@
-//! The paper's model in small: a weight-normalised network of which the scales alone are random.
+//! The paper's model in small: a weight-normalised network in which only the scales are random.
 use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
@@ -10,8 +10,9 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
 
-/// `y ~ N(f(x), 1/τ)`, `f(x) = g_D Σᵢ tanh(±gᵢ x + bᵢ)/√(D − 1)` over `D − 1` hidden units; `g ~ N(0, I)`, all
-/// directions and biases fixed. In the products of `g_D` and `gᵢ` nothing is conjugate.
+/// `y ~ N(f(x), 1/τ)`, `f(x) = g_D Σᵢ tanh(±gᵢ x + bᵢ)/√(D − 1)` over `D − 1` hidden units;
+/// `g ~ N(0, I)`, all directions and biases fixed. Because of the products of `g_D` and `gᵢ` the
+/// model is not conjugate.
 pub struct Scales {
     net: WeightNormed,
     params: Params<f64>,
@@ -21,14 +22,15 @@ pub struct Scales {
     y: Tensor<f64>,
 }
 
-/// `τ`: a standard deviation of ½.
+/// Noise precision `τ`: a standard deviation of ½.
 const PRECISION: f64 = 4.;
 
 impl Scales {
-    /// `D` scales, and so many examples with `x` in `[−2, 2]` from a network whose scales are 1.
+    /// `dim` scales, and `examples` examples with `x` in `[−2, 2]` from the network with all scales
+    /// 1.
     ///
     /// # Panics
-    /// If there is no hidden unit.
+    /// If `dim` leaves no hidden unit.
     pub fn new(examples: usize, dim: usize) -> Self {
         assert!(dim > 1, "Scales: no hidden unit");
         let (mut params, rng) = (Params::default(), &mut stream(0, Purpose::Toy, 1));
@@ -59,8 +61,8 @@ impl Scales {
         f.reshape(&f.shape()[..2])
     }
 
-    /// `ln p(D)`, by quadrature over the scales of the hidden units; that of the output is integrated in closed
-    /// form.
+    /// `ln p(D)` by quadrature over the scales of the hidden units; that of the output is
+    /// integrated in closed form.
     ///
     /// # Panics
     /// If there are more than two hidden units.
@@ -93,12 +95,12 @@ impl Scales {
     }
 }
 
-/// `v̂ᵢ`: one hidden unit rises with `x`, the next falls.
+/// `v̂ᵢ`, alternating in sign.
 fn direction(i: usize) -> f64 {
     if i.is_multiple_of(2) { 1. } else { -1. }
 }
 
-/// `bᵢ`, one different from the next, so that no two signs of scales are alike.
+/// `bᵢ`, all different, which breaks the symmetry in the signs of the scales.
 fn bias(i: usize) -> f64 {
     0.5 * (i + 1) as f64
 }

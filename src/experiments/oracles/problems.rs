@@ -1,0 +1,136 @@
+//! The posteriors whose evidence is known, and exact draws from some of them.
+use super::averaging;
+use super::bridge;
+use super::linear::Linear;
+use super::logistic::Logistic;
+use super::scales::Scales;
+use crate::error::Result;
+use crate::experiments::fit::{Joint, Training};
+use crate::experiments::modes::Target;
+use crate::experiments::nuts::{Chain, Nuts, diagnose};
+use crate::experiments::{Lab, Tier};
+use crate::random::{Purpose, stream};
+use crate::stats::Estimate;
+use ndarray::Array2;
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+/// The size of the experiment at a tier.
+pub(super) struct Settings {
+    /// Training of the posteriors whose gap is measured.
+    pub training: Training,
+    /// Samples that a gap is measured with: number of parts, samples per part.
+    pub measured: (u64, usize),
+    /// Parts of prior samples that an evidence is averaged over.
+    pub averaged: usize,
+    pub nuts: Nuts,
+    pub chains: u64,
+    /// Simulations of the calibration.
+    pub simulations: u64,
+    /// Training of the posteriors that are calibrated.
+    pub brief: Training,
+}
+
+impl Settings {
+    pub fn new(tier: Tier) -> Self {
+        let training =
+            |steps, samples| Training { steps, samples, rate: 2e-2, decay: 300., anneal: 0. };
+        let nuts = |warmup, draws| Nuts { warmup, draws, thin: 1, depth: 8, accept: 0.9 };
+        Self {
+            training: training(tier.pick([30, 5000, 15_000]), tier.pick([4, 32, 64])),
+            measured: tier.pick([(1, 200), (20, 2500), (40, 2500)]),
+            averaged: tier.pick([1, 100, 400]),
+            nuts: tier.pick([nuts(50, 50), nuts(1000, 2500), nuts(1000, 10_000)]),
+            chains: 4,
+            simulations: tier.pick([2, 300, 1000]),
+            brief: training(tier.pick([20, 1000, 2000]), 8),
+        }
+    }
+}
+
+/// A posterior and its evidence.
+pub(super) struct Problem {
+    pub key: &'static str,
+    pub name: &'static str,
+    pub joint: Box<dyn Joint>,
+    pub log_evidence: Estimate,
+    /// How the evidence is computed.
+    pub how: &'static str,
+    /// The evidence by averaging over the prior.
+    pub averaged: Estimate,
+    /// The evidence by bridge sampling, if there are chains.
+    pub bridge: Option<Estimate>,
+    /// Draws of NUTS; empty for some problems.
+    pub chains: Vec<Chain>,
+}
+
+/// Examples of the linear regression, of the scales and of the simulated logistic regression.
+pub(super) const EXAMPLES: [usize; 3] = [20, 10, 40];
+/// The method for the evidence of the simulated logistic regression.
+pub(super) const BRIDGE: &str = "bridge sampling";
+
+pub(super) fn problems(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Problem>> {
+    let exact = |value| Estimate { value, error: 0. };
+    let problem = |key, name, joint: Box<dyn Joint>, value, how| {
+        let rng = &mut stream(0, Purpose::Evaluation, 0);
+        let averaged = averaging::log_evidence(&*joint, settings.averaged, rng);
+        let (log_evidence, bridge, chains) = (exact(value), None, vec![]);
+        Problem { key, name, joint, log_evidence, how, averaged, bridge, chains }
+    };
+    let linear = Linear::polynomial(EXAMPLES[0], 4, 0);
+    let [two, three] = [2, 3].map(|dim| Scales::new(EXAMPLES[1], dim));
+    let ridge = Target::Ridge { kappa: 5. };
+    let o_rings = Logistic::o_rings();
+    let logistic = Logistic::simulated(EXAMPLES[2], 5, 0.25, &mut stream(0, Purpose::Toy, 3));
+    let (of_linear, of_rings) = (linear.log_evidence(), o_rings.log_evidence().value);
+    let [of_two, of_three] = [&two, &three].map(|scales| scales.log_evidence().value);
+    let of_ridge = ridge.log_evidence().value;
+    let mut problems = vec![
+        problem("linear", "linear, D = 4", Box::new(linear), of_linear, "closed form"),
+        problem("scales-2", "scales, D = 2", Box::new(two), of_two, "quadrature"),
+        problem("scales-3", "scales, D = 3", Box::new(three), of_three, "quadrature"),
+        problem("ridge", "ridge ab ≈ 1, D = 2", Box::new(ridge), of_ridge, "quadrature"),
+        problem("o-rings", "O-rings, D = 2", Box::new(o_rings), of_rings, "quadrature"),
+        problem("logistic", "logistic, D = 5", Box::new(logistic), 0., BRIDGE),
+    ];
+    for problem in problems.iter_mut().filter(|p| ["o-rings", "logistic"].contains(&p.key)) {
+        problem.chains =
+            lab.repeat(&format!("nuts-{}", problem.key), settings.chains, |chain| {
+                sample(&*problem.joint, &settings.nuts, chain)
+            })?;
+        let chains: Vec<_> = problem.chains.iter().map(draws).collect();
+        let chains: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
+        let rng = &mut stream(0, Purpose::Evaluation, 1);
+        let found = bridge::log_evidence(&chains, &*problem.joint, rng);
+        problem.bridge = Some(found);
+        if problem.how == BRIDGE {
+            problem.log_evidence = found;
+        }
+    }
+    Ok(problems)
+}
+
+/// One chain of NUTS, started near 0.
+pub(super) fn sample(joint: &dyn Joint, nuts: &Nuts, seed: u64) -> Result<Chain> {
+    let rng = &mut stream(seed, Purpose::Sample, 0);
+    let start: Vec<f64> =
+        (0..joint.dim()).map(|_| 0.1 * rng.sample::<f64, _>(StandardNormal)).collect();
+    nuts.chain(&start, |theta| joint.log_joint(theta).sum(), rng)
+}
+
+/// The draws `θ [S, D]` of a chain.
+pub(super) fn draws(chain: &Chain) -> Array2<f64> {
+    let shape = (chain.theta.len(), chain.theta[0].len());
+    Array2::from_shape_fn(shape, |(s, d)| chain.theta[s][d])
+}
+
+impl Problem {
+    /// Largest `R̂` and smallest bulk-ESS over the entries of `θ` and `ln p(θ, D)`.
+    pub fn convergence(&self) -> (f64, f64) {
+        let chains = &self.chains;
+        let entries = (0..self.joint.dim()).map(|d| diagnose(chains, |c, s| chains[c].theta[s][d]));
+        let joint = diagnose(chains, |c, s| chains[c].log_density[s]);
+        let start = (f64::NEG_INFINITY, f64::INFINITY);
+        entries.chain([joint]).fold(start, |(r, e), (rhat, ess)| (r.max(rhat), e.min(ess)))
+    }
+}
