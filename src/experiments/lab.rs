@@ -272,14 +272,6 @@ impl<'a> Lab<'a> {
         })
     }
 
-    /// [`Lab::run`], by its former name.
-    ///
-    /// # Errors
-    /// As [`Lab::run`].
-    pub fn run_on(&self, key: &str, config: &Config, data: Dataset) -> Result<(Run, Trained)> {
-        self.run(key, config, data)
-    }
-
     /// Report that the run `key` has finished `done` of `of` rounds.
     pub fn round(&self, key: &str, done: usize, of: usize) {
         (self.listener)(Progress::Part { key, what: "round", done, of });

@@ -1,18 +1,18 @@
-//! The paper's networks, as the files in `networks/` describe them: the same ones that `bhn train --config` reads.
+//! The paper's networks, from the files in `networks/` that `bhn train --config` reads too.
 use super::Tier;
 use crate::error::{Error, Result};
 use crate::primary::Layer;
 use crate::run::config::Config;
 
-/// Of active learning, the second.
+/// The second network of active learning.
 pub const ACTIVE: &str = include_str!("../../networks/active.toml");
-/// For CIFAR-10.
+/// The network for CIFAR-10.
 pub const CIFAR_10: &str = include_str!("../../networks/cifar-10.toml");
 
-/// The layers of a network; at the smoke tier with few channels and units.
+/// The layers of the configuration `text`, with few channels and units at the smoke tier.
 ///
 /// # Errors
-/// If the description has a fault.
+/// If `text` is not a configuration.
 pub fn network(tier: Tier, text: &str) -> Result<Vec<Layer>> {
     let found: Config = toml::from_str(text).map_err(|error| {
         Error::invalid("networks/", error, "a configuration with layers", "Please report it.")

@@ -1,23 +1,24 @@
-//! Integrals over a box by the trapezoidal rule, refined until they stand still.
+//! Integrals over a box by the trapezoidal rule, refined until they converge.
 use std::array::from_fn;
 
-/// The logarithm of an integral, and what the last refinement changed in it.
+/// The logarithm of an integral, and its change by the last refinement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogIntegral {
     /// `ln ∫ eᶠ dx`.
     pub value: f64,
-    /// Its difference from the same with steps twice as long.
+    /// Absolute difference from the value with twice the step.
     pub change: f64,
 }
 
-/// Steps a side at first and at the most.
+/// Initial and maximum number of steps per dimension.
 const STEPS: (usize, usize) = (128, 8192);
 
-/// `ln ∫ exp f(x) dx` over `x` within these bounds, to `tolerance` nats.
+/// `ln ∫ exp f(x) dx` over the box `bounds`, to `tolerance` nats.
 ///
 /// For smooth functions that vanish at the bounds with all their derivatives the trapezoidal rule
 /// converges faster than any power of its step (Trefethen & Weideman 2014): once the step resolves
-/// the function, each halving doubles the digits. So the last change is far above the error left.
+/// the function, each halving doubles the number of correct digits, so the last change far exceeds
+/// the remaining error.
 ///
 /// ```
 /// use bhn::experiments::quadrature::log_integral;
@@ -43,7 +44,7 @@ pub fn log_integral<const N: usize>(
     }
 }
 
-/// The bounds are left out: the function vanishes there.
+/// The logarithm of the trapezoidal sum, without the bounds, where the function vanishes.
 fn trapezoid<const N: usize>(
     f: &impl Fn([f64; N]) -> f64,
     bounds: [(f64, f64); N],
@@ -53,7 +54,7 @@ fn trapezoid<const N: usize>(
     let (mut sum, mut point) = (LogSum::default(), [1; N]);
     loop {
         sum.add(f(from_fn(|k| bounds[k].0 + point[k] as f64 * widths[k])));
-        // The last coordinate runs fastest.
+        // The last coordinate varies fastest.
         let Some(k) = (0..N).rev().find(|&k| point[k] + 1 < steps) else { break };
         point[k] += 1;
         point[k + 1..].fill(1);
@@ -61,7 +62,7 @@ fn trapezoid<const N: usize>(
     sum.value() + widths.iter().product::<f64>().ln()
 }
 
-/// `ln Σ eᵛ` of values as they come.
+/// `ln Σ eᵛ` of a stream of values.
 struct LogSum {
     max: f64,
     sum: f64,
@@ -79,7 +80,7 @@ impl LogSum {
             self.sum = self.sum * (self.max - v).exp() + 1.;
             self.max = v;
         } else if v > self.max - 50. {
-            // e⁻⁵⁰ of ten million terms is below the last bit.
+            // Ten million terms of e⁻⁵⁰ are below the last bit.
             self.sum += (v - self.max).exp();
         }
     }
