@@ -38,8 +38,8 @@ pub enum Error {
     },
     /// Training produced a value that is not finite.
     #[error(
-        "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning rate \
-         or clip gradients more strictly. {}",
+        "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning \
+         rate or clip gradients more strictly. {}",
         kept(*epoch)
     )]
     Diverged {

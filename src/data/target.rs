@@ -2,7 +2,7 @@
 use super::dataset::{Task, TaskKind};
 use crate::error::{Error, Result};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Largest number of distinct numbers that are guessed to be classes.
 const CLASSES: usize = 20;
@@ -45,8 +45,7 @@ impl Targets {
     /// # Errors
     /// If a target of a regression is not a number, or there is only one class.
     pub fn choose(self, task: Option<TaskKind>) -> Result<Chosen> {
-        let mut distinct: BTreeMap<&str, usize> =
-            self.labels.iter().map(|label| (label.as_str(), 0)).collect();
+        let distinct: BTreeSet<&str> = self.labels.iter().map(String::as_str).collect();
         let (count, numeric) = (distinct.len(), self.values.is_ok());
         let is_few = 2 * count < self.labels.len() && (!numeric || count <= CLASSES);
         let guess = if is_few { TaskKind::Classification } else { TaskKind::Regression };
@@ -64,7 +63,7 @@ impl Targets {
             let guess = note("regression", "classification");
             return Ok(Chosen { task: Task::Regression, y, guess });
         }
-        let mut names: Vec<&str> = distinct.keys().copied().collect();
+        let mut names: Vec<&str> = distinct.into_iter().collect();
         if names.len() < 2 {
             return Err(Error::invalid(
                 what,
@@ -74,10 +73,8 @@ impl Targets {
             ));
         }
         names.sort_by(|a, b| order(a, b));
-        names.iter().zip(0..).for_each(|(name, class)| {
-            distinct.insert(name, class);
-        });
-        let y = self.labels.iter().map(|label| distinct[label.as_str()] as f64).collect();
+        let index: HashMap<&str, usize> = names.iter().copied().zip(0..).collect();
+        let y = self.labels.iter().map(|label| index[label.as_str()] as f64).collect();
         let classes = names.into_iter().map(str::to_owned).collect();
         let guess = note("classification", "regression");
         Ok(Chosen { task: Task::Classification { classes }, y, guess })

@@ -136,7 +136,7 @@ impl Report {
     }
 }
 
-const VERDICTS: &str = "Outcome of each claim. Means over n seeds with one standard error. A claim \
-    holds if the whole 95 % interval of its quantity (Student's t; for a share of seeds Clopper and \
-    Pearson's) satisfies it, and does not hold if no part of the interval does. A number without an \
-    error is estimated from n chains, fits or draws together.";
+const VERDICTS: &str = "Outcome of each claim. Means over n seeds with one standard error. A \
+    claim holds if the whole 95 % interval of its quantity (Student's t; for a share of seeds \
+    Clopper and Pearson's) satisfies it, and does not hold if no part of the interval does. A \
+    number without an error is estimated from n chains, fits or draws together.";

@@ -1,4 +1,5 @@
-//! Every score equals the one worked by hand and scikit-learn's, on the edges of its domain too.
+//! Defends: every score equals a calculation by hand and scikit-learn's value, at the edges of its
+//! domain too.
 use std::f64::consts::{LN_2, TAU};
 
 use bhn::metrics::*;
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde::Deserialize;
 
-/// A few roundings of f64: every input below is exact in f32.
+/// Within a few roundings of f64: every input below is exact in f32.
 #[track_caller]
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{found} != {expected}");
@@ -80,7 +81,7 @@ fn equal_mass_by_hand() {
     // Into five bins go 1, 2, 0, 1 and 1; the empty one is left out.
     let counts: Vec<_> = reliability_equal_mass(p, &y, 5).iter().map(|b| b.count).collect();
     assert_eq!(counts, [1, 2, 1, 1]);
-    // All of one confidence are one bin, however many were asked for.
+    // Examples of equal confidence share a bin, whatever the number of bins.
     let sure = array![[1.0, 0.0], [1.0, 0.0]];
     assert_eq!(reliability_equal_mass(sure.view(), &[0, 1], BINS), [bin(1.0, 1.0, 2, 1.0, 0.5)]);
 }
@@ -115,7 +116,7 @@ fn ranking_by_hand() {
         close(fpr_at_tpr(&positive, &negative, tpr), expected);
     }
 
-    // Turned round, −1 takes one of either kind and −2 two, before −3 takes the third outside.
+    // With the sign reversed, −1 accepts one of each kind and −2 two, and −3 the third outside.
     let found = Detection::of(&negative, &positive);
     assert_eq!(found.auroc, area);
     close(found.aupr_out, 34.0 / 45.0);
@@ -125,14 +126,14 @@ fn ranking_by_hand() {
 
 #[test]
 fn ranking_at_its_edges() {
-    // One of a kind has no spread to judge an error by.
+    // A single example of a kind has no variance.
     let one = auroc(&[2.0], &[1.0]);
     assert!(one.value == 1.0 && one.error.is_nan());
     let apart = Detection::of(&[1.0, 2.0], &[3.0, f64::INFINITY, 3.0]);
     let perfect = Estimate { value: 1.0, error: 0.0 };
     let expected = Detection { auroc: perfect, aupr_in: 1.0, aupr_out: 1.0, fpr95: 0.0 };
     assert_eq!(apart, expected);
-    // All ties: nothing is known, and a threshold takes all or none. The zeros are one number.
+    // All tied: a threshold accepts all or none. 0 and −0 are equal.
     let (positive, negative) = ([0.0, -0.0, 0.0], [-0.0, 0.0, -0.0, 0.0]);
     assert_eq!(auroc(&positive, &negative), Estimate { value: 0.5, error: 0.0 });
     close(aupr(&positive, &negative), 3.0 / 7.0);
@@ -169,7 +170,7 @@ fn regression_by_hand() {
 #[test]
 fn edges() {
     let sure = array![[1.0_f32, 0.0, 0.0]];
-    // 0 and not −0, which JSON knows.
+    // 0 and not −0, which JSON distinguishes.
     let scores = nll(sure.view(), &[0]);
     assert_eq!([scores.value.to_bits(), scores.error.to_bits()], [0, 0]);
     close(nll(sure.view(), &[2]).value, -f64::from(f32::MIN_POSITIVE).ln());
@@ -178,7 +179,7 @@ fn edges() {
     close(ece(sure.view(), &[0], 1), 0.0);
     let bins = reliability(sure.view(), &[0], BINS);
     assert_eq!((bins.len(), bins[BINS - 1].count, bins[BINS - 1].upper), (BINS, 1, 1.0));
-    // One example says nothing about its own spread.
+    // A single example has no variance.
     assert_eq!(accuracy(sure.view(), &[0]), Estimate { value: 1.0, error: 0.0 });
     assert_eq!(format!("{:.2}", accuracy(sure.view(), &[0])), "1.00 ± 0.00");
     assert_eq!(predictions(array![[0.25, 0.25, 0.25, 0.25]].view()), [0]);
@@ -262,7 +263,7 @@ proptest! {
         let won = |x: f64, y: f64| if x == y { 0.5 } else { f64::from(x > y) };
         let sum: f64 = a.iter().flat_map(|&x| b.iter().map(move |&y| won(x, y))).sum();
         close(auroc(&a, &b).value, sum / (a.len() * b.len()) as f64);
-        // What the one wins the other loses, with the same error.
+        // Exchanging the kinds gives the complement with the same error.
         close(auroc(&a, &b).value + auroc(&b, &a).value, 1.0);
         if a.len() > 1 && b.len() > 1 {
             close(auroc(&a, &b).error, auroc(&b, &a).error);
@@ -287,7 +288,7 @@ proptest! {
         let curve = risk_coverage(&u, &loss);
         let rate = loss.iter().sum::<f64>() / loss.len() as f64;
         close(curve[u.len() - 1], rate);
-        // An uncertainty that knows nothing has that risk everywhere; one that knows all has no more.
+        // A constant uncertainty has that risk everywhere, and a perfect one no higher risk.
         risk_coverage(&vec![0.0; u.len()], &loss).iter().for_each(|&risk| close(risk, rate));
         let known = risk_coverage(&loss, &loss);
         prop_assert!(known.iter().zip(&curve).all(|(best, risk)| *best <= risk + 1e-12));
@@ -317,7 +318,7 @@ proptest! {
 
 #[test]
 #[should_panic(expected = "accuracy: p [0, 2]: no example")]
-fn nothing_has_no_accuracy() {
+fn accuracy_of_no_example() {
     accuracy(ArrayView2::from_shape([0, 2], &[]).unwrap(), &[]);
 }
 

@@ -1,5 +1,4 @@
-//! Defends: a NaN is the largest of its window or line, and takes the gradient, as in PyTorch; so it does
-//! through a ReLU.
+//! Defends: max pooling, maxima and ReLU propagate NaN and its gradient, as PyTorch does.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::primary::Window;
 
@@ -26,7 +25,7 @@ fn of_a_pool() {
     assert_eq!(found, [0., 0., 2., 0., 1., 0., 0., 0., 3., 0., 0., 4., 0., 0., 0., 0.]);
 }
 
-/// All of an infinite gradient goes to the first of several, and nothing to the others.
+/// An infinite gradient goes to the first of tied maxima alone.
 #[test]
 fn of_a_pool_with_an_infinite_gradient() {
     let tape = Tape::default();

@@ -1,5 +1,5 @@
-//! Defends: at the ends of the numerical range, and for the smallest shapes, a result is finite or its
-//! failure has a name; no NaN comes out in silence.
+//! Defends: at the ends of the numerical range, and for the smallest shapes, a result is finite or a
+//! named error; no NaN goes unreported.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::Targets;
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, load_from};

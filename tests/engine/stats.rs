@@ -1,4 +1,5 @@
-//! Defends: every statistic equals the one worked by hand, and SciPy's or ArviZ's on random samples.
+//! Defends: every statistic equals a calculation by hand, and SciPy's or ArviZ's value on random
+//! samples.
 use bhn::autodiff::gradcheck::randn;
 use bhn::stats::*;
 use ndarray::{Array2, array};
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde::Deserialize;
 
-/// Relative, or absolute below 1. Sums of a hundred numbers take 10⁻¹².
+/// Relative error, or absolute below 1. Sums of a hundred numbers need 10⁻¹².
 #[track_caller]
 fn close_to(found: f64, expected: f64, tolerance: f64) {
     let error = (found - expected).abs();
@@ -24,7 +25,7 @@ fn seeds_by_hand() {
     let found = over_seeds(&[3.0, 2.0, 1.0]);
     close(found.value, 2.0);
     close(found.error, (1.0_f64 / 3.0).sqrt());
-    assert!(over_seeds(&[2.0]).error.is_nan(), "one run tells nothing of others");
+    assert!(over_seeds(&[2.0]).error.is_nan(), "a single run has no variance");
     // Over examples the variance is 2/3.
     close(Estimate::of(&[3.0, 2.0, 1.0]).error, (2.0_f64 / 9.0).sqrt());
 }
@@ -114,7 +115,7 @@ fn wasserstein_by_hand() {
 }
 
 #[test]
-fn chains_that_never_meet() {
+fn chains_that_do_not_converge() {
     // No variance within the chains, some between.
     let apart = array![[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
     assert_eq!(rhat(apart.view()), f64::INFINITY);
@@ -300,7 +301,7 @@ fn kolmogorov_smirnov_is_exact() {
             small = small.max(if g.p_value < 0.1 { error } else { 0.0 });
         }
     }
-    // As is said of it, and no better by an order of magnitude.
+    // The documented accuracy, which is not pessimistic by an order of magnitude.
     assert!((0.0009..0.009).contains(&large) && (6e-5..6e-4).contains(&small), "{large} {small}");
 }
 
@@ -319,7 +320,7 @@ fn kolmogorov_smirnov_of_large_samples() {
 }
 
 #[test]
-fn weights_too_far_apart_or_all_equal() {
+fn tails_that_underflow_and_equal_weights() {
     let apart: Vec<_> = (0..100).map(|i| 400. * f64::from(i)).collect();
     assert_eq!(k_hat(&apart), f64::INFINITY);
     assert_eq!(k_hat(&[-3.; 50]), f64::NEG_INFINITY);

@@ -1,5 +1,4 @@
-//! Defends: the same numbers give the same answer whatever file they come in and whatever type
-//! they have there, or an error.
+//! Defends: equal numbers give equal inputs in every file format and element type, or an error.
 use bhn::data::{Dataset, Inputs, Options, Targets, Task, inputs, load};
 use bhn::error::Result;
 use ndarray::{Array1, Array2, ArrayD, Axis, array, s};
@@ -20,7 +19,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// A CSV of `x [N, D]` and, if there are any, targets.
+    /// A CSV file of `x [N, D]` and optional targets.
     fn csv(&self, name: &str, x: &Array2<f64>, y: Option<&[String]>) -> PathBuf {
         let cells = |row: usize| {
             let numbers = x.row(row).to_vec().into_iter().map(|v| v.to_string());
@@ -69,7 +68,7 @@ fn refused(found: Result<Inputs>, parts: &[&str]) {
 }
 
 #[track_caller]
-fn alike(data: &Dataset, other: &Dataset) {
+fn assert_equal(data: &Dataset, other: &Dataset) {
     assert_eq!(data.task, other.task);
     for (a, b) in [
         (&data.train, &other.train),
@@ -84,38 +83,41 @@ fn alike(data: &Dataset, other: &Dataset) {
 
 const N: usize = 60;
 
-/// Whole numbers below 256, which every type holds; the last column is constant.
+/// Whole numbers below 256, which every type can represent; the last column is constant.
 fn whole_numbers() -> Array2<f64> {
     Array2::from_shape_fn((N, 3), |(n, i)| if i == 2 { 7. } else { (n * (i + 3) % 251) as f64 })
 }
 
 #[test]
-fn a_table_is_trained_on_alike_from_every_container() {
+fn training_data_of_a_table_are_independent_of_its_format() {
     let (folder, x) = (Folder::new(), whole_numbers());
     let y: Vec<i64> = (0..N as i64).map(|n| n % 3).collect();
     let text: Vec<String> = y.iter().map(i64::to_string).collect();
     let data = read(folder.csv("a.csv", &x, Some(&text)));
     assert_eq!(data.task.outputs(), 3);
     let d = x.clone().into_dyn();
-    alike(&data, &read(folder.npz("f8.npz", d.clone(), y.clone())));
-    alike(&data, &read(folder.npz("f4.npz", d.mapv(|v| v as f32), y.clone())));
-    alike(&data, &read(folder.npz("u1.npz", d.mapv(|v| v as u8), y.clone())));
-    alike(&data, &read(folder.npz("i8.npz", d.mapv(|v| v as i64), y.clone())));
-    alike(&data, &read(folder.npz("u2.npz", d.mapv(|v| v as u16), y.clone())));
+    assert_equal(&data, &read(folder.npz("f8.npz", d.clone(), y.clone())));
+    assert_equal(&data, &read(folder.npz("f4.npz", d.mapv(|v| v as f32), y.clone())));
+    assert_equal(&data, &read(folder.npz("u1.npz", d.mapv(|v| v as u8), y.clone())));
+    assert_equal(&data, &read(folder.npz("i8.npz", d.mapv(|v| v as i64), y.clone())));
+    assert_equal(&data, &read(folder.npz("u2.npz", d.mapv(|v| v as u16), y.clone())));
     let targets = |v: i64| v as f32;
     let floats: Vec<f32> = y.iter().copied().map(targets).collect();
-    alike(&data, &read(folder.npz("y.npz", d.clone(), floats)));
-    alike(&data, &read(folder.npz("y.npz", d, y.iter().map(|&v| v as u8).collect::<Vec<_>>())));
-    // Real targets too, to the last bit.
+    assert_equal(&data, &read(folder.npz("y.npz", d.clone(), floats)));
+    assert_equal(
+        &data,
+        &read(folder.npz("y.npz", d, y.iter().map(|&v| v as u8).collect::<Vec<_>>())),
+    );
+    // Real targets are equal to the last bit, too.
     let real: Vec<f64> = x.column(0).iter().map(|v| 1.7e9 + v / 3.).collect();
     let text: Vec<String> = real.iter().map(f64::to_string).collect();
     let data = read(folder.csv("r.csv", &x, Some(&text)));
     assert_eq!(data.task, Task::Regression);
-    alike(&data, &read(folder.npz("r.npz", x.into_dyn(), real)));
+    assert_equal(&data, &read(folder.npz("r.npz", x.into_dyn(), real)));
 }
 
 #[test]
-fn a_held_out_part_may_have_another_type_if_numbers_are_numbers() {
+fn the_test_part_of_a_table_may_have_another_type() {
     let (folder, x) = (Folder::new(), whole_numbers());
     let write = |name: &str, test: ArrayD<f32>| {
         let mut npz = NpzWriter::new(File::create(folder.path(name)).unwrap());
@@ -133,7 +135,7 @@ fn a_held_out_part_may_have_another_type_if_numbers_are_numbers() {
 }
 
 #[test]
-fn a_table_is_predicted_alike_from_every_container() {
+fn inputs_of_a_table_are_independent_of_its_format() {
     let folder = Folder::new();
     // Differences of 2 where single precision has steps of 128.
     let t = Array2::from_shape_fn((N, 1), |(n, _)| 1.7e9 + 2. * n as f64);
@@ -189,7 +191,7 @@ fn images_of_bytes() {
     let bytes: Vec<u8> = x.iter().copied().collect();
     std::fs::write(folder.path("idx"), [&header[..], &bytes].concat()).unwrap();
     assert_eq!(whole(folder.path("idx"), &data).unwrap().x, expected);
-    // What was 200 must not become 200 times white.
+    // A pixel of 200 must not become 200 times white.
     let floats = x.mapv(f32::from);
     refused(whole(folder.npy("f4.npy", &floats), &data), &["whole numbers", "x / 255"]);
     refused(whole(folder.npy("f8.npy", &floats.mapv(f64::from)), &data), &["whole numbers"]);
@@ -220,19 +222,19 @@ fn images_of_floats(#[case] unit: f32, #[case] fractions: bool) {
     }
 }
 
-/// Masks of 0 and 1 are numbers whatever their type.
+/// Masks of 0 and 1 are not rescaled in any type.
 #[test]
 fn images_of_two_values() {
     let (folder, x) = (Folder::new(), pictures(1));
     let data = read(folder.npz("a.npz", x.clone(), labels()));
-    alike(&data, &read(folder.npz("b.npz", x.mapv(f32::from), labels())));
+    assert_equal(&data, &read(folder.npz("b.npz", x.mapv(f32::from), labels())));
     let expected = flat(x.mapv(f32::from));
     assert_eq!(whole(folder.npy("u1.npy", &x), &data).unwrap().x, expected);
     assert_eq!(whole(folder.npy("f8.npy", &x.mapv(f64::from)), &data).unwrap().x, expected);
 }
 
 #[test]
-fn held_out_images_have_the_type_of_the_others() {
+fn test_images_must_have_the_type_of_training_images() {
     let folder = Folder::new();
     let mut npz = NpzWriter::new(File::create(folder.path("a.npz")).unwrap());
     npz.add_array("x", &pictures(255)).unwrap();
@@ -246,7 +248,7 @@ fn held_out_images_have_the_type_of_the_others() {
     assert!(text.contains("x_test") && text.contains("uint8") && text.contains("floats"), "{text}");
 }
 
-/// A feature that was constant tells nothing when it is not, and the user is told.
+/// A feature that is constant in training is ignored, and a new value of it is reported.
 #[test]
 fn a_constant_feature_with_a_new_value() {
     let folder = Folder::new();
@@ -267,7 +269,7 @@ fn a_constant_feature_with_a_new_value() {
     for part in ["row 4", "x2 = 5000", "7 alone"] {
         assert!(outside.first.contains(part), "{part}: {}", outside.first);
     }
-    // Far beyond the range of another feature; within twice its width nothing is said.
+    // Another feature far beyond its range; less than the range's width beyond is not reported.
     new.assign(&x);
     (new[[1, 0]], new[[2, 0]]) = (340., 600.);
     let found = whole(folder.csv("n.csv", &new, None), &data).unwrap().outside.unwrap();
@@ -275,7 +277,7 @@ fn a_constant_feature_with_a_new_value() {
     assert!(found.first.contains("in training from 3 to 177"), "{found:?}");
 }
 
-/// Squares of differences that double precision cannot hold still have a deviation.
+/// Standard deviations of values whose squares under- or overflow.
 #[rstest]
 #[case(1e-200)]
 #[case(1e200)]
@@ -287,7 +289,7 @@ fn features_and_targets_of_any_size(#[case] unit: f64) {
     let plain = x.mapv(|v| v / unit);
     let text: Vec<String> = (0..N).map(|n| (n as f64 + 0.5).to_string()).collect();
     let expected = read(folder.csv("b.csv", &plain, Some(&text)));
-    // A quotient of sums that are each rounded differently.
+    // The sums are rounded differently.
     let close = |a: f32, b: f32| assert!((a - b).abs() <= 4. * f32::EPSILON * b.abs().max(1.));
     data.train.x.iter().zip(&expected.train.x).for_each(|(&a, &b)| close(a, b));
     let (Targets::Values(a), Targets::Values(b)) = (&data.test.y, &expected.test.y) else {

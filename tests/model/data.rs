@@ -1,5 +1,5 @@
-//! Defends: nothing from outside reaches a network unchecked. Good files give the same rows for
-//! the same seed, on any route; bad files give an error that names the fault, never a panic.
+//! Defends: no file reaches a network unchecked. Valid files give the same rows for the same seed in
+//! every format; invalid files give an error that names the fault, and never a panic.
 use bhn::data::{Dataset, Inputs, Options, Preprocess, Split, Targets, Task, TaskKind};
 use bhn::data::{check, inputs, load, sets};
 use bhn::error::{Error, Result as Outcome};
@@ -182,14 +182,14 @@ fn mnist_of_a_folder_is_the_embedded_one() {
 
 // CSV
 
-/// `rows` lines `id, id², id mod 3`, so that a row can be told by its id.
+/// `rows` lines `id, id², id mod 3`, so that the id identifies a row.
 fn table(rows: usize) -> String {
     let line = |i: usize| format!("{i},{},{}\n", i * i, i % 3);
     let body: String = (0..rows).map(line).collect();
     format!("id,square,class\n{body}")
 }
 
-/// The ids of a split, from standardised back to whole numbers.
+/// The ids of a split, with the standardisation undone.
 fn ids(data: &Dataset, split: &Split) -> Vec<usize> {
     let scale = data.preprocess.x.as_ref().unwrap();
     let id = |&x: &f32| (f64::from(x) * scale.std[0] + scale.mean[0]).round() as usize;
@@ -257,7 +257,7 @@ fn csv_task_is_guessed_and_can_be_forced() {
 }
 
 #[test]
-fn csv_faults_are_named_with_their_line_and_column() {
+fn csv_errors_name_line_and_column() {
     let folder = Folder::new();
     let read = |text: &str| folder.load("t.csv", text, &Options::default());
     for bad in ["NaN", "inf", "-inf", "", "one", "1e309", "0x10"] {
@@ -388,7 +388,7 @@ fn npz_images_keep_their_shape_and_bytes_become_fractions() {
 }
 
 #[test]
-fn npz_faults_are_named() {
+fn npz_errors_name_the_array() {
     let folder = Folder::new();
     let read = |npz: Npz| folder.load("a.npz", npz.bytes(), &Options::default());
     let x = || Npz::new().with("x", rows(20).into_dyn());
@@ -429,7 +429,7 @@ fn npz_faults_are_named() {
     fails(folder.load("a.npz", b"PK not a zip", &Options::default()), &["NPZ archive"]);
 }
 
-/// An NPY file with a header of our own and `data` behind it.
+/// An NPY file with the given header, followed by `data`.
 fn npy(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16 + 1).to_le_bytes());
@@ -444,7 +444,7 @@ fn model(inputs: usize) -> Preprocess {
 }
 
 #[test]
-fn a_header_that_lies_is_an_error_and_not_an_allocation() {
+fn a_wrong_header_is_an_error_and_allocates_nothing() {
     let folder = Folder::new();
     let read = |bytes: Vec<u8>| whole(&folder.write("a.npy", bytes), &model(2), None);
     let header =
@@ -480,7 +480,7 @@ fn a_header_that_lies_is_an_error_and_not_an_allocation() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
-    /// Damage anywhere never panics, and in an archive never goes unnoticed in the values.
+    /// Damage never causes a panic, and in an archive it never changes values unnoticed.
     #[test]
     fn damaged_bytes_never_panic(at in 0_usize..4096, byte: u8, cut in 0_usize..4096) {
         let folder = Folder::new();
@@ -507,9 +507,9 @@ proptest! {
     }
 }
 
-// What predict reads
+// Inputs for prediction
 
-/// A file in one block.
+/// Reads a file in one block.
 fn whole(path: &Path, preprocess: &Preprocess, image: Option<[usize; 3]>) -> Outcome<Inputs> {
     let mut blocks = inputs(path, preprocess, image, usize::MAX)?;
     let all = blocks.next().expect("a row")?;
@@ -565,7 +565,7 @@ fn blocks_of_any_size_are_the_whole_file() {
     }
 }
 
-/// The first fault that comes up, in blocks of 5 rows, and how many rows came before it.
+/// The first error when a file is read in blocks of 5 rows, and the number of rows before it.
 fn fault(path: &Path, preprocess: &Preprocess) -> (usize, Error) {
     let mut before = 0;
     for block in inputs(path, preprocess, None, 5).unwrap() {
@@ -578,7 +578,7 @@ fn fault(path: &Path, preprocess: &Preprocess) -> (usize, Error) {
 }
 
 #[test]
-fn a_late_fault_is_named_with_its_row_in_the_file() {
+fn errors_in_later_blocks_name_the_row_of_the_file() {
     let folder = Folder::new();
     let mut x = rows(23);
     x[[17, 1]] = f32::NAN;
@@ -605,7 +605,7 @@ fn a_late_fault_is_named_with_its_row_in_the_file() {
     let broken = table(23).replace("\n18,", "\n18,324,\u{7}");
     let broken: Vec<u8> = broken.bytes().map(|b| if b == 7 { 0xff } else { b }).collect();
     late(&folder.write("t.csv", broken), &plain, 15, &["line 20", "UTF-8"]);
-    // What is packed does not say its size: its end tells.
+    // The size of compressed data is known at its end only.
     let (mean, std) = (vec![0.0; 2], vec![1.0; 2]);
     let scale = bhn::data::StandardScaler { mean, std, constant: vec![] };
     let numbers = Preprocess { x: Some(scale), ..model(2) };

@@ -1,7 +1,7 @@
-//! Defends: published data sets are read as they are published, and a file that is not the published
-//! one reaches no network. Expected numbers were computed with NumPy and Pillow from the same files.
-//! Tests of real files run if the environment variable `BHN_TEST_DATA` names a data folder that has
-//! them, as `.ci/run` makes one, and say `skipped` if not.
+//! Defends: published data sets are read correctly, and a file that differs from the published one is
+//! refused. Expected numbers were computed with NumPy and Pillow from the same files. Tests of real
+//! files need the environment variable `BHN_TEST_DATA`, a data folder with these files such as
+//! `.ci/run` makes, and print `skipped` without it.
 
 use crate::at_hand::data_at_hand;
 use bhn::data::{GREY, Options, Targets, Task, TaskKind, grey28, load, uci, uci_splits};
@@ -69,7 +69,7 @@ fn cifar_10() {
     }
 }
 
-/// The images of the first five classes, in their order, and no others.
+/// Exactly the images of the first five classes, in order.
 #[test]
 fn cifar_5() {
     let Some(dir) = data_at_hand("cifar-10") else { return };
@@ -81,7 +81,7 @@ fn cifar_5() {
     let first = all.test.y.classes().iter().position(|class| *class < 5).unwrap();
     let [all_x, part_x] =
         [&all, &part].map(|data| data.preprocess.inverse_transform(data.test.x.view()));
-    // Bytes, standardised and back in f32.
+    // Standardisation and its inverse round in f32.
     let differences = &all_x.row(first) - &part_x.row(0);
     assert!(differences.iter().all(|d| d.abs() < 1e-6));
 }
@@ -109,8 +109,8 @@ fn grey(#[case] name: &str, #[case] rows: usize, #[case] all: f64, #[case] seven
     }
 }
 
-/// Means and variances within 4 standard errors of `1/2`, `1/12` and `0`, `1`; neighbours are not
-/// correlated; the same each time.
+/// Means and variances are within 4 standard errors of `1/2`, `1/12` and `0`, `1`; neighbours are
+/// uncorrelated; the images are deterministic.
 #[test]
 fn noise() {
     for (name, mean, variance, fourth) in
@@ -178,7 +178,7 @@ fn uci_sets(
     let (mean, std) = moments(ArrayView1::from(y));
     near(mean, 0., 1e-5);
     near(std, 1., 1e-5);
-    // By the other name, and the first split.
+    // By its name in `load`, and the first split.
     let named = load(&format!("uci/{name}/1"), &Options::default(), Some(&dir)).unwrap();
     assert_eq!((named.name, &named.test), (format!("uci-{name}-1"), &data.test));
     let first = load(&format!("uci/{name}"), &Options::default(), Some(&dir)).unwrap();
@@ -195,7 +195,7 @@ fn fails<T>(result: Result<T, Error>, parts: &[&str]) {
 }
 
 #[test]
-fn a_set_that_is_not_at_hand_is_told_from_one_that_is_wrong() {
+fn a_missing_set_is_distinguished_from_an_invalid_one() {
     let folder = tempfile::tempdir().unwrap();
     let fetched = &GREY[2..];
     for name in fetched {
@@ -225,13 +225,17 @@ fn a_set_that_is_not_at_hand_is_told_from_one_that_is_wrong() {
     fails(load("cifar-10", &target, None), &["target", "CSV"]);
 }
 
-/// Of the right name, but cut, longer, changed, or something else.
+/// Files of the right name that are truncated, too long, changed, or different ones.
 #[rstest]
 #[case("kmnist", "kmnist-test-imgs.npz", "3079479")]
 #[case("notmnist", "t10k-images-idx3-ubyte.gz", "")]
 #[case("omniglot", "images_background_small1.zip", "1319022")]
 #[case("cifar-10", "cifar-10-binary.tar.gz", "170052171")]
-fn another_file_is_not_read(#[case] set: &str, #[case] file: &str, #[case] size: &str) {
+fn a_file_with_a_wrong_checksum_is_refused(
+    #[case] set: &str,
+    #[case] file: &str,
+    #[case] size: &str,
+) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(set)).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(set).join(name), bytes);

@@ -1,5 +1,5 @@
-//! Defends: a class is what its text says, in every spelling; a missing target is none; and what
-//! is taken for classes depends on the distinct values alone.
+//! Defends: a class is identified by its text, a missing target is not a class, and the guess of the
+//! task depends on the distinct values alone.
 use bhn::data::{Dataset, Options, Targets, Task, TaskKind, load};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{NpzWriter, WritableElement};
@@ -12,7 +12,7 @@ fn options(task: Option<TaskKind>, drop_missing: bool) -> Options {
     Options { task, drop_missing, ..Options::default() }
 }
 
-/// A CSV whose targets are these, over and over.
+/// A CSV file whose targets repeat these cells.
 fn csv(cells: &[&str], options: &Options) -> Result<Dataset, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
@@ -22,7 +22,7 @@ fn csv(cells: &[&str], options: &Options) -> Result<Dataset, String> {
     load(path.to_str().unwrap(), options, None).map_err(|error| error.to_string())
 }
 
-/// The same in an NPZ.
+/// An NPZ file whose targets repeat these values.
 fn npz<Y: WritableElement + Copy>(y: &[Y], options: &Options) -> Result<Dataset, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.npz");
@@ -54,12 +54,12 @@ fn names(data: Result<Dataset, String>) -> Vec<String> {
 #[case::spaces(&[" cat ", "dog"], &["cat", "dog"])]
 #[case::yes(&["true", "false"], &["false", "true"])]
 #[case::digits(&["٣", "३"], &["٣", "३"])]
-fn a_class_is_its_text(#[case] cells: &[&str], #[case] expected: &[&str]) {
+fn a_class_is_identified_by_its_text(#[case] cells: &[&str], #[case] expected: &[&str]) {
     let data = csv(cells, &options(None, false)).unwrap();
     let Targets::Classes(y) = &data.train.y else { panic!("values") };
     let Task::Classification { classes } = &data.task else { panic!("a regression") };
     assert_eq!(classes, expected);
-    // Each row has the class of its cell: x tells the row.
+    // Each row has the class of its cell; `x` identifies the row.
     let scale = data.preprocess.x.as_ref().unwrap();
     for (x, &y) in data.train.x.iter().zip(y) {
         let row = (f64::from(*x) * scale.std[0] + scale.mean[0]).round() as usize;
@@ -90,7 +90,7 @@ fn whole_numbers_are_the_same_classes_in_every_type() {
     assert_eq!(names(npz(&[1.1_f32, 2.5], &own)), ["1.1", "2.5"]);
 }
 
-/// The guess depends on how many distinct values there are, in every container, and is said.
+/// In every format the guess depends on the number of distinct values, and a note tells it.
 #[rstest]
 #[case(20, true)]
 #[case(21, false)]
@@ -103,15 +103,15 @@ fn the_guess(#[case] distinct: usize, #[case] classes: bool) {
     let all = [npz(&whole, &own), npz(&halves, &own), csv(&cells, &own)];
     for data in all.map(Result::unwrap) {
         assert_eq!(matches!(data.task, Task::Classification { .. }), classes);
-        let said = format!("{distinct} distinct values in {N} rows");
+        let count = format!("{distinct} distinct values in {N} rows");
         let [word, other] = match classes {
             true => [": classification", "--task regression"],
             false => [": regression", "--task classification"],
         };
-        let told = |note: &String| [&said, word, other].iter().all(|part| note.contains(part));
-        assert!(data.notes.iter().any(told), "{:?}", data.notes);
+        let tells = |note: &String| [&count, word, other].iter().all(|part| note.contains(part));
+        assert!(data.notes.iter().any(tells), "{:?}", data.notes);
     }
-    // Names are classes however many there are, and nothing is to be said.
+    // Names are always classes, which needs no note.
     let names: Vec<String> = (0..distinct).map(|i| format!("kind {i}")).collect();
     let cells: Vec<&str> = names.iter().map(String::as_str).collect();
     let data = csv(&cells, &own).unwrap();
@@ -127,7 +127,7 @@ fn the_guess(#[case] distinct: usize, #[case] classes: bool) {
 #[case("null")]
 #[case("None")]
 #[case("?")]
-fn a_missing_target_is_no_class(#[case] cell: &str) {
+fn a_missing_target_is_not_a_class(#[case] cell: &str) {
     let mut cells: Vec<&str> = ["3", "4", "5", "6", "7"].repeat(N / 5);
     cells[17] = cell;
     for task in [None, Some(TaskKind::Classification), Some(TaskKind::Regression)] {
@@ -146,7 +146,7 @@ fn a_missing_target_is_no_class(#[case] cell: &str) {
 }
 
 #[test]
-fn a_missing_number_of_an_array() {
+fn a_missing_target_of_an_array() {
     let mut y: Vec<f64> = (0..N).map(|n| (n % 3) as f64).collect();
     y[5] = f64::NAN;
     let error = npz(&y, &options(None, false)).unwrap_err();

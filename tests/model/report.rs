@@ -1,4 +1,4 @@
-//! The page stands alone, says what it was given, and is the same bytes every time.
+//! Defends: the page of a run has no external resources, shows all its contents, and is deterministic.
 #![cfg(feature = "cli")]
 use bhn::predict::evaluate::Scores;
 use bhn::report::{Classification, Regression, Run, Test, render};
@@ -63,7 +63,7 @@ fn page(epochs: usize) -> String {
 }
 
 #[test]
-fn stands_alone() {
+fn has_no_external_resources() {
     let page = page(3).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for outside in ["http:", "https:", "<script", "<link", "@import", "@font-face"] {
         assert!(!page.contains(outside), "{outside}");
@@ -85,9 +85,9 @@ fn clip_paths_are_not_shared() {
 }
 
 #[test]
-fn says_what_it_was_given() {
+fn shows_its_contents() {
     let page = page(3);
-    let told = [
+    let expected = [
         "3 epochs (1,407 steps) in 2 min 0 s",
         "stood at −18,000 nats",
         "a log-likelihood of −12,000 less a KL of 6,000",
@@ -99,7 +99,7 @@ fn says_what_it_was_given() {
         "cat &lt;tabby&gt; taken for $dog$ (1)",
         "bhn train mnist --seed 7 &amp;&amp; true",
     ];
-    for text in told {
+    for text in expected {
         assert!(page.contains(text), "{text}");
     }
     // The least certain example comes first.
@@ -116,7 +116,7 @@ fn escapes_text() {
 }
 
 #[test]
-fn is_the_same_every_time() {
+fn is_deterministic() {
     assert_eq!(page(2), page(2));
 }
 
@@ -145,7 +145,7 @@ fn few_epochs_and_many_classes() {
 }
 
 #[test]
-fn no_kl_no_bound() {
+fn without_a_kl_there_is_no_bound() {
     let history: Vec<_> = history(2).into_iter().map(|e| Epoch { kl: 0.0, ..e }).collect();
     let test = Test::Regression(Regression { mean: &[0.0], std: &[1.0], y: &[1.0] });
     let page = render(&run(&history, test)).unwrap();

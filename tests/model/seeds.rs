@@ -1,5 +1,5 @@
-//! Defends: no bytes from outside bring the program down, nor those that once did: every seed of `fuzz/`,
-//! whole, cut short and with a byte changed.
+//! Defends: no input crashes a parser, above all none that once did: every seed of `fuzz/`, complete,
+//! truncated and with one byte changed.
 use crate::parsers;
 
 use rand::rngs::ChaCha8Rng;
