@@ -66,7 +66,7 @@ pub enum TaskKind {
     Regression,
 }
 
-/// Options of [`load`](super::load).
+/// Options of [`load`](super::load()).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Target column of a CSV file; `None` for the last.

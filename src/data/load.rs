@@ -29,7 +29,7 @@ use std::path::Path;
 ///
 /// The target is a class if it has fewer distinct values than half the rows, and at most 20 of them
 /// if all are numbers; otherwise it is a real value, which is standardised. [`Dataset::notes`]
-/// tells which was guessed. A class is identified by its text: `1`, `1.0` and `01` are three
+/// reports the guess. A class is identified by its text: `1`, `1.0` and `01` are three
 /// classes. Classes are sorted, numbers by value. A row with a missing value (an empty cell, `NA`,
 /// `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`] is set.
 ///

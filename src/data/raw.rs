@@ -1,7 +1,7 @@
 //! Rows of a file in the type they are stored in.
 use ndarray::Array2;
 
-/// Rows `[N, inputs]` before preprocessing. The type tells in which unit pixels are.
+/// Rows `[N, inputs]` before preprocessing. The variant determines the unit of pixels.
 pub(super) enum Raw {
     /// Numbers of a table, or `float64` and integers of an array.
     Numbers(Array2<f64>),

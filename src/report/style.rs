@@ -53,7 +53,7 @@ pub(super) fn svg(id: &str, scene: &Scene) -> String {
     svg
 }
 
-/// Escapes text for kuva, which typesets what stands between dollars as mathematics.
+/// Escapes text for kuva, which typesets text between dollars as mathematics.
 pub(super) fn text(plain: &str) -> String {
     plain.replace('$', "\\$")
 }

@@ -256,7 +256,11 @@ fn scores() -> impl Strategy<Value = Vec<f64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        rng_seed: RngSeed::Fixed(1),
+        ..Default::default()
+    })]
 
     #[test]
     fn auroc_counts_the_comparisons_won(a in scores(), b in scores()) {

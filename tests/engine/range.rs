@@ -1,5 +1,5 @@
-//! Defends: at the ends of the numerical range, and for the smallest shapes, a result is finite or a
-//! named error; no NaN goes unreported.
+//! Defends: at the ends of the numerical range, and for the smallest shapes, a result is finite or
+//! a named error; no NaN goes unreported.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::Targets;
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, load_from};
@@ -149,7 +149,8 @@ fn tested(trainer: &Trainer, data: &Dataset) -> Result<(), Error> {
     Ok(())
 }
 
-/// One input, one unit, one example, a batch of one; an odd number of units; a class without examples.
+/// One input, one unit, one example, a batch of one; an odd number of units; a class without
+/// examples.
 #[rstest]
 #[case(1, 1, 0, "dense 1")]
 #[case(1, 1, 1, "dense 1")]
@@ -212,7 +213,8 @@ fn inputs_of_any_size(
     }
 }
 
-/// Settings at the ends of what single precision can hold train, diverge by name or are refused by name.
+/// Settings at the ends of what single precision can hold train, diverge by name or are refused by
+/// name.
 #[rstest]
 #[case("flow = { log_scale = -1e30 }")]
 #[case("flow = { log_scale = 80.0 }")]
@@ -275,7 +277,8 @@ fn probabilities_of_0_and_1() {
     assert_eq!(metrics::aurc(&[0.], &[1.]), 1.);
 }
 
-/// Columns and targets from the smallest numbers to the largest, equal ones, and ones far from all others.
+/// Columns and targets from the smallest numbers to the largest, equal ones, and ones far from all
+/// others.
 #[test]
 fn tables_of_numbers_of_any_size() {
     let read = |column: &dyn Fn(usize) -> String, target: &dyn Fn(usize) -> String| {

@@ -109,8 +109,8 @@ fn kolmogorov_smirnov_by_hand() {
 fn wasserstein_by_hand() {
     // Half of the mass at 0 goes to 1.
     close(wasserstein_1(&[0.0], &[1.0, 0.0]), 0.5);
-    // Thirds against halves: 1/3 from 0 to 2, 1/6 of the middle from 3 to 2, the rest from 3, 6 to 4:
-    // (1/3) 2 + (1/6) 1 + (1/6) 1 + (1/3) 2.
+    // Thirds against halves: 1/3 from 0 to 2, 1/6 of the middle from 3 to 2, the rest from 3, 6 to
+    // 4: (1/3) 2 + (1/6) 1 + (1/6) 1 + (1/3) 2.
     close(wasserstein_1(&[0.0, 3.0, 6.0], &[2.0, 4.0]), 5.0 / 3.0);
 }
 
@@ -126,7 +126,8 @@ fn chains_that_do_not_converge() {
     assert!(rhat(trend.view()) > 1.5);
 }
 
-/// Of halves of five draws: `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ counts `ρ₂`.
+/// Of halves of five draws: `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ counts
+/// `ρ₂`.
 #[test]
 fn the_last_autocorrelation_of_a_short_chain() {
     let draws = array![[1.0, 2.0, 5.0, 8.0, 0.0, 4.0, 7.0, 9.0, 3.0, 6.0]];
@@ -138,8 +139,8 @@ fn the_last_autocorrelation_of_a_short_chain() {
 fn chains_are_judged_by_ranks() {
     let x = randn(&[4, 200], 3).into_dimensionality().unwrap();
     assert_eq!(ess_bulk(x.view()), ess_bulk(x.mapv(|x| (3.0 * x).exp()).view()));
-    // Independent draws, of which twice as many halves. The variance of 8 means of 100 normal scores
-    // is 1/100, give or take √(2/7) of it: R̂ = √(99/100 + 1/100) ± 0.003.
+    // Independent draws, of which twice as many halves. The variance of 8 means of 100 normal
+    // scores is 1/100, give or take √(2/7) of it: R̂ = √(99/100 + 1/100) ± 0.003.
     close_to(rhat(x.view()), 1.0, 0.012);
     // Chains of one mean and different widths: the distances from the median tell.
     let wide = Array2::from_shape_fn([4, 200], |(c, i)| x[[c, i]] * if c < 2 { 1.0 } else { 4.0 });
@@ -352,7 +353,11 @@ fn sample() -> impl Strategy<Value = Vec<f64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        rng_seed: RngSeed::Fixed(1),
+        ..Default::default()
+    })]
 
     #[test]
     fn wasserstein_is_a_distance(a in sample(), b in sample(), c in sample(), shift in -9..9i32) {

@@ -1,6 +1,6 @@
-//! Defends: published data sets are read correctly, and a file that differs from the published one is
-//! refused. Expected numbers were computed with NumPy and Pillow from the same files. Tests of real
-//! files need the environment variable `BHN_TEST_DATA`, a data folder with these files such as
+//! Defends: published data sets are read correctly, and a file that differs from the published one
+//! is refused. Expected numbers were computed with NumPy and Pillow from the same files. Tests of
+//! real files need the environment variable `BHN_TEST_DATA`, a data folder with these files such as
 //! `.ci/run` makes, and print `skipped` without it.
 
 use crate::at_hand::data_at_hand;

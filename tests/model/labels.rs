@@ -1,5 +1,5 @@
-//! Defends: a class is identified by its text, a missing target is not a class, and the guess of the
-//! task depends on the distinct values alone.
+//! Defends: a class is identified by its text, a missing target is not a class, and the guess of
+//! the task depends on the distinct values alone.
 use bhn::data::{Dataset, Options, Targets, Task, TaskKind, load};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{NpzWriter, WritableElement};
@@ -42,7 +42,10 @@ fn names(data: Result<Dataset, String>) -> Vec<String> {
 }
 
 #[rstest]
-#[case::long(&["1400000000000000002", "1400000000000000001"], &["1400000000000000001", "1400000000000000002"])]
+#[case::long(
+    &["1400000000000000002", "1400000000000000001"],
+    &["1400000000000000001", "1400000000000000002"]
+)]
 #[case::postal(&["02139", "2139", "10115"], &["02139", "2139", "10115"])]
 #[case::exponent(&["1e3", "1000"], &["1000", "1e3"])]
 #[case::versions(&["1.1", "1.10", "1.2"], &["1.1", "1.10", "1.2"])]

@@ -1,4 +1,5 @@
-//! Defends: the page of a run has no external resources, shows all its contents, and is deterministic.
+//! Defends: the page of a run has no external resources, shows all its contents, and is
+//! deterministic.
 #![cfg(feature = "cli")]
 use bhn::predict::evaluate::Scores;
 use bhn::report::{Classification, Regression, Run, Test, render};

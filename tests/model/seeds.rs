@@ -1,5 +1,5 @@
-//! Defends: no input crashes a parser, above all none that once did: every seed of `fuzz/`, complete,
-//! truncated and with one byte changed.
+//! Defends: no input crashes a parser, above all none that once did: every seed of `fuzz/`,
+//! complete, truncated and with one byte changed.
 use crate::parsers;
 
 use rand::rngs::ChaCha8Rng;
