@@ -2,8 +2,8 @@
 use super::dataset::{Dataset, Task};
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;
-use super::seen::TrainingRange;
 use super::split::Split;
+use super::training_range::TrainingRange;
 use crate::bayes::Targets;
 use ndarray::Array2;
 

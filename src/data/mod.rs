@@ -30,11 +30,11 @@ mod png;
 mod preprocess;
 mod raw;
 mod scaler;
-mod seen;
 pub(crate) mod sources;
 mod split;
 mod table;
 mod target;
+mod training_range;
 mod uci;
 
 pub use crate::bayes::Targets;
@@ -46,9 +46,9 @@ pub use inputs::{Inputs, inputs, inputs_from};
 pub use load::{is_named, load, load_from};
 pub use preprocess::Preprocess;
 pub use scaler::StandardScaler;
-pub use seen::{OutOfRange, TrainingRange};
 pub use sources::{Set, sets};
 pub use split::Split;
+pub use training_range::{OutOfRange, TrainingRange};
 pub use uci::{uci, uci_splits};
 
 /// Parsers of published files, for the fuzz targets.

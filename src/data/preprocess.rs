@@ -2,7 +2,7 @@
 //! unit.
 use super::raw::Raw;
 use super::scaler::{self, StandardScaler};
-use super::seen::{OutOfRange, TrainingRange};
+use super::training_range::{OutOfRange, TrainingRange};
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
