@@ -104,7 +104,9 @@ fn missing(folder: Option<&Path>) -> String {
 fn advice(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::NotFound => "Check the name and the folder.",
-        io::ErrorKind::PermissionDenied => "Choose another place, or change the permissions.",
+        io::ErrorKind::PermissionDenied => {
+            "Choose a place that you may write to, or change its permissions."
+        }
         io::ErrorKind::StorageFull => "Free some space and resume: finished epochs are kept.",
         _ => "Check the file and its disk.",
     }

@@ -39,7 +39,7 @@ impl Sheet {
         let (tall, wide) = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP);
         let mut all = Array3::from_elem([channels, tall, wide], BACKGROUND);
         for (i, image) in self.images.rows().into_iter().enumerate() {
-            let image = image.into_shape_with_order(self.shape).expect("images of this shape");
+            let image = image.to_shape(self.shape).expect("images of this shape");
             let (top, left) =
                 (GAP + i / columns * (height + GAP), GAP + i % columns * (width + GAP));
             all.slice_mut(s![.., top..top + height, left..left + width]).assign(&image);

@@ -74,7 +74,7 @@ fn a_set_that_is_not_at_hand_says_how_to_get_it(#[case] name: &str) {
     refused(&mut data(&folder, &["check", name]), &[&get]);
     refused(folder.bhn().args(["train", name]), &[&get]);
     fs::create_dir_all(folder.path("data").join(name)).unwrap();
-    refused(folder.bhn().args(train), &[&get, "only a part"]);
+    refused(folder.bhn().args(train), &[&get, "only some of its files"]);
     assert!(!folder.path("runs").exists());
 }
 

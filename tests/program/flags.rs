@@ -137,7 +137,7 @@ fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
 #[case(&["train", "nowhere.npz"], &["nowhere.npz", "no such file"])]
 #[case(&["train", "imagenet"], &["imagenet", "FILE.csv or FILE.npz"])]
 #[case(&["train", "kmnist"], &["kmnist", "`bhn reproduce anomaly`"])]
-#[case(&["train", "uci"], &["uci/NAME", "Name one of these"])]
+#[case(&["train", "uci"], &["uci/NAME", "Choose one of these"])]
 #[case(&["train", "--data-dir", "nowhere"], &["nowhere", "no such folder", "leave it out"])]
 #[case(&["train", "--resume", "nowhere"], &["nowhere", "no such folder", "`bhn train` printed"])]
 #[case(&["train", "--resume", "."], &["no config.toml", "`bhn train` printed"])]
