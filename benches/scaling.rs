@@ -58,6 +58,9 @@ struct Row {
     predict: [Point; 2],
 }
 
+/// A row's steps or its predictions.
+type Work = fn(&Row) -> [Point; 2];
+
 /// The measurements to fit: time with 1 and 2 threads, peak memory.
 const QUANTITIES: [fn([Point; 2]) -> f64; 3] =
     [|p| p[0].ms, |p| p[1].ms, |p| p[0].peak as f64 / 1e6];
@@ -189,7 +192,7 @@ impl std::fmt::Display for Fit {
 }
 
 /// `(x, y)` of one measurement for each row.
-fn points(rows: &[Row], work: fn(&Row) -> [Point; 2], quantity: usize) -> Vec<(f64, f64)> {
+fn points(rows: &[Row], work: Work, quantity: usize) -> Vec<(f64, f64)> {
     rows.iter().map(|row| (row.x as f64, QUANTITIES[quantity](work(row)))).collect()
 }
 
@@ -199,7 +202,7 @@ fn upper_half<T>(rows: &[T]) -> &[T] {
 
 /// Fits of all measurements, those of a step first.
 fn fits(rows: &[Row]) -> [Fit; 6] {
-    let works: [fn(&Row) -> [Point; 2]; 2] = [|row| row.step, |row| row.predict];
+    let works: [Work; 2] = [|row| row.step, |row| row.predict];
     std::array::from_fn(|i| Fit::new(&points(rows, works[i / 3], i % 3)))
 }
 
@@ -286,7 +289,7 @@ fn figure(axes: &[Vec<Row>]) -> String {
         let rows = &axes[axis];
         let quantities: &[usize] = if kind == 0 { &[1, 0] } else { &[2] };
         let (mut layers, mut slopes) = (vec![], vec![]);
-        let works: [(&str, fn(&Row) -> [Point; 2]); 2] =
+        let works: [(&str, Work); 2] =
             [("step", |row| row.step), ("prediction", |row| row.predict)];
         for &quantity in quantities {
             for (color, (name, work)) in works.into_iter().enumerate() {
