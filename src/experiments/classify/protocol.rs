@@ -96,7 +96,7 @@ pub(super) fn variant(
     config: Config,
 ) -> Cell<Variant> {
     let couplings = match Method::from(&config) {
-        Method::Hypernet { flow, .. } => flow.couplings as f64,
+        Method::Hypernet(_, flow) => flow.couplings as f64,
         _ => 0.,
     };
     let cost = config.train.epochs as f64 * (2. + couplings / 4.);
