@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::run::Trained;
 use crate::run::config::Method;
 use crate::verify::SUITES;
-use crate::verify::suite::{Absent, Checked, Outcome};
-use crate::verify::trained::{Case, Named, suites};
+use crate::verify::suite::{Absent, Check, Outcome};
+use crate::verify::trained::{Case, MakeSuite, suites};
 use crate::verify::weights::{Diagnostics, diagnose, draws};
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
@@ -70,7 +70,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let start = Instant::now();
     let chosen = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let run = args.dir.as_deref().map(|dir| load(dir, context)).transpose()?;
-    let (suites, mut absent): (Vec<Named>, _) = match &run {
+    let (suites, mut absent): (Vec<MakeSuite>, _) = match &run {
         Some((case, _)) => suites(case),
         None => (SUITES.map(|(name, suite)| (name, Box::new(suite) as _)).into(), vec![]),
     };
@@ -105,7 +105,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         .flat_map(|o| {
             let checks =
                 o.checks.iter().filter_map(|c| Some((c.property, c.not_judged.as_deref()?)));
-            let all = checks.chain(o.without_effect());
+            let all = checks.chain(o.equivalent());
             all.map(|(what, why)| format!("{}: {what}: {why}", o.suite))
         })
         .collect();
@@ -206,8 +206,8 @@ fn checks(found: &Found) -> String {
     let mut table = table(&[
         "suite",
         "check",
-        "what it proves",
-        "subjects",
+        "what it verifies",
+        "instances",
         "worst",
         "allowed",
         "faults noticed",
@@ -215,7 +215,7 @@ fn checks(found: &Found) -> String {
     ]);
     for outcome in &found.suites {
         for check in &outcome.checks {
-            let Checked { property, proves, subjects, worst, caught, worst_on, .. } = check;
+            let Check { property, statement, instances, worst, caught, worst_on, .. } = check;
             let noticed = caught.iter().filter(|c| **c).count();
             let word = match (check.passed(), &check.not_judged, worst.passed()) {
                 (true, ..) => "ok".to_string(),
@@ -226,8 +226,8 @@ fn checks(found: &Found) -> String {
             table.add_row([
                 outcome.suite.to_string(),
                 property.to_string(),
-                proves.to_string(),
-                subjects.to_string(),
+                statement.to_string(),
+                instances.to_string(),
                 format!("{:.1e}", worst.measured),
                 format!("{:.1e}", worst.allowed),
                 format!("{noticed} of {}", caught.len()),
@@ -236,7 +236,7 @@ fn checks(found: &Found) -> String {
         }
     }
     for outcome in &found.suites {
-        for (fault, why) in outcome.without_effect() {
+        for (fault, why) in outcome.equivalent() {
             let row = [outcome.suite, "a fault", fault, "", "", "", ""].map(str::to_string);
             table.add_row(row.into_iter().chain([format!("not judged: {why}")]));
         }

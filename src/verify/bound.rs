@@ -1,181 +1,216 @@
-//! The bound: its scale, its terms, its minibatches.
-use super::faults;
-use super::suite::{Finding, Property, Subject, Suite, largest};
+//! The bound: its scale, its terms and its minibatches.
+use super::suite::{Instance, Measurement, Property, Suite, largest};
 use crate::autodiff::Tape;
 use crate::autodiff::gradcheck::randn;
 use crate::bayes::{Model, Scale, Targets, Terms};
 use crate::data::Task;
 use crate::primary::Layer;
 use crate::run::config::{Config, MethodKind};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::ops::Range;
 
-/// What was said of the bound on a minibatch.
+/// The bound on a minibatch.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
-    /// The loss in nats an example.
+pub struct ElboValue {
+    /// The loss, in nats an example.
     pub loss: f64,
-    /// The terms over the data set.
+    /// The terms, in nats over the data set.
     pub terms: Terms,
 }
 
-/// How the bound on rows of a data set is computed, with the same noise each time.
-pub trait Bound: Send + Sync {
-    /// On these rows, with that weight of the KL.
-    fn on(&self, rows: Range<usize>, beta: f64) -> Said;
-}
+/// Evaluates the bound on these rows of a data set of `N`, with the KL weighted by `β`; with the same
+/// noise each time.
+pub type Elbo = Box<dyn Fn(Range<usize>, f64) -> ElboValue + Send + Sync>;
 
-/// Examples, in batches of three the last of which is ragged.
+/// Examples: batches of three, the last of which is ragged.
 pub const N: usize = 10;
 const BATCH: usize = 3;
+const DATA: f64 = N as f64;
 
-/// A model in `f64` and `N` examples.
-pub struct Sound {
-    pub(super) model: Model<f64>,
-    pub(super) x: Array2<f64>,
-    pub(super) y: Targets<f64>,
-}
-
-impl Sound {
-    pub(super) fn new(method: MethodKind) -> Self {
-        let mut config = Config { method, ..Config::default() };
-        config.primary.layers = Some(Layer::mlp(&[6], 3));
-        (config.flow.couplings, config.flow.hidden) = (2, 5);
-        // Local reparametrisation has noise of its own for each example.
-        config.mean_field.local = false;
-        let classes = ["a", "b", "c"].map(String::from).to_vec();
-        let mut model: Model<f64> = config.build(4, &Task::Classification { classes });
-        for ((_, w), seed) in model.params.iter_mut().zip(20..) {
-            *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into();
-        }
-        let x = randn(&[N, 4], 3).into_dimensionality().expect("[N, 4]");
-        Self { model, x, y: Targets::Classes((0..N).map(|n| n * 2 % 3).collect()) }
-    }
-}
-
-impl Bound for Sound {
-    fn on(&self, rows: Range<usize>, beta: f64) -> Said {
-        let tape = Tape::default();
-        let p = self.model.params.freeze(&tape);
-        let x = tape.constant(self.x.slice(ndarray::s![rows.clone(), ..]).to_owned().into_dyn());
-        let scale = Scale { data: N, batch: rows.len(), beta };
-        let y = self.y.select(&rows.collect::<Vec<_>>());
-        let rng = &mut ChaCha8Rng::seed_from_u64(5);
-        let pass = self.model.pass(&p, x, &y, 4, scale, rng);
-        Said { loss: pass.elbo.loss.item(), terms: pass.elbo.terms }
-    }
-}
-
-/// All of it.
-pub fn suite() -> Suite<Box<dyn Bound>> {
-    let subject = |method: MethodKind| Subject {
-        name: method.to_string(),
-        it: Box::new(Sound::new(method)) as Box<dyn Bound>,
-    };
+/// The suite of [`Model::pass`], for the methods whose bounds differ.
+pub fn suite() -> Suite<Elbo> {
+    let methods = [MethodKind::Bhn, MethodKind::FullBhn, MethodKind::Bbb, MethodKind::Mle];
+    let instance = |method: MethodKind| Instance::new(method.to_string(), of_method(method));
     Suite {
         properties: vec![MINIBATCHES, TERMS, ANNEALING],
-        subjects: [MethodKind::Bhn, MethodKind::FullBhn, MethodKind::Bbb, MethodKind::Mle]
-            .map(subject)
-            .into(),
-        faults: faults::bounds(&|| Sound::new(MethodKind::Bhn), true),
+        instances: methods.map(instance).into(),
+        faults: faults(&|| of_method(MethodKind::Bhn), true),
     }
 }
 
-type Of = Property<Box<dyn Bound>>;
+/// The bound of a model on `N` examples.
+pub(super) fn of_model(model: Model<f64>, x: Array2<f64>, y: Targets<f64>) -> Elbo {
+    Box::new(move |rows, beta| {
+        let tape = Tape::default();
+        let p = model.params.freeze(&tape);
+        let batch = tape.constant(x.slice(s![rows.clone(), ..]).to_owned().into_dyn());
+        let scale = Scale { data: N, batch: rows.len(), beta };
+        let y = y.select(&rows.collect::<Vec<_>>());
+        let rng = &mut ChaCha8Rng::seed_from_u64(5);
+        let elbo = model.pass(&p, batch, &y, 4, scale, rng).elbo;
+        ElboValue { loss: elbo.loss.item(), terms: elbo.terms }
+    })
+}
+
+fn of_method(method: MethodKind) -> Elbo {
+    let mut config = Config { method, ..Config::default() };
+    config.primary.layers = Some(Layer::mlp(&[6], 3));
+    (config.flow.couplings, config.flow.hidden) = (2, 5);
+    // Local reparametrisation draws other noise for each example.
+    config.mean_field.local = false;
+    let classes = ["a", "b", "c"].map(String::from).to_vec();
+    let mut model: Model<f64> = config.build(4, &Task::Classification { classes });
+    for ((_, w), seed) in model.params.iter_mut().zip(20..) {
+        *w = (&*w + &(randn(w.shape(), seed) * 0.3)).into();
+    }
+    let x = randn(&[N, 4], 3).into_dimensionality().expect("[N, 4]");
+    of_model(model, x, Targets::Classes((0..N).map(|n| n * 2 % 3).collect()))
+}
 
 /// Minibatches' bounds average to the whole.
-pub(super) const MINIBATCHES: Of = Property {
+pub(super) const MINIBATCHES: Property<Elbo> = Property {
     name: "minibatches",
-    proves: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
-    measure: |bound| minibatches(&**bound),
+    statement: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
+    measure: minibatches,
 };
 
 /// The bound is the sum of its terms.
-pub(super) const TERMS: Of = Property {
+pub(super) const TERMS: Property<Elbo> = Property {
     name: "terms",
-    proves: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
-    measure: |bound| terms(&**bound),
+    statement: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
+    measure: terms,
 };
 
-/// What `β` does; of use where there is a KL.
-pub(super) const ANNEALING: Of = Property {
+/// The effect of `β`; for a bound with a KL.
+pub(super) const ANNEALING: Property<Elbo> = Property {
     name: "annealing",
-    proves: "β weighs the KL and nothing else, and what is reported does not depend on it",
-    measure: |bound| annealing(&**bound),
+    statement: "β weighs the KL and nothing else, and what is reported does not depend on it",
+    measure: annealing,
 };
 
-/// The rounding of sums of nats, beside the largest term.
+/// The rounding of sums of nats, relative to the largest term.
 const ROUNDING: f64 = 1e-11;
 
-/// The largest of the terms, of which one may take away what another adds, or 1.
+/// The largest term, or 1: terms may cancel in the bound.
 fn size(terms: &Terms) -> f64 {
     let Terms { log_likelihood, log_prior, log_q, .. } = terms;
     [log_likelihood, log_prior, log_q].into_iter().fold(1., |m, term| m.max(term.abs()))
 }
 
-fn near(found: f64, expected: f64, size: f64, at: &str) -> Finding {
-    Finding::new((found - expected).abs() / size, ROUNDING, at)
+fn close(found: f64, expected: f64, size: f64, at: &str) -> Measurement {
+    Measurement::new((found - expected).abs() / size, ROUNDING, at)
 }
 
-/// Why what a fault says of the bound is what the sound one says, if it is.
-#[expect(clippy::borrowed_box, reason = "the subject of a suite")]
-pub(super) fn same(sound: &Box<dyn Bound>, broken: &Box<dyn Bound>) -> Option<String> {
-    let last = N / BATCH * BATCH..N;
-    let places = [(0..N, 1.), (0..BATCH, 1.), (0..BATCH, 0.5), (last, 1.)];
-    let apart = places.map(|(rows, beta)| {
-        let (a, b) = (sound.on(rows.clone(), beta), broken.on(rows, beta));
-        let of = |s: &Said| [N as f64 * s.loss, s.terms.total, s.terms.log_likelihood, s.terms.kl];
-        let apart = of(&a).into_iter().zip(of(&b)).map(|(a, b)| (a - b).abs());
-        largest(apart) / size(&a.terms)
-    });
-    // A minibatch of one counts for one of N.
-    let (apart, least) = (largest(apart), N as f64 * ROUNDING);
-    let Terms { log_likelihood, kl, .. } = sound.on(0..N, 1.).terms;
-    (apart < least).then(|| {
-        format!(
-            "it changes the terms by {apart:.0e} of the largest, less than {least:.0e}: the \
-             log-likelihood is {log_likelihood:.0e} nats, the KL {kl:.0e}"
-        )
-    })
+fn close_loss(found: f64, expected: f64, size: f64) -> Measurement {
+    close(found, expected, (size / DATA).max(1.), "loss")
 }
 
-fn minibatches(bound: &dyn Bound) -> Finding {
-    let whole = bound.on(0..N, 1.);
+fn minibatches(elbo: &Elbo) -> Measurement {
+    let whole = elbo(0..N, 1.);
     let (mut total, mut loss) = (0., 0.);
     for start in (0..N).step_by(BATCH) {
         let rows = start..N.min(start + BATCH);
-        let (said, share) = (bound.on(rows.clone(), 1.), rows.len() as f64 / N as f64);
-        total += share * said.terms.total;
-        loss += share * said.loss;
+        let (batch, share) = (elbo(rows.clone(), 1.), rows.len() as f64 / DATA);
+        total += share * batch.terms.total;
+        loss += share * batch.loss;
     }
     let size = size(&whole.terms);
-    Finding::worst([
-        near(total, whole.terms.total, size, "ELBO"),
-        near(loss, whole.loss, (size / N as f64).max(1.), "loss"),
+    Measurement::worst([
+        close(total, whole.terms.total, size, "ELBO"),
+        close_loss(loss, whole.loss, size),
     ])
 }
 
-fn terms(bound: &dyn Bound) -> Finding {
-    let Said { loss, terms } = bound.on(0..BATCH, 1.);
+fn terms(elbo: &Elbo) -> Measurement {
+    let ElboValue { loss, terms } = elbo(0..BATCH, 1.);
     let (size, Terms { total, log_likelihood, log_prior, log_q, kl }) = (size(&terms), terms);
-    Finding::worst([
-        near(total, log_likelihood + log_prior - log_q, size, "ELBO"),
-        near(kl, log_q - log_prior, size, "KL"),
-        near(loss, -total / N as f64, (size / N as f64).max(1.), "loss"),
+    Measurement::worst([
+        close(total, log_likelihood + log_prior - log_q, size, "ELBO"),
+        close(kl, log_q - log_prior, size, "KL"),
+        close_loss(loss, -total / DATA, size),
     ])
 }
 
-fn annealing(bound: &dyn Bound) -> Finding {
-    let (whole, half) = (bound.on(0..BATCH, 1.), bound.on(0..BATCH, 0.5));
+fn annealing(elbo: &Elbo) -> Measurement {
+    let (whole, half) = (elbo(0..BATCH, 1.), elbo(0..BATCH, 0.5));
     let size = size(&whole.terms);
-    Finding::worst([
-        near(
-            whole.loss - half.loss,
-            0.5 * whole.terms.kl / N as f64,
-            (size / N as f64).max(1.),
-            "loss",
-        ),
-        near(half.terms.total, whole.terms.total, size, "ELBO"),
+    Measurement::worst([
+        close_loss(whole.loss - half.loss, 0.5 * whole.terms.kl / DATA, size),
+        close(half.terms.total, whole.terms.total, size, "ELBO"),
     ])
+}
+
+/// Bounds with a wrong term or scale; those of the KL only if the sound one has a KL.
+pub(super) fn faults(sound: &dyn Fn() -> Elbo, has_kl: bool) -> Vec<Instance<Elbo>> {
+    // The change of a value, of a batch of this size and with this β.
+    type Change = fn(&mut ElboValue, f64, f64);
+    let wrong = |name, change: Change| {
+        let elbo = sound();
+        let wrong = move |rows: Range<usize>, beta| {
+            let batch = rows.len() as f64;
+            let mut value = elbo(rows, beta);
+            change(&mut value, batch, beta);
+            value
+        };
+        Instance::new(name, Box::new(wrong) as Elbo)
+    };
+    let mut all = vec![
+        wrong("the likelihood is a sum over the batch, not scaled to N", |v, batch, _| {
+            v.terms.log_likelihood *= batch / DATA;
+            v.terms.total = v.terms.log_likelihood - v.terms.kl;
+        }),
+        wrong("a ragged minibatch counts as a full one", |v, batch, _| {
+            let kl = v.terms.kl / DATA;
+            v.loss = (v.loss - kl) * batch / BATCH as f64 + kl;
+        }),
+    ];
+    if has_kl {
+        all.extend([
+            wrong("the KL is divided by the batch in place of N", |v, batch, beta| {
+                v.loss += beta * v.terms.kl / batch - beta * v.terms.kl / DATA;
+            }),
+            wrong("the KL is multiplied by the share of the batch", |v, batch, _| {
+                v.terms.kl *= batch / DATA;
+                v.terms.total = v.terms.log_likelihood - v.terms.kl;
+            }),
+            wrong("the KL has the wrong sign", |v, _, _| {
+                v.terms.total = v.terms.log_likelihood + v.terms.kl;
+            }),
+            wrong("β is forgotten", |v, _, beta| v.loss += (1. - beta) * v.terms.kl / DATA),
+            wrong("β weighs the likelihood too", |v, _, beta| {
+                let kl = beta * v.terms.kl / DATA;
+                v.loss = beta * (v.loss - kl) + kl;
+            }),
+            wrong("what is reported depends on β", |v, _, beta| {
+                v.terms.total = v.terms.log_likelihood - beta * v.terms.kl;
+            }),
+            wrong("the prior is left out", |v, _, _| {
+                v.terms.total = v.terms.log_likelihood - v.terms.log_q;
+            }),
+        ]);
+    }
+    all
+}
+
+/// Why a fault's bound equals the sound one, if it does.
+pub(super) fn equivalent(sound: &Elbo, fault: &Elbo) -> Option<String> {
+    let last = N / BATCH * BATCH..N;
+    let places = [(0..N, 1.), (0..BATCH, 1.), (0..BATCH, 0.5), (last, 1.)];
+    let difference = largest(places.map(|(rows, beta)| {
+        let (a, b) = (sound(rows.clone(), beta), fault(rows, beta));
+        let values =
+            |v: &ElboValue| [DATA * v.loss, v.terms.total, v.terms.log_likelihood, v.terms.kl];
+        let differences = values(&a).into_iter().zip(values(&b)).map(|(a, b)| (a - b).abs());
+        largest(differences) / size(&a.terms)
+    }));
+    // A minibatch of one counts for one of N.
+    let least = DATA * ROUNDING;
+    let Terms { log_likelihood, kl, .. } = sound(0..N, 1.).terms;
+    (difference < least).then(|| {
+        format!(
+            "it changes the terms by {difference:.0e} of the largest, less than {least:.0e}: the \
+             log-likelihood is {log_likelihood:.0e} nats, the KL {kl:.0e}"
+        )
+    })
 }

@@ -1,6 +1,6 @@
-//! Flows: invertible, with the log-determinants of their Jacobians.
-use super::faults;
-use super::suite::{Finding, Property, Subject, Suite, largest};
+//! Flows: invertible, with the log-determinants of their Jacobians and right gradients.
+use super::gradients::measurement;
+use super::suite::{Instance, Measurement, Property, Suite, largest};
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::flows::{
@@ -9,114 +9,121 @@ use crate::flows::{
 };
 use crate::nn::{BoundParams, Init, Params};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView1, Axis, s};
+use ndarray::{Array2, ArrayView1, Axis, Ix2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::ops::Range;
 
-/// A bijector with parameters, all of order one: near the identity, where flows start, much vanishes
-/// below any tolerance.
+/// A bijector with its parameters.
 pub struct Flow {
-    /// What it learns.
+    /// Parameters of order one: near the identity, where flows start, many errors vanish below any
+    /// tolerance.
     pub params: Params<f64>,
-    /// It.
+    /// The bijector.
     pub map: Box<dyn Bijector<f64>>,
 }
 
-/// The entries of what a flow to be verified takes: odd, so that halves differ.
+impl Flow {
+    /// The bijector that `build` makes for inputs `[S, d]`, with every parameter drawn from `N(0, 1)`.
+    pub fn new(build: Build, d: usize) -> Self {
+        let mut params = Params::default();
+        let map = build(&mut params, d, &mut ChaCha8Rng::seed_from_u64(1));
+        for ((_, w), seed) in params.iter_mut().zip(10..) {
+            *w = randn(w.shape(), seed).into();
+        }
+        Self { params, map }
+    }
+
+    /// `h(x)`, `h⁻¹(h(x))` and both log-determinants.
+    pub(super) fn forward_and_inverse(&self, x: &Owned<f64>) -> [Owned<f64>; 4] {
+        let tape = Tape::default();
+        let (p, x) = (self.params.freeze(&tape), tape.constant(x.clone()));
+        let (y, log_det) = self.map.forward(&p, x);
+        let (back, inverse_log_det) = self.map.inverse(&p, y);
+        [y, back, log_det, inverse_log_det].map(|v| v.value().to_owned())
+    }
+}
+
+/// Adds a bijector's parameters for inputs `[S, d]` and returns it.
+pub type Build = fn(&mut Params<f64>, usize, &mut ChaCha8Rng) -> Box<dyn Bijector<f64>>;
+
+/// The width of the suite's inputs: odd, so that halves differ.
 pub const D: usize = 5;
 const SAMPLES: usize = 3;
 
-type Build = fn(&mut Params<f64>, &mut ChaCha8Rng) -> Box<dyn Bijector<f64>>;
-
-const CONDITIONER: Conditioner =
+/// The conditioner of the flows below.
+pub const CONDITIONER: Conditioner =
     Conditioner { hidden: 7, stabiliser: Stabiliser::Exp, weight_norm: true };
 
-/// Every flow there is.
-const FLOWS: [(&str, Build); 13] = [
-    ("elementwise", |p, rng| {
-        Box::new(Elementwise::new(p, "f", D, Init::Constant(0.), Init::Constant(0.), rng))
-    }),
-    ("coupling, exp", |p, rng| Box::new(Coupling::new(p, "f", D, CONDITIONER, rng))),
-    ("coupling, tanh", |p, rng| {
+const ZERO: Init = Init::Constant(0.);
+
+/// Every bijector.
+pub const FLOWS: [(&str, Build); 13] = [
+    ("elementwise", |p, d, rng| Box::new(Elementwise::new(p, "f", d, ZERO, ZERO, rng))),
+    ("coupling, exp", |p, d, rng| Box::new(Coupling::new(p, "f", d, CONDITIONER, rng))),
+    ("coupling, tanh", |p, d, rng| {
         let conditioner = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", D, conditioner, rng))
+        Box::new(Coupling::new(p, "f", d, conditioner, rng))
     }),
-    ("coupling, sigmoid", |p, rng| {
+    ("coupling, sigmoid", |p, d, rng| {
         let conditioner = Conditioner { stabiliser: Stabiliser::Sigmoid, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", D, conditioner, rng))
+        Box::new(Coupling::new(p, "f", d, conditioner, rng))
     }),
-    ("coupling, plain weights", |p, rng| {
+    ("coupling, plain weights", |p, d, rng| {
         let conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", D, conditioner, rng))
+        Box::new(Coupling::new(p, "f", d, conditioner, rng))
     }),
-    ("IAF", |p, rng| {
-        let order = Permutation::random(D, rng);
+    ("IAF", |p, d, rng| {
+        let order = Permutation::random(d, rng);
         Box::new(Iaf::new(p, "f", order, CONDITIONER, rng))
     }),
-    ("invertible linear", |p, rng| {
-        Box::new(Lu::new(p, "f", D, Init::Constant(0.), Init::Constant(0.), rng))
-    }),
-    ("kink, smooth", |p, _| Box::new(Kink::new(p, "f", D, KinkShape::Smooth))),
-    ("kink, PReLU", |p, _| Box::new(Kink::new(p, "f", D, KinkShape::Prelu))),
-    ("planar", |p, rng| Box::new(Planar::new(p, "f", D, rng))),
-    ("permutation", |_, rng| Box::new(Permutation::random(D, rng))),
-    ("chain", |p, rng| Box::new(chain(p, rng))),
-    ("chain, backwards", |p, rng| Box::new(Inverse(chain(p, rng)))),
+    ("invertible linear", |p, d, rng| Box::new(Lu::new(p, "f", d, ZERO, ZERO, rng))),
+    ("kink, smooth", |p, d, _| Box::new(Kink::new(p, "f", d, KinkShape::Smooth))),
+    ("kink, PReLU", |p, d, _| Box::new(Kink::new(p, "f", d, KinkShape::Prelu))),
+    ("planar", |p, d, rng| Box::new(Planar::new(p, "f", d, rng))),
+    ("permutation", |_, d, rng| Box::new(Permutation::random(d, rng))),
+    ("chain", |p, d, rng| Box::new(chain(p, d, rng))),
+    ("chain, backwards", |p, d, rng| Box::new(Inverse(chain(p, d, rng)))),
 ];
 
-fn chain(p: &mut Params<f64>, rng: &mut ChaCha8Rng) -> Chain<f64> {
+fn chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Chain<f64> {
     let tanh = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
     Chain::default()
-        .then(Elementwise::new(p, "a", D, Init::Constant(0.), Init::Constant(0.), rng))
-        .then(Coupling::new(p, "b", D, tanh, rng))
-        .then(Permutation::random(D, rng))
-        .then(Coupling::new(p, "c", D, CONDITIONER, rng))
+        .then(Elementwise::new(p, "a", d, ZERO, ZERO, rng))
+        .then(Coupling::new(p, "b", d, tanh, rng))
+        .then(Permutation::random(d, rng))
+        .then(Coupling::new(p, "c", d, CONDITIONER, rng))
 }
 
-/// A flow by its builder, its parameters drawn from `N(0, 1)`.
-pub(super) fn at_random(build: Build) -> Flow {
-    let mut params = Params::default();
-    let map = build(&mut params, &mut ChaCha8Rng::seed_from_u64(1));
-    for ((_, w), seed) in params.iter_mut().zip(10..) {
-        *w = randn(w.shape(), seed).into();
-    }
-    Flow { params, map }
-}
-
-/// The flow of a sound coupling, for what is broken about it.
-pub(super) fn coupling() -> Flow {
-    at_random(FLOWS[1].1)
-}
-
-/// All of it. For a flow of one's own, change the subjects (`docs/verify.md`).
+/// The suite of every bijector. For a flow of your own, replace the instances (`docs/verify.md`).
 pub fn suite() -> Suite<Flow> {
-    let subject =
-        |(name, build): (&str, Build)| Subject { name: name.into(), it: at_random(build) };
     Suite {
         properties: vec![
             Property {
                 name: "inverse",
-                proves: "h⁻¹(h(x)) = x, and the log-determinants there and back cancel",
-                measure: inverse,
+                statement: "h⁻¹(h(x)) = x, and the log-determinants there and back cancel",
+                measure: |flow| inverse(flow, &randn(&[9, D], 2)),
             },
             Property {
                 name: "log-determinant",
-                proves: "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample looks at another",
-                measure: log_det,
+                statement: "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample looks at another",
+                measure: |flow| {
+                    let x = randn(&[SAMPLES, D], 2);
+                    Measurement::worst([log_det(flow, &x), independence(flow, &x)])
+                },
             },
             Property {
                 name: "gradients",
-                proves: "the tape's derivatives of h and of its log-determinant are those of differences",
-                measure: |flow| gradients(flow, false),
+                statement: "the tape's derivatives of h and of its log-determinant are those of differences",
+                measure: |flow| gradients(flow, D, false),
             },
             Property {
                 name: "gradients of the inverse",
-                proves: "the same of h⁻¹, with which densities of any θ are computed",
-                measure: |flow| gradients(flow, true),
+                statement: "the same of h⁻¹, with which densities of any θ are computed",
+                measure: |flow| gradients(flow, D, true),
             },
         ],
-        subjects: FLOWS.into_iter().map(subject).collect(),
-        faults: faults::flows(),
+        instances: FLOWS.map(|(name, build)| Instance::new(name, Flow::new(build, D))).into(),
+        faults: faults(),
     }
 }
 
@@ -126,82 +133,48 @@ fn distance(a: &Owned<f64>, b: &Owned<f64>) -> f64 {
     largest((a - b).iter().map(|e| e.abs())) / size
 }
 
-/// What rounding may do to numbers of order one on the way there and back.
+/// The rounding of a value of order one by `h` and `h⁻¹`.
 const ROUNDING: f64 = 1e-9;
 
-fn inverse(flow: &Flow) -> Finding {
-    invertible(flow, randn(&[9, D], 2))
+fn close(a: &Owned<f64>, b: &Owned<f64>, at: &str) -> Measurement {
+    Measurement::new(distance(a, b), ROUNDING, at)
 }
 
-impl Flow {
-    /// `h(x)`, `h⁻¹(h(x))` and both log-determinants.
-    pub(super) fn there_and_back(&self, x: &Owned<f64>) -> [Owned<f64>; 4] {
-        let tape = Tape::default();
-        let (p, x) = (self.params.freeze(&tape), tape.constant(x.clone()));
-        let (y, log_det) = self.map.forward(&p, x);
-        let (back, inverse_log_det) = self.map.inverse(&p, y);
-        [y, back, log_det, inverse_log_det].map(|v| v.value().to_owned())
-    }
-}
-
-/// Whether `a` is `b` but for rounding.
-pub(super) fn same(a: &Owned<f64>, b: &Owned<f64>) -> Finding {
-    Finding::new(distance(a, b), ROUNDING, "")
-}
-
-/// Why the flow cannot be judged at `x [S, D]`, if the last digit of `h(x)` decides on more of `h⁻¹`
-/// than is allowed: its Jacobian is singular but for rounding.
-pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Finding> {
-    let [y, back, ..] = flow.there_and_back(x);
-    let tape = Tape::default();
-    let nudged = &y * &randn(y.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
-    let again = flow.map.inverse(&flow.params.freeze(&tape), tape.constant(nudged)).0.value();
-    let apart = distance(&again.to_owned(), &back);
-    (apart > ROUNDING / 100.).then(|| {
-        Finding::not_judged(format!(
-            "nearly singular: the last digit of h(x) moves x by {apart:.0e}"
-        ))
-    })
-}
-
-/// There and back from `x [S, D]`.
-pub(super) fn invertible(flow: &Flow, x: Owned<f64>) -> Finding {
-    let [_, back, log_det, inverse_log_det] = flow.there_and_back(&x);
-    Finding::worst([
-        Finding { at: "x".into(), ..same(&back, &x) },
-        Finding { at: "log-determinant".into(), ..same(&inverse_log_det, &-log_det) },
+/// `h⁻¹(h(x)) = x`, and the log-determinants cancel, at `x [S, D]`.
+pub fn inverse(flow: &Flow, x: &Owned<f64>) -> Measurement {
+    let [_, back, log_det, inverse_log_det] = flow.forward_and_inverse(x);
+    Measurement::worst([
+        close(&back, x, "x"),
+        close(&inverse_log_det, &-log_det, "log-determinant"),
     ])
 }
 
-fn log_det(flow: &Flow) -> Finding {
+/// Why the flow cannot be judged at `x [S, D]`, if rounding `h(x)` moves `h⁻¹` by more than is
+/// allowed: its Jacobian is numerically singular.
+pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Measurement> {
+    let [y, back, ..] = flow.forward_and_inverse(x);
     let tape = Tape::default();
-    let (p, x) = (flow.params.freeze(&tape), tape.leaf(randn(&[SAMPLES, D], 2)));
-    let (y, log_det) = flow.map.forward(&p, x);
-    let mut findings = vec![];
-    for s in 0..SAMPLES {
-        let mut jacobian = Array2::zeros((D, D));
-        let mut elsewhere = 0_f64;
-        for j in 0..D {
-            let grads = y.slice(0, s..s + 1).slice(1, j..j + 1).sum().backward();
-            let Some(rows) = grads.wrt(x) else { continue };
-            for (t, row) in rows.rows().into_iter().enumerate() {
-                match t == s {
-                    true => jacobian.row_mut(j).assign(&row),
-                    false => elsewhere += row.iter().map(|g| g.abs()).sum::<f64>(),
-                }
-            }
-        }
-        let (found, expected) = (log_det.value()[s], ln_abs_det(jacobian));
-        let error = (found - expected).abs() / expected.abs().max(1.);
-        findings.push(Finding::new(error, ROUNDING, format!("sample {s}")));
-        findings.push(Finding::of(elsewhere == 0., format!("what sample {s} sees of others")));
-    }
-    Finding::worst(findings)
+    let nudged = &y * &randn(y.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
+    let again = flow.map.inverse(&flow.params.freeze(&tape), tape.constant(nudged)).0.value();
+    let difference = distance(&again.to_owned(), &back);
+    (difference > ROUNDING / 100.).then(|| {
+        let why = format!("nearly singular: the last digit of h(x) moves x by {difference:.0e}");
+        Measurement::not_judged(why)
+    })
 }
 
-/// The log-determinant at `x [D]` against that of the Jacobian, whose row `j` is the gradient of entry `j` of what has
-/// become of copy `j` of `x`: samples do not see each other.
-pub(super) fn volume(flow: &Flow, x: ArrayView1<'_, f64>) -> Finding {
+/// The log-determinant at each row of `x [S, D]` against that of the Jacobian there.
+pub fn log_det(flow: &Flow, x: &Owned<f64>) -> Measurement {
+    let x = x.view().into_dimensionality::<Ix2>().expect("[S, D]");
+    Measurement::worst(x.rows().into_iter().map(|x| log_det_at(flow, x)))
+}
+
+/// Rows of a Jacobian at a time.
+const COPIES: usize = 128;
+
+/// Row `j` of the Jacobian is the gradient of entry `j` of `h` of a copy of `x [D]`, which samples'
+/// independence makes correct.
+fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
     let d = x.len();
     let mut jacobian = Array2::zeros((d, d));
     let mut found = 0.;
@@ -222,13 +195,152 @@ pub(super) fn volume(flow: &Flow, x: ArrayView1<'_, f64>) -> Finding {
     }
     let expected = ln_abs_det(jacobian);
     let error = (found - expected).abs() / expected.abs().max(1.);
-    Finding::new(error, ROUNDING, format!("{found:.6} said, {expected:.6} of the Jacobian"))
+    Measurement::new(error, ROUNDING, format!("{found:.6} said, {expected:.6} of the Jacobian"))
 }
 
-/// Rows of a Jacobian at a time.
-const COPIES: usize = 128;
+/// No sample of `h(x)`, `x [S, D]`, has a gradient with respect to another sample, to the last bit.
+pub fn independence(flow: &Flow, x: &Owned<f64>) -> Measurement {
+    let tape = Tape::default();
+    let x = tape.leaf(x.clone());
+    let y = flow.map.forward(&flow.params.freeze(&tape), x).0;
+    let (samples, d) = (x.shape()[0], x.shape()[1]);
+    let entries = (0..samples).flat_map(|sample| (0..d).map(move |j| (sample, j)));
+    Measurement::worst(entries.map(|(sample, j)| {
+        let grads = y.slice(0, sample..sample + 1).slice(1, j..j + 1).sum().backward();
+        let others = grads.wrt(x).is_some_and(|rows| {
+            let mut others = rows.rows().into_iter().enumerate().filter(|(t, _)| *t != sample);
+            others.any(|(_, row)| row.iter().any(|&g| g != 0.))
+        });
+        Measurement::holds(!others, format!("what sample {sample} sees of others"))
+    }))
+}
 
-/// By Gaussian elimination with pivoting, a panel of columns at a time: beyond it, eliminating is a matrix product.
+/// Derivatives of `h`, or of `h⁻¹`, and of its log-determinant, by inputs `[S, d]` and parameters: at
+/// the first of a few points without a kink within the checker's step.
+pub fn gradients(flow: &Flow, d: usize, inverse: bool) -> Measurement {
+    let check = |seed| {
+        let noise = randn(&[SAMPLES, d], seed);
+        let at = match inverse {
+            true => flow.forward_and_inverse(&noise)[0].clone(),
+            false => noise,
+        };
+        let params = flow.params.iter().map(|(_, w)| w.to_owned());
+        let inputs: Vec<_> = [at].into_iter().chain(params).collect();
+        gradcheck(&inputs, |v| {
+            let p = BoundParams::from_vars(v[1..].to_vec());
+            let (y, log_det) = match inverse {
+                true => flow.map.inverse(&p, v[0]),
+                false => flow.map.forward(&p, v[0]),
+            };
+            Var::concat(&[y, log_det.reshape(&[SAMPLES, 1])], 1)
+        })
+    };
+    let smooth = |r: &Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
+    match (2..8).map(check).find(smooth) {
+        Some(report) => measurement(&report),
+        None => Measurement::holds(false, "no point without a kink"),
+    }
+}
+
+/// Changes an output and its log-determinant.
+type Change = for<'t> fn(Var<'t, f64>, Var<'t, f64>) -> (Var<'t, f64>, Var<'t, f64>);
+
+const UNCHANGED: Change = |y, log_det| (y, log_det);
+
+/// A bijector with the outputs of `forward` and `inverse` changed.
+struct Changed {
+    map: Box<dyn Bijector<f64>>,
+    forward: Change,
+    inverse: Change,
+}
+
+impl Bijector<f64> for Changed {
+    fn forward<'t>(
+        &self,
+        p: &BoundParams<'t, f64>,
+        x: Var<'t, f64>,
+    ) -> (Var<'t, f64>, Var<'t, f64>) {
+        let (y, log_det) = self.map.forward(p, x);
+        (self.forward)(y, log_det)
+    }
+
+    fn inverse<'t>(
+        &self,
+        p: &BoundParams<'t, f64>,
+        y: Var<'t, f64>,
+    ) -> (Var<'t, f64>, Var<'t, f64>) {
+        let (x, log_det) = self.map.inverse(p, y);
+        (self.inverse)(x, log_det)
+    }
+}
+
+fn changed(name: &str, sound: Flow, forward: Change, inverse: Change) -> Instance<Flow> {
+    let Flow { params, map } = sound;
+    Instance::new(name, Flow { params, map: Box::new(Changed { map, forward, inverse }) })
+}
+
+/// `sound` with an `inverse` that is not the inverse of its `forward`.
+pub(super) fn inverse_faults(sound: &dyn Fn() -> Flow) -> Vec<Instance<Flow>> {
+    let fault = |name, inverse| changed(name, sound(), UNCHANGED, inverse);
+    vec![
+        fault("log-determinant: the wrong sign, back", |x, l| (x, -l)),
+        fault("the inverse is not one", |x, l| (x * 1.001, l)),
+    ]
+}
+
+/// `sound` with a log-determinant that is wrong in both directions.
+pub(super) fn log_det_faults(sound: &dyn Fn() -> Flow) -> Vec<Instance<Flow>> {
+    let fault = |name, forward, inverse| changed(name, sound(), forward, inverse);
+    let both = |name, change| fault(name, change, change);
+    vec![
+        both("log-determinant: the wrong sign, there and back", |y, l| (y, -l)),
+        both("log-determinant: counted twice", |y, l| (y, l * 2.)),
+        both("log-determinant: forgotten", |y, l| (y, l * 0.)),
+        fault(
+            "log-determinant: without the floor of the scales",
+            |y, l| (y, l - 1e-3),
+            |x, l| (x, l + 1e-3),
+        ),
+    ]
+}
+
+fn faults() -> Vec<Instance<Flow>> {
+    fn next<'t>(x: Var<'t, f64>, axis: usize) -> Var<'t, f64> {
+        let n = x.shape()[axis];
+        x.gather(axis, (0..n).map(|i| (i + 1) % n).collect::<Vec<_>>())
+    }
+    let coupling = || Flow::new(FLOWS[1].1, D);
+    let permutation = Permutation::new(vec![2, 0, 4, 1, 3]);
+    let permutation = Flow { params: Params::default(), map: Box::new(permutation) };
+    let no_gradient: Change = |y, l| (y, l.detach());
+    let mut all = inverse_faults(&coupling);
+    all.extend(log_det_faults(&coupling));
+    all.extend([
+        changed("log-determinant: no gradient", coupling(), no_gradient, no_gradient),
+        changed("a sample sees the next", coupling(), |y, l| (y + next(y, 0) * 1e-3, l), UNCHANGED),
+        changed("the inverse has no gradient", coupling(), UNCHANGED, |x, l| (x.detach(), l)),
+        changed(
+            "a permutation that is off by one on its way back",
+            permutation,
+            UNCHANGED,
+            |x, l| (next(x, 1), l),
+        ),
+    ]);
+    all
+}
+
+/// Why a fault computes what `sound` computes at `x [S, D]`, if it does.
+pub(super) fn equivalent(sound: &Flow, fault: &Flow, x: &Owned<f64>) -> Option<String> {
+    let (a, b) = (sound.forward_and_inverse(x), fault.forward_and_inverse(x));
+    let worst = Measurement::worst(a.iter().zip(&b).map(|(a, b)| close(a, b, "")));
+    worst.passed().then(|| {
+        let Measurement { measured, allowed, .. } = worst;
+        format!("it changes h and its log-determinants by {measured:.0e}, less than {allowed:.0e}")
+    })
+}
+
+/// `ln|det a|` by Gaussian elimination with pivoting, a panel of columns at a time: the update of the
+/// columns beyond a panel is a matrix product.
 fn ln_abs_det(mut a: Array2<f64>) -> f64 {
     let (n, mut sum) = (a.nrows(), 0.);
     for start in (0..n).step_by(PANEL) {
@@ -263,50 +375,20 @@ fn eliminate(a: &mut Array2<f64>, [i, k]: [usize; 2], columns: Range<usize>) {
     below.scaled_add(-factor, &above);
 }
 
-/// At the first of a few points without a kink within the checker's step.
-fn gradients(flow: &Flow, inverse: bool) -> Finding {
-    let check = |seed| {
-        let (tape, noise) = (Tape::default(), randn(&[SAMPLES, D], seed));
-        let at = match inverse {
-            true => flow
-                .map
-                .forward(&flow.params.freeze(&tape), tape.constant(noise))
-                .0
-                .value()
-                .to_owned(),
-            false => noise,
-        };
-        let params = flow.params.iter().map(|(_, w)| w.to_owned());
-        let inputs: Vec<_> = [at].into_iter().chain(params).collect();
-        gradcheck(&inputs, |v| {
-            let p = BoundParams::from_vars(v[1..].to_vec());
-            let (y, log_det) = match inverse {
-                true => flow.map.inverse(&p, v[0]),
-                false => flow.map.forward(&p, v[0]),
-            };
-            Var::concat(&[y, log_det.reshape(&[SAMPLES, 1])], 1)
-        })
-    };
-    let smooth = |r: &Report| !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }));
-    match (2..8).map(check).find(smooth) {
-        Some(report) => super::gradients::finding(&report),
-        None => Finding::of(false, "no point without a kink"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `A = L U` of triangles whose determinants are products, with rows turned round so that pivots are needed.
+    /// `A = L U` of triangles whose determinants are products, with rows reversed so that pivots are
+    /// needed.
     #[test]
     fn a_determinant_of_several_panels() {
         for n in [1, 5, PANEL, 2 * PANEL + 3] {
             let noise = randn(&[n, n], 1).into_dimensionality::<ndarray::Ix2>().expect("[n, n]");
-            let triangle = |turned: bool| {
+            let triangle = |upper: bool| {
                 Array2::from_shape_fn((n, n), |(i, j)| match i == j {
                     true => 1. + i as f64 / n as f64,
-                    false if turned == (j > i) => noise[[i, j]] / n as f64,
+                    false if upper == (j > i) => noise[[i, j]] / n as f64,
                     false => 0.,
                 })
             };

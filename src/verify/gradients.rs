@@ -1,30 +1,81 @@
-//! Operations: the rules of the tape against differences.
-use super::faults;
-use super::suite::{Finding, Property, Subject, Suite};
+//! Backward rules of all operations against finite differences.
+use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict, operations};
+use crate::autodiff::{Tensor, Var};
+use ndarray::{ArrayD, Axis, Ix2, s};
 
-/// All of it.
+/// The suite of every operation on the tape.
 pub fn suite() -> Suite<Case> {
     Suite {
         properties: vec![Property {
             name: "differences",
-            proves: "each rule fits its value along random directions, with a random cotangent and a second consumer",
-            measure: |case| finding(&case.check()),
+            statement: "each rule fits its value along random directions, with a random cotangent and a second consumer",
+            measure: |case| measurement(&case.check()),
         }],
-        subjects: operations().map(|case| Subject { name: case.name.into(), it: *case }).collect(),
-        faults: faults::operations(),
+        instances: operations().map(|case| Instance::new(case.name, *case)).collect(),
+        faults: faults(),
     }
 }
 
-/// A gradient check, whose worst input counts.
-pub(super) fn finding(report: &Report) -> Finding {
-    Finding::worst(report.0.iter().enumerate().map(|(k, verdict)| {
-        let at = format!("input {k}");
-        match *verdict {
-            Verdict::Pass { error } | Verdict::Mismatch { error, .. } => {
-                Finding::new(error, TOLERANCE, at)
-            }
-            Verdict::NotCheckable { .. } => Finding::new(f64::NAN, TOLERANCE, at),
-        }
+/// The worst input of a gradient check; NaN where differences cannot tell.
+pub(super) fn measurement(report: &Report) -> Measurement {
+    Measurement::worst(report.0.iter().enumerate().map(|(k, verdict)| {
+        let error = match *verdict {
+            Verdict::Pass { error } | Verdict::Mismatch { error, .. } => error,
+            Verdict::NotCheckable { .. } => f64::NAN,
+        };
+        Measurement::new(error, TOLERANCE, format!("input {k}"))
     }))
+}
+
+fn faults() -> Vec<Instance<Case>> {
+    let unary = |name, f| Instance::new(name, Case { name, shapes: &[&[3, 4]], f });
+    let product = |name, f| Instance::new(name, Case { name, shapes: &[&[3, 4], &[4, 5]], f });
+    vec![
+        unary("exp: the wrong sign", |x| {
+            Var::record("exp", &[x[0]], x[0].value().mapv(f64::exp), |c, sink| {
+                sink.add(0, || -(c.g * c.y))
+            })
+        }),
+        unary("tanh: 1 − y for 1 − y²", |x| {
+            Var::record("tanh", &[x[0]], x[0].value().mapv(f64::tanh), |c, sink| {
+                sink.add(0, || c.g * &c.y.mapv(|y| 1. - y));
+            })
+        }),
+        unary("x²: a forgotten factor of two", |x| {
+            Var::record("square", &[x[0]], x[0].value().mapv(|x| x * x), |c, sink| {
+                sink.add(0, || c.g * c.x(0))
+            })
+        }),
+        unary("softmax: its sum held fixed", |x| {
+            let e = x[0].value().mapv(f64::exp);
+            let sums = e.sum_axis(Axis(1)).insert_axis(Axis(1));
+            Var::record("softmax", &[x[0]], e / sums, |c, sink| sink.add(0, || c.g * c.y))
+        }),
+        unary("x·x: only one of two consumers is counted", |x| x[0] * x[0].detach()),
+        unary("mean: divided twice", |x| {
+            let (n, shape) = (x[0].value().len() as f64, x[0].shape());
+            let y = ArrayD::from_elem(vec![1], x[0].value().sum() / n);
+            Var::record("mean", &[x[0]], y, move |c, sink| {
+                let g = c.g[0] / n / n;
+                sink.add(0, || ArrayD::from_elem(shape.clone(), g));
+            })
+        }),
+        product("matrix product: one gradient left out", |x| x[0].detach().matmul(x[1])),
+        product("matrix product: a gradient with its rows turned round", |x| {
+            let y = x[0].matmul(x[1]).value().to_owned();
+            Var::record("matmul", &[x[0], x[1]], y, |c, sink| {
+                let matrix =
+                    |x: &Tensor<f64>| x.to_owned().into_dimensionality::<Ix2>().expect("two axes");
+                let [a, b, g] = [c.x(0), c.x(1), c.g].map(matrix);
+                sink.add(0, || g.dot(&b.t()).slice(s![..;-1, ..]).to_owned().into_dyn());
+                sink.add(1, || a.t().dot(&g).into_dyn());
+            })
+        }),
+        unary("relu: a gradient where it sleeps", |x| {
+            Var::record("relu", &[x[0]], x[0].value().mapv(|x| x.max(0.)), |c, sink| {
+                sink.add(0, || c.g.clone())
+            })
+        }),
+    ]
 }

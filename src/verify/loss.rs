@@ -1,74 +1,84 @@
-//! The whole loss of a model: its gradient with respect to every parameter at once.
-use super::gradients;
-use super::suite::Finding;
+//! The loss of a whole model: its gradient with respect to all parameters at once, for a trained run.
+use super::gradients::measurement;
+use super::suite::{Instance, Measurement, Property};
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
-use crate::bayes::{Elbo, Model, Scale, Targets, Terms};
-use crate::nn::BoundParams;
+use crate::bayes::{Draw, Elbo, Model, Posterior, Scale, Targets, Terms};
+use crate::nn::{BoundParams, Params};
+use crate::primary::PrimaryNet;
 use ndarray::Array2;
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 
 /// A loss in `f64` on a few examples, with the same noise each time.
 pub struct Loss {
-    /// Its parameters are where the gradient is taken.
-    pub(super) model: Model<f64>,
+    /// The model, at the parameters where the gradient is taken.
+    model: Model<f64>,
     /// `[B, inputs]`.
     x: Array2<f64>,
     /// `[B]`.
     y: Targets<f64>,
     /// `S`.
     samples: usize,
-    /// `N`, of which the KL's weight is one part.
+    /// `N`: the weight of the KL is `β/N`.
     data: usize,
     /// `β`.
     beta: f64,
     setting: Setting,
-    /// How far along the gradient, to first order, the loss changes by [`CHANGE`].
+    /// The length of the step along the gradient that, to first order, changes the loss by [`CHANGE`].
     reach: f64,
-    /// A direction along the gradient of the sound loss, which broken twins are measured along too.
+    /// A direction along the gradient of the sound loss; faults are measured along it too.
     uphill: Vec<Owned<f64>>,
 }
 
-/// Where differences tell the loss's gradient: on the first examples and at the run's parameters if
-/// they do there.
+/// Where finite differences resolve the gradient. The default is the first examples at the run's
+/// parameters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Setting {
-    /// The first of the examples.
+    /// The index of the first example.
     pub(super) first: usize,
-    /// Whether they have other targets than their own, which are predicted for sure.
+    /// Whether the targets are replaced by others, where the examples' own have probability 1.
     pub(super) other_targets: bool,
-    /// The seed of a step away from the run's parameters, if there is one: a dead unit leaves those
-    /// behind it exactly at their kink, whatever the direction.
+    /// The seed of a step away from the run's parameters, if any: behind a dead unit, a ReLU without
+    /// a bias is exactly at its kink, along every direction.
     pub(super) moved: Option<u64>,
 }
 
 /// The least log-likelihood in nats an example: logits of 10 round by `10⁻¹⁵`, so that differences
-/// over `10⁻⁴` of [`CHANGE`] of it are known to `10⁻⁸`.
+/// over `10⁻⁴` of [`CHANGE`] of it are accurate to `10⁻⁸`.
 const LEAST: f64 = 0.1;
-/// The longest step along the gradient that changes the loss by [`CHANGE`].
+/// The longest step along the gradient that may change the loss by [`CHANGE`].
 const REACH: f64 = 10.;
-/// Beyond it, a gradient is lost in the rounding of the loss.
+/// Beyond this step, the gradient is lost in the rounding of the loss.
 const FAR: f64 = 1e6;
-/// The part of the gradient's length from which differences tell a change of it.
-const TELLS: f64 = 1e-5;
-/// How far a kink is looked for, and the least jump of the gradient there, relative to it.
+/// The smallest change of the gradient that differences resolve, relative to its norm.
+const RESOLUTION: f64 = 1e-5;
+/// The step across which a kink is looked for, and the least jump of the gradient there, relative to
+/// its norm.
 const NUDGE: f64 = 1e-9;
 const JUMP: f64 = 1e-5;
-/// How far each entry is moved, beside the root mean square of its tensor or a tenth of one.
+/// The step of [`Setting::moved`], relative to the root mean square of a tensor or to a tenth.
 const MOVE: f64 = 1e-2;
-/// The KL is at most so many times the log-likelihood: `β` sees to it. A network of a million weights and a thousand
-/// examples has a KL beside which the likelihood's gradient is lost in rounding.
+/// `β` keeps the KL below this multiple of the log-likelihood: with a million weights and a thousand
+/// examples, the likelihood's gradient would be lost in the rounding of the KL.
 const KL: f64 = 10.;
-/// By which part of its terms the loss changes along a direction for `t = 1`: the least that differences do not lose in
-/// rounding. A step along so many entries crosses the kink of some ReLU unless it is short.
+/// The change of the loss along a direction for `t = 1`, relative to its terms: the least that
+/// differences resolve. A step along so many entries crosses the kink of some ReLU unless it is short.
 const CHANGE: f64 = 1e-2;
-/// How large an entry's random part is beside the steepest direction, of length 1, from the first on until differences can tell.
+/// The norm of an entry's random part relative to the steepest direction, tried in this order until
+/// differences resolve the gradient.
 const SHARES: [f64; 3] = [1e-2, 1e-3, 1e-4];
-/// Random parts drawn for each.
+/// Random parts drawn for each share.
 const TRIES: u64 = 2;
 
+/// The gradient of the loss against differences.
+pub(super) const WHOLE_LOSS: Property<Loss> = Property {
+    name: "whole loss",
+    statement: "the gradient of the loss by every parameter is that of differences, with its own likelihood, prior and posterior",
+    measure: Loss::differences,
+};
+
 impl Loss {
-    /// Of these examples, which are those of `setting`.
+    /// The loss of `model` on the examples of `setting`.
     pub(super) fn new(
         mut model: Model<f64>,
         (x, y): (Array2<f64>, Targets<f64>),
@@ -88,7 +98,7 @@ impl Loss {
         if log_likelihood.abs() >= LEAST * data as f64 {
             loss.beta = (KL * (log_likelihood / kl).abs()).min(1.);
         }
-        // Not the loss, of which one term may take away what the other adds.
+        // Not the size of the loss, in which terms may cancel.
         let size = (log_likelihood.abs() + loss.beta * kl.abs()) / data as f64;
         let gradient = loss.gradient();
         let norm = gradient.iter().map(squares).sum::<f64>().sqrt();
@@ -96,8 +106,8 @@ impl Loss {
         let beta = std::mem::take(&mut loss.beta);
         let likelihood = loss.gradient();
         loss.beta = beta;
-        // As far in each tensor: a small part of the gradient counts for its share, not its square.
-        // And along the likelihood's gradient, which may be orthogonal to the whole, or opposite.
+        // The same length in each tensor: a small part of the gradient counts by its share, not by the
+        // share's square. Also along the likelihood's gradient, which may be orthogonal to the whole.
         let unit = |g: &Owned<f64>, length: f64| {
             let norm = squares(g).sqrt();
             g * if norm > 0. { length / norm } else { 0. }
@@ -108,53 +118,51 @@ impl Loss {
         loss
     }
 
-    /// Whether the gradient jumps: at a kink a rule may take one side, and differences the mean.
+    /// Whether the gradient jumps: at a kink a backward rule may take one side, and differences the
+    /// mean of both.
     pub(super) fn is_at_kink(&mut self) -> bool {
         let before = self.gradient();
         for (i, (_, w)) in self.model.params.iter_mut().enumerate() {
             *w = (&*w + &(randn(w.shape(), 7 + i as u64) * NUDGE)).into();
         }
-        let apart: f64 = before.iter().zip(&self.gradient()).map(|(a, b)| squares(&(a - b))).sum();
-        apart.sqrt() > JUMP * before.iter().map(squares).sum::<f64>().sqrt()
+        relative_difference(&before, &self.gradient()) > JUMP
     }
 
     fn terms(&self) -> Terms {
         let tape = Tape::default();
-        self.of(&self.model.params.freeze(&tape), &tape).terms
+        self.elbo(&self.model.params.freeze(&tape), &tape).terms
     }
 
-    /// Whether the likelihood counts, and a step that is not too long changes the loss.
+    /// Whether the likelihood is large enough, and a short enough step changes the loss.
     pub(super) fn responds(&self) -> bool {
         let likelihood = self.terms().log_likelihood.abs() / self.data as f64;
         likelihood >= LEAST && self.reach <= REACH
     }
 
-    /// Why the gradient with a fault is as good as the sound one, if it is.
-    pub(super) fn same(sound: &Self, broken: &Self) -> Option<String> {
-        let (sound, broken) = (sound.gradient(), broken.gradient());
-        let apart: f64 = sound.iter().zip(&broken).map(|(a, b)| squares(&(a - b))).sum();
-        let share = (apart / sound.iter().map(squares).sum::<f64>()).sqrt();
-        (share < TELLS).then(|| match share {
+    /// Why the gradient with a fault is that of the sound loss, if differences cannot tell them apart.
+    pub(super) fn equivalent(sound: &Self, fault: &Self) -> Option<String> {
+        let share = relative_difference(&sound.gradient(), &fault.gradient());
+        (share < RESOLUTION).then(|| match share {
             0. => "with it the gradient is the same".into(),
             _ => format!(
                 "it changes the gradient by {share:.0e} of its length, and differences tell from \
-                 {TELLS:.0e} on"
+                 {RESOLUTION:.0e} on"
             ),
         })
     }
 
-    fn of<'t>(&self, p: &BoundParams<'t, f64>, tape: &'t Tape<f64>) -> Elbo<'t, f64> {
+    fn elbo<'t>(&self, p: &BoundParams<'t, f64>, tape: &'t Tape<f64>) -> Elbo<'t, f64> {
         let x = tape.constant(self.x.clone().into_dyn());
         let scale = Scale { data: self.data, batch: self.x.nrows(), beta: self.beta };
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         self.model.pass(p, x, &self.y, self.samples, scale, rng).elbo
     }
 
-    /// As training forms it.
+    /// The gradient by backpropagation, as in training.
     fn gradient(&self) -> Vec<Owned<f64>> {
         let (params, tape) = (&self.model.params, Tape::default());
         let p = params.bind(&tape);
-        let gradients = p.gradients(self.of(&p, &tape).loss.backward());
+        let gradients = p.gradients(self.elbo(&p, &tape).loss.backward());
         let dense = params.iter().zip(gradients).map(|((_, w), gradient)| match gradient {
             Some(gradient) => gradient.to_dense(w).into_owned(),
             None => Owned::zeros(w.shape()),
@@ -162,9 +170,11 @@ impl Loss {
         dense.collect()
     }
 
-    /// `f(t) = loss(w₁ + t₁ v₁, …, w_P + t_P v_P)` at `t = 0`, one `tₖ` for each of `P` tensors: `∂f/∂tₖ = ⟨∂loss/∂wₖ, vₖ⟩`.
-    /// `v` is uphill in each tensor, where differences see most, and a random part. A dozen losses,
-    /// however many entries there are.
+    /// Checks `∂f/∂tₖ = ⟨∂loss/∂wₖ, vₖ⟩` of `f(t) = loss(w₁ + t₁ v₁, …, w_P + t_P v_P)` at `t = 0`, with
+    /// one `tₖ` for each of `P` tensors.
+    ///
+    /// `v` is the uphill direction of each tensor, which differences resolve best, plus a random part.
+    /// This evaluates a dozen losses, however many entries there are.
     fn along(&self, share: f64, seed: u64) -> Report {
         let params = &self.model.params;
         let squares = self.uphill.iter().flatten().map(|v| v * v).sum::<f64>();
@@ -181,29 +191,29 @@ impl Loss {
             let by = t.value();
             let moved = params.iter().zip(&directions).zip(&by);
             let moved = moved.map(|(((_, w), v), &t)| tape.constant(w + &(v * t))).collect();
-            let loss = self.of(&BoundParams::from_vars(moved), &tape).loss.value();
+            let loss = self.elbo(&BoundParams::from_vars(moved), &tape).loss.value();
             Var::record("loss", &[t], loss, move |c, sink| sink.add(0, || &slopes * c.g.sum()))
         })
     }
 
-    /// At the first random part along which there is no kink.
-    pub(super) fn differences(&self) -> Finding {
+    /// The gradient check along the first random direction without a kink.
+    pub(super) fn differences(&self) -> Measurement {
         if self.reach.is_nan() || self.reach > FAR {
             let why = "the loss has no gradient: neither its examples' likelihood, within \
                 likelihood.clip if there is one, nor a KL depends on a parameter";
-            return Finding::not_judged(why);
+            return Measurement::not_judged(why);
         }
         let tries = SHARES.iter().flat_map(|&share| (0..TRIES).map(move |i| (share, 1000 * i)));
         let reports = tries.map(|(share, seed)| self.along(share, seed));
-        let tells = |report: &Report| !matches!(report.0[0], Verdict::NotCheckable { .. });
-        let mut found = reports.filter(tells).map(|report| gradients::finding(&report));
+        let resolved = |report: &Report| !matches!(report.0[0], Verdict::NotCheckable { .. });
+        let mut found = reports.filter(resolved).map(|report| measurement(&report));
         let Some(first) = found.next() else {
-            return Finding::not_judged(
+            return Measurement::not_judged(
                 "kinks, or rounding, along every direction that was tried, at the run's parameters \
                  and next to them",
             );
         };
-        // The differences' error is estimated: a mismatch counts if other directions have it too.
+        // The error of differences is an estimate: a mismatch counts if other directions confirm it.
         let mut all = vec![first];
         if !all[0].passed() {
             all.extend(found.take(2));
@@ -213,10 +223,110 @@ impl Loss {
         let mut at = format!("all tensors at once, on examples from {first} on");
         at += if other_targets { " with other targets" } else { "" };
         at += if moved.is_some() { ", next to the run's parameters" } else { "" };
-        Finding { at, ..all.swap_remove(all.len() / 2) }
+        Measurement { at, ..all.swap_remove(all.len() / 2) }
     }
 }
 
 fn squares(g: &Owned<f64>) -> f64 {
     g.iter().map(|g| g * g).sum()
+}
+
+/// `‖a − b‖/‖a‖` over all tensors.
+fn relative_difference(a: &[Owned<f64>], b: &[Owned<f64>]) -> f64 {
+    let difference: f64 = a.iter().zip(b).map(|(a, b)| squares(&(a - b))).sum();
+    (difference / a.iter().map(squares).sum::<f64>()).sqrt()
+}
+
+/// A posterior with its draws changed.
+struct Changed {
+    posterior: Box<dyn Posterior<f64>>,
+    change: for<'t> fn(Draw<'t, f64>) -> Draw<'t, f64>,
+}
+
+impl Posterior<f64> for Changed {
+    fn draw<'t>(
+        &self,
+        p: &BoundParams<'t, f64>,
+        tape: &'t Tape<f64>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Draw<'t, f64> {
+        (self.change)(self.posterior.draw(p, tape, samples, rng))
+    }
+
+    fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
+        self.posterior.recentre(params, theta);
+    }
+}
+
+/// A network whose outputs have a gradient a thousandth too large.
+struct Steep(Box<dyn PrimaryNet<f64>>);
+
+impl PrimaryNet<f64> for Steep {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn widest(&self) -> usize {
+        self.0.widest()
+    }
+
+    fn parts(&self) -> Vec<(String, usize)> {
+        self.0.parts()
+    }
+
+    fn forward<'t>(
+        &self,
+        p: &BoundParams<'t, f64>,
+        theta: Var<'t, f64>,
+        x: Var<'t, f64>,
+    ) -> Var<'t, f64> {
+        steep(self.0.forward(p, theta, x))
+    }
+
+    fn forward_normal<'t>(
+        &self,
+        theta: [Var<'t, f64>; 2],
+        x: Var<'t, f64>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Option<Var<'t, f64>> {
+        self.0.forward_normal(theta, x, samples, rng).map(steep)
+    }
+}
+
+fn steep(y: Var<'_, f64>) -> Var<'_, f64> {
+    Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g * 1.001))
+}
+
+/// Losses with a wrong gradient; that of the KL only if the sound one has a KL.
+pub(super) fn faults(sound: &dyn Fn() -> Loss, has_kl: bool) -> Vec<Instance<Loss>> {
+    let fault = |name, change: fn(Model<f64>) -> Model<f64>| {
+        let mut loss = sound();
+        loss.model = change(loss.model);
+        Instance::new(name, loss)
+    };
+    let mut all = vec![
+        fault("θ has no gradient", |model| {
+            with_draws(model, |draw| Draw { theta: draw.theta.detach(), ..draw })
+        }),
+        fault("the network's outputs have a gradient a thousandth too large", |model| Model {
+            primary: Box::new(Steep(model.primary)),
+            ..model
+        }),
+    ];
+    if has_kl {
+        all.push(fault("ln q(θ) has no gradient", |model| {
+            with_draws(model, |draw| Draw {
+                log_q: draw.log_q.map(Var::detach),
+                kl: draw.kl.map(Var::detach),
+                ..draw
+            })
+        }));
+    }
+    all
+}
+
+fn with_draws(model: Model<f64>, change: for<'t> fn(Draw<'t, f64>) -> Draw<'t, f64>) -> Model<f64> {
+    Model { posterior: Box::new(Changed { posterior: model.posterior, change }), ..model }
 }

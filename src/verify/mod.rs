@@ -1,40 +1,48 @@
-//! `bhn verify`: properties that the engine must have, measured on the engine and on broken twins of it.
+//! `bhn verify`: properties of the engine, measured on the engine and on broken copies of it.
 //!
-//! A [`Suite`](suite::Suite) measures each of its properties on each of its subjects, and first on faults that were seeded in
-//! copies of them (`faults.rs`): what cannot be seen to fail proves nothing by passing. [`trained`] does so with a run's
-//! model in the engine's place, and [`weights`] says how far its posterior is from the exact one.
+//! A [`Suite`](suite::Suite) measures each of its properties on each of its instances, and on seeded
+//! faults, broken copies with one mistake each: a check that has never failed verifies nothing. Each
+//! file holds one suite, its properties first and its faults below. [`trained`] does the same with a
+//! run's model in place of the engine's, and [`weights`] estimates how far its posterior is from the
+//! exact one.
 pub mod bound;
+pub mod checkpoints;
+pub mod classification;
+pub mod convolutions;
 pub mod densities;
-mod faults;
+pub mod dropout;
 pub mod flows;
 pub mod gradients;
-pub mod kernels;
+pub mod hypernets;
 pub mod loss;
-pub mod machine;
-pub mod scores;
+pub mod optimisers;
+pub mod products;
+pub mod rankings;
 pub mod suite;
+pub mod threads;
 pub mod trained;
+pub mod uncertainties;
 pub mod weights;
 
 use suite::Verify;
 
-/// A suite to be made, by its name.
-pub type Named = (&'static str, fn() -> Box<dyn Verify>);
+/// Makes a suite.
+pub type MakeSuite = fn() -> Box<dyn Verify>;
 
-/// Every suite, in the order in which one rests on another.
-pub const SUITES: [Named; 14] = [
-    ("products", || Box::new(kernels::products())),
-    ("convolutions", || Box::new(kernels::convolutions())),
+/// Every suite of the engine by its name, each after those that it rests on.
+pub const SUITES: [(&str, MakeSuite); 14] = [
+    ("products", || Box::new(products::suite())),
+    ("convolutions", || Box::new(convolutions::suite())),
     ("gradients", || Box::new(gradients::suite())),
     ("flows", || Box::new(flows::suite())),
-    ("hypernets", || Box::new(densities::hypernets())),
-    ("densities", || Box::new(densities::lines())),
+    ("hypernets", || Box::new(hypernets::suite())),
+    ("densities", || Box::new(densities::suite())),
     ("bound", || Box::new(bound::suite())),
-    ("dropout", || Box::new(machine::dropouts())),
-    ("optimisers", || Box::new(machine::descents())),
-    ("uncertainties", || Box::new(scores::uncertainties())),
-    ("classification", || Box::new(scores::judges())),
-    ("rankings", || Box::new(scores::rankings())),
-    ("threads", || Box::new(machine::threads())),
-    ("checkpoints", || Box::new(machine::checkpoints())),
+    ("dropout", || Box::new(dropout::suite())),
+    ("optimisers", || Box::new(optimisers::suite())),
+    ("uncertainties", || Box::new(uncertainties::suite())),
+    ("classification", || Box::new(classification::suite())),
+    ("rankings", || Box::new(rankings::suite())),
+    ("threads", || Box::new(threads::suite())),
+    ("checkpoints", || Box::new(checkpoints::suite())),
 ];

@@ -167,12 +167,12 @@ fn verified(first: u64, count: u64) -> (Vec<String>, [usize; 2]) {
         for (name, suite) in suites(&case).0 {
             let outcome = suite().verify(name);
             let idle = outcome.checks.iter().filter(|c| c.not_judged.is_some()).count()
-                + outcome.without_effect().count();
+                + outcome.equivalent().count();
             counts[0] += outcome.checks.len() + outcome.faults.len() - idle;
             counts[1] += idle;
             let unjudged =
                 outcome.checks.iter().filter_map(|c| Some((c.property, c.not_judged.as_deref()?)));
-            for (what, why) in unjudged.chain(outcome.without_effect()) {
+            for (what, why) in unjudged.chain(outcome.equivalent()) {
                 println!("run {number}, {name}: {what}: {why}");
             }
             let failed = outcome.checks.iter().filter(|check| check.failed());

@@ -1,0 +1,265 @@
+//! Densities of hypernets: normalised, consistent, and those of their samples.
+use super::suite::{Instance, Measurement, Property, Suite, largest};
+use crate::autodiff::Tape;
+use crate::autodiff::gradcheck::randn;
+use crate::bayes::{Axes, Base, FlowKind, Hypernet, HypernetConfig, Posterior};
+use crate::nn::Params;
+use crate::stats::ks_uniform;
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rayon::prelude::*;
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+/// Samples `[S, D]`, and `ln q [S]` as computed while drawing them.
+pub type Samples = (Array2<f64>, Array1<f64>);
+
+/// A distribution over `[D]` that can be sampled and has a density.
+pub struct Density {
+    /// `D`.
+    pub dim: usize,
+    /// Samples of a number `S` and a seed.
+    pub draw: Box<dyn Fn(usize, u64) -> Samples + Send + Sync>,
+    /// `ln q [S]` of any `θ [S, D]`.
+    pub log_prob: Box<dyn Fn(Array2<f64>) -> Array1<f64> + Send + Sync>,
+}
+
+impl Density {
+    /// The density of a posterior over `[D]`.
+    pub(super) fn new(dim: usize, params: Params<f64>, posterior: Box<dyn Posterior<f64>>) -> Self {
+        let q = Arc::new((params, posterior));
+        let (sampler, density) = (q.clone(), q);
+        let draw = move |samples, seed| {
+            let ((params, posterior), tape) = (&*sampler, Tape::default());
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let draw = posterior.draw(&params.freeze(&tape), &tape, samples, rng);
+            let [theta, log_q] = [draw.theta, draw.log_q.expect("a density")].map(|v| v.value());
+            let theta = theta.to_owned().into_dimensionality().expect("[S, D]");
+            (theta, log_q.to_owned().into_dimensionality().expect("[S]"))
+        };
+        let log_prob = move |theta: Array2<f64>| {
+            let ((params, posterior), tape) = (&*density, Tape::default());
+            let theta = tape.constant(theta.into_dyn());
+            let log_q = posterior.density(&params.freeze(&tape), theta).expect("a density");
+            log_q.value().to_owned().into_dimensionality().expect("[S]")
+        };
+        Self { dim, draw: Box::new(draw), log_prob: Box::new(log_prob) }
+    }
+}
+
+/// The suite of [`Hypernet`]s of every kind.
+pub fn suite() -> Suite<Density> {
+    let config = |kind, base| HypernetConfig {
+        kind,
+        base,
+        couplings: 2,
+        layers: 2,
+        hidden: 5,
+        ..HypernetConfig::default()
+    };
+    let mixture = Base::Mixture { components: 3, distance: 3., axes: Axes::default() };
+    let elementwise = HypernetConfig { couplings: 0, ..config(FlowKind::Realnvp, Base::Normal) };
+    let realnvp = config(FlowKind::Realnvp, Base::Normal);
+    let kinds = [
+        ("elementwise, D = 1", 1, elementwise),
+        ("RealNVP, D = 2", 2, realnvp),
+        ("RealNVP, D = 3", 3, realnvp),
+        ("RealNVP from mixture noise, D = 2", 2, config(FlowKind::Realnvp, mixture)),
+        ("IAF, D = 1", 1, config(FlowKind::Iaf, Base::Normal)),
+        ("IAF, D = 2", 2, config(FlowKind::Iaf, Base::Normal)),
+        ("linear, D = 2", 2, config(FlowKind::Linear, Base::Normal)),
+        ("planar, D = 1", 1, config(FlowKind::Planar, Base::Normal)),
+        ("planar, D = 2", 2, config(FlowKind::Planar, Base::Normal)),
+    ];
+    let mut faults = faults(&|| hypernet(2, &realnvp));
+    let constant = |_: &Array2<f64>, q: Array1<f64>| q + TAU.ln();
+    faults.push(changed(
+        "the base's constant is left out",
+        hypernet(2, &realnvp),
+        |t, q| (t, q + TAU.ln()),
+        constant,
+    ));
+    Suite {
+        properties: vec![
+            Property {
+                name: "integral",
+                statement: "∫ q(θ) dθ = 1, constants and Jacobian included",
+                measure: integral,
+            },
+            DRAWS,
+            Property {
+                name: "goodness of fit",
+                statement: "draws have the density that is claimed: their first entries follow its distribution function",
+                measure: goodness_of_fit,
+            },
+        ],
+        instances: kinds.iter().map(|(name, d, c)| Instance::new(*name, hypernet(*d, c))).collect(),
+        faults,
+    }
+}
+
+/// A hypernet over `[D]` with parameters of order one.
+fn hypernet(d: usize, config: &HypernetConfig) -> Density {
+    let mut params = Params::default();
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let hypernet = Hypernet::of(&mut params, "q", d, config, rng);
+    for ((_, w), seed) in params.iter_mut().zip(40..) {
+        *w = (randn(w.shape(), seed) * 0.5).into();
+    }
+    Density::new(d, params, Box::new(hypernet))
+}
+
+/// `ln q(θ)` of a sample, when drawn and by the inverse.
+pub(super) const DRAWS: Property<Density> = Property {
+    name: "draws",
+    statement: "q(θ) of a draw is the same by the way it was drawn and by the way back",
+    measure: consistent,
+};
+
+/// The largest relative difference of `ln q` of a sample between forward and inverse.
+const SAME: f64 = 1e-7;
+
+fn consistent(q: &Density) -> Measurement {
+    // The inverse of an IAF takes a pass for each entry of θ.
+    let (theta, log_q) = (q.draw)(if q.dim < 100 { 64 } else { 4 }, 3);
+    let noise = randn(theta.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
+    let noise: Array2<f64> = noise.into_dimensionality().expect("[S, D]");
+    let nudged = &theta * &noise;
+    let [again, nudged] = [theta, nudged].map(|theta| (q.log_prob)(theta));
+    let difference = |a: &Array1<f64>, b: &Array1<f64>| {
+        largest(a.iter().zip(b).map(|(a, b)| (a - b).abs() / a.abs().max(1.)))
+    };
+    let rounding = difference(&again, &nudged);
+    if rounding > SAME / 100. {
+        let why =
+            format!("nearly singular: the last digit of θ moves ln q(θ) by {rounding:.0e} of it");
+        return Measurement::not_judged(why);
+    }
+    Measurement::new(difference(&log_q, &again), SAME, "ln q(θ)")
+}
+
+/// A grid over `[D]`, dense near the samples and wide: `θⱼ = mⱼ + wⱼ sinh t`, with `m` the median of
+/// samples, `w` half the range of their middle 80 %, and `t` in equal steps.
+struct Grid {
+    /// Nodes along an axis.
+    steps: usize,
+    /// `|t|` is at most this: `sinh 7 = 548` widths.
+    reach: f64,
+    /// `m` and `w` of each axis.
+    axes: Vec<[f64; 2]>,
+}
+
+impl Grid {
+    fn over(q: &Density) -> Self {
+        let (draws, _) = (q.draw)(2000, 7);
+        let axis = |column: ArrayView1<'_, f64>| {
+            let mut sorted = column.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            let n = sorted.len();
+            [sorted[n / 2], (0.5 * (sorted[n * 9 / 10] - sorted[n / 10])).max(1e-9)]
+        };
+        let steps = [8000, 900, 130][q.dim - 1];
+        Self { steps, reach: 7., axes: draws.columns().into_iter().map(axis).collect() }
+    }
+
+    fn step(&self) -> f64 {
+        2. * self.reach / (self.steps - 1) as f64
+    }
+
+    /// `θⱼ` and `dθⱼ` at a node.
+    fn at(&self, axis: usize, step: usize) -> [f64; 2] {
+        let t = step as f64 * self.step() - self.reach;
+        let [m, w] = self.axes[axis];
+        [m + w * t.sinh(), w * t.cosh() * self.step()]
+    }
+
+    /// `dθ₀ ∫ q dθ₁ … dθ_D` at each node of the first axis.
+    fn marginal(&self, q: &Density) -> Vec<f64> {
+        let d = self.axes.len();
+        let others = self.steps.pow(d as u32 - 1);
+        let slab = |first: usize| {
+            let [x, dx] = self.at(0, first);
+            let (mut theta, mut weights) = (Array2::zeros((others, d)), vec![dx; others]);
+            for (i, mut row) in theta.rows_mut().into_iter().enumerate() {
+                row[0] = x;
+                let mut code = i;
+                for j in 1..d {
+                    let [x, dx] = self.at(j, code % self.steps);
+                    row[j] = x;
+                    weights[i] *= dx;
+                    code /= self.steps;
+                }
+            }
+            (q.log_prob)(theta).iter().zip(weights).map(|(q, w)| q.exp() * w).sum()
+        };
+        (0..self.steps).into_par_iter().map(slab).collect()
+    }
+}
+
+/// The trapezoidal rule; its error at a conditioner's ReLU kink is of second order in the step.
+fn integral(q: &Density) -> Measurement {
+    let all: f64 = Grid::over(q).marginal(q).iter().sum();
+    let allowed = if q.dim < 3 { 1e-3 } else { 1e-2 };
+    Measurement::new((all - 1.).abs(), allowed, format!("the integral is {all:.6}"))
+}
+
+/// A Kolmogorov-Smirnov test that the first entries of samples, through the distribution function of
+/// their density, are uniform: `1/p` is at most a thousand.
+fn goodness_of_fit(q: &Density) -> Measurement {
+    let grid = Grid::over(q);
+    let mut below = 0.;
+    let distribution: Vec<[f64; 2]> = grid
+        .marginal(q)
+        .iter()
+        .enumerate()
+        .map(|(i, mass)| {
+            below += mass;
+            [grid.at(0, i)[0], below - 0.5 * mass]
+        })
+        .collect();
+    let uniform = |&x: &f64| {
+        let i = distribution.partition_point(|[y, _]| *y < x).clamp(1, distribution.len() - 1);
+        let [[x0, f0], [x1, f1]] = [distribution[i - 1], distribution[i]];
+        f0 + (f1 - f0) * ((x - x0) / (x1 - x0)).clamp(0., 1.)
+    };
+    let (draws, _) = (q.draw)(4000, 11);
+    let found = ks_uniform(&draws.column(0).iter().map(uniform).collect::<Vec<_>>());
+    let at = format!("distance {:.4}, p = {:.3}", found.distance, found.p_value);
+    Measurement::new(1. / found.p_value, 1e3, at)
+}
+
+/// `sound` with its samples and its density changed.
+fn changed(
+    name: &str,
+    sound: Density,
+    draws: fn(Array2<f64>, Array1<f64>) -> Samples,
+    density: fn(&Array2<f64>, Array1<f64>) -> Array1<f64>,
+) -> Instance<Density> {
+    let Density { dim, draw, log_prob } = sound;
+    let draw = move |samples, seed| {
+        let (theta, log_q) = draw(samples, seed);
+        draws(theta, log_q)
+    };
+    let log_prob = move |theta: Array2<f64>| density(&theta, log_prob(theta.clone()));
+    Instance::new(name, Density { dim, draw: Box::new(draw), log_prob: Box::new(log_prob) })
+}
+
+/// Samples that do not have the density of `sound`.
+pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
+    fn normal(theta: &Array2<f64>) -> Array1<f64> {
+        theta.map_axis(Axis(1), |row| -0.5 * row.dot(&row) - TAU.ln())
+    }
+    let draws = |name, draws| changed(name, sound(), draws, |_, q| q);
+    vec![
+        draws("ln q of a draw at its noise and not at θ", |t, q| {
+            let base = normal(&t);
+            (t, base + 0. * q)
+        }),
+        draws("draws a tenth too wide", |t, q| (&t * 1.1, q)),
+        draws("draws moved by a tenth of their width", |t, q| {
+            let std = t.std_axis(Axis(0), 0.);
+            (t + std * 0.1, q)
+        }),
+        changed("a density that is another's", sound(), |t, q| (t, q), |theta, _| normal(theta)),
+    ]
+}
