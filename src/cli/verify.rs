@@ -21,9 +21,9 @@ use std::time::Instant;
 /// What was typed.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every check is first run on copies of the engine, or of the run's network, with a mistake in them, and counts only \
-                  if it notices one. Of a run with a density it also says how far the posterior is from the exact one; that is told and \
-                  never fails."
+    after_help = "Every check also runs on copies of the engine, or of the run's network, with a \
+                  mistake in them, and counts only if it notices one. For a run with a density, \
+                  diagnostics say how far the posterior is from the exact one; they never fail."
 )]
 pub struct Args {
     /// A run folder: verify its network at its trained parameters, on its data [default: the

@@ -19,8 +19,8 @@ pub struct ElboValue {
     pub terms: Terms,
 }
 
-/// Evaluates the bound on these rows of a data set of `N`, with the KL weighted by `β`; with the same
-/// noise each time.
+/// Evaluates the bound on these rows of a data set of `N`, with the KL weighted by `β`; with the
+/// same noise each time.
 pub type Elbo = Box<dyn Fn(Range<usize>, f64) -> ElboValue + Send + Sync>;
 
 /// Examples: batches of three, the last of which is ragged.
@@ -39,8 +39,8 @@ pub fn suite() -> Suite<Elbo> {
     }
 }
 
-/// The bound of a model on `N` examples.
-pub(super) fn of_model(model: Model<f64>, x: Array2<f64>, y: Targets<f64>) -> Elbo {
+/// The bound of a model on `N` examples, which must have noise shared by the batch.
+pub fn of_model(model: Model<f64>, x: Array2<f64>, y: Targets<f64>) -> Elbo {
     Box::new(move |rows, beta| {
         let tape = Tape::default();
         let p = model.params.freeze(&tape);
@@ -106,7 +106,8 @@ fn close_loss(found: f64, expected: f64, size: f64) -> Measurement {
     close(found, expected, (size / DATA).max(1.), "loss")
 }
 
-fn minibatches(elbo: &Elbo) -> Measurement {
+/// The minibatches' bounds average to the whole data set's.
+pub fn minibatches(elbo: &Elbo) -> Measurement {
     let whole = elbo(0..N, 1.);
     let (mut total, mut loss) = (0., 0.);
     for start in (0..N).step_by(BATCH) {
@@ -122,7 +123,8 @@ fn minibatches(elbo: &Elbo) -> Measurement {
     ])
 }
 
-fn terms(elbo: &Elbo) -> Measurement {
+/// The bound is the sum of its terms, and the loss is `−ELBO/N`.
+pub fn terms(elbo: &Elbo) -> Measurement {
     let ElboValue { loss, terms } = elbo(0..BATCH, 1.);
     let (size, Terms { total, log_likelihood, log_prior, log_q, kl }) = (size(&terms), terms);
     Measurement::worst([

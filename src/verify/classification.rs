@@ -89,8 +89,8 @@ fn top(p: &Array2<f64>, n: usize) -> usize {
     (0..K).fold(0, |best, c| if p[[n, c]] > p[[n, best]] { c } else { best })
 }
 
-/// `score` against `definition` on random probabilities, two thirds of whose labels are the likeliest
-/// class.
+/// `score` against `definition` on random probabilities, two thirds of whose labels are the
+/// likeliest class.
 fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measurement {
     let mut p: Array2<f32> =
         randn(&[N, K], 4).mapv(|x| (1.5 * x).exp() as f32).into_dimensionality().expect("[N, K]");

@@ -10,13 +10,7 @@ pub type LogProb = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 
 /// The suite of priors and of the normal likelihood.
 pub fn suite() -> Suite<LogProb> {
-    let prior = |name: &str, prior: Prior| {
-        let log_prob: LogProb = Box::new(move |x| {
-            let tape = Tape::default();
-            prior.log_prob(tape.constant(Tensor::from_elem(vec![1, 1], x))).item()
-        });
-        Instance::new(name, log_prob)
-    };
+    let prior = |name: &str, prior| Instance::new(name, of_prior(prior));
     let (params, precision) = (Params::<f64>::default(), 7.);
     let normal: LogProb = Box::new(move |y| {
         let tape = Tape::default();
@@ -40,8 +34,16 @@ pub fn suite() -> Suite<LogProb> {
     }
 }
 
-/// By the trapezoidal rule in `t`, with `x = sinh t`: a kink at 0 is a node.
-fn integral(log_prob: &LogProb) -> Measurement {
+/// The density of a prior over one number.
+pub fn of_prior(prior: Prior) -> LogProb {
+    Box::new(move |x| {
+        let tape = Tape::default();
+        prior.log_prob(tape.constant(Tensor::from_elem(vec![1, 1], x))).item()
+    })
+}
+
+/// `∫ p(x) dx = 1`, by the trapezoidal rule in `t`, with `x = sinh t`: a kink at 0 is a node.
+pub fn integral(log_prob: &LogProb) -> Measurement {
     let step = 1e-3;
     let term = |i: i32| {
         let t = f64::from(i) * step;

@@ -3,6 +3,7 @@ use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict, operations};
 use crate::autodiff::{Tensor, Var};
 use ndarray::{ArrayD, Axis, Ix2, s};
+use std::ops::Range;
 
 /// The suite of every operation on the tape.
 pub fn suite() -> Suite<Case> {
@@ -26,6 +27,18 @@ pub(super) fn measurement(report: &Report) -> Measurement {
         };
         Measurement::new(error, TOLERANCE, format!("input {k}"))
     }))
+}
+
+/// A gradient check at the first of the points that `check` makes of these seeds without a kink
+/// within the checker's step.
+pub fn at_smooth_point(seeds: Range<u64>, check: impl Fn(u64) -> Report) -> Measurement {
+    let smooth = |report: &Report| {
+        !report.0.iter().any(|verdict| matches!(verdict, Verdict::NotCheckable { .. }))
+    };
+    match seeds.map(check).find(smooth) {
+        Some(report) => measurement(&report),
+        None => Measurement::holds(false, "no point without a kink"),
+    }
 }
 
 fn faults() -> Vec<Instance<Case>> {

@@ -26,7 +26,7 @@ pub struct Density {
 
 impl Density {
     /// The density of a posterior over `[D]`.
-    pub(super) fn new(dim: usize, params: Params<f64>, posterior: Box<dyn Posterior<f64>>) -> Self {
+    pub fn new(dim: usize, params: Params<f64>, posterior: Box<dyn Posterior<f64>>) -> Self {
         let q = Arc::new((params, posterior));
         let (sampler, density) = (q.clone(), q);
         let draw = move |samples, seed| {
@@ -119,7 +119,8 @@ pub(super) const DRAWS: Property<Density> = Property {
 /// The largest relative difference of `ln q` of a sample between forward and inverse.
 const SAME: f64 = 1e-7;
 
-fn consistent(q: &Density) -> Measurement {
+/// `ln q` of samples is the same by the way they were drawn and by the inverse.
+pub fn consistent(q: &Density) -> Measurement {
     // The inverse of an IAF takes a pass for each entry of θ.
     let (theta, log_q) = (q.draw)(if q.dim < 100 { 64 } else { 4 }, 3);
     let noise = randn(theta.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
@@ -138,8 +139,8 @@ fn consistent(q: &Density) -> Measurement {
     Measurement::new(difference(&log_q, &again), SAME, "ln q(θ)")
 }
 
-/// A grid over `[D]`, dense near the samples and wide: `θⱼ = mⱼ + wⱼ sinh t`, with `m` the median of
-/// samples, `w` half the range of their middle 80 %, and `t` in equal steps.
+/// A grid over `[D]`, dense near the samples and wide: `θⱼ = mⱼ + wⱼ sinh t`, with `m` the median
+/// of samples, `w` half the range of their middle 80 %, and `t` in equal steps.
 struct Grid {
     /// Nodes along an axis.
     steps: usize,
@@ -196,15 +197,16 @@ impl Grid {
     }
 }
 
-/// The trapezoidal rule; its error at a conditioner's ReLU kink is of second order in the step.
-fn integral(q: &Density) -> Measurement {
+/// `∫ q(θ) dθ = 1` for `D ≤ 3`, by the trapezoidal rule, whose error at a conditioner's ReLU
+/// kink is of second order in the step.
+pub fn integral(q: &Density) -> Measurement {
     let all: f64 = Grid::over(q).marginal(q).iter().sum();
     let allowed = if q.dim < 3 { 1e-3 } else { 1e-2 };
     Measurement::new((all - 1.).abs(), allowed, format!("the integral is {all:.6}"))
 }
 
-/// A Kolmogorov-Smirnov test that the first entries of samples, through the distribution function of
-/// their density, are uniform: `1/p` is at most a thousand.
+/// A Kolmogorov-Smirnov test that the first entries of samples, through the distribution function
+/// of their density, are uniform: `1/p` is at most a thousand.
 fn goodness_of_fit(q: &Density) -> Measurement {
     let grid = Grid::over(q);
     let mut below = 0.;

@@ -1,4 +1,5 @@
-//! The loss of a whole model: its gradient with respect to all parameters at once, for a trained run.
+//! The loss of a whole model: its gradient with respect to all parameters at once, for a trained
+//! run.
 use super::gradients::measurement;
 use super::suite::{Instance, Measurement, Property};
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
@@ -24,7 +25,8 @@ pub struct Loss {
     /// `β`.
     beta: f64,
     setting: Setting,
-    /// The length of the step along the gradient that, to first order, changes the loss by [`CHANGE`].
+    /// The length of the step along the gradient that, to first order, changes the loss by
+    /// [`CHANGE`].
     reach: f64,
     /// A direction along the gradient of the sound loss; faults are measured along it too.
     uphill: Vec<Owned<f64>>,
@@ -38,8 +40,8 @@ pub(super) struct Setting {
     pub(super) first: usize,
     /// Whether the targets are replaced by others, where the examples' own have probability 1.
     pub(super) other_targets: bool,
-    /// The seed of a step away from the run's parameters, if any: behind a dead unit, a ReLU without
-    /// a bias is exactly at its kink, along every direction.
+    /// The seed of a step away from the run's parameters, if any: behind a dead unit, a ReLU
+    /// without a bias is exactly at its kink, along every direction.
     pub(super) moved: Option<u64>,
 }
 
@@ -52,17 +54,18 @@ const REACH: f64 = 10.;
 const FAR: f64 = 1e6;
 /// The smallest change of the gradient that differences resolve, relative to its norm.
 const RESOLUTION: f64 = 1e-5;
-/// The step across which a kink is looked for, and the least jump of the gradient there, relative to
-/// its norm.
+/// The step across which a kink is looked for, and the least jump of the gradient there, relative
+/// to its norm.
 const NUDGE: f64 = 1e-9;
 const JUMP: f64 = 1e-5;
 /// The step of [`Setting::moved`], relative to the root mean square of a tensor or to a tenth.
 const MOVE: f64 = 1e-2;
-/// `β` keeps the KL below this multiple of the log-likelihood: with a million weights and a thousand
-/// examples, the likelihood's gradient would be lost in the rounding of the KL.
+/// `β` keeps the KL below this multiple of the log-likelihood: with a million weights and a
+/// thousand examples, the likelihood's gradient would be lost in the rounding of the KL.
 const KL: f64 = 10.;
 /// The change of the loss along a direction for `t = 1`, relative to its terms: the least that
-/// differences resolve. A step along so many entries crosses the kink of some ReLU unless it is short.
+/// differences resolve. A step along so many entries crosses the kink of some ReLU unless it is
+/// short.
 const CHANGE: f64 = 1e-2;
 /// The norm of an entry's random part relative to the steepest direction, tried in this order until
 /// differences resolve the gradient.
@@ -106,8 +109,9 @@ impl Loss {
         let beta = std::mem::take(&mut loss.beta);
         let likelihood = loss.gradient();
         loss.beta = beta;
-        // The same length in each tensor: a small part of the gradient counts by its share, not by the
-        // share's square. Also along the likelihood's gradient, which may be orthogonal to the whole.
+        // The same length in each tensor: a small part of the gradient counts by its share, not by
+        // the share's square. Also along the likelihood's gradient, which may be orthogonal to the
+        // whole.
         let unit = |g: &Owned<f64>, length: f64| {
             let norm = squares(g).sqrt();
             g * if norm > 0. { length / norm } else { 0. }
@@ -139,7 +143,8 @@ impl Loss {
         likelihood >= LEAST && self.reach <= REACH
     }
 
-    /// Why the gradient with a fault is that of the sound loss, if differences cannot tell them apart.
+    /// Why the gradient with a fault is that of the sound loss, if differences cannot tell them
+    /// apart.
     pub(super) fn equivalent(sound: &Self, fault: &Self) -> Option<String> {
         let share = relative_difference(&sound.gradient(), &fault.gradient());
         (share < RESOLUTION).then(|| match share {
@@ -170,11 +175,11 @@ impl Loss {
         dense.collect()
     }
 
-    /// Checks `∂f/∂tₖ = ⟨∂loss/∂wₖ, vₖ⟩` of `f(t) = loss(w₁ + t₁ v₁, …, w_P + t_P v_P)` at `t = 0`, with
-    /// one `tₖ` for each of `P` tensors.
+    /// Checks `∂f/∂tₖ = ⟨∂loss/∂wₖ, vₖ⟩` of `f(t) = loss(w₁ + t₁ v₁, …, w_P + t_P v_P)` at `t = 0`,
+    /// with one `tₖ` for each of `P` tensors.
     ///
-    /// `v` is the uphill direction of each tensor, which differences resolve best, plus a random part.
-    /// This evaluates a dozen losses, however many entries there are.
+    /// `v` is the uphill direction of each tensor, which differences resolve best, plus a random
+    /// part. This evaluates a dozen losses, however many entries there are.
     fn along(&self, share: f64, seed: u64) -> Report {
         let params = &self.model.params;
         let squares = self.uphill.iter().flatten().map(|v| v * v).sum::<f64>();
@@ -213,7 +218,8 @@ impl Loss {
                  and next to them",
             );
         };
-        // The error of differences is an estimate: a mismatch counts if other directions confirm it.
+        // The error of differences is an estimate: a mismatch counts if other directions confirm
+        // it.
         let mut all = vec![first];
         if !all[0].passed() {
             all.extend(found.take(2));

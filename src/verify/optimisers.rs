@@ -72,7 +72,8 @@ fn close(found: [f64; 3], expected: [f64; 3]) -> Measurement {
     )
 }
 
-/// Adam with the default moments' rates; `step` is the update of their values `m`, `v` after `t` steps.
+/// Adam with the default moments' rates; `step` is the update of their values `m`, `v` after `t`
+/// steps.
 fn adam(gradients: &[[f64; 3]], step: fn(i32, f64, f64) -> f64) -> [f64; 3] {
     let (mut w, mut m, mut v) = (START, [0.; 3], [0.; 3]);
     for (t, g) in (1..).zip(gradients) {

@@ -64,7 +64,8 @@ impl Measurement {
         assert!(self.passed(), "{self:?}");
     }
 
-    /// At most 1 for a pass; 1 if it cannot be judged, so that it outranks every pass; more for a failure.
+    /// At most 1 for a pass; 1 if it cannot be judged, so that it outranks every pass; more for a
+    /// failure.
     fn badness(&self) -> f64 {
         match (self.passed(), self.allowed > 0.) {
             _ if !self.judged => 1.,
@@ -113,8 +114,8 @@ pub struct Property<S> {
 
 /// Properties, the implementations that must have them, and broken copies of these.
 ///
-/// A property that holds on every broken copy verifies nothing, and a broken copy with every property
-/// is a gap in the suite: both count as failures.
+/// A property that holds on every broken copy verifies nothing, and a broken copy with every
+/// property is a gap in the suite: both count as failures.
 pub struct Suite<S> {
     /// Each is measured on every instance.
     pub properties: Vec<Property<S>>,
@@ -239,8 +240,8 @@ impl<S: Send + Sync> Verify for Suite<S> {
     }
 }
 
-/// A suite whose one instance is a run, on which a fault may have no effect: a likelihood of 0 has no
-/// scale. Such a fault, an equivalent mutant, is not judged; neither is a property all of whose
+/// A suite whose one instance is a run, on which a fault may have no effect: a likelihood of 0 has
+/// no scale. Such a fault, an equivalent mutant, is not judged; neither is a property all of whose
 /// faults are equivalent.
 pub struct RunSuite<S> {
     /// The properties, the run and its broken copies.
@@ -248,8 +249,8 @@ pub struct RunSuite<S> {
     /// Why a fault is equivalent to the run, if both compute the same to within what any property
     /// resolves. Independent of the properties, so that a blind one is still found.
     pub equivalent: fn(run: &S, fault: &S) -> Option<String>,
-    /// The outcome of the engine's suite with the same properties and faults, which says which faults
-    /// a property must notice; all of them if there is none.
+    /// The outcome of the engine's suite with the same properties and faults, which says which
+    /// faults a property must notice; all of them if there is none.
     pub engine: Option<fn() -> Outcome>,
 }
 

@@ -1,4 +1,5 @@
-//! The suites of a run: the engine's properties, measured on a trained network at its own parameters.
+//! The suites of a run: the engine's properties, measured on a trained network at its own
+//! parameters.
 use super::bound::{self, Elbo};
 use super::checkpoints::{self, Format, numbers};
 use super::flows::{self, Flow};
@@ -118,8 +119,8 @@ impl Case {
         Loss::new(self.precise(), (x, y), samples, header.examples, setting)
     }
 
-    /// The first examples whose loss responds to the parameters, with other targets if there are none;
-    /// next to the run's parameters if these are at a kink.
+    /// The first examples whose loss responds to the parameters, with other targets if there are
+    /// none; next to the run's parameters if these are at a kink.
     fn setting(&self) -> Setting {
         let firsts = || (0..self.examples.len()).step_by(DIFFERENTIATED).take(PLACES);
         let places = [false, true].into_iter().flat_map(|other_targets| {
@@ -166,8 +167,8 @@ impl Case {
         means(predict(model, &theta, self.examples.x.view()))
     }
 
-    /// Writes the run's checkpoint and reads it into an untrained network. The moments are made up: a
-    /// run's best epoch keeps none.
+    /// Writes the run's checkpoint and reads it into an untrained network. The moments are made up:
+    /// a run's best epoch keeps none.
     fn round_trip(&self, format: &Format) -> Measurement {
         let Trained { model, header, .. } = &self.trained;
         let rule = header.config.train.optimiser;

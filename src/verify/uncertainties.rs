@@ -26,7 +26,8 @@ pub struct Uncertainty {
 /// The uncertainty about each of `N` inputs, from logits `[S, N, K]`.
 pub type Uncertainties = fn(&Array3<f32>) -> Vec<Uncertainty>;
 
-/// A network whose outputs are given: `θ` is the logits of all inputs, and `x` is the input's number.
+/// A network whose outputs are given: `θ` is the logits of all inputs, and `x` is the input's
+/// number.
 struct Lookup {
     inputs: usize,
     classes: usize,

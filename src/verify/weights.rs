@@ -1,8 +1,9 @@
-//! How far a trained posterior is from the exact one, by the importance weights `w = p(D, θ)/q(θ)`, `θ ~ q`.
+//! How far a trained posterior is from the exact one, by the importance weights `w = p(D, θ)/q(θ)`,
+//! `θ ~ q`.
 //!
-//! A weight is about the posterior given the whole training set only if its likelihood is of the whole set. A part of the
-//! rows, scaled up, would add noise to `ln w` that looks like a bad fit. So every row counts, and what is limited is the
-//! number of draws.
+//! A weight is about the posterior given the whole training set only if its likelihood is of the
+//! whole set. A part of the rows, scaled up, would add noise to `ln w` that looks like a bad fit.
+//! So every row counts, and what is limited is the number of draws.
 use super::suite::largest;
 use crate::autodiff::Tape;
 use crate::bayes::{Model, Terms};
@@ -53,7 +54,8 @@ pub struct ImportanceBound {
     pub slope: Option<f64>,
 }
 
-/// Draws by default: as many as make this number of predictions of an example, within [`LEAST`] and [`MOST`].
+/// Draws by default: as many as make this number of predictions of an example, within [`LEAST`] and
+/// [`MOST`].
 const PREDICTIONS: usize = 3_000_000;
 const LEAST: usize = 60;
 const MOST: usize = 10_000;
@@ -67,7 +69,8 @@ pub fn draws(examples: usize) -> usize {
     (PREDICTIONS / examples.max(1)).clamp(LEAST, MOST)
 }
 
-/// From `draws` draws of a model with a density, the same for the same seed; `told` hears how many are done.
+/// From `draws` draws of a model with a density, the same for the same seed; `told` hears how many
+/// are done.
 ///
 /// # Panics
 /// If the model has no density, the data do not fit it, or there are no draws.
@@ -137,8 +140,8 @@ mod tests {
     use crate::run::config::{Config, MethodKind};
     use ndarray::Array2;
 
-    /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given the data, so that `q` can
-    /// be the posterior. Then every weight is the evidence.
+    /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given
+    /// the data, so that `q` can be the posterior. Then every weight is the evidence.
     #[test]
     fn weights_of_the_exact_posterior_are_the_evidence() {
         let (tau, x, y) = (4_f64, [-1.5, -0.5, 0.5, 1.5], [-0.8, 0.1, 0.4, 1.9]);

@@ -1,5 +1,5 @@
-//! What each parser does with any bytes: an error, or a value that makes sense. For `fuzz/`, and for
-//! the test that replays its seeds.
+//! Each parser on arbitrary bytes: an error, or a valid value. For `fuzz/`, and for the test that
+//! replays its seeds.
 use bhn::bayes::Targets;
 use bhn::data::published::{Drawings, add, check, unpack};
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};

@@ -1,5 +1,5 @@
 //! Defends: the gradient checker itself. Wrong rules fail, right ones pass, and where differences
-//! prove nothing it says so.
+//! cannot resolve a gradient the verdict says so.
 use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
 use bhn::autodiff::{Cotangent, Sink, Tape, Tensor, Var};
 use rstest::rstest;
@@ -17,13 +17,38 @@ type C<'a> = Cotangent<'a, f64>;
 type S<'a> = Sink<'a, f64>;
 
 #[rstest]
-#[case::wrong_sign(|c: &C, s: &mut S| { s.add(0, || -(c.g * c.x(1))); s.add(1, || c.g * c.x(0)) }, [true, false])]
-#[case::wrong_factor(|c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0) * (1. + 1e-6)) }, [false, true])]
+#[case::wrong_sign(
+    |c: &C, s: &mut S| { s.add(0, || -(c.g * c.x(1))); s.add(1, || c.g * c.x(0)) },
+    [true, false],
+)]
+#[case::wrong_factor(
+    |c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0) * (1. + 1e-6)) },
+    [false, true],
+)]
 #[case::forgotten(|c: &C, s: &mut S| s.add(0, || c.g * c.x(1)), [false, true])]
-#[case::swapped(|c: &C, s: &mut S| { s.add(0, || c.g * c.x(0)); s.add(1, || c.g * c.x(1)) }, [true, true])]
-#[case::cotangent_ignored(|c: &C, s: &mut S| { s.add(0, || c.x(1).to_owned()); s.add(1, || c.g * c.x(0)) }, [true, false])]
-#[case::overwritten(|c: &C, s: &mut S| { s.write(0, |_, dx| *dx = (c.g * c.x(1)).into()); s.add(1, || c.g * c.x(0)) }, [true, false])]
-#[case::twice(|c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0)) }, [true, false])]
+#[case::swapped(
+    |c: &C, s: &mut S| { s.add(0, || c.g * c.x(0)); s.add(1, || c.g * c.x(1)) },
+    [true, true],
+)]
+#[case::cotangent_ignored(
+    |c: &C, s: &mut S| { s.add(0, || c.x(1).to_owned()); s.add(1, || c.g * c.x(0)) },
+    [true, false],
+)]
+#[case::overwritten(
+    |c: &C, s: &mut S| {
+        s.write(0, |_, dx| *dx = (c.g * c.x(1)).into());
+        s.add(1, || c.g * c.x(0));
+    },
+    [true, false],
+)]
+#[case::twice(
+    |c: &C, s: &mut S| {
+        s.add(0, || c.g * c.x(1));
+        s.add(0, || c.g * c.x(1));
+        s.add(1, || c.g * c.x(0));
+    },
+    [true, false],
+)]
 fn wrong_rules_fail(#[case] rule: impl Fn(&C, &mut S) + Clone + 'static, #[case] wrong: [bool; 2]) {
     let report = gradcheck(&[randn(&[3, 4], 1), randn(&[3, 4], 2)], |x| product(x, rule.clone()));
     let found = report.0.iter().map(|v| matches!(v, Verdict::Mismatch { .. }));

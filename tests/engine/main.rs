@@ -1,8 +1,11 @@
-//! Tests of the library from its kernels to the bound, its statistics and scores.
+//! Defends: the library from its kernels to the bound, its scores and its statistics.
 mod bayes;
 mod convolutions;
+mod dropout;
 mod flows;
 mod gradcheck;
+mod hypernets;
+mod initialisation;
 mod kernels;
 mod lengths;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Defends: NUTS on our tape's gradients draws from the density that it is given.
+//! Defends: NUTS, with gradients of the tape, samples from the density that it is given.
 #![cfg(feature = "cli")]
 use bhn::autodiff::{Tensor, Var};
 use bhn::experiments::nuts::{Chain, Nuts};

@@ -1,5 +1,5 @@
-//! Defends: the optimisers are their definitions, also for gradients in factors, clipping is as the
-//! authors do it, and schedules pass through the values that their formulas give.
+//! Defends: optimisers are their formulas, also for factored gradients; clipping is the authors';
+//! schedules and annealing have the values of their formulas.
 use bhn::autodiff::Gradient;
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Owned, Tape, Tensor, Var};
@@ -53,7 +53,8 @@ fn adams_first_step() {
     }
 }
 
-/// Norm first, then elements: `(30, 40)` has norm 50; scaled to 10 it is `(6, 8)`, held to `(5, 5)`.
+/// Norm first, then elements: `(30, 40)` has norm 50; scaled to 10 it is `(6, 8)`, held to `(5,
+/// 5)`.
 #[test]
 fn clipping_by_norm_and_then_by_element() {
     let mut params = Params::<f64>::default();

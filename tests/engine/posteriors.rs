@@ -1,29 +1,30 @@
-//! Defends: every method is what it says it is. Whole losses have right gradients; the networks
-//! compute what formed weights would; noise has the distribution that the formulas give it.
-use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
+//! Defends: every method computes what its definition says. Whole losses have right gradients;
+//! networks equal those of explicitly formed weights; noise has the distribution of its formula.
+use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor};
-use bhn::bayes::{
-    Dropout, Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Rates, Scale, Targets,
-};
+use bhn::bayes::{Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Scale, Targets};
 use bhn::data::Task;
 use bhn::nn::{BoundParams, Params};
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::run::config::{Config, Method, MethodKind};
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use bhn::verify::bound;
+use bhn::verify::gradients::at_smooth_point;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use rstest::rstest;
 
-const LAYERS: [Layer; 3] = [Layer::Dense(4), Layer::Tanh, Layer::Dense(3)];
+pub const LAYERS: [Layer; 3] = [Layer::Dense(4), Layer::Tanh, Layer::Dense(3)];
 
-fn rng(seed: u64) -> ChaCha8Rng {
+pub fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-fn task() -> Task {
+pub fn task() -> Task {
     Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() }
 }
 
 /// The model of a method on 3 inputs, its parameters of order one and smooth in them.
-fn model(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
+pub fn model(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
     model_on(Shape::Flat(3), LAYERS.to_vec(), method, change)
 }
 
@@ -78,7 +79,9 @@ fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
 #[rstest]
 #[case::bhn(model_of_images(MethodKind::Bhn, |_| ()))]
 #[case::full_bhn(model_of_images(MethodKind::FullBhn, |c| c.flow.couplings = 0))]
-#[case::noise_per_example(model_of_images(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
+#[case::noise_per_example(
+    model_of_images(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample))
+)]
 #[case::mle(model_of_images(MethodKind::Mle, |_| ()))]
 #[case::mc_dropout(model_of_images(MethodKind::McDropout, |_| ()))]
 #[case::channel_dropout(model_of_images(MethodKind::McDropout, |c| {
@@ -108,40 +111,25 @@ fn local_reparametrisation_stops_at_convolutions() {
 fn gradients(model: &Model<f64>, batch: usize, width: usize) {
     let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
     let y = Targets::Classes([0, 2, 1, 1, 0][..batch].to_vec());
-    let check = |seed| {
+    at_smooth_point(3..20, |seed| {
         gradcheck(&inputs, |vars| {
             let p = BoundParams::from_vars(vars.to_vec());
             let x = vars[0].tape().constant(randn(&[batch, width], seed));
             let scale = Scale { data: 20, batch, beta: 0.7 };
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
         })
-    };
-    let smooth = |r: &bhn::autodiff::gradcheck::Report| {
-        !r.0.iter().any(|v| matches!(v, Verdict::NotCheckable { .. }))
-    };
-    (3..20).map(check).find(smooth).expect("a smooth point").assert();
+    })
+    .assert();
 }
 
-/// The bound's scale, for every method with a KL: over the minibatches of an epoch, the last one ragged,
-/// estimates weighted by |B|/N average to the full-batch value. Noise that differs by the batch is
-/// switched off by a narrow posterior.
 #[rstest]
 #[case(MethodKind::FullBhn)]
 #[case(MethodKind::Bbb)]
 fn minibatches_average_to_the_full_batch(#[case] method: MethodKind) {
-    let (model, n) = (model(method, |c| c.mean_field.local = false), 10);
-    let (x, y) = (randn(&[n, 3], 3), Targets::Classes((0..n).map(|i| i * i % 3).collect()));
-    let at = |rows: std::ops::Range<usize>| {
-        let tape = Tape::default();
-        let p = model.params.bind(&tape);
-        let part = x.slice_axis(ndarray::Axis(0), rows.clone().into()).to_owned();
-        let y = y.select(&rows.clone().collect::<Vec<_>>());
-        let scale = Scale { data: n, batch: rows.len(), beta: 1. };
-        model.pass(&p, tape.constant(part), &y, 3, scale, &mut rng(7)).elbo.terms.total
-    };
-    let (full, parts) = (at(0..n), [0..4, 4..8, 8..10]);
-    let mean: f64 = parts.map(|rows| rows.len() as f64 / n as f64 * at(rows)).iter().sum();
-    assert!((mean - full).abs() < 1e-10 * full.abs(), "{mean} {full}");
+    let (x, n) = (randn(&[bound::N, 3], 3).into_dimensionality().unwrap(), bound::N);
+    let y = Targets::Classes((0..n).map(|i| i * i % 3).collect());
+    let model = model(method, |c| c.mean_field.local = false);
+    bound::minibatches(&bound::of_model(model, x, y)).assert();
 }
 
 /// `S` networks at once equal `S` networks one by one.
@@ -163,8 +151,8 @@ fn a_network_of_given_weights_is_that_network() {
     }
 }
 
-/// A convolution whose scales multiply after the product is one whose weights were formed before, for
-/// every sample and whether or not examples have noise of their own.
+/// A convolution whose scales multiply after the product is one whose weights were formed before,
+/// for every sample and whether or not examples have noise of their own.
 #[rstest]
 #[case("conv 3 3x2,relu,pool 2,flatten,dense 4,tanh,dense 2")]
 #[case("pool 2,conv 3 2x2,tanh,global-pool,dense 2")]
@@ -236,8 +224,8 @@ fn the_kl_of_normals_by_hand() {
     assert_eq!(kl(Prior::Laplace { scale: 1. }), None);
 }
 
-/// One layer under local and plain reparametrisation: the same mean and variance of every output, those
-/// of the formula, within four standard errors.
+/// One layer under local and plain reparametrisation: the same mean and variance of every output,
+/// those of the formula, within four standard errors.
 #[rstest]
 #[case(true)]
 #[case(false)]
@@ -266,78 +254,6 @@ fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
         let error = (outputs.var(1.) - variance).abs();
         assert!(error < 4. * variance * (2. / n).sqrt(), "variance off by {error}");
     }
-}
-
-#[test]
-fn masks_have_their_rates_and_means() {
-    let (d, samples, rate) = (50, 2_000, 0.3);
-    let mut params = Params::<f64>::default();
-    let q = Dropout::new(&mut params, "q", &vec![5.; d], &[(10..50, rate)], Rates::Fixed, false);
-    let tape = Tape::default();
-    let theta = q.draw(&params.bind(&tape), &tape, samples, &mut rng(1)).theta.value();
-    let (scales, masks) = theta.view().split_at(ndarray::Axis(1), 10);
-    assert!(scales.iter().all(|&scale| scale == 5.));
-    let dropped = masks.iter().filter(|&&mask| mask == 0.).count() as f64;
-    let n = masks.len() as f64;
-    assert!((dropped / n - rate).abs() < 4. * (rate * (1. - rate) / n).sqrt(), "{}", dropped / n);
-    assert!(masks.iter().all(|&mask| mask == 0. || (mask - 1. / 0.7).abs() < 1e-12));
-}
-
-/// A concrete mask is near 0 or `1/(1 − p)`, the first with probability `p`; its penalty by hand.
-#[test]
-fn concrete_masks_learn_their_rates() {
-    let (samples, rate, precision) = (20_000, 0.2, 3.);
-    let mut params = Params::<f64>::default();
-    let rates = Rates::Learned { precision };
-    let q = Dropout::new(&mut params, "q", &[1., 1., 2., -1.], &[(0..2, rate)], rates, false);
-    let tape = Tape::default();
-    let draw = q.draw(&params.bind(&tape), &tape, samples, &mut rng(1));
-    let masks = draw.theta.slice(1, 0..2).value();
-    let n = masks.len() as f64;
-    // P(mask below a half of its top) = P(ln u/(1−u) > −ln p/(1−p)) = p exactly.
-    let dropped = masks.iter().filter(|&&mask| mask < 0.5 / 0.8).count() as f64 / n;
-    assert!((dropped - rate).abs() < 4. * (rate * 0.8 / n).sqrt(), "{dropped}");
-    // How many are between a tenth and nine tenths of their top is the temperature's doing: of the logistic
-    // noise L there is P(−ln 9 < (L + ln 4)/… < ln 9) with the temperature t = 0.1 as P(|L − ln 4| < t ln 9).
-    let share = |l: f64| 1. / (1. + (-l).exp());
-    let (centre, half) = (4_f64.ln(), 0.1 * 9_f64.ln());
-    let between = share(centre + half) - share(centre - half);
-    let found = masks.iter().filter(|&&mask| (0.1..0.9).contains(&(0.8 * mask))).count() as f64 / n;
-    assert!((found - between).abs() < 4. * (between / n).sqrt(), "{found} for {between}");
-    let entropy = -(rate * rate.ln() + 0.8 * 0.8_f64.ln());
-    let expected = precision / 2. * 5. / 0.8 - 2. * entropy;
-    assert!((draw.kl.unwrap().item() - expected).abs() < 1e-12);
-}
-
-/// Each mask acts on the scales up to the next, and the penalty adds up.
-#[test]
-fn every_concrete_mask_has_scales_of_its_own() {
-    let kl = |masks: &[(std::ops::Range<usize>, f64)], point: &[f64]| {
-        let mut params = Params::<f64>::default();
-        let rates = Rates::Learned { precision: 3. };
-        let q = Dropout::new(&mut params, "q", point, masks, rates, false);
-        let tape = Tape::default();
-        q.draw(&params.bind(&tape), &tape, 1, &mut rng(1)).kl.unwrap().item()
-    };
-    let (first, second) = ([7., 7., 1., 2.], [9., 3., 4., 5.]);
-    let one = kl(&[(1..2, 0.2)], &first) + kl(&[(0..1, 0.4)], &second);
-    let both = kl(&[(1..2, 0.2), (4..5, 0.4)], &[first, second].concat());
-    assert!((one - both).abs() < 1e-12, "{one} {both}");
-}
-
-/// To predict, dropout takes masks of 1; MC dropout draws them.
-#[rstest]
-#[case(true)]
-#[case(false)]
-fn dropout_predicts_without_masks(#[case] scaled: bool) {
-    let mut params = Params::<f64>::default();
-    let q = Dropout::new(&mut params, "q", &[5.; 40], &[(10..30, 0.5)], Rates::Fixed, scaled);
-    let tape = Tape::default();
-    let theta = q.predictive(&params.bind(&tape), &tape, 3, &mut rng(1)).theta.value();
-    let masks = theta.slice(ndarray::s![.., 10..30]);
-    assert_eq!(masks.iter().all(|&mask| mask == 1.), scaled);
-    assert_eq!(masks.iter().any(|&mask| mask == 0.), !scaled);
-    assert_eq!(theta.iter().filter(|&&x| x == 5.).count(), 3 * 20);
 }
 
 /// Sample `s` of an ensemble is member `s mod M`, and to move it moves all.
@@ -387,31 +303,8 @@ fn densities_are_those_of_the_draws(
     assert_eq!(draw.log_q.is_some(), dense);
 }
 
-/// Every posterior can be put around a `θ`: what it is drawn around is that.
-#[rstest]
-fn posteriors_are_centred(
-    #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
-    method: MethodKind,
-) {
-    let mut model = model(method, |c| c.mean_field.log_std = -60.);
-    let centre: Vec<_> = randn(&[model.primary.dim()], 4).into_iter().collect();
-    model.posterior.recentre(&mut model.params, &centre);
-    if method == MethodKind::Bbb {
-        for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with("log_std")) {
-            w.view_mut().fill(-60.);
-        }
-    }
-    let tape = Tape::default();
-    let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
-    let is_mask = |i: usize| model.primary.masks().iter().any(|(range, _)| range.contains(&i));
-    for (i, (found, expected)) in theta.iter().zip(&centre).enumerate() {
-        assert!(is_mask(i) || (found - expected).abs() < 1e-12, "{i}: {found} for {expected}");
-    }
-}
-
-/// The local bound is the plain one, but for its noise: the KL alike in closed form and in the mean of draws, and the
-/// loss that of its parts.
+/// The local bound is the plain one, but for its noise: the KL alike in closed form and in the mean
+/// of draws, and the loss that of its parts.
 #[test]
 fn the_local_bound_by_hand() {
     let of = |local: bool, samples: usize| {
@@ -430,30 +323,12 @@ fn the_local_bound_by_hand() {
         assert!((t.total - (t.log_likelihood - t.kl)).abs() < 1e-9 && t.kl > 0.);
         t
     };
-    // 40,000 draws: the KL's spread over draws is about √(D/2) = 4 nats, the likelihood's less than 50.
+    // 40,000 draws: the KL's spread over draws is about √(D/2) = 4 nats, the likelihood's less than
+    // 50.
     let (local, plain) = (of(true, 40_000), of(false, 40_000));
     assert!((local.kl - plain.kl).abs() < 4. * 4. / 200., "{} {}", local.kl, plain.kl);
     let off = (local.log_likelihood - plain.log_likelihood).abs();
     assert!(off < 4. * 50. * 2_f64.sqrt() / 200., "{off}");
-}
-
-/// Of many rows the last 64 count.
-#[test]
-fn data_dependent_initialisation_takes_the_last_64_rows() {
-    let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
-    let fitted = |x: ndarray::ArrayView2<'_, f64>| {
-        let mut model = model(MethodKind::Mle, |_| ());
-        model.init_from_data(x);
-        model
-            .params
-            .iter()
-            .flat_map(|(_, w)| w.iter().copied().collect::<Vec<_>>())
-            .collect::<Vec<_>>()
-    };
-    let all = fitted(x.view());
-    assert_eq!(all, fitted(x.slice(ndarray::s![36.., ..])));
-    assert_ne!(all, fitted(x.slice(ndarray::s![37.., ..])));
-    assert_ne!(all, fitted(x.slice(ndarray::s![..64, ..])));
 }
 
 #[test]
@@ -463,7 +338,8 @@ fn targets_are_counted() {
     }
 }
 
-/// An ensemble's members do not feel each other: each has the gradient it would have alone, over `M`.
+/// An ensemble's members do not feel each other: each has the gradient it would have alone, over
+/// `M`.
 #[test]
 fn members_of_an_ensemble_train_alone() {
     let net = AllWeights::new(3, &LAYERS);
@@ -489,76 +365,6 @@ fn members_of_an_ensemble_train_alone() {
         let alone = gradient(std::slice::from_ref(point));
         let own = both.index_axis(ndarray::Axis(0), m);
         assert!(own.iter().zip(&alone).all(|(a, b)| (2. * a - b).abs() < 1e-12));
-    }
-}
-
-/// `h(0)` is the centre asked for, through couplings and permutations.
-#[rstest]
-#[case(MethodKind::Bhn, FlowKind::Realnvp)]
-#[case(MethodKind::FullBhn, FlowKind::Realnvp)]
-#[case(MethodKind::Bhn, FlowKind::Iaf)]
-#[case(MethodKind::Bhn, FlowKind::Linear)]
-#[case(MethodKind::Bhn, FlowKind::Planar)]
-fn a_hypernet_is_centred_through_its_permutations(
-    #[case] method: MethodKind,
-    #[case] kind: FlowKind,
-) {
-    let mut model = model(method, |c| (c.flow.kind, c.flow.couplings) = (kind, 3));
-    let d = model.primary.dim();
-    let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
-    // A narrow posterior is its centre: of the noise, s = e⁻⁶⁰ + 0.001 is left.
-    let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
-    for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
-        w.view_mut().fill(-60.);
-    }
-    model.posterior.recentre(&mut model.params, &centre);
-    let tape = Tape::default();
-    let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
-    let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
-    assert!(off < 0.05, "{off}");
-    assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");
-}
-
-/// After data-dependent initialisation every activation's input has mean 0 and variance 1.
-#[test]
-fn data_dependent_initialisation_normalises_every_layer() {
-    let x = randn(&[40, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
-    for depth in 1..=LAYERS.len() {
-        let Layer::Dense(units) = LAYERS[depth - 1] else { continue };
-        let mut params = Params::<f64>::default();
-        let mut config = Config { method: MethodKind::Mle, ..Config::default() };
-        config.primary.layers = Some(LAYERS[..depth].to_vec());
-        let mut model = config.build::<f64>(3, &task());
-        model.init_from_data(x.view());
-        std::mem::swap(&mut params, &mut model.params);
-        let tape = Tape::default();
-        let p = params.bind(&tape);
-        let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
-        let out = model.primary.forward(&p, theta, tape.constant(x.clone().into_dyn())).value();
-        assert_eq!(out.shape(), [1, 40, units]);
-        let out = out.index_axis(ndarray::Axis(0), 0);
-        for unit in out.columns() {
-            assert!(unit.mean().unwrap().abs() < 1e-12 && (unit.var(0.) - 1.).abs() < 1e-12);
-        }
-    }
-}
-
-/// Of a convolution every channel, over its positions.
-#[test]
-fn data_dependent_initialisation_normalises_every_channel() {
-    let x = randn(&[40, 30], 5).into_dimensionality().unwrap() * 3. + 1.;
-    let mut config = Config { method: MethodKind::Mle, ..Config::default() };
-    config.primary.layers = Some(vec!["conv 3 2x2".parse().unwrap()]);
-    let mut model = config.build::<f64>(Shape::Image([1, 6, 5]), &task());
-    model.init_from_data(x.view());
-    let tape = Tape::default();
-    let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
-    let out = model.primary.forward(&p, theta, tape.constant(x.into_dyn())).value();
-    assert_eq!(out.shape(), [1, 40, 5, 4, 3]);
-    for channel in out.axis_iter(ndarray::Axis(4)) {
-        assert!(channel.mean().unwrap().abs() < 1e-12 && (channel.var(0.) - 1.).abs() < 1e-12);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Defends: a shape mistake stops at once, and the message names the operation and the shapes.
+//! Defends: a shape mistake panics at once, with a message that names the operation and the shapes.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Draw, Ensemble, Scale, elbo};
 use bhn::kernels::conv::Window;
@@ -113,7 +113,8 @@ fn of_one() {
     }
 }
 
-/// `s ⊙ p + b`: scales that are no row a sample, of other samples, of another width, or with other shifts.
+/// `s ⊙ p + b`: scales that are no row a sample, of other samples, of another width, or with other
+/// shifts.
 #[rstest]
 #[case([vec![2, 3, 4], vec![2, 2, 4], vec![4]])]
 #[case([vec![3, 3, 4], vec![2, 1, 4], vec![4]])]

@@ -1,5 +1,5 @@
-//! Defends: what is chosen to be labelled is what the acquisition says; active learning buys each image
-//! once, and goes on from any round.
+//! Defends: the inputs acquired are those of the acquisition function; active learning acquires
+//! each image once, and resumes from any round.
 #![cfg(feature = "cli")]
 use bhn::autodiff::gradcheck::randn;
 use bhn::data::{Dataset, Options, Task, load};
@@ -64,9 +64,9 @@ fn batch_bald_is_greedy_in_the_joint_information() {
     }
 }
 
-/// With 4⁷ configurations they are drawn, 4096 of them. The mean over 40 draws of the information in all
-/// eight inputs is within four of its standard errors of the sum over 4⁸. What one configuration says varies
-/// by some 2 nats, and so that error is about 2/√(40 · 4096) = 0.005.
+/// With 4⁷ configurations they are drawn, 4096 of them. The mean over 40 draws of the information
+/// in all eight inputs is within four of its standard errors of the sum over 4⁸. What one
+/// configuration says varies by some 2 nats, and so that error is about 2/√(40 · 4096) = 0.005.
 #[test]
 fn the_estimate_of_batch_bald_is_unbiased() {
     let p = votes([4, 8, 4], 2);
@@ -81,8 +81,9 @@ fn the_estimate_of_batch_bald_is_unbiased() {
     assert!(error > 0. && error < 1e-2, "the seventh is drawn, and well: {error}");
 }
 
-/// Forty gains, most of them estimates: none is negative and their sum is at most `ln 20`, the entropy
-/// of 20 samples. Of ten copies of each input, those that are chosen late add almost nothing.
+/// Forty gains, most of them estimates: none is negative and their sum is at most `ln 20`, the
+/// entropy of 20 samples. Of ten copies of each input, those that are chosen late add almost
+/// nothing.
 #[test]
 fn batch_bald_tells_no_more_than_there_is_to_know() {
     for seed in 0..20 {
@@ -100,9 +101,10 @@ fn batch_bald_tells_no_more_than_there_is_to_know() {
     }
 }
 
-/// Three copies of each of three inputs, against a sum over all 3⁹ configurations, which are more than
-/// are enumerated: the last gain is an estimate, within four standard errors. BALD under one
-/// configuration is between 0 and 0.3 nats or so: the mean of 4096 has an error below 0.15/64 = 0.0024.
+/// Three copies of each of three inputs, against a sum over all 3⁹ configurations, which are more
+/// than are enumerated: the last gain is an estimate, within four standard errors. BALD under one
+/// configuration is between 0 and 0.3 nats or so: the mean of 4096 has an error below 0.15/64 =
+/// 0.0024.
 #[test]
 fn what_batch_bald_adds_is_right() {
     let few = votes([6, 3, 3], 7);
@@ -130,11 +132,12 @@ fn one_sample_tells_nothing() {
     }
 }
 
-/// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other adds
-/// little.
+/// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other
+/// adds little.
 #[test]
 fn batch_bald_does_not_buy_the_same_twice() {
-    // Sixteen samples; an input without dispute, a copied one in halves, one in other halves, less sure.
+    // Sixteen samples; an input without dispute, a copied one in halves, one in other halves, less
+    // sure.
     let sure = |s: usize, n: usize| match n {
         0 => 0.5,
         1 | 2 => [0.01, 0.99][s % 2],
@@ -143,7 +146,8 @@ fn batch_bald_does_not_buy_the_same_twice() {
     let p = Array3::from_shape_fn([16, 4, 2], |(s, n, c)| [sure(s, n), 1. - sure(s, n)][c]);
     let found = batch_bald(p.view(), 4, &mut rng(0));
     assert_eq!(found.iter().map(|pick| pick.index).collect::<Vec<_>>(), [1, 3, 2, 0]);
-    // Independent halves add up; the copy adds only what one answer leaves open; no dispute adds nothing.
+    // Independent halves add up; the copy adds only what one answer leaves open; no dispute adds
+    // nothing.
     let told: Vec<_> = found.iter().map(|pick| pick.value.unwrap()).collect();
     let alone = information(&p, &[3]);
     assert!((told[1] - alone).abs() < 1e-12 && told[2] < 0.1 * told[0] && told[3].abs() < 1e-12);
@@ -303,7 +307,8 @@ fn learner(warm: bool, acquisition: Acquisition) -> Learner {
     Learner { config, warm, acquisition }
 }
 
-/// Labels are bought once and only from the pool; what is kept after any round goes on to the same end.
+/// Labels are bought once and only from the pool; what is kept after any round goes on to the same
+/// end.
 #[rstest]
 fn active_learning_goes_on_from_any_round(
     #[values(true, false)] warm: bool,
@@ -360,8 +365,8 @@ fn a_flipped_bit_in_what_was_bought_is_told() {
     assert_eq!(again().unwrap(), rounds);
 }
 
-/// A warm start is the last round's network, trained on: from the same labels and with nothing to learn
-/// it is that network.
+/// A warm start is the last round's network, trained on: from the same labels and with nothing to
+/// learn it is that network.
 #[test]
 fn a_warm_start_keeps_what_was_learned() {
     let (data, folder) = (digits(), tempfile::tempdir().unwrap());

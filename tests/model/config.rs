@@ -1,4 +1,5 @@
-//! Defends: a configuration that cannot be trained, or not be saved, is refused by the name of its key.
+//! Defends: a configuration that cannot be trained or saved is refused, and the error names its
+//! key.
 use bhn::bayes::Model;
 use bhn::data::{Options, load};
 use bhn::run::config::{Config, MethodKind};

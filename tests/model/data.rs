@@ -12,20 +12,20 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-struct Folder(TempDir);
+pub struct Folder(pub TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
     }
 
-    fn load(
+    pub fn load(
         &self,
         name: &str,
         bytes: impl AsRef<[u8]>,
@@ -36,28 +36,28 @@ impl Folder {
 }
 
 #[track_caller]
-fn fails<T>(result: Result<T, impl ToString>, parts: &[&str]) {
+pub fn fails<T>(result: Result<T, impl ToString>, parts: &[&str]) {
     let message = result.err().expect("an error").to_string();
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
 }
 
-fn values(split: &Split) -> &[f32] {
+pub fn values(split: &Split) -> &[f32] {
     match &split.y {
         Targets::Values(y) => y,
         Targets::Classes(_) => panic!("classes"),
     }
 }
 
-fn classes(split: &Split) -> &[usize] {
+pub fn classes(split: &Split) -> &[usize] {
     match &split.y {
         Targets::Classes(y) => y,
         Targets::Values(_) => panic!("values"),
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(bytes).unwrap();
     gz.finish().unwrap()

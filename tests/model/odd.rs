@@ -1,5 +1,5 @@
-//! Defends: the experiments on odd inputs run whole, compute nothing twice, and say which data sets
-//! they did without.
+//! Defends: the experiments on out-of-distribution inputs run to the end, compute nothing twice,
+//! and name the data sets that were missing.
 #![cfg(feature = "cli")]
 
 use bhn::experiments::{ALL, Lab, Progress, Tier};

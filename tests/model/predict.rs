@@ -1,5 +1,5 @@
-//! Defends: predictions are means over samples and their uncertainties what their definitions say,
-//! whatever the size of the chunks; the bound on a data set is the mean of one sample's bounds.
+//! Defends: predictions are means over samples and uncertainties are their definitions, for any
+//! size of chunks; the bound on a data set is the mean of single samples' bounds.
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Likelihood, Targets, Terms};
@@ -113,8 +113,8 @@ fn values_are_as_defined() {
     }
 }
 
-/// Blocks of whole chunks have the bits of the whole. Others need not: a product with few rows takes
-/// another route.
+/// Blocks of whole chunks have the bits of the whole. Others need not: a product with few rows
+/// takes another route.
 #[test]
 fn blocks_have_the_bits_of_the_whole() {
     let model = model(&classification());
@@ -138,8 +138,8 @@ fn blocks_have_the_bits_of_the_whole() {
     }
 }
 
-/// Wide images go through a network one at a time and some samples at a time, on more threads than there are
-/// weights to pack: the same predictions as from all at once.
+/// Wide images go through a network one at a time and some samples at a time, on more threads than
+/// there are weights to pack: the same predictions as from all at once.
 #[test]
 fn wide_images_are_predicted_in_groups_of_samples() {
     let mut config = Config::default();
@@ -229,8 +229,8 @@ fn scores_are_in_the_targets_units() {
     assert!((other.rmse.unwrap() - 2. * own.rmse.unwrap()).abs() < 1e-12);
 }
 
-/// Packed once for all chunks or not at all, with norms worked out once or each time: the same outputs,
-/// and the same probabilities of the data.
+/// Packed once for all chunks or not at all, with norms worked out once or each time: the same
+/// outputs, and the same probabilities of the data.
 #[test]
 fn frozen_parameters_predict_what_others_do() {
     for task in [classification(), Task::Regression] {
@@ -362,8 +362,8 @@ fn disagreement_of_the_nearly_sure() {
     }
 }
 
-/// Every score of samples that disagree is higher than that of samples that are sure, and it is what
-/// it is called.
+/// Every score of samples that disagree is higher than that of samples that are sure, and it is
+/// what it is called.
 #[test]
 fn every_score_points_the_same_way() {
     let mut model = model(&classification());

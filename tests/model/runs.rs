@@ -1,5 +1,5 @@
 //! Defends: `bhn verify RUN` passes on every sound run, whatever its settings, network and data;
-//! what a run cannot show is said, and is never a failure.
+//! what a run cannot show is reported, and is never a failure.
 #![cfg(feature = "cli")]
 use bhn::bayes::{Axes, Base, FlowKind, Noise, Prior};
 use bhn::data::TaskKind;
@@ -194,8 +194,9 @@ fn a_sound_run_passes() {
     assert!(not * 10 < judged, "{not} not judged, {judged} judged");
 }
 
-/// Runs that had failed in their own ways: a flow that is singular but for rounding, one that nearly
-/// is, differences worse than they estimate, and a likelihood's gradient orthogonal to the whole.
+/// Runs that had failed in their own ways: a flow that is singular but for rounding, one that
+/// nearly is, differences worse than they estimate, and a likelihood's gradient orthogonal to the
+/// whole.
 #[rstest]
 fn a_run_that_had_failed_passes(#[values(1263, 1947, 2015, 2135)] number: u64) {
     let (failures, _) = verified(number, 1);

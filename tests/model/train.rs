@@ -1,5 +1,5 @@
-//! Defends: an epoch is every example once, in an order of its own; each step has its own noise,
-//! and its numbers are in the units they claim.
+//! Defends: an epoch visits every example once, in an order of its own; each step has its own
+//! noise; metrics are in their stated units.
 use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
 use bhn::data::{Augment, Split, Task};

@@ -1,4 +1,4 @@
-//! Checkpoints that are damaged, or of another run: told apart, and never overwritten.
+//! Defends: checkpoints that are damaged, or of another run, are recognised and never overwritten.
 use crate::common::{Folder, TINY, contents};
 use crate::refused;
 use bhn::run::checkpoint::Checkpoint;

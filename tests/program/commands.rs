@@ -1,4 +1,4 @@
-//! The commands that need no run.
+//! Defends: the commands that need no run do what their help says.
 use crate::common::{Folder, bhn};
 use assert_cmd::Command;
 use predicates::prelude::*;

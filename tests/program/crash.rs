@@ -1,4 +1,5 @@
-//! Two at once, files that are not what they claim, and SIGKILL at any moment.
+//! Defends: nothing is lost by two processes in one folder, by files that are not what their names
+//! say, or by SIGKILL at any moment.
 use crate::at_hand::data_at_hand;
 use crate::common::{Folder, TINY, animals, contents};
 use crate::refused;

@@ -1,4 +1,4 @@
-//! Data that are damaged, that changed, that moved.
+//! Defends: data that are damaged, changed or moved are refused, with an error that names the file.
 use crate::common::{Folder, animals};
 use crate::refused;
 use ndarray::{Array1, Array2, Array3};

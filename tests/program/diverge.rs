@@ -1,4 +1,5 @@
-//! A learning rate that is too high: what is said, and what is kept.
+//! Defends: a run that diverges ends with an error that advises, and keeps its last good
+//! checkpoint.
 use crate::common::{Folder, TINY, animals, contents};
 use crate::{heights, refused};
 use std::fs;

@@ -1,8 +1,8 @@
-//! Defends: every file of `examples/` runs, its assertions hold, and it says what it is there to
-//! say; and there is none that this test does not know.
+//! Defends: every file of `examples/` runs, its assertions hold and it prints its point; and the
+//! list below is complete.
 //!
-//! A plain `cargo test` builds the examples beside the tests. `cargo test --test examples` does not:
-//! run `cargo build --examples` first, with the same profile and features.
+//! A plain `cargo test` builds the examples beside the tests. `cargo test --test examples` does
+//! not: run `cargo build --examples` first, with the same profile and features.
 use rstest::rstest;
 use std::collections::BTreeSet;
 use std::path::Path;

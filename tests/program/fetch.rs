@@ -1,4 +1,5 @@
-//! Published data sets: fetched, checked, trained on; or not at hand.
+//! Defends: published data sets are fetched, checked and trained on; a missing one is an error with
+//! the command to fetch it.
 use crate::at_hand::data_at_hand;
 use crate::common::{Folder, TINY};
 use crate::refused;

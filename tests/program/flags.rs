@@ -1,4 +1,4 @@
-//! What is typed wrongly, on the command line and in `config.toml`.
+//! Defends: wrong flags and wrong values in `config.toml` are refused by name.
 use crate::common::{Folder, animals};
 use crate::refused;
 use rstest::rstest;

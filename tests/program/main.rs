@@ -1,5 +1,5 @@
-//! Defends: each command does what its help says, and whatever the world does wrong ends in one
-//! paragraph that says what was found, what was expected and what to do, with nothing lost.
+//! Defends: each command does what its help says, and every fault of the outside world ends in one
+//! paragraph with what was found, what was expected and what to do, with nothing lost.
 #![cfg(feature = "cli")]
 #[path = "../common/at_hand.rs"]
 mod at_hand;
@@ -25,6 +25,7 @@ mod system;
 mod tidy;
 mod toys;
 mod units;
+mod uses;
 mod verify;
 
 use assert_cmd::Command;

@@ -1,5 +1,5 @@
-//! Defends: every method goes through every command, and its runs are their seeds: the same bytes for
-//! any number of threads, and after a stop.
+//! Defends: every method works in every command, and a run is determined by its seed: the same
+//! bytes for any number of threads, and after an interruption.
 use crate::common::Folder;
 use ndarray::{Array1, Array4};
 use ndarray_npy::{NpzWriter, write_npy};
@@ -106,7 +106,8 @@ fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inpu
     assert_eq!(tensors.tensor("log_q").is_ok(), density);
 }
 
-/// What memory cannot hold is refused before the training and not after it: 10,000 samples of 636,010 weights.
+/// What memory cannot hold is refused before the training and not after it: 10,000 samples of
+/// 636,010 weights.
 #[test]
 fn more_samples_than_memory_holds_are_refused() {
     let folder = Folder::new();
@@ -117,7 +118,8 @@ fn more_samples_than_memory_holds_are_refused() {
     assert!(!folder.path("run").exists());
 }
 
-/// Another run's network, and the posterior around its scales: the first loss is near that run's last.
+/// Another run's network, and the posterior around its scales: the first loss is near that run's
+/// last.
 #[test]
 fn a_warm_start_starts_from_the_other_network() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! What a run leaves, and what `eval`, `predict` and `sample` make of it.
+//! Defends: the files of a run, and the outputs of `eval`, `predict` and `sample`.
 use crate::common::{Folder, SMALL, TINY, animals, contents};
 use crate::{heights, refused};
 use ndarray::{Array1, Array2};

@@ -1,4 +1,5 @@
-//! `--profile`: every operation in a table that adds up to the clock, and the same results.
+//! Defends: `--profile` lists every operation in a table that adds up to the elapsed time, and
+//! changes no result.
 use crate::common::{Folder, TINY, animals};
 use crate::refused;
 use serde_json::Value;

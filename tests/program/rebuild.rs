@@ -1,4 +1,5 @@
-//! Checkpoints hold all that a density depends on: other programs compute it, and the file counts.
+//! Defends: a checkpoint holds all that a density depends on: other programs compute the same
+//! density from it.
 use crate::common::{Folder, animals};
 use crate::refused;
 use rstest::rstest;

@@ -1,5 +1,5 @@
-//! `bhn reproduce`: every file is written, what was interrupted continues to the same results, and
-//! another's folder is left alone.
+//! Defends: `bhn reproduce` writes every file, continues after an interruption to the same results,
+//! and leaves other folders alone.
 use crate::common::{Folder, contents};
 use crate::refused;
 use predicates::str::contains;
@@ -83,8 +83,8 @@ fn what_is_skipped_is_said() {
     assert!(table.contains("* command: bhn ") && table.contains(" reproduce uci "), "{table}");
 }
 
-/// A cell of an earlier version has no checksum, which is told; one that has changed is refused, and
-/// no table with it.
+/// A cell of an earlier version has no checksum, which is told; one that has changed is refused,
+/// and no table with it.
 #[test]
 fn cells_are_what_was_written() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! Defends: a run is its seed and settings. Killed at any moment and resumed, or with any number of
-//! threads, it ends in the same bytes as the run that nothing disturbed.
+//! Defends: a run is determined by its seed and settings. Killed at any moment and resumed, or with
+//! any number of threads, it ends in the same bytes as an undisturbed run.
 #![cfg(feature = "cli")]
 
 use crate::common::{Folder, SMALL, animals, contents};
@@ -229,9 +229,9 @@ fn a_damaged_record_is_left_out_and_the_others_kept() {
     assert!((summary["seconds"].as_f64().unwrap() - 1.5 * sum).abs() < 1e-9 * sum);
 }
 
-/// Bits of `metrics.jsonl`, flipped one at a time, of a run that was stopped after four of five epochs:
-/// no number changes, the damaged record alone is lost, or two where a line no longer ends, and the run
-/// ends in the same checkpoints.
+/// Bits of `metrics.jsonl`, flipped one at a time, of a run that was stopped after four of five
+/// epochs: no number changes, the damaged record alone is lost, or two where a line no longer ends,
+/// and the run ends in the same checkpoints.
 #[test]
 fn a_flipped_bit_of_the_curve_stops_no_run() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Inputs of any size: `predict` holds a block of them, and writes as it reads.
+//! Defends: `predict` reads inputs of any size in blocks, and writes as it reads.
 use crate::common::Folder;
 use crate::refused;
 use bhn::data;

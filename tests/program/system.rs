@@ -1,4 +1,5 @@
-//! A system that refuses: no permission, no space.
+//! Defends: without permission, or without space, a command fails with an error that says so, and
+//! damages nothing.
 #![cfg(target_os = "linux")]
 use crate::common::{Folder, TINY, animals};
 use crate::refused;

@@ -1,9 +1,12 @@
-//! Defends: properties of the source itself, that no compiler checks.
+//! Defends: the structure of the source, which no compiler checks: floors without a way up, files
+//! without circles, short lines and files, `unsafe` in the kernels alone.
+use crate::uses::{circles, uses};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Layers, lowest first, as in ARCHITECTURE.md: a module uses its own layer or those below.
-const LAYERS: [&[&str]; 15] = [
+/// The floors of the house, lowest first, as in ARCHITECTURE.md: a module uses its own floor or
+/// those below.
+const FLOORS: [&[&str]; 16] = [
     &["error", "random"],
     &["kernels"],
     &["autodiff"],
@@ -13,7 +16,8 @@ const LAYERS: [&[&str]; 15] = [
     &["stats"],
     &["metrics"],
     &["data"],
-    &["predict", "run"],
+    &["predict"],
+    &["run"],
     &["report"],
     &["experiments"],
     &["verify"],
@@ -45,6 +49,11 @@ fn module(path: &Path) -> String {
     first.trim_end_matches(".rs").to_string()
 }
 
+/// The text before its unit tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap()
+}
+
 /// Code without comments.
 fn code(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -52,25 +61,57 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn layers_point_down() {
-    let layer = |module: &str| LAYERS.iter().position(|names| names.contains(&module));
+fn floors_point_down() {
+    let floor = |module: &str| FLOORS.iter().position(|names| names.contains(&module));
     for (path, text) in sources("src") {
         let own = module(&path);
         if own == "lib" {
             continue;
         }
-        let at = layer(&own).unwrap_or_else(|| panic!("{own} is in no layer"));
+        let at = floor(&own).unwrap_or_else(|| panic!("{own} is on no floor"));
         for hidden in ["crate::{", "super::super"] {
             assert!(!code(&text).contains(hidden), "{}: write {hidden} out", path.display());
         }
         for used in code(&text).split("crate::").skip(1) {
             let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
             // `gradchecks!` is a macro for tests alone.
-            if let Some(other) = layer(used).filter(|_| used != "gradchecks") {
-                assert!(other <= at, "{}: {own} uses {used}, a layer above", path.display());
+            if let Some(other) = floor(used).filter(|_| used != "gradchecks") {
+                assert!(other <= at, "{}: {own} uses {used}, a floor above", path.display());
             }
         }
     }
+}
+
+#[test]
+fn no_file_uses_itself_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources = sources("src").into_iter().map(|(path, text)| {
+        let file = path.strip_prefix(&root).unwrap().to_str().unwrap().to_string();
+        (file, code(without_tests(&text)))
+    });
+    let uses = uses(&sources.collect::<Vec<_>>());
+    let flows = &uses["verify/flows.rs"];
+    assert!(
+        flows.contains("verify/gradients.rs") && flows.contains("autodiff/tape.rs"),
+        "{flows:?}"
+    );
+    let circles: Vec<_> = circles(&uses).iter().map(|files| files.join(" → ")).collect();
+    assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
+}
+
+#[test]
+fn circles_are_found_through_re_exports() {
+    let sources = [
+        ("lib.rs", "pub mod a;\npub mod b;"),
+        ("a/mod.rs", "mod x;\nmod y;\npub use x::X;\npub use y::Y;\npub struct A;"),
+        ("a/x.rs", "use super::Y;\npub struct X(Y);"),
+        ("a/y.rs", "use super::{A, x};\npub struct Y(A, x::X);"),
+        ("b.rs", "use crate::a::{self, A};\npub fn b() -> a::X {}"),
+    ];
+    let uses = uses(&sources.map(|(file, text)| (file.to_string(), text.to_string())));
+    assert_eq!(uses["b.rs"].iter().collect::<Vec<_>>(), ["a/mod.rs", "a/x.rs"]);
+    let circles: Vec<_> = circles(&uses).into_iter().collect();
+    assert_eq!(circles, [["a/x.rs", "a/y.rs"]]);
 }
 
 /// `flows` and `primary` meet in `bayes`, and nowhere else.
@@ -112,12 +153,12 @@ fn is_operator(line: &str) -> bool {
     ["add(", "sub(", "mul(", "div(", "neg("].iter().any(|name| line.starts_with(name))
 }
 
-/// Each bijector is in the one list of `tests/engine/flows.rs`.
+/// Each bijector is in the one list of `src/verify/flows.rs`.
 #[test]
 fn every_bijector_is_in_the_list() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/flows.rs");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify/flows.rs");
     let text = fs::read_to_string(file).unwrap();
-    let list = text.split("type Build").nth(1).unwrap().split("fn bijectors(").next().unwrap();
+    let list = text.split("pub const FLOWS").nth(1).unwrap().split("/// The suite").next().unwrap();
     let mut count = 0;
     for (path, text) in sources("src/flows") {
         for line in text.lines().filter(|l| l.starts_with("impl") && l.contains("Bijector<T> for "))
@@ -169,4 +210,67 @@ fn the_library_is_silent() {
             assert!(!code(&text).contains(call), "{call} in {}", path.display());
         }
     }
+}
+
+/// String literals, tables of numbers and addresses cannot be broken; tables of a comment neither.
+#[test]
+fn lines_of_code_have_at_most_100_columns() {
+    let is_long = |line: &str| {
+        let comment = line.trim_start();
+        if comment.starts_with("//") {
+            let is_table = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
+            return !is_table && !line.contains("://");
+        }
+        // What remains of `a("b", "c")` is `a(, )`.
+        let code: usize = line.split('"').step_by(2).map(|part| part.chars().count()).sum();
+        code > 100 && line.contains(char::is_alphabetic)
+    };
+    assert_no_long_lines(&["src", "tests", "benches", "examples"].map(sources).concat(), is_long);
+}
+
+/// Tables, lines with a link, and code blocks, which hold output, aside.
+#[test]
+fn lines_of_documentation_have_at_most_100_columns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = [root.to_path_buf(), root.join("docs")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    let pages = entries.filter(|path| path.extension().is_some_and(|e| e == "md")).map(|path| {
+        let text = fs::read_to_string(&path).unwrap();
+        // Code blocks become empty lines.
+        let parts = text.split("```").enumerate().map(|(i, part)| match i % 2 {
+            0 => part.to_string(),
+            _ => part.chars().filter(|c| *c == '\n').collect(),
+        });
+        (path, parts.collect())
+    });
+    let is_long = |line: &str| !line.starts_with('|') && !line.contains("](");
+    assert_no_long_lines(&pages.collect::<Vec<_>>(), is_long);
+}
+
+/// That no line above 100 columns `is_long`.
+fn assert_no_long_lines(texts: &[(PathBuf, String)], is_long: impl Fn(&str) -> bool) {
+    let mut found = vec![];
+    for (path, text) in texts {
+        for (i, line) in text.lines().enumerate() {
+            if line.chars().count() > 100 && is_long(line) {
+                found.push(format!("{}:{}", path.display(), i + 1));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} lines above 100 columns:\n{}", found.len(), found.join("\n"));
+}
+
+/// A longer file gives its reason in its first comment: "Above 450 lines: …". Unit tests aside.
+#[test]
+fn files_have_at_most_450_lines() {
+    let mut found = vec![];
+    for (path, text) in ["src", "tests", "benches", "examples"].map(sources).concat() {
+        let lines = without_tests(&text).lines().count();
+        let mut first = text.lines().take_while(|line| line.starts_with("//!"));
+        if lines > 450 && !first.any(|line| line.contains("Above 450 lines: ")) {
+            found.push(format!("{}: {lines}", path.display()));
+        }
+    }
+    assert!(found.is_empty(), "{} files above 450 lines:\n{}", found.len(), found.join("\n"));
 }

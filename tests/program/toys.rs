@@ -1,4 +1,4 @@
-//! `bhn reproduce` on the toys: all of their code runs, and says what it found.
+//! Defends: `bhn reproduce` on the toys runs all of their code and reports its results.
 use crate::common::Folder;
 use rstest::rstest;
 use serde_json::Value;

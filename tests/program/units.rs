@@ -1,4 +1,4 @@
-//! Values in the target's units, however large, small or far from 0.
+//! Defends: predicted values are in the target's units, however large, small or far from 0.
 use crate::common::Folder;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};

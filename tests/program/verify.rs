@@ -1,4 +1,4 @@
-//! `bhn verify` finds nothing wrong with the engine or with a run, and would have.
+//! Defends: `bhn verify` finds no fault in the engine or in a run, and notices every seeded one.
 use crate::common::{Folder, TINY, bhn};
 use crate::{heights, refused};
 use rstest::rstest;

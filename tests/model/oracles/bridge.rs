@@ -1,4 +1,4 @@
-//! Bridge sampling finds evidences that are known, with an error that is its error.
+//! Defends: bridge sampling estimates known evidences, to within its stated error.
 use super::rng;
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
@@ -24,8 +24,9 @@ fn of_linear_regression_from_exact_draws() {
     assert!((found.value - expected).abs() > 10. * found.error, "{found}, {expected}");
 }
 
-/// With two branches one Gaussian is a poor guess, and the error counts. Over `R` repetitions the differences in
-/// errors have mean 0 ± 1/√R and standard deviation 1 ± 1/√2R; four of each, and 0.15 for the error's own.
+/// With two branches one Gaussian is a poor guess, and the error counts. Over `R` repetitions the
+/// differences in errors have mean 0 ± 1/√R and standard deviation 1 ± 1/√2R; four of each, and
+/// 0.15 for the error's own.
 #[test]
 fn of_two_branches_with_an_honest_error() {
     let (ridge, repetitions) = (Target::Ridge { kappa: 5. }, 100);

@@ -1,4 +1,4 @@
-//! Closed forms and quadratures against other closed forms and quadratures.
+//! Defends: evidences in closed form and by quadrature agree with others.
 use super::rng;
 use bhn::autodiff::{Tape, Tensor};
 use bhn::experiments::fit::Joint;
@@ -47,7 +47,8 @@ fn the_posterior_of_linear_regression_obeys_bayes() {
     }
 }
 
-/// For variances `v`, `KL = ½(Σ(Λᵢᵢ vᵢ − ln vᵢ − 1) − ln det Λ)`: least at `1/Λᵢᵢ`, and there as the formula says.
+/// For variances `v`, `KL = ½(Σ(Λᵢᵢ vᵢ − ln vᵢ − 1) − ln det Λ)`: least at `1/Λᵢᵢ`, and there as
+/// the formula says.
 #[test]
 fn no_factorised_gaussian_is_nearer_than_the_formula_says() {
     let (linear, precision) = (linear(), linear().precision());
@@ -81,8 +82,8 @@ fn quadrature_of_gaussians() {
     check::<3>();
 }
 
-/// What is fitted, the joint density of the tape, integrates to the evidence over a grid of `θ` in the plane. The
-/// trapezoidal rule is far beyond the tolerance there.
+/// What is fitted, the joint density of the tape, integrates to the evidence over a grid of `θ` in
+/// the plane. The trapezoidal rule is far beyond the tolerance there.
 #[rstest]
 #[case::linear(Linear::polynomial(20, 2, 0), Linear::polynomial(20, 2, 0).log_evidence(), 8.)]
 #[case::scales(Scales::new(10, 2), Scales::new(10, 2).log_evidence().value, 8.)]

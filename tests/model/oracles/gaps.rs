@@ -1,4 +1,5 @@
-//! The bound reaches the evidence where it can, falls short by the right amount where it cannot, and never passes it.
+//! Defends: the bound equals the evidence where it can, is below it by the right amount where it
+//! cannot, and never exceeds it.
 use bhn::experiments::fit::{Joint, Training};
 use bhn::experiments::oracles::{Fitted, Linear, Method, Scales};
 
@@ -11,7 +12,8 @@ fn fit(joint: &dyn Joint, method: &str, training: &Training) -> Fitted {
     Fitted::new(&weighed).expect("finite")
 }
 
-/// At a full Gaussian `p(θ, D)/q(θ)` is the evidence whatever `θ`: bound and importance sampling agree.
+/// At a full Gaussian `p(θ, D)/q(θ)` is the evidence whatever `θ`: bound and importance sampling
+/// agree.
 #[test]
 fn a_full_gaussian_reaches_the_evidence_of_linear_regression() {
     let linear = Linear::polynomial(20, 4, 0);

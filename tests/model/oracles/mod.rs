@@ -1,5 +1,5 @@
-//! Defends: what posteriors are measured with is right. Each evidence is known in two ways, each estimator has a
-//! case with a known answer, and each test of calibration has been seen to fail.
+//! Defends: the oracles of posteriors are right. Each evidence is computed in two ways, each
+//! estimator has a case with a known answer, and each test of calibration was seen to fail.
 #![cfg(feature = "cli")]
 mod bridge;
 mod calibration;

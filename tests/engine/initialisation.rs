@@ -1,0 +1,122 @@
+//! Defends: a posterior is centred at the given `θ`, and data-dependent initialisation normalises
+//! every layer.
+use super::posteriors::{LAYERS, model, rng, task};
+use bhn::autodiff::Tape;
+use bhn::autodiff::gradcheck::randn;
+use bhn::bayes::FlowKind;
+use bhn::nn::Params;
+use bhn::primary::{Layer, Shape};
+use bhn::run::config::{Config, MethodKind};
+use rstest::rstest;
+
+/// Every posterior can be put around a `θ`: what it is drawn around is that.
+#[rstest]
+fn posteriors_are_centred(
+    #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
+    method: MethodKind,
+) {
+    let mut model = model(method, |c| c.mean_field.log_std = -60.);
+    let centre: Vec<_> = randn(&[model.primary.dim()], 4).into_iter().collect();
+    model.posterior.recentre(&mut model.params, &centre);
+    if method == MethodKind::Bbb {
+        for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with("log_std")) {
+            w.view_mut().fill(-60.);
+        }
+    }
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    let is_mask = |i: usize| model.primary.masks().iter().any(|(range, _)| range.contains(&i));
+    for (i, (found, expected)) in theta.iter().zip(&centre).enumerate() {
+        assert!(is_mask(i) || (found - expected).abs() < 1e-12, "{i}: {found} for {expected}");
+    }
+}
+
+/// Of many rows the last 64 count.
+#[test]
+fn data_dependent_initialisation_takes_the_last_64_rows() {
+    let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
+    let fitted = |x: ndarray::ArrayView2<'_, f64>| {
+        let mut model = model(MethodKind::Mle, |_| ());
+        model.init_from_data(x);
+        model
+            .params
+            .iter()
+            .flat_map(|(_, w)| w.iter().copied().collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    let all = fitted(x.view());
+    assert_eq!(all, fitted(x.slice(ndarray::s![36.., ..])));
+    assert_ne!(all, fitted(x.slice(ndarray::s![37.., ..])));
+    assert_ne!(all, fitted(x.slice(ndarray::s![..64, ..])));
+}
+
+/// `h(0)` is the centre asked for, through couplings and permutations.
+#[rstest]
+#[case(MethodKind::Bhn, FlowKind::Realnvp)]
+#[case(MethodKind::FullBhn, FlowKind::Realnvp)]
+#[case(MethodKind::Bhn, FlowKind::Iaf)]
+#[case(MethodKind::Bhn, FlowKind::Linear)]
+#[case(MethodKind::Bhn, FlowKind::Planar)]
+fn a_hypernet_is_centred_through_its_permutations(
+    #[case] method: MethodKind,
+    #[case] kind: FlowKind,
+) {
+    let mut model = model(method, |c| (c.flow.kind, c.flow.couplings) = (kind, 3));
+    let d = model.primary.dim();
+    let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
+    // A narrow posterior is its centre: of the noise, s = e⁻⁶⁰ + 0.001 is left.
+    let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
+    for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
+        w.view_mut().fill(-60.);
+    }
+    model.posterior.recentre(&mut model.params, &centre);
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    assert!(off < 0.05, "{off}");
+    assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");
+}
+
+/// After data-dependent initialisation every activation's input has mean 0 and variance 1.
+#[test]
+fn data_dependent_initialisation_normalises_every_layer() {
+    let x = randn(&[40, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
+    for depth in 1..=LAYERS.len() {
+        let Layer::Dense(units) = LAYERS[depth - 1] else { continue };
+        let mut params = Params::<f64>::default();
+        let mut config = Config { method: MethodKind::Mle, ..Config::default() };
+        config.primary.layers = Some(LAYERS[..depth].to_vec());
+        let mut model = config.build::<f64>(3, &task());
+        model.init_from_data(x.view());
+        std::mem::swap(&mut params, &mut model.params);
+        let tape = Tape::default();
+        let p = params.bind(&tape);
+        let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+        let out = model.primary.forward(&p, theta, tape.constant(x.clone().into_dyn())).value();
+        assert_eq!(out.shape(), [1, 40, units]);
+        let out = out.index_axis(ndarray::Axis(0), 0);
+        for unit in out.columns() {
+            assert!(unit.mean().unwrap().abs() < 1e-12 && (unit.var(0.) - 1.).abs() < 1e-12);
+        }
+    }
+}
+
+/// Of a convolution every channel, over its positions.
+#[test]
+fn data_dependent_initialisation_normalises_every_channel() {
+    let x = randn(&[40, 30], 5).into_dimensionality().unwrap() * 3. + 1.;
+    let mut config = Config { method: MethodKind::Mle, ..Config::default() };
+    config.primary.layers = Some(vec!["conv 3 2x2".parse().unwrap()]);
+    let mut model = config.build::<f64>(Shape::Image([1, 6, 5]), &task());
+    model.init_from_data(x.view());
+    let tape = Tape::default();
+    let p = model.params.bind(&tape);
+    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+    let out = model.primary.forward(&p, theta, tape.constant(x.into_dyn())).value();
+    assert_eq!(out.shape(), [1, 40, 5, 4, 3]);
+    for channel in out.axis_iter(ndarray::Axis(4)) {
+        assert!(channel.mean().unwrap().abs() < 1e-12 && (channel.var(0.) - 1.).abs() < 1e-12);
+    }
+}
