@@ -8,7 +8,6 @@
 //! With `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink away from `x` makes
 //! `D₄(h)` and `D₄(h/2)` differ; one at `x` itself leaves a jump between the one-sided slopes. Where
 //! the estimate exceeds the tolerance nothing is proved, and the verdict says so.
-use crate::autodiff::ops;
 use crate::autodiff::{Owned, Tape, Var};
 use ndarray::Zip;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -217,22 +216,6 @@ impl Case {
         let xs: Vec<_> = self.shapes.iter().zip(1..).map(|(s, seed)| randn(s, seed)).collect();
         gradcheck(&xs, self.f)
     }
-}
-
-/// The checks of every operation.
-pub fn operations() -> impl Iterator<Item = &'static Case> {
-    let files = [
-        ops::arithmetic::gradchecks::ALL,
-        ops::conv::gradchecks::ALL,
-        ops::elementwise::gradchecks::ALL,
-        ops::linear::gradchecks::ALL,
-        ops::loss::gradchecks::ALL,
-        ops::reduce::gradchecks::ALL,
-        ops::root::gradchecks::ALL,
-        ops::shape::gradchecks::ALL,
-        ops::triangular::gradchecks::ALL,
-    ];
-    files.into_iter().flatten()
 }
 
 /// One gradient check a line: `name: [shapes of the inputs] => |[inputs]| output;`. Makes a module `gradchecks` with a

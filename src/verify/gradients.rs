@@ -1,6 +1,7 @@
 //! Backward rules of all operations against finite differences.
 use super::suite::{Instance, Measurement, Property, Suite};
-use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict, operations};
+use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict};
+use crate::autodiff::ops::checks::operations;
 use crate::autodiff::{Tensor, Var};
 use ndarray::{ArrayD, Axis, Ix2, s};
 use std::ops::Range;

@@ -3,6 +3,7 @@
 //! Every doc comment is a formula and its backward rule, with `dy` for `dL/dy`; every file ends
 //! with one gradient check an operation. A composite has no rule of its own.
 pub(crate) mod arithmetic;
+pub mod checks;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod linear;
