@@ -1,7 +1,5 @@
-//! `bhn verify`: is the engine right, or a run, and would it be noticed if it were not?
-use super::context::Context;
-use super::flags::number;
-use super::{idle, show, weights};
+//! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
+use super::{Context, idle, number, show, weights};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::Trained;
@@ -18,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What was typed.
+/// Arguments of `bhn verify`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Every check also runs on copies of the engine, or of the run's network, with a \
@@ -30,7 +28,7 @@ pub struct Args {
     /// engine]
     #[arg(value_name = "RUN")]
     dir: Option<PathBuf>,
-    /// These suites alone, without a run's diagnostics; may be given again
+    /// Only this suite, without a run's diagnostics; may be given again
     #[arg(long, value_name = "SUITE", value_parser = names())]
     only: Vec<String>,
     /// Print which check noticed which mistake
@@ -42,21 +40,21 @@ pub struct Args {
     samples: Option<usize>,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Found {
     passed: bool,
     checks: usize,
     faults: usize,
     survivors: Vec<String>,
-    /// Checks and faults that this run cannot show, and why.
+    /// Checks and faults that cannot be judged on this run, with the reason.
     not_judged: Vec<String>,
     seconds: f64,
     suites: Vec<Outcome>,
-    /// Of a run.
+    /// For a run only.
     #[serde(skip_serializing_if = "Option::is_none")]
     does_not_apply: Option<Vec<Absent>>,
-    /// Of a run with a density.
+    /// For a run with a density only.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostics: Option<Diagnostics>,
 }
@@ -65,7 +63,7 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(SUITES.map(|(name, _)| name))
 }
 
-/// Verify; an error if anything fails.
+/// Verifies the engine or a run; an error if anything fails.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let start = Instant::now();
     let chosen = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
@@ -81,7 +79,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     for (name, suite) in suites.into_iter().filter(|(name, _)| chosen(name)) {
         let began = Instant::now();
         let outcome = suite().verify(name);
-        context.say(line(&outcome, began.elapsed().as_secs_f64()));
+        show::say(context, line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
     }
     if let Some((case, _)) = &run {
@@ -89,7 +87,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         idle::draws(context, args.samples.is_some(), !args.only.is_empty(), config);
     }
     let diagnostics = match &run {
-        Some((case, data)) if args.only.is_empty() => told(case, data, args.samples, context),
+        Some((case, data)) if args.only.is_empty() => {
+            diagnostics(case, data, args.samples, context)
+        }
         _ => None,
     };
     let survivors: Vec<_> =
@@ -136,7 +136,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         found.survivors.len(),
         show::duration(*seconds)
     );
-    context.print(&found, &format!("{table}\n{verdict}"))?;
+    show::print(context, &found, &format!("{table}\n{verdict}"))?;
     if !found.passed {
         let all = failed.into_iter().chain(found.survivors);
         bail!("not everything holds:\n{}", all.collect::<Vec<_>>().join("\n"));
@@ -144,7 +144,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// That `--only` names no suite which a run does not have.
+/// An error if `--only` names a suite that a run does not have.
 fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) else {
         return Ok(());
@@ -154,15 +154,15 @@ fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     Err(Error::invalid(format!("--only {unknown}"), found, expected, advice).into())
 }
 
-/// A run and its data.
+/// Loads a run and its data.
 fn load(dir: &Path, context: &Context) -> Result<(Arc<Case>, Dataset)> {
     let trained = Trained::load(dir)?;
     let data = trained.data(context.data_dir.as_deref())?;
     Ok((Case::new(trained, &data.train), data))
 }
 
-/// The diagnostics, with word of how far they are.
-fn told(
+/// The diagnostics of a run with a density, with progress every ten seconds.
+fn diagnostics(
     case: &Case,
     data: &Dataset,
     samples: Option<usize>,
@@ -173,16 +173,16 @@ fn told(
         return None;
     }
     let draws = samples.unwrap_or_else(|| draws(train.len()));
-    let (began, mut said) = (Instant::now(), 0.);
-    let tell = |done: usize| {
+    let (began, mut reported) = (Instant::now(), 0.);
+    let progress = |done: usize| {
         let seconds = began.elapsed().as_secs_f64();
-        if seconds > said + 10. {
-            said = seconds;
+        if seconds > reported + 10. {
+            reported = seconds;
             let left = show::duration(seconds / done as f64 * (draws - done) as f64);
-            context.say(format!("{done} of {draws} draws, about {left} left"));
+            show::say(context, format!("{done} of {draws} draws, about {left} left"));
         }
     };
-    Some(diagnose((model, &case.precise()), train, draws, header.config.seed, tell))
+    Some(diagnose((model, &case.precise()), train, draws, header.config.seed, progress))
 }
 
 fn line(outcome: &Outcome, seconds: f64) -> String {
@@ -247,7 +247,7 @@ fn checks(found: &Found) -> String {
     table.to_string()
 }
 
-/// A table a suite: a row a fault, a column a check.
+/// For each suite a table with a row for each fault and a column for each check.
 fn matrices(outcomes: &[Outcome]) -> String {
     let matrix = |outcome: &Outcome| {
         let checks = outcome.checks.iter().map(|check| check.property);

@@ -30,7 +30,7 @@ pub fn suite() -> Suite<Convolution> {
         properties: vec![
             Property {
                 name: "forward",
-                statement: "every stride, padding and ragged window gives what loops over their definition give",
+                statement: "every stride, padding and ragged window agrees with loops over the definition",
                 measure: |c| on_every_case(c, |run| (run.y.clone(), run.plain.clone())),
             },
             Property {
@@ -114,7 +114,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 fn faults() -> Vec<Instance<Convolution>> {
     vec![
         Instance::new(
-            "a true convolution: its weights turned round",
+            "a true convolution: its weights flipped",
             Convolution {
                 forward: |over, x, w, y| {
                     (ENGINE.forward)(over, x, w.slice(s![.., ..;-1]).to_owned().view(), y);

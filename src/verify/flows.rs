@@ -101,12 +101,12 @@ pub fn suite() -> Suite<Flow> {
         properties: vec![
             Property {
                 name: "inverse",
-                statement: "h⁻¹(h(x)) = x, and the log-determinants there and back cancel",
+                statement: "h⁻¹(h(x)) = x, and the log-determinants of both directions cancel",
                 measure: |flow| inverse(flow, &randn(&[9, D], 2)),
             },
             Property {
                 name: "log-determinant",
-                statement: "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample looks at another",
+                statement: "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample depends on another",
                 measure: |flow| {
                     let x = randn(&[SAMPLES, D], 2);
                     Measurement::worst([log_det(flow, &x), independence(flow, &x)])
@@ -114,12 +114,12 @@ pub fn suite() -> Suite<Flow> {
             },
             Property {
                 name: "gradients",
-                statement: "the tape's derivatives of h and of its log-determinant are those of differences",
+                statement: "the tape's derivatives of h and of its log-determinant agree with finite differences",
                 measure: |flow| gradients(flow, D, false),
             },
             Property {
                 name: "gradients of the inverse",
-                statement: "the same of h⁻¹, with which densities of any θ are computed",
+                statement: "the same for h⁻¹, by which the density of any θ is computed",
                 measure: |flow| gradients(flow, D, true),
             },
         ],
@@ -165,6 +165,9 @@ pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Measurement> {
 }
 
 /// The log-determinant at each row of `x [S, D]` against that of the Jacobian there.
+///
+/// # Panics
+/// If `x` is not `[S, D]`.
 pub fn log_det(flow: &Flow, x: &Owned<f64>) -> Measurement {
     let x = x.view().into_dimensionality::<Ix2>().expect("[S, D]");
     Measurement::worst(x.rows().into_iter().map(|x| log_det_at(flow, x)))

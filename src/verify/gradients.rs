@@ -11,7 +11,7 @@ pub fn suite() -> Suite<Case> {
     Suite {
         properties: vec![Property {
             name: "differences",
-            statement: "each rule fits its value along random directions, with a random cotangent and a second consumer",
+            statement: "each rule agrees with finite differences along random directions, with a random cotangent and a second consumer",
             measure: |case| measurement(&case.check()),
         }],
         instances: operations().map(|case| Instance::new(case.name, *case)).collect(),
@@ -76,7 +76,7 @@ fn faults() -> Vec<Instance<Case>> {
             })
         }),
         product("matrix product: one gradient left out", |x| x[0].detach().matmul(x[1])),
-        product("matrix product: a gradient with its rows turned round", |x| {
+        product("matrix product: a gradient with its rows reversed", |x| {
             let y = x[0].matmul(x[1]).value().to_owned();
             Var::record("matmul", &[x[0], x[1]], y, |c, sink| {
                 let matrix =
@@ -86,7 +86,7 @@ fn faults() -> Vec<Instance<Case>> {
                 sink.add(1, || a.t().dot(&g).into_dyn());
             })
         }),
-        unary("relu: a gradient where it sleeps", |x| {
+        unary("relu: a gradient where its input is negative", |x| {
             Var::record("relu", &[x[0]], x[0].value().mapv(|x| x.max(0.)), |c, sink| {
                 sink.add(0, || c.g.clone())
             })

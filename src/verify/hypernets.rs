@@ -26,6 +26,9 @@ pub struct Density {
 
 impl Density {
     /// The density of a posterior over `[D]`.
+    ///
+    /// # Panics
+    /// When evaluated, if the posterior has no density.
     pub fn new(dim: usize, params: Params<f64>, posterior: Box<dyn Posterior<f64>>) -> Self {
         let q = Arc::new((params, posterior));
         let (sampler, density) = (q.clone(), q);
@@ -89,7 +92,7 @@ pub fn suite() -> Suite<Density> {
             DRAWS,
             Property {
                 name: "goodness of fit",
-                statement: "draws have the density that is claimed: their first entries follow its distribution function",
+                statement: "draws follow the density: their first entries agree with its distribution function",
                 measure: goodness_of_fit,
             },
         ],
@@ -112,7 +115,7 @@ fn hypernet(d: usize, config: &HypernetConfig) -> Density {
 /// `ln q(θ)` of a sample, when drawn and by the inverse.
 pub(super) const DRAWS: Property<Density> = Property {
     name: "draws",
-    statement: "q(θ) of a draw is the same by the way it was drawn and by the way back",
+    statement: "q(θ) of a draw is the same as it was drawn and by the inverse",
     measure: consistent,
 };
 
@@ -120,6 +123,7 @@ pub(super) const DRAWS: Property<Density> = Property {
 const SAME: f64 = 1e-7;
 
 /// `ln q` of samples is the same by the way they were drawn and by the inverse.
+#[expect(clippy::missing_panics_doc, reason = "shapes are those of the samples")]
 pub fn consistent(q: &Density) -> Measurement {
     // The inverse of an IAF takes a pass for each entry of θ.
     let (theta, log_q) = (q.draw)(if q.dim < 100 { 64 } else { 4 }, 3);
@@ -262,6 +266,6 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
             let std = t.std_axis(Axis(0), 0.);
             (t + std * 0.1, q)
         }),
-        changed("a density that is another's", sound(), |t, q| (t, q), |theta, _| normal(theta)),
+        changed("the density of another distribution", sound(), |t, q| (t, q), |theta, _| normal(theta)),
     ]
 }

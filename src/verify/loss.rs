@@ -76,7 +76,7 @@ const TRIES: u64 = 2;
 /// The gradient of the loss against differences.
 pub(super) const WHOLE_LOSS: Property<Loss> = Property {
     name: "whole loss",
-    statement: "the gradient of the loss by every parameter is that of differences, with its own likelihood, prior and posterior",
+    statement: "the gradient of the loss with respect to every parameter agrees with finite differences, with its own likelihood, prior and posterior",
     measure: Loss::differences,
 };
 

@@ -33,7 +33,7 @@ pub fn suite() -> Suite<Descend> {
                     let gradients = gradients();
                     close(
                         descend(Update::default(), Clip::NONE, &gradients),
-                        adam(&gradients, |t, m, v| corrected(t, m, v)),
+                        adam(&gradients, corrected),
                     )
                 },
             },

@@ -36,7 +36,7 @@ pub fn suite() -> Suite<Product> {
         properties: vec![
             Property {
                 name: "f64",
-                statement: "αAB + βC for every route and stride is a naive loop's, to the rounding of a sum in another order",
+                statement: "αAB + βC equals a naive loop's for every route and stride, to within the rounding of a reordered sum",
                 measure: |product| against_plain(product.double, f64::EPSILON),
             },
             Property {

@@ -293,7 +293,7 @@ fn flows(case: &Arc<Case>, has_jacobian: bool) -> RunSuite<AtNoise> {
     let eps = case.noise();
     let mut properties: Vec<Property<AtNoise>> = vec![Property {
         name: "inverse",
-        statement: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants there and back cancel",
+        statement: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants of both directions cancel",
         measure: |at| unless_singular(at, || flows::inverse(&at.flow, &at.eps)),
     }];
     let mut faults = flows::inverse_faults(&|| case.flow());

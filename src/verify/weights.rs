@@ -1,9 +1,8 @@
-//! How far a trained posterior is from the exact one, by the importance weights `w = p(D, θ)/q(θ)`,
-//! `θ ~ q`.
+//! Importance weights `w = p(D, θ)/q(θ)`, `θ ~ q`: how far a trained posterior is from the exact
+//! one.
 //!
-//! A weight is about the posterior given the whole training set only if its likelihood is of the
-//! whole set. A part of the rows, scaled up, would add noise to `ln w` that looks like a bad fit.
-//! So every row counts, and what is limited is the number of draws.
+//! Each weight takes the likelihood of the whole training set: a subsampled one, scaled up, would
+//! add noise to `ln w` that looks like a bad fit. The number of draws is limited instead.
 use super::suite::largest;
 use crate::autodiff::Tape;
 use crate::bayes::{Model, Terms};
@@ -14,12 +13,12 @@ use crate::random::{Purpose, stream};
 use crate::stats::{effective_sample_size, importance_bound, k_hat, k_limit};
 use serde::Serialize;
 
-/// What the weights of some draws say; nats over the training set.
+/// Diagnostics of the weights of some draws, in nats over the training set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnostics {
-    /// Draws of `θ`.
+    /// The number of draws of `θ`.
     pub draws: usize,
-    /// Training examples, all of them.
+    /// The number of training examples.
     pub examples: usize,
     /// `D`.
     pub dim: usize,
@@ -31,7 +30,7 @@ pub struct Diagnostics {
     pub bounds: Vec<ImportanceBound>,
     /// `k̂`; infinite, and in JSON null, if all but a few weights are lost beside the largest.
     pub k_hat: f64,
-    /// The largest that so many draws are enough for.
+    /// The largest `k̂` at which this number of draws suffices.
     pub k_limit: f64,
     /// `(Σ w)²/Σ w²`, of `draws`.
     pub effective_sample_size: f64,
@@ -48,29 +47,29 @@ pub struct ImportanceBound {
     pub value: f64,
     /// Its standard error; none with one group.
     pub error: Option<f64>,
-    /// How many groups.
+    /// The number of groups.
     pub groups: usize,
     /// `ΔL_K / Δ ln K` from the `K` before.
     pub slope: Option<f64>,
 }
 
-/// Draws by default: as many as make this number of predictions of an example, within [`LEAST`] and
-/// [`MOST`].
+/// The default number of draws makes this number of predictions, between [`LEAST`] and [`MOST`]
+/// draws.
 const PREDICTIONS: usize = 3_000_000;
 const LEAST: usize = 60;
 const MOST: usize = 10_000;
-/// Draws at a time: numbers of `θ` and of log-likelihoods in memory.
+/// The limit of a block of draws: entries of `θ`, or log-likelihoods, in memory.
 const NUMBERS: usize = 1 << 24;
 /// Draws through the flow and back.
 const INVERTED: usize = 8;
 
-/// How many draws are affordable for so many examples.
+/// The default number of draws for a training set of this size.
 pub fn draws(examples: usize) -> usize {
     (PREDICTIONS / examples.max(1)).clamp(LEAST, MOST)
 }
 
-/// From `draws` draws of a model with a density, the same for the same seed; `told` hears how many
-/// are done.
+/// The diagnostics of `draws` draws of a model with a density, a function of the seed; calls
+/// `progress` with the number of draws done.
 ///
 /// # Panics
 /// If the model has no density, the data do not fit it, or there are no draws.
@@ -79,7 +78,7 @@ pub fn diagnose(
     train: &Split,
     draws: usize,
     seed: u64,
-    mut told: impl FnMut(usize),
+    mut progress: impl FnMut(usize),
 ) -> Diagnostics {
     let dim = model.primary.dim();
     let block = (NUMBERS / dim.max(train.len())).clamp(1, 25);
@@ -88,11 +87,11 @@ pub fn diagnose(
         let rng = &mut stream(seed, Purpose::Sample, 1 + start as u64);
         let (theta, log_q) = draw(model, block.min(draws - start), rng);
         each.extend(terms(model, &theta, Some(&log_q.expect("a density")), train));
-        told(each.len());
+        progress(each.len());
     }
     let log_weights: Vec<_> = each.iter().map(|terms| terms.total).collect();
     let (elbo, elbo_error) = estimate(&each);
-    // Networks whose outputs overflow have no weight that could be compared.
+    // Networks whose outputs overflow have no comparable weights.
     let defined = log_weights.iter().all(|w| !w.is_nan());
     let inverted = |one: Option<f64>, two: Option<f64>| Some([one?, two?]);
     Diagnostics {

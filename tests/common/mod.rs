@@ -1,4 +1,4 @@
-//! The program as a process, and small data for it.
+//! The program as a process, and small data sets for it.
 use assert_cmd::Command;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};

@@ -101,7 +101,7 @@ fn a_tie_is_not_checkable() {
     assert!(matches!(report.0[..], [Verdict::NotCheckable { .. }]), "{report}");
 }
 
-/// A gradient that drowns in the rounding of its function proves nothing.
+/// A gradient that is lost in the rounding of its function is not checkable.
 #[test]
 fn a_gradient_lost_in_rounding_is_not_checkable() {
     let report = gradcheck(&[randn(&[2], 1)], |x| x[0] + 1e9);
