@@ -79,7 +79,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     for (name, suite) in suites.into_iter().filter(|(name, _)| chosen(name)) {
         let began = Instant::now();
         let outcome = suite().verify(name);
-        show::say(context, line(&outcome, began.elapsed().as_secs_f64()));
+        context.say(line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
     }
     if let Some((case, _)) = &run {
@@ -136,7 +136,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         found.survivors.len(),
         show::duration(*seconds)
     );
-    show::print(context, &found, &format!("{table}\n{verdict}"))?;
+    context.print(&found, &format!("{table}\n{verdict}"))?;
     if !found.passed {
         let all = failed.into_iter().chain(found.survivors);
         bail!("not everything holds:\n{}", all.collect::<Vec<_>>().join("\n"));
@@ -179,7 +179,7 @@ fn diagnostics(
         if seconds > reported + 10. {
             reported = seconds;
             let left = show::duration(seconds / done as f64 * (draws - done) as f64);
-            show::say(context, format!("{done} of {draws} draws, about {left} left"));
+            context.say(format!("{done} of {draws} draws, about {left} left"));
         }
     };
     Some(diagnose((model, &case.precise()), train, draws, header.config.seed, progress))

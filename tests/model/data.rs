@@ -183,14 +183,14 @@ fn mnist_of_a_folder_is_the_embedded_one() {
 // CSV
 
 /// `rows` lines `id, id², id mod 3`, so that the id identifies a row.
-fn table(rows: usize) -> String {
+pub fn table(rows: usize) -> String {
     let line = |i: usize| format!("{i},{},{}\n", i * i, i % 3);
     let body: String = (0..rows).map(line).collect();
     format!("id,square,class\n{body}")
 }
 
 /// The ids of a split, with the standardisation undone.
-fn ids(data: &Dataset, split: &Split) -> Vec<usize> {
+pub fn ids(data: &Dataset, split: &Split) -> Vec<usize> {
     let scale = data.preprocess.x.as_ref().unwrap();
     let id = |&x: &f32| (f64::from(x) * scale.std[0] + scale.mean[0]).round() as usize;
     split.x.column(0).iter().map(id).collect()
