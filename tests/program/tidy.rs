@@ -274,3 +274,36 @@ fn files_have_at_most_450_lines() {
     }
     assert!(found.is_empty(), "{} files above 450 lines:\n{}", found.len(), found.join("\n"));
 }
+
+/// Every file that `docs/equations.md` names exists, and defines the items named after it.
+#[test]
+fn equations_have_their_items() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/equations.md")).unwrap();
+    let mut items = 0;
+    for cell in page.lines().filter(|line| line.starts_with('|')).flat_map(|row| row.split(" | ")) {
+        let mut file = None;
+        // Every second piece between backticks is code: a file, or items in the file before them.
+        for code in cell.split('`').skip(1).step_by(2) {
+            if code.ends_with(".rs") {
+                let source = fs::read_to_string(root.join(code));
+                file = Some((code, source.unwrap_or_else(|e| panic!("equations.md: {code}: {e}"))));
+            } else if let Some((path, source)) = &file {
+                for name in code.split("::") {
+                    assert!(defines(source, name), "equations.md: no {name} in {path}");
+                    items += 1;
+                }
+            }
+        }
+    }
+    assert!(items > 50, "only {items} items found: this test reads the page wrongly");
+}
+
+/// Whether `source` has the definition of an item called `name`.
+fn defines(source: &str, name: &str) -> bool {
+    ["fn", "struct", "enum", "trait", "const"].iter().any(|keyword| {
+        let definition = format!("{keyword} {name}");
+        let mut next = source.split(&definition).skip(1).filter_map(|rest| rest.chars().next());
+        next.any(|c| !c.is_alphanumeric() && c != '_')
+    })
+}
