@@ -1,29 +1,75 @@
-//! Bayesian hypernetworks (Krueger et al. 2017, arXiv 1710.04759) on an autodiff engine written from
-//! scratch.
+//! Bayesian hypernetworks (Krueger et al. 2017, [arXiv 1710.04759]) on an autodiff engine written
+//! from scratch.
 //!
-//! # The model
+//! # From noise to the loss
 //!
-//! A network trained in the usual way is one value of its parameters `θ`. A Bayesian one is a
-//! distribution over them, `p(θ|D) ∝ p(D|θ) p(θ)`, which nobody can compute; so it is approximated
-//! by a family `q` that can be sampled and whose density is known:
+//! Three symbols have one meaning each. `w` are all weights and biases of the primary network,
+//! which maps inputs `x` to predictions. `g` are its weight-normalisation scales, one per unit. `θ`
+//! is whatever the posterior is over: `g` by default, `w` with [`primary::AllWeights`]. `ln` is the
+//! natural logarithm, so every bound and entropy is in nats.
 //!
-//! ```text
-//! ε ~ N(0, I),  θ = h(ε),  h invertible               the hypernetwork
-//! log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|          change of variables
-//! log p(D) ≥ E_q[log p(D|θ) + log p(θ) − log q(θ)]    the bound that is maximised
-//! ```
-//!
-//! The bound falls short of `log p(D)` by `KL(q(θ) ‖ p(θ|D))`: the higher it is, the better `q`. `h`
-//! is a stack of simple maps whose determinants are cheap, so `q` may be correlated and have many
-//! modes. A large network has too many weights for that, so only its weight-normalisation scales
-//! `g`, one a unit, are random, and the directions `v` are trained as usual:
+//! **1. The bound.** The posterior `p(θ|D) = p(D|θ) p(θ) / p(D)` is intractable, and is
+//! approximated by a density `q(θ)` from a tractable family. For every `q`,
 //!
 //! ```text
-//! θⱼ = gⱼ vⱼ/‖vⱼ‖                                     784-800-800-10 has 1610 scales
-//! p(y|x, D) ≈ (1/S) Σₛ p(y|x, θₛ),  θₛ ~ q            prediction: samples vote
+//! ln p(D) = E_q[ln p(D|θ) + ln p(θ) − ln q(θ)] + KL(q(θ) ‖ p(θ|D))
 //! ```
 //!
-//! # All of it in twenty lines
+//! The KL divergence is not negative, so the first term, the evidence lower bound (ELBO), is at
+//! most `ln p(D)`, and maximising it over `q` minimises the divergence.
+//!
+//! **2. The hypernetwork** is an invertible, differentiable map `h` of noise to parameters. The
+//! change of variables gives the density of its samples exactly ([`bayes::Hypernet`]):
+//!
+//! ```text
+//! ε ~ N(0, I),   θ = h(ε),   ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|
+//! ```
+//!
+//! `h` is a [`flows::Chain`] of [`flows::Bijector`]s whose log-determinants add up. An affine
+//! coupling ([`flows::Coupling`]) passes one half of its input through and transforms the other,
+//! `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`: the Jacobian is triangular, and its log-determinant is
+//! `Σ ln s`. Stacked couplings give correlated and multimodal `q`; with none, `q` is a factorial
+//! Gaussian, which is Bayes by Backprop.
+//!
+//! **3. The scales.** A large network has too many weights for a hypernetwork to emit. So each unit
+//! `j` has a direction `vⱼ` and a scale `gⱼ` (weight normalisation), and only the scales are random
+//! ([`primary::WeightNormed`]):
+//!
+//! ```text
+//! wⱼ = gⱼ vⱼ/‖vⱼ‖,   z ← g ⊙ (V z)/‖V‖ + b,   θ = g          784-800-800-10 has D = 1610
+//! ```
+//!
+//! Directions and biases are point estimates, trained with the same loss. The KL is taken between
+//! `q(g)` and the prior `p(g) = N(0, 1/λ)`, and the ELBO bounds `ln p(D | V, b)`.
+//!
+//! **4. The estimate.** Samples `θₛ = h(εₛ)` are differentiable in the parameters of `h`
+//! (reparametrisation), and a minibatch `B` stands for all `N` examples ([`elbo`](fn@bayes::elbo)):
+//!
+//! ```text
+//! ELBO ≈ (1/S) Σₛ { (N/|B|) Σ_B ln p(y|x, θₛ) − [ln q(θₛ) − ln p(θₛ)] }
+//! ```
+//!
+//! **5. The loss** is `−ELBO/N`, in nats per example, with a weight `β` on the KL that is 1 except
+//! while it is annealed. This is the scalar that [`backward`](autodiff::Var::backward)
+//! differentiates:
+//!
+//! ```text
+//! loss = −(1/(S|B|)) Σₛ Σ_B ln p(y|x, h(εₛ))
+//!        + (β/(SN)) Σₛ [ln N(εₛ; 0, I) − ln|det ∂h/∂εₛ| − ln p(h(εₛ))]
+//! ```
+//!
+//! Gradients reach `h` through `θₛ`, by likelihood and prior, and through the log-determinant; they
+//! reach `V` and `b` through the likelihood alone. `ln N(ε; 0, I)` has a value and no gradient.
+//!
+//! **6. Prediction** averages over samples of the posterior ([`predict`](fn@predict::predict)):
+//!
+//! ```text
+//! p(y|x, D) ≈ (1/S) Σₛ p(y|x, θₛ),   θₛ ~ q
+//! ```
+//!
+//! [arXiv 1710.04759]: https://arxiv.org/abs/1710.04759
+//!
+//! # A model, trained
 //!
 //! ```
 //! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets};
@@ -33,7 +79,7 @@
 //! use bhn::random::{Purpose, stream};
 //! use bhn::autodiff::{Owned, Tape};
 //!
-//! // Is x above zero? 20 examples, and a network with 8 + 2 scales.
+//! // Classify the sign of x: 20 examples, a network with 8 + 2 scales.
 //! let x = Owned::from_shape_fn(vec![20, 1], |i| i[0] as f32 / 10. - 0.95);
 //! let y = Targets::Classes(x.iter().map(|&x| usize::from(x > 0.)).collect());
 //! let (mut params, rng) = (Params::default(), &mut stream(0, Purpose::Init, 0));
@@ -58,20 +104,23 @@
 //! assert!(bounds[199] > bounds[0] + 20., "the bound rises, in nats: {bounds:?}");
 //! ```
 //!
-//! The folder `examples/` takes it apart, one idea a file, from the tape to MNIST.
+//! The numbered files in `examples/` show one idea each, from the tape to MNIST.
 //!
-//! # Where to read
+//! # Modules, from the bottom up
 //!
-//! From the bottom up, each resting on those before it:
+//! 1. [`error`] and [`random`]: what can go wrong; random numbers as a function of (seed, purpose,
+//!    index).
+//! 2. [`kernels`]: loops over slices. [`kernels::plain`] defines each, the others are fast.
+//! 3. [`autodiff`]: the tape, its operations, gradient checks.
+//! 4. [`nn`]: parameters, layers, optimisers.
+//! 5. [`flows`]: bijectors; [`primary`]: the network that `θ` parametrises. Neither uses the other.
+//! 6. [`bayes`]: posterior, prior, likelihood and ELBO, where the two meet.
+//! 7. [`stats`], [`metrics`] and [`data`].
+//! 8. [`predict`]: posterior predictive, uncertainty scores, acquisition.
+//! 9. [`run`]: a training run, from its configuration to its folder.
+//! 10. With the feature `cli`: `report`, `experiments`, `verify` and `cli`.
 //!
-//! 1. [`autodiff`]: differentiation, its operations and their check. Below it [`kernels`] does the arithmetic.
-//! 2. [`nn`]: parameters, layers and Adam.
-//! 3. [`flows`]: `h`; [`primary`]: the network that `θ` is for. Neither knows of the other.
-//! 4. [`bayes`]: posterior, prior, likelihood and the bound, where they meet.
-//! 5. [`data`]; [`metrics`] and [`stats`]; [`predict`]: what a trained model says.
-//! 6. [`run`]: a folder with all that a run leaves behind. [`random`] makes it repeatable, [`error`]
-//!    says what went wrong.
-//! 7. `experiments` (with the command line): the paper's, each with its claims and their verdicts.
+//! `docs/equations.md` maps every equation of the paper to the item that implements it.
 pub mod autodiff;
 pub mod bayes;
 #[cfg(feature = "cli")]
@@ -94,12 +143,17 @@ pub mod stats;
 #[cfg(feature = "cli")]
 pub mod verify;
 
-/// The README's code runs.
+/// The Rust code in README.md, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So does that of the tour of `bhn verify`.
+/// The Rust code in docs/guide.md, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+struct Guide;
+
+/// The Rust code in docs/verify.md, as doctests.
 #[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../docs/verify.md")]
 struct Tour;

@@ -2,7 +2,7 @@
 use std::process::ExitCode;
 
 // glibc returns large buffers to the system at every free, and a training step allocates hundreds:
-// see "Memory" in ARCHITECTURE.md for the measurement.
+// measured in docs/results/allocator.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
