@@ -1,5 +1,5 @@
-//! A tape: every operation computes its value at once and appends a node; the chain rule then walks
-//! the nodes backwards. This is all of reverse-mode differentiation.
+//! Reverse-mode differentiation on a tape: every operation computes its value immediately and
+//! appends a node; `backward` applies the chain rule to the nodes in reverse.
 //!
 //! `cargo run --release --example 01_tape`
 use bhn::autodiff::Tape;
@@ -11,16 +11,15 @@ fn main() {
     let x = tape.constant(arr2(&[[1., 2.], [3., 4.], [5., 6.]]).into_dyn());
     let y = tape.constant(arr1(&[1., 2., 4.]).into_dyn());
 
-    // Leaves are what we differentiate with respect to. A `Var` is a `Copy` handle, so we may use
-    // `w` or `error` as often as we like.
+    // Gradients are with respect to leaves. A `Var` is a `Copy` handle, so `w` and `error` can be
+    // used any number of times.
     let w = tape.leaf(arr2(&[[0.5, -0.5]]).into_dyn());
     let error = x.matmul_t(w).reshape(&[3]) - y;
     let loss = (error * error).mean();
     println!("L = mean (x wᵀ − y)² = {:.4}, recorded as\n{tape}", loss.item());
 
-    // A parent always comes before its child: recording order is a topological order, and
-    // `backward` needs no sorting. Node 6 multiplies `error`, node 5, by itself; both contributions
-    // add up.
+    // Parents precede their children: the order of recording is a topological order, so `backward`
+    // sorts nothing. Node 6 multiplies `error`, node 5, by itself; both contributions are summed.
     let grads = loss.backward();
     let dw = grads.wrt(w).expect("the loss depends on w");
     println!("dL/dw by the tape = {dw:.4}");
@@ -33,12 +32,12 @@ fn main() {
         assert!((dw[[0, j]] - by_hand).abs() < 1e-12);
     }
 
-    // Gradients are returned, not stored in the nodes, so a second call gives the same numbers;
-    // where they are stored, it would give them twice.
+    // Gradients are returned and not stored in the nodes, so a second call returns the same values
+    // instead of accumulating.
     assert_eq!(loss.backward().wrt(w), Some(dw));
     assert!(grads.wrt(x).is_none(), "no gradient for data");
 
-    // The way to train: a new tape for each step, the parameter outside of it.
+    // Training: a new tape per step; the parameter lives outside the tape.
     let mut w = arr2(&[[0.5, -0.5]]).into_dyn();
     let mut last = f64::INFINITY;
     for step in 0..=300 {

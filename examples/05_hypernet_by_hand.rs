@@ -1,6 +1,6 @@
-//! A whole Bayesian hypernetwork from its parts: noise ε → flow h → scales g → weight-normalised
-//! network f → bound → Adam. On the paper's toy regression (figure 1), it is sure of f(x) where it
-//! has seen data, x in [0, ½], and less and less sure away from there.
+//! A Bayesian hypernetwork from its parts: noise ε → flow h → scales g → weight-normalised
+//! network f → ELBO → Adam. On the paper's toy regression (Figure 1) the standard deviation of f(x)
+//! is small at the data, x in [0, ½], and grows away from them.
 //!
 //! `cargo run --release --example 05_hypernet_by_hand`
 use bhn::autodiff::{Owned, Tape, Var};
@@ -14,13 +14,13 @@ use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
 
 const N: usize = 1000; // examples
-const B: usize = 100; // of them in a minibatch
-const S: usize = 4; // samples of g a step
+const B: usize = 100; // minibatch size
+const S: usize = 4; // samples of g per step
 const H: usize = 50; // hidden units
-const D: usize = H + 1; // scales: one a unit, the output unit included
+const D: usize = H + 1; // scales: one per unit, the output unit included
 
-/// `f(x)` under each sample of the scales `g [S, D]`, for `x [B, 1]`, giving `[S, B, 1]`. A layer is
-/// `g ⊙ (V x)/‖V‖ + b`, and `θ = g V/‖V‖` is never formed.
+/// `f(x) [S, B, 1]` for `x [B, 1]` and samples of the scales `g [S, D]`. A layer computes
+/// `g ⊙ (V x)/‖V‖ + b`; the weights `w = g V/‖V‖` are never formed.
 fn f<'t>(
     p: &BoundParams<'t, f64>,
     w: [ParamId; 4],
@@ -73,9 +73,9 @@ fn main() {
         let batch = |v: &Owned<f64>| v.slice_axis(Axis(0), (at..at + B).into()).to_shared();
         let eps = noise(&tape, S, &mut stream(0, Purpose::Noise, step));
         let (g, log_det) = h.forward(&p, eps);
-        // log q(g) = log N(ε; 0, I) − log|det ∂h/∂ε| and log p(g) = log N(g; 0, I), each [S].
+        // ln q(g) = ln N(ε; 0, I) − ln|det ∂h/∂ε| and ln p(g) = ln N(g; 0, I), each [S].
         let kl = (eps.standard_normal_log_prob() - log_det - g.standard_normal_log_prob()).mean();
-        // (N/B) Σ_B log N(y; f(x), 1/τ), averaged over samples: what the whole data set would say.
+        // (N/B) Σ_B ln N(y; f(x), 1/τ), averaged over samples.
         let means = f(&p, w, g, tape.constant(batch(&x))).reshape(&[S, B]);
         let log_lik = tape.constant(batch(&y)).normal_log_prob(means, p[log_tau]).mean() * N as f64;
         let elbo = log_lik - kl;
@@ -102,5 +102,5 @@ fn main() {
     }
     let on = std[3];
     assert!(std[4] < std[5] && std[5] < std[6] && std[6] < std[7] && std[7] < std[8]);
-    assert!(std[0] > 4. * on && std[8] > 4. * on, "unsure away from the data");
+    assert!(std[0] > 4. * on && std[8] > 4. * on, "uncertain away from the data");
 }

@@ -1,5 +1,5 @@
-//! The library from above: a configuration, a trainer, predictions. A Bayesian hypernetwork learns
-//! digits from 5,000 images and knows which of its answers to doubt.
+//! The high-level API: a configuration, a trainer, predictions. A Bayesian hypernetwork learns
+//! digits from 5,000 images, and is more uncertain where it is wrong.
 //!
 //! `cargo run --release --example 06_mnist`
 use bhn::bayes::HypernetConfig;
@@ -15,9 +15,9 @@ use ndarray::Array2;
 use rand::RngExt;
 
 fn main() -> bhn::error::Result<()> {
-    // What is not said here keeps its default; `config.to_toml()` writes all of it out. The default
-    // posterior starts with std e⁻⁷, and Adam at a rate of 10⁻³ changes that exponent by about 1 in
-    // these 948 steps: a short run that shall end wide has to start wide.
+    // Other settings keep their defaults; `config.to_toml()` prints all of them. Adam at a rate of
+    // 10⁻³ changes the logarithm of a standard deviation by at most about 1 in these 948 steps, so
+    // that a short run has to start with a wide posterior.
     let config = Config {
         subset: Some(5000),
         primary: Primary { layers: Some(Layer::mlp(&[200, 200], 10)) },
@@ -40,8 +40,7 @@ fn main() -> bhn::error::Result<()> {
         println!("epoch {epoch:2}: ELBO {elbo:6.0} nats, {right:5.1} % of training digits right");
     }
 
-    // Draw 50 networks from the posterior once, and let them all look at the test digits, and at
-    // 2,000 images of uniform noise.
+    // Predict the test digits and 2,000 images of uniform noise with the same 50 posterior samples.
     let theta = draw(&trainer.model, 50, &mut stream(config.seed, Purpose::Evaluation, 0)).0;
     let rng = &mut stream(config.seed, Purpose::Sample, 0);
     let noise = Array2::from_shape_simple_fn((2000, 784), || rng.random::<f32>());
@@ -59,9 +58,9 @@ fn main() -> bhn::error::Result<()> {
     let right = accuracy(p.view(), labels);
     println!("test accuracy {right:.3}");
 
-    // Entropy H[p̄], at most ln 10 = 2.30 nats, is doubt about the answer, whatever its reason; BALD,
-    // H[p̄] − mean_s H[p_s], is the part of it on which the samples disagree. Both are high where the
-    // answer is wrong, and no label was needed to tell.
+    // The entropy H[p̄], at most ln 10 = 2.30 nats, is the total uncertainty; BALD,
+    // H[p̄] − mean_s H[p_s], is its epistemic part, the mutual information I[y; θ]. Both are higher
+    // where the prediction is wrong.
     let found = predictions(p.view());
     let (yes, no): (Vec<_>, Vec<_>) = (0..found.len()).partition(|&i| found[i] == labels[i]);
     let mean = |v: &[f32], i: &[usize]| i.iter().map(|&i| v[i]).sum::<f32>() / i.len() as f32;
@@ -71,13 +70,12 @@ fn main() -> bhn::error::Result<()> {
     println!("answer is right: entropy {right_h:.3}, BALD {right_b:.3}");
     println!("answer is wrong: entropy {wrong_h:.3}, BALD {wrong_b:.3}");
 
-    // Noise is another matter. Nothing in training punished a sure answer to it, and far from the
-    // data each sample may be sure of its own: seeds 0, 1 and 2 give it entropies of 0.28, 0.66 and
-    // 0.14 nats, when test digits have 0.16 to 0.19. So here is a number, but no claim.
+    // On noise no claim is made: nothing in training penalises confidence far from the data. Seeds
+    // 0, 1 and 2 give entropies of 0.28, 0.66 and 0.14 nats; test digits have 0.16 to 0.19.
     let (noise_h, noise_b) = (mean(&noise_entropy, &all), mean(&noise_bald, &all));
     println!("uniform noise:   entropy {noise_h:.3}, BALD {noise_b:.3}");
 
     assert!(right.value > 0.92);
-    assert!(wrong_h > 3. * right_h && wrong_b > 2. * right_b, "wrong answers are doubted");
+    assert!(wrong_h > 3. * right_h && wrong_b > 2. * right_b, "errors are uncertain");
     Ok(())
 }
