@@ -9,17 +9,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// Each example, and words of its output that carry its point.
-const EXAMPLES: [(&str, &[&str]); 6] = [
+const EXAMPLES: [(&str, &[&str]); 7] = [
     ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300"]),
     ("02_custom_op", &["composed: [0.6931, inf]", "da = [0.5, 1], db = [0.5]", "input 1: pass"]),
     ("03_gradcheck", &["pass, relative error", "MISMATCH along direction", "not checkable"]),
     ("04_flow", &["bound by T = 0", "log|det ∂h/∂ε|"]),
     ("05_hypernet_by_hand", &["step 4000: ELBO", "f( 0.25)", "f( 1.50)"]),
     ("06_mnist", &["test accuracy 0.9", "answer is wrong: entropy", "uniform noise"]),
+    ("07_strip", &[include_str!("../../docs/strip.svg")]),
 ];
 
 #[rstest]
-fn runs_and_says(#[values(0, 1, 2, 3, 4, 5)] number: usize) {
+fn runs_and_says(#[values(0, 1, 2, 3, 4, 5, 6)] number: usize) {
     let (name, expected) = EXAMPLES[number];
     // target/<profile>/deps/examples-<hash>, and target/<profile>/examples/<name>.
     let test = std::env::current_exe().unwrap();
