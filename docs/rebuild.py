@@ -6,11 +6,13 @@
     bhn predict run animals.csv --samples 100 --out predicted.csv
     python3 docs/rebuild.py run samples.safetensors animals.csv predicted.csv
 
-For `bhn` with RealNVP or IAF couplings, and for `mle`, on tables of classes through dense layers, ReLU and tanh.
+Supports the methods `bhn` (RealNVP or IAF) and `mle`, for classification of tables by dense layers,
+ReLU and tanh.
 
-bhn computes in single precision, this script in double. Beside each number `v` it carries a bound `e` on how far bhn's
-rounding, `U = 2^-24` an operation, may have taken bhn's own number from it (a running error analysis: Higham, Accuracy and
-Stability of Numerical Algorithms, section 3.3). What differs by more than its bound is an error, and the exit code is 1.
+bhn computes in single precision, this script in double. With each value `v` it computes a bound `e`
+on the rounding error of bhn's own value, `U = 2^-24` per operation (running error analysis: Higham,
+Accuracy and Stability of Numerical Algorithms, section 3.3). A difference above its bound is an
+error, and the exit code is 1.
 """
 import csv
 import json
@@ -20,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 U = 2.0**-24
-# What exp, ln and tanh may err by in single precision, in units of U.
+# The error of exp, ln and tanh in single precision, in units of U.
 FUNCTION = 4.0
 
 
 def read(path):
-    """Tensors by name, and the metadata, of a safetensors file: a length, a JSON header, and the numbers."""
+    """Tensors by name, and metadata, of a safetensors file: a length, a JSON header, the data."""
     data = Path(path).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
@@ -37,18 +39,19 @@ def read(path):
         return np.frombuffer(data[begin:end], dtypes[entry["dtype"]]).reshape(entry["shape"])
 
     numbers = {name: tensor(entry) for name, entry in header.items()}
-    return {n: v.astype(float) if v.dtype.kind == "f" else v.astype(int) for n, v in numbers.items()}, metadata
+    wide = {n: v.astype(float if v.dtype.kind == "f" else int) for n, v in numbers.items()}
+    return wide, metadata
 
 
 class Near:
-    """Numbers `v`, of which bhn's are no further than `e`."""
+    """Values `v`; those of bhn differ by at most `e`."""
 
     def __init__(self, v, e=0.0):
         self.v = np.asarray(v, float)
         self.e = np.broadcast_to(e, self.v.shape)
 
     def apply(self, function, slope, units):
-        """A function whose slope is at most `slope` on the way, and which rounds by `units` of its value."""
+        """A function with slope at most `slope` and a relative rounding error of `units` U."""
         v = function(self.v)
         return Near(v, slope * self.e + units * U * np.abs(v))
 
@@ -72,7 +75,7 @@ class Near:
 
 
 def product(x, w):
-    """`x w^T`: k products and sums, in any order."""
+    """`x w^T`: k products and sums in any order."""
     k = w.shape[1]
     return Near(x.v @ w.T, x.e @ abs(w).T + k * U * ((abs(x.v) + x.e) @ abs(w).T))
 
@@ -85,7 +88,7 @@ def affine(x, scale, b):
 
 
 def normed(x, v, scale, b):
-    """`scale * (v x) / |v| + b`, the norm by rows, which is 1 for a row of nothing."""
+    """`scale * (v x) / |v| + b` with row norms; the norm of a zero row counts as 1."""
     norm = np.sqrt((v * v).sum(1))
     norm[norm == 0] = 1
     s = scale.v / norm
@@ -95,18 +98,18 @@ def normed(x, v, scale, b):
 
 
 def layer(numbers, name, x, mask=1.0):
-    """A layer of a conditioner, with weights normalised or not."""
+    """A layer of a conditioner, weight-normalised or not."""
     b = numbers[f"{name}.b"]
     if f"{name}.w" in numbers:
         y = product(x, numbers[f"{name}.w"] * mask)
         v = y.v + b
-        # The sum starts from the bias: as many roundings of it as there are products.
+        # The sum starts from the bias, which is rounded once per product.
         return Near(v, y.e + U * ((x.v.shape[1] + 1) * abs(b) + abs(v)))
     return normed(x, numbers[f"{name}.v"] * mask, Near(numbers[f"{name}.r"]), b)
 
 
 def scale(stabiliser, a):
-    """The positive scale of a flow, and its logarithm."""
+    """The positive scale of a flow and its logarithm."""
     if stabiliser == "tanh":
         log_s = a.apply(lambda a: 2 * np.tanh(a / 2), 1.0, FUNCTION)
         return log_s.exp(), log_s
@@ -118,7 +121,7 @@ def scale(stabiliser, a):
 
 
 def undo(y, s, m):
-    """The `x` of `y = s x + m`: bhn went the other way, and rounded there."""
+    """The `x` of `y = s x + m`, which bhn computed forward, with rounding."""
     x = (y.v - m.v) / s.v
     rounded = U * (abs(s.v * x) + abs(y.v))
     e = (y.e + m.e + s.e * abs(x) + 2 * rounded) / (s.v - s.e)
@@ -126,7 +129,7 @@ def undo(y, s, m):
 
 
 def total(log_s):
-    """Sums of rows, in double precision and then rounded."""
+    """Row sums in double precision, then rounded."""
     v = log_s.v.sum(1)
     return Near(v, log_s.e.sum(1) + U * abs(v))
 
@@ -160,7 +163,7 @@ def iaf(numbers, name, stabiliser, y):
 
 
 def log_q(numbers, flow, theta):
-    """`ln q(theta) = ln p(eps) - sum ln|det|`, from theta back to eps."""
+    """`ln q(theta) = ln p(eps) - sum ln|det|`, with eps by inversion."""
     y, parts = Near(theta), []
     for t in reversed(range(flow["couplings"])):
         if flow["kind"] == "iaf":
@@ -171,33 +174,34 @@ def log_q(numbers, flow, theta):
                 back = np.argsort(numbers[f"buffer.posterior.permutation.{t}"])
                 y = y[:, back]
         parts.append(log_det)
-    # The elementwise layer's scale has the paper's stabiliser, whatever the couplings have.
+    # The elementwise layer always uses the paper's stabiliser.
     s, log_s = scale("exp", Near(numbers["posterior.elementwise.w"][None, :]))
     eps = undo(y, s, Near(numbers["posterior.elementwise.b"][None, :]))
     ones = np.ones((len(theta), 1))
     parts.append(total(Near(ones * log_s.v, ones * log_s.e)))
     base = normal(eps)
     if flow["base"] != "normal":
-        base = mixture(eps, numbers["buffer.posterior.base.centres"], flow["base"]["mixture"]["axes"])
+        centres = numbers["buffer.posterior.base.centres"]
+        base = mixture(eps, centres, flow["base"]["mixture"]["axes"])
     v = base.v - sum(part.v for part in parts)
     sizes = abs(base.v) + sum(abs(part.v) for part in parts)
     return Near(v, base.e + sum(part.e for part in parts) + (len(parts) + 1) * U * sizes)
 
 
 def normal(eps):
-    """`ln N(eps; 0, I)`, added up in double precision."""
+    """`ln N(eps; 0, I)`, summed in double precision."""
     v = -0.5 * (eps.v**2 + np.log(2 * np.pi)).sum(1)
     return Near(v, (abs(eps.v) * eps.e + eps.e**2).sum(1) + U * abs(v))
 
 
 def mixture(eps, centres, axes):
-    """Every entry, or the first alone, from normals around `centres` that are equally likely."""
+    """All entries, or the first, from equally weighted Gaussians around `centres`."""
     mixed = eps.v.shape[1] if axes == "all" else 1
     away = eps.v[:, :mixed, None] - centres
     each = -0.5 * (away**2 + np.log(2 * np.pi))
     top = each.max(2, keepdims=True)
     v = top[..., 0] + np.log(np.exp(each - top).mean(2))
-    # The slope is at most the distance of the farthest centre; terms and their sum round.
+    # The slope is at most the distance to the farthest centre; terms and their sum are rounded.
     far = abs(away).max(2)
     e = (far + eps.e[:, :mixed]) * eps.e[:, :mixed] + (8 + len(centres)) * U * (1 + far**2)
     rest = normal(eps[:, mixed:])
@@ -206,7 +210,7 @@ def mixture(eps, centres, axes):
 
 
 def logits(numbers, layers, theta, x):
-    """The network of one sample, whose entries of theta are the scales of its units."""
+    """The outputs for one sample of theta, the scales of the units."""
     h, at = Near(x), 0
     for i, word in enumerate(layers):
         kind, *rest = word.split()
@@ -222,20 +226,20 @@ def logits(numbers, layers, theta, x):
 
 
 def probabilities(numbers, layers, theta, x):
-    """The mean of the samples' softmax."""
+    """The mean softmax over samples."""
     v = e = 0
     for sample in theta:
         found = logits(numbers, layers, sample, x)
         p = np.exp(found.v - found.v.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
-        # If no logit is off by more than d, no p is by more than a factor e^2d; exp rounds twice.
+        # An error of at most d in the logits changes p by at most a factor e^2d; exp rounds twice.
         d = found.e.max(1, keepdims=True)
         v, e = v + p, e + p * (np.expm1(2 * d) + 4 * FUNCTION * U)
     return Near(v / len(theta), e / len(theta) + U)
 
 
 def inputs(path, preprocess):
-    """Rows of a CSV file, standardised in double precision and rounded to single, as bhn does."""
+    """Rows of a CSV file, standardised in double precision, then rounded to single as in bhn."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     x = np.array([[float(row[name]) for name in preprocess["columns"]] for row in rows])
@@ -245,12 +249,12 @@ def inputs(path, preprocess):
 
 
 def compare(what, near, found):
-    """Say how far `found` is from `near`, and whether its bound allows that."""
+    """Print the difference of `found` and `near` and whether it is within the bound."""
     apart = abs(near.v - found)
     share = (apart / near.e).max()
     fits = bool(np.isfinite(near.e).all() and share <= 1)
-    print(f"{what}: apart by {apart.max():.1e}, at most {share:.0%} of the bound (up to {near.e.max():.1e})"
-          f"{'' if fits else ': TOO FAR'}")
+    bound = f"{share:.0%} of the bound (up to {near.e.max():.1e})"
+    print(f"{what}: apart by {apart.max():.1e}, at most {bound}{'' if fits else ': TOO FAR'}")
     return fits
 
 
