@@ -266,6 +266,11 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
             let std = t.std_axis(Axis(0), 0.);
             (t + std * 0.1, q)
         }),
-        changed("the density of another distribution", sound(), |t, q| (t, q), |theta, _| normal(theta)),
+        changed(
+            "the density of another distribution",
+            sound(),
+            |t, q| (t, q),
+            |theta, _| normal(theta),
+        ),
     ]
 }
