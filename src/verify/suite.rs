@@ -1,5 +1,6 @@
 //! Suites of properties, measured on what must have them and on broken copies that must not.
 use serde::Serialize;
+use std::sync::LazyLock;
 
 /// A measured error or statistic, and the largest value at which the property holds. NaN fails.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -251,14 +252,13 @@ pub struct RunSuite<S> {
     pub equivalent: fn(run: &S, fault: &S) -> Option<String>,
     /// The outcome of the engine's suite with the same properties and faults, which says which
     /// faults a property must notice; all of them if there is none.
-    pub engine: Option<fn() -> Outcome>,
+    pub engine: Option<&'static LazyLock<Outcome>>,
 }
 
 impl<S: Send + Sync> RunSuite<S> {
     /// For each fault, whether `property` must notice it.
     fn targets(&self, property: &str, faults: &[String]) -> Vec<bool> {
         let Some(engine) = self.engine else { return vec![true; faults.len()] };
-        let engine = engine();
         let check = engine.checks.iter().find(|check| check.property == property);
         let noticed = |fault: &String| {
             let at = engine.faults.iter().position(|known| known == fault);

@@ -5,7 +5,7 @@ use super::checkpoints::{self, Format, numbers};
 use super::flows::{self, Flow};
 use super::hypernets::{self, Density};
 use super::loss::{self, Loss, Setting};
-use super::suite::{Absent, Instance, Measurement, Property, RunSuite, Suite, Verify};
+use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
 use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::{Model, Noise, Posterior, Targets};
@@ -19,7 +19,7 @@ use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use crate::run::config::Method;
 use ndarray::{Array2, Axis, Slice};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A trained network and the first of its training examples.
 pub struct Case {
@@ -228,11 +228,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     let (mut suites, mut absent) = (vec![], vec![]);
     let mut none = |suite, property, why: String| absent.push(Absent { suite, property, why });
     let (has_kl, has_moments) = (case.has_kl(), case.has_moments());
-    let mut add = |name, suite: Box<dyn Fn(&Arc<Case>) -> Box<dyn Verify>>| {
-        let case = case.clone();
-        suites.push((name, Box::new(move || suite(&case)) as Box<dyn Fn() -> Box<dyn Verify>>));
-    };
-    add("gradients", Box::new(move |case| Box::new(gradients(case, has_kl))));
+    suites.push(make("gradients", case, move |case| Box::new(gradients(case, has_kl))));
     if let Method::Hypernet(..) = Method::from(config) {
         let has_jacobian = d <= JACOBIAN;
         if !has_jacobian {
@@ -241,14 +237,14 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
             );
             none("flows", "log-determinant", why);
         }
-        add("flows", Box::new(move |case| Box::new(flows(case, has_jacobian))));
+        suites.push(make("flows", case, move |case| Box::new(flows(case, has_jacobian))));
     } else {
         let why = format!("{method} has no flow");
         none("flows", "inverse", why.clone());
         none("flows", "log-determinant", why);
     }
     if Method::from(config).has_density() {
-        add("densities", Box::new(|case| Box::new(densities(case))));
+        suites.push(make("densities", case, |case| Box::new(densities(case))));
     } else {
         none("densities", "draws", format!("{method} has no density q(θ)"));
     }
@@ -258,11 +254,24 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     if !has_moments {
         none("checkpoints", "moments", "sgd without momentum keeps none".into());
     }
-    add("bound", Box::new(move |case| Box::new(bounds(case, has_kl))));
-    add("threads", Box::new(|case| Box::new(threads(case))));
-    add("checkpoints", Box::new(move |case| Box::new(checkpoints(case, has_moments))));
+    suites.push(make("bound", case, move |case| Box::new(bounds(case, has_kl))));
+    suites.push(make("threads", case, |case| Box::new(threads(case))));
+    suites.push(make("checkpoints", case, move |case| Box::new(checkpoints(case, has_moments))));
     (suites, absent)
 }
+
+fn make(
+    name: &'static str,
+    case: &Arc<Case>,
+    suite: impl Fn(&Arc<Case>) -> Box<dyn Verify> + 'static,
+) -> MakeSuite {
+    let case = case.clone();
+    (name, Box::new(move || suite(&case)))
+}
+
+/// The engine's outcomes, which say which faults a property must notice.
+static FLOWS: LazyLock<Outcome> = LazyLock::new(|| flows::suite().verify("flows"));
+static BOUND: LazyLock<Outcome> = LazyLock::new(|| bound::suite().verify("bound"));
 
 /// The one instance of a run's suite.
 fn the_run<S>(value: S) -> Vec<Instance<S>> {
@@ -318,7 +327,7 @@ fn flows(case: &Arc<Case>, has_jacobian: bool) -> RunSuite<AtNoise> {
     RunSuite {
         suite,
         equivalent: |run, fault| flows::equivalent(&run.flow, &fault.flow, &run.eps),
-        engine: Some(|| flows::suite().verify("flows")),
+        engine: Some(&FLOWS),
     }
 }
 
@@ -341,11 +350,7 @@ fn bounds(case: &Arc<Case>, has_kl: bool) -> RunSuite<Elbo> {
         instances: the_run(case.elbo()),
         faults: bound::faults(&|| case.elbo(), has_kl),
     };
-    RunSuite {
-        suite,
-        equivalent: bound::equivalent,
-        engine: Some(|| bound::suite().verify("bound")),
-    }
+    RunSuite { suite, equivalent: bound::equivalent, engine: Some(&BOUND) }
 }
 
 fn threads(case: &Arc<Case>) -> Suite<Computation> {
