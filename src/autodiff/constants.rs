@@ -1,11 +1,11 @@
-//! Constants of many tapes, with what operations compute from them.
+//! Constants shared by many tapes, with cached transposes and norms.
 use crate::autodiff::tensor::Tensor;
 use crate::kernels::gemm::Packed;
 use crate::kernels::scalar::Scalar;
 use std::sync::OnceLock;
 
-/// A matrix `V` that does not change, with its packed transpose and its row norms. Both are computed
-/// lazily, and cached for all tapes that the matrix is put on by [`Tape::fixed`].
+/// A matrix `V` that does not change, with its packed transpose and its row norms. Both are
+/// computed lazily, and cached for all tapes that the matrix is put on by [`Tape::fixed`].
 ///
 /// [`Tape::fixed`]: crate::autodiff::Tape::fixed
 #[derive(Debug)]

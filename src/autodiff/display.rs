@@ -9,7 +9,7 @@ impl<T: Scalar> Tape<T> {
     pub fn first_non_finite(&self) -> Option<String> {
         let nodes = self.nodes();
         let label =
-            |id: usize| format!("node {id} `{}` {:?}", nodes[id].name, nodes[id].value.shape());
+            |id: usize| format!("node {id} `{}` {:?}", nodes[id].op.name, nodes[id].value.shape());
         let bad = |node: &Node<T>| {
             let entries = node.value.as_slice();
             entries.iter().position(|x| !x.is_finite()).map(|at| (at, entries[at]))
@@ -24,7 +24,7 @@ impl<T: Scalar> Tape<T> {
     pub fn dot(&self) -> String {
         let mut text = String::from("digraph tape {\n  node [shape=box];\n");
         for (id, node) in self.nodes().iter().enumerate() {
-            text += &format!("  {id} [label=\"{} {:?}\"];\n", node.name, node.value.shape());
+            text += &format!("  {id} [label=\"{} {:?}\"];\n", node.op.name, node.value.shape());
             text.extend(node.parents.iter().map(|p| format!("  {p} -> {id};\n")));
         }
         text + "}\n"
@@ -35,7 +35,7 @@ impl<T: Scalar> Tape<T> {
 impl<T: Scalar> fmt::Display for Tape<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, node) in self.nodes().iter().enumerate() {
-            write!(f, "{id} {} {:?}", node.name, node.value.shape())?;
+            write!(f, "{id} {} {:?}", node.op.name, node.value.shape())?;
             for (k, parent) in node.parents.iter().enumerate() {
                 write!(f, "{}{parent}", if k == 0 { " of " } else { " " })?;
             }

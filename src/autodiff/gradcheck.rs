@@ -1,63 +1,65 @@
-//! Is a gradient right? Tape against differences, in `f64`, along random directions.
+//! Gradient checks: the tape against finite differences, in `f64`, along random directions.
 //!
 //! For a random cotangent `u` and, for each input `k`, a random direction `v`, compare
 //! `d/dt ⟨u, f(x + t v)⟩` by differences with `⟨dₖ, v⟩` by the tape. Every input has a second
-//! consumer, recorded last and so run first: a rule that overwrites a gradient is caught too.
+//! consumer, recorded last and so run first, to catch a rule that overwrites a gradient.
 //!
-//! The differences have an error estimate of their own, in which the rule under test plays no part.
-//! With `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink away from `x` makes
-//! `D₄(h)` and `D₄(h/2)` differ; one at `x` itself leaves a jump between the one-sided slopes. Where
-//! the estimate exceeds the tolerance nothing is proved, and the verdict says so.
+//! The differences estimate their own error, independently of the rule under test. With
+//! `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink near `x` makes `D₄(h)`
+//! and `D₄(h/2)` differ; a kink at `x` leaves a jump between the one-sided slopes. If the estimate
+//! exceeds the tolerance, the verdict is that the gradient cannot be checked.
 use crate::autodiff::{Owned, Tape, Var};
 use ndarray::Zip;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rand_distr::{Distribution, StandardNormal};
 use std::fmt;
 
-/// The largest error allowed, relative to the norm of the input's gradient.
+/// The tolerated error, relative to the norm of the input's gradient.
 pub const TOLERANCE: f64 = 1e-7;
 const STEP: f64 = 1e-4;
-/// Random directions tried for each input.
+/// The number of random directions for each input.
 const DIRECTIONS: u64 = 2;
 
-/// What was found for one input along its worst direction.
+/// The result for one input, along its worst direction.
 ///
 /// ```
 /// use bhn::autodiff::gradcheck::{Verdict, gradcheck};
 /// use bhn::autodiff::Owned;
 /// let at = |x: f64| gradcheck(&[Owned::from_elem(&[1][..], x)], |x| x[0].abs()).0[0];
 /// assert!(matches!(at(1.), Verdict::Pass { .. }));
-/// assert!(matches!(at(0.), Verdict::NotCheckable { .. })); // a kink, though sign(0) = 0 by symmetry
+/// // A kink, where the rule's sign(0) = 0 agrees with central differences by symmetry alone.
+/// assert!(matches!(at(0.), Verdict::NotCheckable { .. }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
-    /// Tape and differences agree within [`TOLERANCE`], or both are zero to the last bit and there
-    /// is no kink.
+    /// Tape and differences agree within [`TOLERANCE`], or both are exactly zero and there is no
+    /// kink.
     Pass {
-        /// The difference, relative to the gradient's norm.
+        /// Their difference, relative to the gradient's norm.
         error: f64,
     },
-    /// They do not.
+    /// Tape and differences disagree.
     Mismatch {
-        /// Which random direction.
+        /// The index of the random direction.
         direction: u64,
-        /// The derivative along it by the tape.
+        /// The directional derivative by the tape.
         tape: f64,
-        /// The same by differences.
+        /// The directional derivative by differences.
         differences: f64,
         /// Their difference, relative to the gradient's norm.
         error: f64,
     },
-    /// The differences are too rough to tell: a kink within the step, or a gradient lost in the
-    /// rounding of far larger values.
+    /// The differences are too inaccurate: there is a kink within the step, or the gradient is lost
+    /// in the rounding of far larger values.
     NotCheckable {
-        /// The error that the differences estimate of themselves, relative to the gradient's norm.
+        /// The differences' estimate of their error, relative to the gradient's norm.
         roughness: f64,
     },
 }
 
 impl Verdict {
-    fn badness(&self) -> (u8, f64) {
+    /// Orders verdicts from best to worst.
+    fn severity(&self) -> (u8, f64) {
         match *self {
             Self::Pass { error } => (0, error),
             Self::NotCheckable { roughness } => (1, roughness),
@@ -66,19 +68,19 @@ impl Verdict {
     }
 }
 
-/// A [`Verdict`] for each input. `{report}` prints them, a line each.
+/// A [`Verdict`] for each input. `{report}` prints one line each.
 ///
 /// ```should_panic
 /// use bhn::autodiff::gradcheck::{gradcheck, randn};
 /// use bhn::autodiff::Var;
-/// /// `2x`; `dx = 3 dy`, wrongly.
+/// /// `2x`; wrongly `dx = 3 dy`.
 /// fn wrong(x: Var<'_, f64>) -> Var<'_, f64> {
 ///     Var::record("wrong", &[x], x.value().mapv(|x| 2. * x), |c, sink| sink.add(0, || c.g * 3.))
 /// }
 /// gradcheck(&[randn(&[4], 0)], |x| wrong(x[0])).assert();
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "call `.assert()`, or look at the verdicts"]
+#[must_use = "call `.assert()`, or read the verdicts"]
 pub struct Report(pub Vec<Verdict>);
 
 impl Report {
@@ -87,8 +89,10 @@ impl Report {
         self.0.iter().all(|v| matches!(v, Verdict::Pass { .. }))
     }
 
+    /// Panic with the report unless every input passed.
+    ///
     /// # Panics
-    /// Unless every input passed, with the report as the message.
+    /// Unless every input passed.
     pub fn assert(&self) {
         assert!(self.passed(), "gradient check failed\n{self}");
     }
@@ -117,13 +121,13 @@ impl fmt::Display for Report {
     }
 }
 
-/// Standard normal entries from a seed.
+/// Standard normal entries, seeded.
 pub fn randn(shape: &[usize], seed: u64) -> Owned<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     Owned::from_shape_simple_fn(shape, || StandardNormal.sample(&mut rng))
 }
 
-/// Check the backward rules that `f` uses, at `xs`. The output may have any shape.
+/// Check the gradients of `f` at `xs`. The output may have any shape.
 ///
 /// ```
 /// use bhn::autodiff::gradcheck::{gradcheck, randn};
@@ -132,7 +136,7 @@ pub fn randn(shape: &[usize], seed: u64) -> Owned<f64> {
 /// ```
 ///
 /// # Panics
-/// If `f` panics, or does not give the same shape each time.
+/// If `f` panics, or its output changes shape between calls.
 pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'t, f64>) -> Report {
     let run = |xs: &[Owned<f64>]| {
         let tape = Tape::default();
@@ -141,17 +145,18 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
     };
     let y = run(xs);
     let u = randn(y.shape(), 99);
-    let weigh = |y: &[f64]| y.iter().zip(&u).map(|(y, u)| y * u).sum::<f64>();
+    let weighted = |y: &[f64]| y.iter().zip(&u).map(|(y, u)| y * u).sum::<f64>();
     let size: f64 = y.iter().zip(&u).map(|(y, u)| (y * u).abs()).sum();
 
     let tape = Tape::default();
     let x: Vec<_> = xs.iter().map(|x| tape.leaf(x.clone())).collect();
     let mut loss = (f(&x) * tape.constant(u.clone())).sum();
-    // As large as the gradient itself, so that neither is lost in the rounding of their sum.
+    // The second consumer's gradient is as large as that of `f`: neither is lost in their sum.
     let alone = loss.backward();
     let norm = |x| alone.wrt(x).map_or(0., |g| g.iter().map(|g| g * g).sum::<f64>().sqrt());
-    let size_of = |x| Some(norm(x)).filter(|n| n.is_normal()).unwrap_or(1.);
-    let second: Vec<_> = (200..).zip(&x).map(|(k, &x)| randn(&x.shape(), k) * size_of(x)).collect();
+    let scale_of = |x| Some(norm(x)).filter(|n| n.is_normal()).unwrap_or(1.);
+    let second: Vec<_> =
+        (200..).zip(&x).map(|(k, &x)| randn(&x.shape(), k) * scale_of(x)).collect();
     for (&x, w) in x.iter().zip(&second) {
         loss = loss + (x * tape.constant(w.clone())).sum();
     }
@@ -159,7 +164,7 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
 
     let verdict = |k: usize| {
         let added = grads.wrt(x[k]).expect("every input has a second consumer") - &second[k];
-        // The first contribution to a gradient is written, later ones are added: two ways to be wrong.
+        // A rule writes a first contribution and adds a later one: both are checked.
         let gradients = [Some(added.view()), alone.wrt(x[k]).map(|g| g.view())];
         let norm = added.iter().map(|g| g * g).sum::<f64>().sqrt();
         let along = |direction: u64| {
@@ -167,7 +172,7 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
             let at = |t: f64| {
                 let mut moved = xs.to_vec();
                 Zip::from(&mut moved[k]).and(&v).for_each(|x, v| *x += t * STEP * v);
-                weigh(run(&moved).as_slice())
+                weighted(run(&moved).as_slice())
             };
             let tapes = gradients.clone().map(|g| g.map_or(0., |g| (&g * &v).sum()));
             let [f0, fine, one, two] = [0., 0.5, 1., 2.].map(|t| [at(t), at(-t)]);
@@ -182,7 +187,7 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
             let [added, written] = tapes.map(|tape| (tape - differences).abs());
             let is_added = added.is_nan() || added >= written;
             let (tape, error) = if is_added { (tapes[0], added) } else { (tapes[1], written) };
-            // At a kink such as that of |x| at 0, tape and differences may both be 0 by symmetry.
+            // At the kink of |x|, tape and differences are both 0 by symmetry.
             if scale == 0. && kink <= TOLERANCE {
                 Verdict::Pass { error: 0. }
             } else if kink + rounding > TOLERANCE * scale {
@@ -193,33 +198,33 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
                 Verdict::Mismatch { direction, tape, differences, error: error / scale }
             }
         };
-        let worst = |a: Verdict, b: Verdict| if b.badness() > a.badness() { b } else { a };
+        let worst = |a: Verdict, b: Verdict| if b.severity() > a.severity() { b } else { a };
         (0..DIRECTIONS).map(along).reduce(worst).expect("at least one direction")
     };
     Report((0..xs.len()).map(verdict).collect())
 }
 
-/// A function of some inputs, to be checked where they are random: what [`gradchecks!`](crate::gradchecks) makes of a line.
+/// A function to be checked at random inputs: one line of [`gradchecks!`](crate::gradchecks).
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// What it is called.
+    /// The name of the test.
     pub name: &'static str,
-    /// The shapes of its inputs.
+    /// The shapes of the inputs.
     pub shapes: &'static [&'static [usize]],
-    /// It.
+    /// The function.
     pub f: for<'t> fn(&[Var<'t, f64>]) -> Var<'t, f64>,
 }
 
 impl Case {
-    /// Check it at inputs `~ N(0, 1)`.
+    /// Check the function at inputs `~ N(0, 1)`.
     pub fn check(&self) -> Report {
         let xs: Vec<_> = self.shapes.iter().zip(1..).map(|(s, seed)| randn(s, seed)).collect();
         gradcheck(&xs, self.f)
     }
 }
 
-/// One gradient check a line: `name: [shapes of the inputs] => |[inputs]| output;`. Makes a module `gradchecks` with a
-/// test a line, and `ALL`, the same as [`Case`]s.
+/// A module `gradchecks` with one gradient check for each line
+/// `name: [shapes of the inputs] => |[inputs]| output;`: as a test, and as a [`Case`] in `ALL`.
 #[macro_export]
 macro_rules! gradchecks {
     ($($name:ident: [$($shape:expr),*] => |$x:pat_param| $y:expr;)*) => {
@@ -232,7 +237,7 @@ macro_rules! gradchecks {
                 name: stringify!($name),
                 shapes: &[$(&$shape),*],
                 f: |x| {
-                    let $x = *<&[_; [$(stringify!($shape)),*].len()]>::try_from(x).expect("inputs");
+                    let $x = *<&[_; [$(stringify!($shape)),*].len()]>::try_from(x).expect("fits");
                     $y
                 },
             }),*];
@@ -241,7 +246,7 @@ macro_rules! gradchecks {
                 $(#[test]
                 fn $name() {
                     let case = super::ALL.iter().find(|case| case.name == stringify!($name));
-                    case.expect("a line").check().assert();
+                    case.expect("listed above").check().assert();
                 })*
             }
         }

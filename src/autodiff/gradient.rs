@@ -1,7 +1,7 @@
 //! The gradient of one tensor: its entries, or factors from which they are formed.
 use crate::autodiff::tensor::{Owned, Tensor};
 use crate::kernels::scalar::Scalar;
-use crate::kernels::{broadcast, gemm, vector};
+use crate::kernels::{gemm, vector};
 use rayon::prelude::*;
 
 /// The largest rank of a product that stays in factors.
@@ -12,9 +12,9 @@ const MAX_RANK: usize = 16;
 ///
 /// A matrix that multiplied `S` rows `z` has a gradient of rank `S`, to which the norms of its rows
 /// add a multiple of each row. Dense, it is as large as `V`: written, read for its norm, and read
-/// again by the optimiser. Its factors are `S (n + k) + n` numbers, and the optimiser, which reads
-/// `V` anyway, forms a few rows at a time. With weight normalisation, `w = g V/‖V‖`, the gradient is
-/// `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
+/// again by the optimiser. Its factors are `S (n + k) + n` entries, and the optimiser, which reads
+/// `V` anyway, forms a few rows at a time. With weight normalisation, `w = g V/‖V‖`, the gradient
+/// is `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
 #[derive(Clone, Debug)]
 pub struct Gradient<T> {
     dense: Option<Tensor<T>>,
@@ -22,15 +22,15 @@ pub struct Gradient<T> {
     diagonal: Option<Diagonal<T>>,
 }
 
-/// `aᵀz`.
+/// `aᵀz`, given `y = z Vᵀ`.
 #[derive(Clone, Debug)]
 struct Product<T> {
     /// `[S, n]`.
     a: Tensor<T>,
     /// `[S, k]`.
     z: Tensor<T>,
-    /// `(aᵀz)ᵢ · vᵢ`.
-    along: Vec<f64>,
+    /// `[S, n]`.
+    y: Tensor<T>,
 }
 
 /// `diag(d) V`.
@@ -38,77 +38,8 @@ struct Product<T> {
 struct Diagonal<T> {
     /// `[n]`.
     d: Vec<T>,
-    /// `‖vᵢ‖²`.
-    squares: Vec<f64>,
-}
-
-/// One consumer's contribution to the gradient of a tensor `V`.
-pub enum Contribution<'a, T> {
-    /// A tensor of `V`'s shape, or of one that `V` was broadcast to.
-    Dense(Tensor<T>),
-    /// `aᵀz` for `a […, n]` and `z […, k]`, given `y = z Vᵀ`.
-    Product {
-        /// `dL/dy`.
-        a: &'a Tensor<T>,
-        /// The matrix that multiplied `Vᵀ`.
-        z: &'a Tensor<T>,
-        /// `z Vᵀ`.
-        y: &'a Tensor<T>,
-    },
-    /// `diag(d) V` for `d [n]`, given the norms of the rows of `V`.
-    Diagonal {
-        /// The factor of each row.
-        d: Vec<T>,
-        /// `‖vᵢ‖`.
-        norms: &'a Tensor<T>,
-    },
-}
-
-impl<T> From<Tensor<T>> for Contribution<'_, T> {
-    fn from(g: Tensor<T>) -> Self {
-        Self::Dense(g)
-    }
-}
-
-impl<T: Scalar> From<Owned<T>> for Contribution<'_, T> {
-    fn from(g: Owned<T>) -> Self {
-        Self::Dense(g.into())
-    }
-}
-
-impl<T: Scalar> Contribution<'_, T> {
-    /// `dV ← β dV + …`, given `V`.
-    pub(crate) fn write_to(&self, v: &Tensor<T>, beta: T, dv: &mut Tensor<T>) {
-        let first = beta == T::zero();
-        match self {
-            Self::Dense(g) => {
-                if first {
-                    dv.as_slice_mut().fill(beta);
-                }
-                let (to, shape) = (dv.as_slice_mut(), v.shape());
-                broadcast::sum_to((g.as_slice(), g.shape()), (to, shape));
-            }
-            Self::Product { a, z, .. } => {
-                gemm::gemm(
-                    T::one(),
-                    a.as_matrix().reversed_axes(),
-                    z.as_matrix(),
-                    beta,
-                    dv.as_matrix_mut(),
-                );
-            }
-            Self::Diagonal { d, .. } => {
-                let k = width(v.shape());
-                let rows = dv.as_slice_mut().chunks_exact_mut(k).zip(v.as_slice().chunks_exact(k));
-                for ((dv, v), &d) in rows.zip(d) {
-                    match first {
-                        true => vector::scaled_sum(None, d, v, dv),
-                        false => vector::axpy(d, v, dv),
-                    }
-                }
-            }
-        }
-    }
+    /// `‖vᵢ‖`.
+    norms: Tensor<T>,
 }
 
 impl<T> Default for Gradient<T> {
@@ -131,6 +62,17 @@ impl<T: Scalar> From<Owned<T>> for Gradient<T> {
 }
 
 impl<T: Scalar> Gradient<T> {
+    /// `aᵀz` for `a […, n]` and `z […, k]`, given `y = z Vᵀ`.
+    pub(crate) fn product(a: &Tensor<T>, z: &Tensor<T>, y: &Tensor<T>) -> Self {
+        let [a, z, y] = [a, z, y].map(Tensor::clone);
+        Self { product: Some(Product { a, z, y }), ..Self::default() }
+    }
+
+    /// `diag(d) V` for `d [n]`, given the norms of the rows of `V`.
+    pub(crate) fn diagonal(d: Vec<T>, norms: &Tensor<T>) -> Self {
+        Self { diagonal: Some(Diagonal { d, norms: norms.clone() }), ..Self::default() }
+    }
+
     /// The number of values that it is stored in.
     pub(crate) fn entries(&self) -> usize {
         let dense = self.dense.as_ref().map_or(0, |g| g.len());
@@ -143,9 +85,10 @@ impl<T: Scalar> Gradient<T> {
         self.dense
     }
 
-    /// The tensors that it is stored in and has to itself.
+    /// The tensors that it is stored in.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = Tensor<T>> {
-        self.dense.into_iter().chain(self.product.map(|product| product.a))
+        let factors = self.product.into_iter().flat_map(|Product { a, z, y }| [a, z, y]);
+        self.dense.into_iter().chain(factors)
     }
 
     /// `G`, for writing.
@@ -155,8 +98,7 @@ impl<T: Scalar> Gradient<T> {
 
     /// The entries, unless they are in factors.
     pub fn dense(&self) -> Option<&Tensor<T>> {
-        let factors = self.product.is_some() || self.diagonal.is_some();
-        self.dense.as_ref().filter(|_| !factors)
+        self.dense.as_ref().filter(|_| !self.has_factors())
     }
 
     /// The entries, given the `V` that this is the gradient of.
@@ -170,43 +112,49 @@ impl<T: Scalar> Gradient<T> {
         Tensor::from_shape_vec(v.shape(), g).expect("an entry for each of V")
     }
 
-    /// Add a contribution to the gradient of a tensor of this shape where nothing has to be formed:
-    /// a dense one of the same shape, or, if `in_factors` says so, factors. Any other is returned.
-    pub(crate) fn add<'c>(
-        &mut self,
-        contribution: Contribution<'c, T>,
-        shape: &[usize],
-        in_factors: bool,
-    ) -> Option<Contribution<'c, T>> {
-        match contribution {
-            Contribution::Dense(g) if g.shape() == shape => match &mut self.dense {
-                Some(sum) => {
-                    vector::zip_onto(g.as_slice(), g.as_slice(), sum.as_slice_mut(), |g, _| g);
-                }
-                slot => *slot = Some(g),
-            },
-            Contribution::Product { a, z, y } if in_factors && self.product.is_none() => {
-                let (n, k) = (width(a.shape()), width(z.shape()));
-                let rank = z.len() / k;
-                if !(1..=MAX_RANK).contains(&rank) || 2 * rank > n.min(k) {
-                    return Some(contribution);
-                }
-                let mut along = vec![0.; n];
-                for (a, y) in a.as_slice().chunks_exact(n).zip(y.as_slice().chunks_exact(n)) {
-                    vector::add_products(1., a, y, &mut along);
-                }
-                self.product = Some(Product { a: a.clone(), z: z.clone(), along });
-            }
-            Contribution::Diagonal { d, norms } if in_factors => match &mut self.diagonal {
-                Some(sum) => sum.d.iter_mut().zip(d).for_each(|(sum, d)| *sum += d),
-                slot => {
-                    let squares = norms.iter().map(|norm| norm.f64() * norm.f64()).collect();
-                    *slot = Some(Diagonal { d, squares });
-                }
-            },
-            other => return Some(other),
+    /// Move the factors of `other` here, as far as they can stay in factors: a product must be of
+    /// low rank, and the only one. Returns the number of entries added.
+    pub(crate) fn keep_factors(&mut self, other: &mut Self) -> usize {
+        let low_rank = |Product { a, z, .. }: &mut Product<T>| {
+            let (n, k) = (width(a.shape()), width(z.shape()));
+            let rank = z.len() / k;
+            (1..=MAX_RANK).contains(&rank) && 2 * rank <= n.min(k)
+        };
+        let mut added = 0;
+        if self.product.is_none() {
+            self.product = other.product.take_if(low_rank);
+            added += self.product.as_ref().map_or(0, |product| product.a.len());
         }
-        None
+        if let Some(term) = other.diagonal.take() {
+            added += term.d.len();
+            match &mut self.diagonal {
+                Some(sum) => sum.d.iter_mut().zip(term.d).for_each(|(sum, d)| *sum += d),
+                slot => *slot = Some(term),
+            }
+        }
+        added
+    }
+
+    /// Whether a term is in factors.
+    pub(crate) fn has_factors(&self) -> bool {
+        self.product.is_some() || self.diagonal.is_some()
+    }
+
+    /// `dV ← β dV + aᵀz` or `dV ← β dV + diag(d) V`, given `V`.
+    pub(crate) fn write_factors(&self, v: &Tensor<T>, beta: T, dv: &mut Tensor<T>) {
+        if let Some(Product { a, z, .. }) = &self.product {
+            let a = a.as_matrix().reversed_axes();
+            gemm::gemm(T::one(), a, z.as_matrix(), beta, dv.as_matrix_mut());
+        } else if let Some(Diagonal { d, .. }) = &self.diagonal {
+            let k = width(v.shape());
+            let rows = dv.as_slice_mut().chunks_exact_mut(k).zip(v.as_slice().chunks_exact(k));
+            for ((dv, v), &d) in rows.zip(d) {
+                match beta == T::zero() {
+                    true => vector::scaled_sum(None, d, v, dv),
+                    false => vector::axpy(d, v, dv),
+                }
+            }
+        }
     }
 
     /// Panics unless this can be the gradient of `v`.
@@ -240,7 +188,7 @@ impl<T: Scalar> Gradient<T> {
             return squares.collect::<Vec<_>>().iter().sum();
         }
         let mut sums = vec![0.; v.len() / k];
-        if let Some(Product { a, z, along }) = &self.product {
+        if let Some(Product { a, z, y }) = &self.product {
             let rows =
                 a.as_slice().chunks_exact(width(a.shape())).zip(z.as_slice().chunks_exact(k));
             for (s, (a_s, z_s)) in rows.clone().enumerate() {
@@ -250,13 +198,17 @@ impl<T: Scalar> Gradient<T> {
                 }
             }
             if let Some(Diagonal { d, .. }) = &self.diagonal {
+                let mut along = vec![0.; sums.len()];
+                for ((a, _), y) in rows.zip(y.as_slice().chunks_exact(sums.len())) {
+                    vector::add_products(1., a, y, &mut along);
+                }
                 let cross = sums.iter_mut().zip(d).zip(along);
                 cross.for_each(|((sum, d), along)| *sum += 2. * d.f64() * along);
             }
         }
-        if let Some(Diagonal { d, squares }) = &self.diagonal {
-            let own = sums.iter_mut().zip(d).zip(squares);
-            own.for_each(|((sum, d), square)| *sum += d.f64() * d.f64() * square);
+        if let Some(Diagonal { d, norms }) = &self.diagonal {
+            let own = sums.iter_mut().zip(d).zip(norms);
+            own.for_each(|((sum, d), norm)| *sum += d.f64() * d.f64() * (norm.f64() * norm.f64()));
         }
         // Not `max`, which would replace a NaN by 0.
         sums.into_iter().map(|sum| if sum < 0. { 0. } else { sum }).sum()

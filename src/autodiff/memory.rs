@@ -81,9 +81,9 @@ mod tests {
     use crate::autodiff::{Tape, Var};
     use crate::kernels::conv::Window;
 
-    /// Values and gradients of a network with the operations that write into [`Tape::alloc`], bit by
-    /// bit, and the tape's memory. Many a gradient has one contribution alone, which must write all of it.
-    fn pass(storage: Storage<f64>) -> (Vec<u64>, Storage<f64>) {
+    /// The bits of values and gradients of all operations that write to reused allocations, and the
+    /// tape's storage. Most gradients have one contribution, which must write every entry.
+    fn network(storage: Storage<f64>) -> (Vec<u64>, Storage<f64>) {
         let tape = Tape::reusing(storage);
         let leaf = |shape: &[usize], seed: usize| {
             let entry = |i: usize| ((i * i + seed) as f64).sin();
@@ -140,19 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn old_memory_does_not_show() {
-        let (fresh, mut storage) = pass(Storage::default());
+    fn reused_allocations_do_not_leak_old_entries() {
+        let (fresh, mut storage) = network(Storage::default());
         let kept = storage.0.values().map(Vec::len).sum::<usize>();
-        assert!(kept > 8, "a test of nothing: {kept} tensors");
+        assert!(kept > 8, "{kept} tensors are too few to test");
         storage.0.values_mut().flatten().for_each(|old| old.fill(f64::NAN));
-        let (again, mut storage) = pass(storage);
+        let (again, mut storage) = network(storage);
         assert!(again == fresh);
         storage.0.values_mut().flatten().for_each(|old| old.fill(f64::INFINITY));
-        assert!(pass(storage).0 == fresh);
+        assert!(network(storage).0 == fresh);
     }
 
     #[test]
-    fn gradients_are_kept_for_the_next_tape() {
+    fn allocations_of_gradients_are_kept() {
         let tape = Tape::<f64>::default();
         let (large, small) =
             (tape.leaf(Tensor::ones(vec![1024])), tape.leaf(Tensor::ones(vec![1023])));
@@ -164,9 +164,9 @@ mod tests {
         assert_eq!((storage.0.len(), storage.0[&1024].len()), (1, 1));
     }
 
-    /// What a tape did not use is let go when it ends, so that varying shapes do not add up.
+    /// A tape frees the allocations that it did not reuse: varying shapes do not accumulate.
     #[test]
-    fn unused_memory_is_let_go() {
+    fn unused_allocations_are_freed() {
         let mut storage = Storage::<f64>::default();
         for n in (2000..4000).step_by(100) {
             storage.keep(Tensor::zeros(vec![n + 1]));
@@ -175,18 +175,18 @@ mod tests {
                 tape.constant(tape.alloc(&[n]));
             }
             storage = tape.into_storage();
-            // Of this tape's two tensors, the one worth keeping.
+            // The larger of this tape's two tensors.
             assert!(storage.0.iter().all(|(size, kept)| *size == n && kept.len() == 1));
             assert_eq!(storage.0.len(), 1);
         }
-        // A tensor that someone still holds is not taken from them.
+        // An allocation that another tensor shares is not reused.
         let tape = Tape::reusing(storage);
         let held = tape.constant(tape.alloc(&[2000])).value();
         assert!(tape.into_storage().0.is_empty() && held.len() == 2000);
     }
 
     #[test]
-    fn memory_is_taken_over() {
+    fn an_allocation_is_reused_once() {
         let mut storage = Storage::<f64>::default();
         let old = Tensor::zeros(vec![2000]);
         let at = old.as_slice().as_ptr();

@@ -1,5 +1,11 @@
-//! Reverse-mode automatic differentiation: the tape, its operations, and the check of their gradients.
+//! Reverse-mode automatic differentiation: the tape, its operations, and the check of their
+//! gradients.
+//!
+//! [`tape`](Tape) is the engine: record, rule, [`backward`](Var::backward). A rule reads a
+//! [`Cotangent`] and writes to a [`Sink`]. Beside them are reuse of memory, caches of constants,
+//! gradients in factors, and the profile; no rule knows of them.
 mod constants;
+mod cost;
 mod display;
 pub mod gradcheck;
 pub mod gradient;
@@ -11,7 +17,8 @@ mod tape;
 mod tensor;
 
 pub use constants::Fixed;
-pub use gradient::{Contribution, Gradient};
+pub use cost::Op;
+pub use gradient::Gradient;
 pub use memory::Storage;
 pub use sink::{Cotangent, Sink};
 pub use tape::{Grads, Tape, Var};

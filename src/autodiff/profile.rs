@@ -1,68 +1,69 @@
-//! Where the time goes, by operation, and how near each comes to what the machine can do.
+//! Time by operation, and how close each comes to the roofline of the machine.
+use crate::autodiff::cost::{Op, Operand};
 use crate::kernels::peak;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Which part of the work an operation belongs to.
+/// The part of a step that an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// To a value on the tape.
+    /// Computes a value on the tape.
     Forward,
-    /// To the gradients of an operation's inputs.
+    /// Computes the gradients of an operation's inputs.
     Backward,
-    /// Around the tape, in every step.
+    /// Within a step, outside of the tape.
     Around,
     /// Between steps.
     Between,
 }
 
-/// What all calls of one operation took together.
+/// All calls of one operation in one phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Its name on the tape; of a product also the shape of the second factor.
+    /// The operation's name on the tape; for a product also the shape of the second factor.
     pub name: String,
-    /// Which part.
+    /// The phase.
     pub pass: Phase,
-    /// How often it ran.
+    /// The number of calls.
     pub calls: u64,
-    /// How long.
+    /// Their total time.
     pub seconds: f64,
-    /// What it had to read and write at least, in bytes; 0 if that is not known.
+    /// Bytes read and written, at least; 0 if unknown.
     pub bytes: f64,
-    /// Additions and multiplications, of products alone.
+    /// Floating-point operations; counted for products only.
     pub flops: f64,
 }
 
 impl Row {
-    /// The share of the roofline, `max(flops / peak, bytes / bandwidth) / time`: 1 is as fast as
-    /// the machine can. More than 1 says that operands came from the cache, which is faster than memory.
+    /// The share of the roofline, `max(flops / peak, bytes / bandwidth) / time`: 1 is the machine's
+    /// limit. A share above 1 means that operands came from the cache, which is faster than memory.
     pub fn share(&self, machine: &Machine) -> f64 {
         (self.flops / machine.flops).max(self.bytes / machine.bandwidth) / self.seconds
     }
 }
 
-/// What the threads of a pool can do together, as measured.
+/// The measured peak performance of a thread pool.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Machine {
-    /// How many they are.
+    /// The number of threads.
     pub threads: usize,
     /// Floating-point operations a second, in fused multiply-adds of `f32`.
     pub flops: f64,
-    /// Bytes a second between them and memory.
+    /// Bytes a second from and to memory.
     pub bandwidth: f64,
 }
 
 impl Machine {
-    /// Measure it: a fraction of a second, and 192 MiB.
+    /// Measure the current pool. Takes a fraction of a second and 192 MiB.
     pub fn measure() -> Self {
         let threads = rayon::current_num_threads();
         Self { threads, flops: peak::flops(), bandwidth: peak::bandwidth() }
     }
 }
 
-/// A stopwatch that is read after every operation: all time is someone's. A clone is the same
+/// A stopwatch read after every operation, so that all time is attributed to one. Clones share the
 /// stopwatch.
 ///
 /// ```
@@ -73,7 +74,8 @@ impl Machine {
 /// let [x, w] = [[3, 4], [5, 4]].map(|shape| tape.leaf(Tensor::ones(&shape[..])));
 /// x.matmul_t(w).sum().backward();
 /// let row = &profile.rows()[0];
-/// assert_eq!((&*row.name, row.pass, row.flops), ("matmul_t 5×4", Phase::Forward, 2. * 3. * 4. * 5.));
+/// assert_eq!((&*row.name, row.pass), ("matmul_t 5×4", Phase::Forward));
+/// assert_eq!(row.flops, 2. * 3. * 4. * 5.);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profile(Arc<Mutex<Watch>>);
@@ -84,25 +86,18 @@ struct Watch {
     last: Instant,
 }
 
-/// An input of an operation on a tape.
-pub(crate) struct Input<'a> {
-    pub shape: &'a [usize],
-    /// How many numbers the backward rule wrote as its gradient.
-    pub written: usize,
-}
-
 impl Profile {
-    /// Begin here.
+    /// Start the stopwatch.
     pub fn start() -> Self {
         Self(Arc::new(Mutex::new(Watch { rows: vec![], last: Instant::now() })))
     }
 
-    /// What took time, in the order of the first calls.
+    /// The rows, in the order of their first calls.
     pub fn rows(&self) -> Vec<Row> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
 
-    /// All time since the last call was spent on this.
+    /// Attribute the time since the last call to `name`.
     pub fn spent(&self, name: &str, pass: Phase, bytes: f64, flops: f64) {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -121,58 +116,21 @@ impl Profile {
         }
     }
 
-    /// The same of an operation on a tape, with `y` entries of `size` bytes in its value. A product is
-    /// told from others by its second factor: a thin one waits for memory, a wide one computes.
+    /// Attribute it to an operation, whose value has `y` entries of `size` bytes.
     pub(crate) fn operation(
         &self,
-        name: &str,
-        pass: Phase,
+        op: &Op,
+        phase: Phase,
         y: usize,
-        inputs: &[Input],
+        inputs: &[Operand],
         size: usize,
     ) {
-        let (entries, flops) = cost(name, pass, y, inputs);
-        let (bytes, flops) = ((size * entries) as f64, flops as f64);
-        if is_product(name) {
-            let [rows, columns] = [0, 1].map(|axis| inputs[1].shape[axis]);
-            self.spent(&format!("{name} {rows}×{columns}"), pass, bytes, flops);
-        } else {
-            self.spent(name, pass, bytes, flops);
-        }
-    }
-}
-
-fn is_product(name: &str) -> bool {
-    matches!(name, "matmul" | "matmul_t" | "linear" | "conv2d")
-}
-
-/// How many numbers an operation must read and write at least, and its arithmetic if it is a product:
-/// `2 n k m` for `[n, k]` by `[k, m]`, and as much for each gradient that it forms; of a convolution `n` is the
-/// number of positions and `k` what its window covers.
-fn cost(name: &str, pass: Phase, y: usize, inputs: &[Input]) -> (usize, usize) {
-    let len = |x: &Input| x.shape.iter().product::<usize>();
-    let inner = &inputs[usize::from(name == "conv2d")];
-    let flops = 2 * y * inner.shape.last().filter(|_| is_product(name)).unwrap_or(&0);
-    if pass == Phase::Forward {
-        let entries = match name {
-            "reshape" => 0,
-            "slice" | "gather" => 2 * y,
-            _ => y + inputs.iter().map(len).sum::<usize>(),
+        let [entries, flops] = match phase {
+            Phase::Forward => op.forward(y, inputs),
+            _ => op.backward(y, inputs),
         };
-        return (entries, flops);
+        self.spent(&op.label(inputs), phase, (size * entries) as f64, flops as f64);
     }
-    let read: usize = match name {
-        // Linear: the gradient alone, or what is as small.
-        "add" | "sub" | "sum" | "sum_axis" | "scale_shift" | "div_by" | "reshape" | "slice"
-        | "concat" | "gather" | "permute_axes" | "broadcast_to" | "row_norms" | "avg_pool2d" => 0,
-        // Linear in each of two: the gradient of one takes the other.
-        "mul" | "affine" | "affine_relu" | "matmul" | "matmul_t" | "linear" | "conv2d" => {
-            (0..2).filter(|&k| inputs[1 - k].written > 0).map(|k| len(&inputs[k])).sum()
-        }
-        _ => inputs.iter().map(len).sum(),
-    };
-    let formed = inputs.iter().take(2).filter(|x| x.written > 0 && x.written == len(x)).count();
-    (y + read + inputs.iter().map(|x| x.written).sum::<usize>(), formed * flops)
 }
 
 #[cfg(test)]
@@ -202,12 +160,12 @@ mod tests {
         let forward = [1., flops, 4. * (x + w + y)];
         let both = [1., 2. * flops, 4. * (y + x + w + x + w)];
         assert_eq!(product(|tape, x| tape.leaf(x), 64), [forward, both]);
-        // Data take no gradient, and so `w` is not read.
+        // A constant `x` takes no gradient, so `w` is not read.
         let one = [1., flops, 4. * (y + x + w)];
         assert_eq!(product(|tape, x| tape.constant(x), 64), [forward, one]);
     }
 
-    /// Of two rows the gradient of `w` is kept as its factors.
+    /// With two rows, the gradient of `w` stays in factors.
     #[test]
     fn a_product_that_is_not_formed_is_not_counted() {
         let (flops, [x, w, y]) = (2. * 2. * 50. * 40., [2. * 50., 40. * 50., 2. * 40.]);
@@ -215,7 +173,7 @@ mod tests {
         assert_eq!(product(|tape, x| tape.constant(x), 2), [forward, [1., 0., 4. * (y + x + y)]]);
     }
 
-    /// What is added to a gradient writes as much as what was there first.
+    /// A later contribution to a gradient writes as many entries as the first.
     #[test]
     fn a_second_gradient_is_written_too() {
         let profile = Profile::start();
@@ -235,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn all_time_is_someones() {
+    fn all_time_is_attributed() {
         let (clock, profile) = (Instant::now(), Profile::start());
         let tape = Tape::<f32>::default().profiled(Some(profile.clone()));
         sleep(Duration::from_millis(20));

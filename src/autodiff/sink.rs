@@ -1,11 +1,12 @@
-//! The two ends of a backward rule: the [`Cotangent`] that it reads, the [`Sink`] that it writes to.
-use crate::autodiff::gradient::{Contribution, Gradient};
+//! What a backward rule reads, the [`Cotangent`], and where it writes, the [`Sink`].
+use crate::autodiff::gradient::Gradient;
 use crate::autodiff::memory::Memory;
 use crate::autodiff::tensor::Tensor;
-use crate::kernels::broadcast;
 use crate::kernels::scalar::Scalar;
+use crate::kernels::{broadcast, vector};
 
 /// An input of an operation.
+#[derive(Clone, Copy)]
 pub(crate) struct Input<'a, T> {
     /// The index of its node.
     pub id: usize,
@@ -22,6 +23,7 @@ pub struct Cotangent<'a, T> {
     /// The output of the operation.
     pub y: &'a Tensor<T>,
     pub(crate) inputs: &'a [Input<'a, T>],
+    pub(crate) memory: &'a Memory<T>,
 }
 
 impl<'a, T> Cotangent<'a, T> {
@@ -33,61 +35,82 @@ impl<'a, T> Cotangent<'a, T> {
 
 /// Where a backward rule puts its contributions to the gradients of the inputs.
 ///
-/// Summation over consumers, undoing of broadcasting and skipping of constants happen here, once,
-/// and in no rule.
+/// Summing over consumers, undoing broadcasting and skipping constants happen here, once, and in no
+/// rule.
 pub struct Sink<'a, T> {
     pub(crate) inputs: &'a [Input<'a, T>],
-    /// By node.
+    /// The gradient of every node before this one.
     pub(crate) grads: &'a mut [Option<Gradient<T>>],
     pub(crate) memory: &'a Memory<T>,
+    /// The number of entries written to the gradient of each input.
+    pub(crate) written: Vec<usize>,
 }
 
 impl<'a, T: Scalar> Sink<'a, T> {
-    /// Add the contribution `g()` to the gradient of input `k`, summed over the axes along which the
-    /// input was broadcast. `g` is not called if the input takes no gradient.
+    /// Add the contribution `g()` to the gradient of input `k`, summed over the axes along which
+    /// the input was broadcast. `g` is not called if the input takes no gradient.
     ///
     /// # Panics
     /// If the input does not broadcast to the shape of the contribution.
-    pub fn add<'c, C>(&mut self, k: usize, g: impl FnOnce() -> C)
-    where
-        C: Into<Contribution<'c, T>>,
-        T: 'c,
-    {
-        let Some(shape) = self.shape(k) else { return };
-        let (input, g) = (&self.inputs[k], g().into());
-        if let Contribution::Dense(g) = &g {
-            let fits = broadcast::shape(shape, g.shape()).is_some_and(|s| s == g.shape());
-            assert!(fits, "gradient {:?} for `{}` {shape:?}", g.shape(), input.name);
+    pub fn add<G: Into<Gradient<T>>>(&mut self, k: usize, g: impl FnOnce() -> G) {
+        if !self.wants(k) {
+            return;
         }
-        let grad = self.grads[input.id].get_or_insert_default();
-        if let Some(g) = grad.add(g, shape, input.is_leaf) {
-            self.write(k, |beta, dx| g.write_to(input.value, beta, dx));
+        let (Input { id, value, is_leaf, .. }, mut g) = (self.inputs[k], g().into());
+        if is_leaf {
+            self.written[k] += self.grads[id].get_or_insert_default().keep_factors(&mut g);
+        }
+        if g.has_factors() {
+            self.write(k, |beta, dx| g.write_factors(value, beta, dx));
+        }
+        if let Some(g) = g.into_dense() {
+            self.add_dense(k, g);
         }
     }
 
-    /// Let `f(β, dx)` set the gradient of input `k` to `β dx + …`. For the first contribution `β` is
-    /// 0 and the entries of `dx` are unspecified; for later ones `β` is 1. `f` is not called if the
-    /// input takes no gradient.
+    fn add_dense(&mut self, k: usize, g: Tensor<T>) {
+        let Input { id, name, value, .. } = self.inputs[k];
+        let shape = value.shape();
+        if g.shape() != shape {
+            let fits = broadcast::shape(shape, g.shape()).is_some_and(|s| s == g.shape());
+            assert!(fits, "gradient {:?} for `{name}` {shape:?}", g.shape());
+            return self.write(k, |beta, dx| {
+                dx.scale(beta);
+                broadcast::sum_to((g.as_slice(), g.shape()), (dx.as_slice_mut(), shape));
+            });
+        }
+        self.written[k] += g.len();
+        match self.grads[id].get_or_insert_default().dense_mut() {
+            Some(sum) => {
+                vector::zip_onto(g.as_slice(), g.as_slice(), sum.as_slice_mut(), |g, _| g);
+                self.memory.free(g);
+            }
+            slot => *slot = Some(g),
+        }
+    }
+
+    /// Let `f(β, dx)` set the gradient of input `k` to `β dx + …`. For the first contribution `β`
+    /// is 0 and the entries of `dx` are unspecified; for later ones `β` is 1. `f` is not called if
+    /// the input takes no gradient.
     ///
     /// # Panics
     /// If `f` replaces `dx` by a tensor of another shape.
     pub fn write(&mut self, k: usize, f: impl FnOnce(T, &mut Tensor<T>)) {
-        let Some(shape) = self.shape(k) else { return };
-        let (input, memory) = (&self.inputs[k], self.memory);
-        let slot = self.grads[input.id].get_or_insert_default().dense_mut();
+        if !self.wants(k) {
+            return;
+        }
+        let (Input { id, name, value, .. }, memory) = (self.inputs[k], self.memory);
+        let slot = self.grads[id].get_or_insert_default().dense_mut();
         let beta = if slot.is_some() { T::one() } else { T::zero() };
-        let dx = slot.get_or_insert_with(|| memory.alloc(shape));
+        let dx = slot.get_or_insert_with(|| memory.alloc(value.shape()));
         f(beta, dx);
-        assert!(dx.shape() == shape, "gradient {:?} for `{}` {shape:?}", dx.shape(), input.name);
+        let fits = dx.shape() == value.shape();
+        assert!(fits, "gradient {:?} for `{name}` {:?}", dx.shape(), value.shape());
+        self.written[k] += dx.len();
     }
 
     /// Whether input `k` takes a gradient.
     pub fn wants(&self, k: usize) -> bool {
         self.inputs[k].needs_grad
-    }
-
-    /// The shape of input `k`, if it takes a gradient.
-    pub(crate) fn shape(&self, k: usize) -> Option<&'a [usize]> {
-        self.wants(k).then(|| self.inputs[k].value.shape())
     }
 }

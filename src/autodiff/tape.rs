@@ -3,26 +3,28 @@
 //! Operations append a node; [`Var::backward`] walks the vector backwards. Recording order is a
 //! topological order, so nothing is sorted and no graph is owned.
 use crate::autodiff::constants::Fixed;
+use crate::autodiff::cost::{Op, Operand};
 use crate::autodiff::gradient::Gradient;
 use crate::autodiff::memory::{Memory, Storage};
-use crate::autodiff::profile::{self, Phase, Profile};
+use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::sink::{Cotangent, Input, Sink};
 use crate::autodiff::tensor::Tensor;
 use crate::kernels::scalar::Scalar;
 use std::borrow::Cow;
 use std::cell::{OnceCell, Ref, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
 
-/// A value, and how its gradient flows to the nodes that it was computed from.
+/// A value, the nodes that it was computed from, and the backward rule beside it.
 pub(crate) struct Node<T> {
-    pub name: Cow<'static, str>,
+    pub op: Op,
     pub value: Tensor<T>,
     pub parents: Vec<usize>,
+    /// None for leaves, and where no gradient flows.
     rule: Option<Rule<T>>,
     needs_grad: bool,
-    fixed: Option<Arc<Fixed<T>>>,
 }
 
 /// A record of a computation, in the order it ran.
@@ -39,6 +41,8 @@ pub(crate) struct Node<T> {
 /// ```
 pub struct Tape<T = f32> {
     nodes: RefCell<Vec<Node<T>>>,
+    /// By node.
+    fixed: RefCell<HashMap<usize, Arc<Fixed<T>>>>,
     memory: Memory<T>,
     profile: Option<Profile>,
     /// Distinguishes this tape from any other, dropped ones included; an address would not.
@@ -75,17 +79,22 @@ impl<T> Default for Tape<T> {
 impl<T> Tape<T> {
     /// An empty tape that reuses the allocations of a finished one.
     pub fn reusing(storage: Storage<T>) -> Self {
-        let (nodes, memory) = (RefCell::default(), storage.into());
-        Self { nodes, memory, profile: None, identity: Arc::default() }
+        Self {
+            nodes: RefCell::default(),
+            fixed: RefCell::default(),
+            memory: storage.into(),
+            profile: None,
+            identity: Arc::default(),
+        }
     }
 
-    /// The same tape, with each operation timed by `profile`.
+    /// This tape, with every operation timed by `profile`, if there is one.
     pub fn profiled(self, profile: Option<Profile>) -> Self {
         Self { profile, ..self }
     }
 
-    /// Attribute the time since the last operation, if it is measured, to `name`, which had to read
-    /// and write at least so many bytes.
+    /// Attribute the time since the last operation, if it is profiled, to `name`, which reads and
+    /// writes at least `bytes`.
     pub fn spent_on(&self, name: &str, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, Phase::Around, bytes as f64, 0.);
@@ -113,18 +122,20 @@ impl<T: Scalar> Tape<T> {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Tensor<T>>,
     ) -> Var<'_, T> {
-        self.push(name.into(), value.into(), vec![], None, true)
+        let op = Op::from(name.into());
+        self.push(Node { op, value: value.into(), parents: vec![], rule: None, needs_grad: true })
     }
 
     /// A value no gradient flows to: data. Operations on constants record no rule.
     pub fn constant(&self, value: impl Into<Tensor<T>>) -> Var<'_, T> {
-        self.push("constant".into(), value.into(), vec![], None, false)
+        let op = Op::from("constant");
+        self.push(Node { op, value: value.into(), parents: vec![], rule: None, needs_grad: false })
     }
 
     /// A [`constant`](Tape::constant) whose packed transpose and row norms are cached in `fixed`.
     pub fn fixed(&self, fixed: &Arc<Fixed<T>>) -> Var<'_, T> {
         let y = self.constant(fixed.value.clone());
-        self.nodes.borrow_mut()[y.id].fixed = Some(fixed.clone());
+        self.fixed.borrow_mut().insert(y.id, fixed.clone());
         y
     }
 
@@ -153,60 +164,50 @@ impl<T: Scalar> Tape<T> {
         self.len() == 0
     }
 
-    /// How large the gradients of these nodes are so far, if that is to be profiled.
-    fn sizes(&self, ids: &[usize], grads: &[Option<Gradient<T>>]) -> Vec<usize> {
-        let size = |&id: &usize| grads[id].as_ref().map_or(0, Gradient::entries);
-        if self.profile.is_some() { ids.iter().map(size).collect() } else { vec![] }
-    }
-
-    /// Tell the stopwatch, if there is one; of a backward rule also the sizes before and after it.
-    fn spent(&self, nodes: &[Node<T>], node: &Node<T>, rule: Option<[Vec<usize>; 2]>) {
-        let Some(profile) = &self.profile else { return };
-        let pass = if rule.is_some() { Phase::Backward } else { Phase::Forward };
-        let input = |(k, &id): (usize, &usize)| {
-            let value = &nodes[id].value;
-            let written = rule.as_ref().map_or(0, |[before, after]| match after[k] - before[k] {
-                0 if after[k] > 0 => value.len(),
-                more => more,
-            });
-            profile::Input { shape: value.shape(), written }
-        };
-        let inputs: Vec<_> = node.parents.iter().enumerate().map(input).collect();
-        profile.operation(&node.name, pass, node.value.len(), &inputs, size_of::<T>());
-    }
-
-    fn push(
-        &self,
-        name: Cow<'static, str>,
-        value: Tensor<T>,
-        parents: Vec<usize>,
-        rule: Option<Rule<T>>,
-        needs_grad: bool,
-    ) -> Var<'_, T> {
+    fn push(&self, node: Node<T>) -> Var<'_, T> {
         let mut nodes = self.nodes.borrow_mut();
-        nodes.push(Node { name, value, parents, rule, needs_grad, fixed: None });
-        Var { tape: self, id: nodes.len() - 1 }
+        nodes.push(node);
+        let id = nodes.len() - 1;
+        self.observe(&nodes, id, None);
+        Var { tape: self, id }
     }
 
-    /// Call the rule of a node, given its gradient and the gradients of the nodes before it.
-    fn propagate(
+    /// Call the backward rule of node `id` with `dy`, the gradient of its value.
+    fn call(
         &self,
-        nodes: &[Node<T>],
-        (node, rule): (&Node<T>, &Rule<T>),
-        g: Tensor<T>,
+        rule: &Rule<T>,
+        (nodes, id): (&[Node<T>], usize),
+        dy: Tensor<T>,
         grads: &mut [Option<Gradient<T>>],
     ) {
+        let node = &nodes[id];
         let input = |&id: &usize| {
-            let Node { name, value, rule, needs_grad, .. } = &nodes[id];
-            Input { id, name, value, needs_grad: *needs_grad, is_leaf: rule.is_none() }
+            let Node { op, value, rule, needs_grad, .. } = &nodes[id];
+            let (name, is_leaf) = (&*op.name, rule.is_none());
+            Input { id, name, value, needs_grad: *needs_grad, is_leaf }
         };
         let inputs: Vec<_> = node.parents.iter().map(input).collect();
-        let before = self.sizes(&node.parents, grads);
-        let c = Cotangent { g: &g, y: &node.value, inputs: &inputs };
-        rule(&c, &mut Sink { inputs: &inputs, grads, memory: &self.memory });
-        let after = self.sizes(&node.parents, grads);
-        self.spent(nodes, node, Some([before, after]));
-        self.memory.free(g);
+        let (inputs, memory) = (&inputs[..], &self.memory);
+        let mut sink = Sink { inputs, grads, memory, written: vec![0; inputs.len()] };
+        rule(&Cotangent { g: &dy, y: &node.value, inputs, memory }, &mut sink);
+        self.observe(nodes, id, Some(&sink.written));
+        memory.free(dy);
+    }
+
+    /// Report node `id` to the profile, if there is one: forward, or backward if `written` gives
+    /// the number of entries written to the gradient of each input.
+    fn observe(&self, nodes: &[Node<T>], id: usize, written: Option<&[usize]>) {
+        let node = &nodes[id];
+        let Some(profile) = self.profile.as_ref().filter(|_| !node.parents.is_empty()) else {
+            return;
+        };
+        let phase = if written.is_some() { Phase::Backward } else { Phase::Forward };
+        let input = |(k, &id): (usize, &usize)| Operand {
+            shape: nodes[id].value.shape(),
+            written: written.map_or(0, |written| written[k]),
+        };
+        let inputs: Vec<_> = node.parents.iter().enumerate().map(input).collect();
+        profile.operation(&node.op, phase, node.value.len(), &inputs, size_of::<T>());
     }
 }
 
@@ -243,10 +244,10 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// The caches of this value, if it is [`Tape::fixed`].
     pub(crate) fn caches(self) -> Option<Arc<Fixed<T>>> {
-        self.tape.nodes.borrow()[self.id].fixed.clone()
+        self.tape.fixed.borrow().get(&self.id).cloned()
     }
 
-    /// The same value with no gradient flowing back from it.
+    /// `x` as a constant: no gradient flows back from it.
     pub fn detach(self) -> Self {
         self.tape.constant(self.value())
     }
@@ -262,7 +263,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// /// `x³`; `dx = 3x² dy`.
     /// fn cube(x: Var<'_, f64>) -> Var<'_, f64> {
     ///     let y = x.value().mapv(|x| x * x * x);
-    ///     Var::record("cube", &[x], y, |c, sink| sink.add(0, || c.g * &c.x(0).mapv(|x| 3. * x * x)))
+    ///     Var::record("cube", &[x], y, |c, sink| {
+    ///         sink.add(0, || c.g * c.x(0).mapv(|x| 3. * x * x));
+    ///     })
     /// }
     ///
     /// gradcheck(&[randn(&[3, 4], 0)], |x| cube(x[0])).assert();
@@ -271,36 +274,34 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Panics
     /// If there is no input, or inputs are on different tapes.
     pub fn record(
-        name: &'static str,
+        op: impl Into<Op>,
         inputs: &[Self],
         value: impl Into<Tensor<T>>,
         rule: impl Fn(&Cotangent<'_, T>, &mut Sink<'_, T>) + 'static,
     ) -> Self {
-        let tape = inputs.first().unwrap_or_else(|| panic!("{name}: no input")).tape;
-        assert!(inputs.iter().all(|x| std::ptr::eq(x.tape, tape)), "{name}: two tapes");
+        let (op, value) = (op.into(), value.into());
+        let tape = inputs.first().unwrap_or_else(|| panic!("{}: no input", op.name)).tape;
+        assert!(inputs.iter().all(|x| std::ptr::eq(x.tape, tape)), "{}: two tapes", op.name);
+        let parents = inputs.iter().map(|x| x.id).collect();
         let needs_grad = inputs.iter().any(|x| !x.is_constant());
         let rule = needs_grad.then(|| Box::new(rule) as Rule<T>);
-        let parents = inputs.iter().map(|x| x.id).collect();
-        let y = tape.push(name.into(), value.into(), parents, rule, needs_grad);
-        let nodes = tape.nodes.borrow();
-        tape.spent(&nodes, &nodes[y.id], None);
-        y
+        tape.push(Node { op, value, parents, rule, needs_grad })
     }
 
-    /// The gradients of this scalar with respect to every leaf it depends on.
+    /// The gradients of this scalar with respect to the leaves that it depends on.
     ///
     /// # Panics
     /// If this is not a scalar.
     pub fn backward(self) -> Grads<T> {
-        let nodes = self.tape.nodes.borrow();
+        let nodes = self.tape.nodes();
         let y = &nodes[self.id];
         assert!(y.value.len() == 1, "backward: {:?} is not a scalar", y.value.shape());
-        let mut grads: Vec<_> = nodes[..=self.id].iter().map(|_| None).collect();
+        let mut grads: Vec<_> = (0..=self.id).map(|_| None).collect();
         grads[self.id] = y.needs_grad.then(|| Tensor::ones(y.value.shape()).into());
-        for (id, node) in nodes[..=self.id].iter().enumerate().rev() {
-            let Some(rule) = &node.rule else { continue };
-            let Some(g) = grads[id].take().and_then(Gradient::into_dense) else { continue };
-            self.tape.propagate(&nodes, (node, rule), g, &mut grads[..id]);
+        for id in (0..=self.id).rev() {
+            let Some(rule) = &nodes[id].rule else { continue };
+            let Some(dy) = grads[id].take().and_then(Gradient::into_dense) else { continue };
+            self.tape.call(rule, (&nodes, id), dy, &mut grads[..id]);
         }
         Grads::new(grads, &self.tape.identity)
     }

@@ -96,6 +96,13 @@ impl<T: Scalar> Tensor<T> {
         self.0.view_mut()
     }
 
+    /// `x ← β x` for `β` of 0 or 1, as [`Sink::write`](crate::autodiff::Sink::write) passes it.
+    pub(crate) fn scale(&mut self, beta: T) {
+        if beta == T::zero() {
+            self.as_slice_mut().fill(beta);
+        }
+    }
+
     /// A view as the matrix `[n, k]` whose rows are the lines along the last axis.
     pub fn as_matrix(&self) -> ArrayView2<'_, T> {
         ArrayView2::from_shape(self.matrix_shape(), self.as_slice()).expect("as many entries")
@@ -136,7 +143,7 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-/// Arithmetic of references, broadcast by ndarray: what a backward rule is written in.
+/// Arithmetic of references, broadcast by ndarray: what simple backward rules are written in.
 macro_rules! operators {
     ($($operator:ident::$method:ident),*) => {$(
         impl<T: Scalar> $operator for &Tensor<T> {
@@ -145,15 +152,12 @@ macro_rules! operators {
                 (&self.0).$method(&other.0)
             }
         }
-        impl<T: Scalar> $operator<&Owned<T>> for &Tensor<T> {
+        impl<'a, T: Scalar, X> $operator<X> for &'a Tensor<T>
+        where
+            &'a ArcArray<T, IxDyn>: $operator<X, Output = Owned<T>>,
+        {
             type Output = Owned<T>;
-            fn $method(self, other: &Owned<T>) -> Owned<T> {
-                (&self.0).$method(other)
-            }
-        }
-        impl<T: Scalar> $operator<Owned<T>> for &Tensor<T> {
-            type Output = Owned<T>;
-            fn $method(self, other: Owned<T>) -> Owned<T> {
+            fn $method(self, other: X) -> Owned<T> {
                 (&self.0).$method(other)
             }
         }
@@ -161,12 +165,6 @@ macro_rules! operators {
             type Output = Self;
             fn $method(self, other: &Tensor<T>) -> Self {
                 self.$method(&other.0)
-            }
-        }
-        impl<T: Scalar> $operator<T> for &Tensor<T> {
-            type Output = Owned<T>;
-            fn $method(self, number: T) -> Owned<T> {
-                (&self.0).$method(number)
             }
         }
     )*};

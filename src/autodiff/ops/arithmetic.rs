@@ -1,29 +1,43 @@
-//! Arithmetic, broadcast as in NumPy, between variables and with plain numbers.
-use super::{add_map, add_zip, broadcast};
-use crate::autodiff::{Tensor, Var};
+//! Arithmetic between variables, broadcast as in NumPy, and with plain numbers.
+use super::{map, zip};
+use crate::autodiff::{Cotangent, Op, Sink, Var};
 use crate::kernels::scalar::Scalar;
-use crate::kernels::vector;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// `f(a, b)`, broadcast.
-fn zip<T: Scalar>(
-    name: &str,
-    a: Var<'_, T>,
-    b: Var<'_, T>,
-    f: impl Fn(T, T) -> T + Sync,
-) -> Tensor<T> {
-    broadcast(name, a.tape().memory(), (&a.value(), &b.value()), f)
+impl<T: Scalar> Var<'_, T> {
+    fn binary(
+        self,
+        b: Self,
+        op: Op,
+        f: impl Fn(T, T) -> T + Sync,
+        rule: impl Fn(&Cotangent<'_, T>, &mut Sink<'_, T>) + 'static,
+    ) -> Self {
+        let y = zip(&op.name, self.tape().memory(), (&self.value(), &b.value()), f);
+        Self::record(op, &[self, b], y, rule)
+    }
+
+    /// `a x + b` for numbers `a` and `b`; `dx = a dy`.
+    pub fn scale_shift(self, a: T, b: T) -> Self {
+        let y = map(self.tape().memory(), &self.value(), |x| a * x + b);
+        Self::record(Op::linear("scale_shift"), &[self], y, move |c, sink| {
+            sink.add(0, || c.map(|g| a * g));
+        })
+    }
 }
 
 impl<T: Scalar> Add for Var<'_, T> {
     type Output = Self;
     /// `a + b`; `da = dy`, `db = dy`.
     fn add(self, b: Self) -> Self {
-        let y = zip("add", self, b, |a, b| a + b);
-        Self::record("add", &[self, b], y, |c, sink| {
-            sink.add(0, || c.g.clone());
-            sink.add(1, || c.g.clone());
-        })
+        self.binary(
+            b,
+            Op::linear("add"),
+            |a, b| a + b,
+            |c, sink| {
+                sink.add(0, || c.g.clone());
+                sink.add(1, || c.g.clone());
+            },
+        )
     }
 }
 
@@ -31,11 +45,15 @@ impl<T: Scalar> Sub for Var<'_, T> {
     type Output = Self;
     /// `a − b`; `da = dy`, `db = −dy`.
     fn sub(self, b: Self) -> Self {
-        let y = zip("sub", self, b, |a, b| a - b);
-        Self::record("sub", &[self, b], y, |c, sink| {
-            sink.add(0, || c.g.clone());
-            add_map(sink, 1, c.g, T::neg);
-        })
+        self.binary(
+            b,
+            Op::linear("sub"),
+            |a, b| a - b,
+            |c, sink| {
+                sink.add(0, || c.g.clone());
+                sink.add(1, || c.map(T::neg));
+            },
+        )
     }
 }
 
@@ -43,11 +61,15 @@ impl<T: Scalar> Mul for Var<'_, T> {
     type Output = Self;
     /// `a b`, entry by entry; `da = b dy`, `db = a dy`.
     fn mul(self, b: Self) -> Self {
-        let y = zip("mul", self, b, |a, b| a * b);
-        Self::record("mul", &[self, b], y, |c, sink| {
-            add_zip(sink, 0, (c.g, c.x(1)), |g, b| g * b);
-            add_zip(sink, 1, (c.g, c.x(0)), |g, a| g * a);
-        })
+        self.binary(
+            b,
+            Op::bilinear("mul"),
+            |a, b| a * b,
+            |c, sink| {
+                sink.add(0, || c.zip(c.x(1), |g, b| g * b));
+                sink.add(1, || c.zip(c.x(0), |g, a| g * a));
+            },
+        )
     }
 }
 
@@ -55,13 +77,18 @@ impl<T: Scalar> Div for Var<'_, T> {
     type Output = Self;
     /// `a / b`, entry by entry; `da = dy / b`, `db = −y dy / b`.
     fn div(self, b: Self) -> Self {
-        let y = zip("div", self, b, |a, b| a / b);
-        Self::record("div", &[self, b], y, |c, sink| {
-            add_zip(sink, 0, (c.g, c.x(1)), |g, b| g / b);
-            if sink.wants(1) {
-                add_zip(sink, 1, (&Tensor::from(-(c.g * c.y)), c.x(1)), |gy, b| gy / b);
-            }
-        })
+        self.binary(
+            b,
+            "div".into(),
+            |a, b| a / b,
+            |c, sink| {
+                sink.add(0, || c.zip(c.x(1), |g, b| g / b));
+                sink.add(1, || {
+                    let gy = c.zip(c.y, |g, y| -(g * y));
+                    zip("gradient", c.memory, (&gy, c.x(1)), |gy, b| gy / b)
+                });
+            },
+        )
     }
 }
 
@@ -75,6 +102,7 @@ impl<T: Scalar> Neg for Var<'_, T> {
 
 impl<T: Scalar> Add<T> for Var<'_, T> {
     type Output = Self;
+    /// `x + b` for a number `b`; `dx = dy`.
     fn add(self, b: T) -> Self {
         self.scale_shift(T::one(), b)
     }
@@ -82,6 +110,7 @@ impl<T: Scalar> Add<T> for Var<'_, T> {
 
 impl<T: Scalar> Sub<T> for Var<'_, T> {
     type Output = Self;
+    /// `x − b` for a number `b`; `dx = dy`.
     fn sub(self, b: T) -> Self {
         self.scale_shift(T::one(), -b)
     }
@@ -89,6 +118,7 @@ impl<T: Scalar> Sub<T> for Var<'_, T> {
 
 impl<T: Scalar> Mul<T> for Var<'_, T> {
     type Output = Self;
+    /// `b x` for a number `b`; `dx = b dy`.
     fn mul(self, b: T) -> Self {
         self.scale_shift(b, T::zero())
     }
@@ -98,20 +128,10 @@ impl<T: Scalar> Div<T> for Var<'_, T> {
     type Output = Self;
     /// `x / b` for a number `b`, rounded once; `dx = dy / b`.
     fn div(self, b: T) -> Self {
-        let x = self.value();
-        let mut y = self.tape().alloc(x.shape());
-        vector::map(x.as_slice(), y.as_slice_mut(), |x| x / b);
-        Self::record("div_by", &[self], y, move |c, sink| add_map(sink, 0, c.g, |g| g / b))
-    }
-}
-
-impl<T: Scalar> Var<'_, T> {
-    /// `a x + b` for numbers `a` and `b`; `dx = a dy`.
-    pub fn scale_shift(self, a: T, b: T) -> Self {
-        let x = self.value();
-        let mut y = self.tape().alloc(x.shape());
-        vector::map(x.as_slice(), y.as_slice_mut(), |x| a * x + b);
-        Self::record("scale_shift", &[self], y, move |c, sink| add_map(sink, 0, c.g, |g| a * g))
+        let y = map(self.tape().memory(), &self.value(), |x| x / b);
+        Self::record(Op::linear("div_by"), &[self], y, move |c, sink| {
+            sink.add(0, || c.map(|g| g / b));
+        })
     }
 }
 

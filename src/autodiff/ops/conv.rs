@@ -1,12 +1,12 @@
-//! Convolutions and pools of images `[…, H, W, C]`, their channels last.
-use super::linear::sample;
-use super::scale;
-use crate::autodiff::{Tensor, Var};
+//! Convolutions and pools of images `[…, H, W, C]`, channels last.
+use super::linear::{sample, sample_mut, shared_beta};
+use crate::autodiff::{Op, Var};
 use crate::kernels::conv::{self, Sliding, Window};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm::Packed, pool};
 
-/// The window over the last three axes of `x`, and the shape that `n` numbers a position have.
+/// The window over the last three axes of `x`, and the shape of an output with `n` channels, or as
+/// many as `x`.
 fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, Vec<usize>) {
     let Some((lead, &image)) = x.split_last_chunk::<3>() else {
         panic!("{name}: {x:?} is not […, H, W, C]")
@@ -21,101 +21,101 @@ fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, 
     (over, lead.iter().copied().chain([h, w, n.unwrap_or(image[2])]).collect())
 }
 
-/// The part of sample `s`, as entries: of `[S, …]` with `S > 1` its own, or the one that all share.
-fn part<T: Scalar>(x: &[T], each: bool, s: usize, samples: usize) -> &[T] {
-    if each { &x[x.len() / samples * s..][..x.len() / samples] } else { x }
+/// Part `s` of `samples` equal ones, or all of `x` if the samples share it.
+fn part<T>(x: &[T], s: usize, samples: usize, shared: bool) -> &[T] {
+    let n = x.len() / samples;
+    if shared { x } else { &x[n * s..][..n] }
+}
+
+/// [`part`] for writing.
+fn part_mut<T>(x: &mut [T], s: usize, samples: usize, shared: bool) -> &mut [T] {
+    let n = x.len() / samples;
+    if shared { x } else { &mut x[n * s..][..n] }
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// `y[…, p, n] = Σₖ w[n, k] x[…, p + k]` for images `x […, H, W, C]` and weights `w [N, h·w·C]` of a
-    /// window of `h` by `w`, giving `[…, H', W', N]`: a cross-correlation, as everywhere in this field.
-    /// `dx[…, q] = Σ wᵀ dy` over the positions that reach `q`, `dw = Σ dyᵀ x` over all.
+    /// `y[…, p, n] = Σₖ w[n, k] x[…, p + k]`, a cross-correlation, for images `x […, H, W, C]` and
+    /// weights `w [N, h·w·C]` of a window of `h` by `w`, giving `[…, H', W', N]`;
+    /// `dx[…, q] = Σ wᵀ dy` over the positions whose window covers `q`, `dw = Σ dyᵀ x` over all.
     ///
     /// # Panics
-    /// Unless `x` has three axes or more, the window fits in, and `w` has a column for each number
-    /// that it covers.
+    /// Unless `x` has at least three axes, the window fits, and `w` has a column for each of the
+    /// entries that the window covers.
     pub fn conv2d(self, w: Self, window: Window) -> Self {
-        let (x, w_value) = (self.value(), w.value());
-        let (xs, ws) = (x.shape(), w_value.shape());
-        let (over, shape) = over("conv2d", xs, window, ws.first().copied());
+        let (xs, ws) = (self.shape(), w.shape());
+        let (over, shape) = over("conv2d", &xs, window, ws.first().copied());
         let (k, size) = (over.covered(), window.size);
         assert!(
             ws.len() == 2 && ws[1] == k,
             "conv2d: {xs:?} with weights {ws:?}, and not [N, {k}] for windows of {size:?}"
         );
-        let mut y = self.tape().alloc(&shape);
-        let run = |packed: &Packed<T>, y: &mut Tensor<T>| {
-            conv::forward(&over, x.as_slice(), packed, y.as_slice_mut());
-        };
-        match w.caches() {
-            Some(w) => run(w.transposed(), &mut y),
-            None => run(&Packed::new(w_value.as_matrix().reversed_axes()), &mut y),
-        }
-        Self::record("conv2d", &[self, w], y, move |c, sink| {
-            let (x, w, g) = (c.x(0).as_slice(), c.x(1).as_matrix(), c.g.as_slice());
-            sink.write(0, |beta, dx| conv::backward_input(&over, g, w, beta, dx.as_slice_mut()));
-            sink.write(1, |beta, dw| conv::backward_weight(&over, x, g, beta, dw.as_matrix_mut()));
-        })
+        self.convolve(Op::product("conv2d", k), w, over, &shape, 1)
     }
 
-    /// The same with weights `w [S, N, h·w·C]`, one matrix a sample, and `x [B, H, W, C]`, which all share,
-    /// or `[S, B, H, W, C]`, giving `[S, B, H', W', N]`.
+    /// [`conv2d`](Var::conv2d) with weights `w [S, N, h·w·C]`, one matrix a sample, and
+    /// `x [S, B, H, W, C]`, or `x [B, H, W, C]` shared across samples, giving `[S, B, H', W', N]`.
     ///
     /// # Panics
-    /// Unless the shapes are these and the window fits in.
+    /// Unless the shapes are these and the window fits.
     pub fn conv2d_each(self, w: Self, window: Window) -> Self {
-        let (x, w_value) = (self.value(), w.value());
-        let (xs, ws) = (x.shape(), w_value.shape());
-        let (over, mut shape) = over("conv2d_each", xs, window, ws.get(1).copied());
-        let each = xs.len() == 5;
+        let (xs, ws) = (self.shape(), w.shape());
+        let (over, mut shape) = over("conv2d_each", &xs, window, ws.get(1).copied());
         let fits = ws.len() == 3 && ws[2] == over.covered();
         assert!(
-            fits && (xs.len() == 4 || each && xs[0] == ws[0]),
+            fits && (xs.len() == 4 || xs.len() == 5 && xs[0] == ws[0]),
             "conv2d_each: {xs:?} with weights {ws:?}, and not [S, N, {}]",
             over.covered()
         );
-        let samples = ws[0];
-        if !each {
-            shape.insert(0, samples);
+        if xs.len() == 4 {
+            shape.insert(0, ws[0]);
         }
-        let mut y = self.tape().alloc(&shape);
-        for (s, mut y) in y.view_mut().outer_iter_mut().enumerate() {
-            let packed = Packed::new(sample(&w_value, s).reversed_axes());
-            let x = part(x.as_slice(), each, s, samples);
-            conv::forward(&over, x, &packed, y.as_slice_mut().expect("row-major"));
+        self.convolve("conv2d_each".into(), w, over, &shape, ws[0])
+    }
+
+    /// Convolve each part of `x` with its matrix of `w`. The samples share `x` if it has fewer axes
+    /// than the output.
+    fn convolve(self, op: Op, w: Self, over: Sliding, shape: &[usize], samples: usize) -> Self {
+        let (x, w_value) = (self.value(), w.value());
+        let shared = x.ndim() < shape.len();
+        let mut y = self.tape().alloc(shape);
+        let caches = w.caches().filter(|_| w_value.ndim() == 2);
+        for s in 0..samples {
+            let x = part(x.as_slice(), s, samples, shared);
+            let y = part_mut(y.as_slice_mut(), s, samples, false);
+            match &caches {
+                Some(w) => conv::forward(&over, x, w.transposed(), y),
+                None => {
+                    let w = Packed::new(sample(&w_value, s).reversed_axes());
+                    conv::forward(&over, x, &w, y);
+                }
+            }
         }
-        Self::record("conv2d_each", &[self, w], y, move |c, sink| {
+        Self::record(op, &[self, w], y, move |c, sink| {
             let (x, w, g) = (c.x(0).as_slice(), c.x(1), c.g.as_slice());
-            sink.write(0, |mut beta, dx| {
+            sink.write(0, |beta, dx| {
                 if samples == 0 {
-                    scale(beta, dx);
+                    dx.scale(beta);
                 }
                 for s in 0..samples {
-                    let g = part(g, true, s, samples);
-                    let n = dx.len() / samples;
-                    let dx = dx.as_slice_mut();
-                    let dx = if each { &mut dx[n * s..n * (s + 1)] } else { dx };
+                    let (g, beta) = (part(g, s, samples, false), shared_beta(beta, shared, s));
+                    let dx = part_mut(dx.as_slice_mut(), s, samples, shared);
                     conv::backward_input(&over, g, sample(w, s), beta, dx);
-                    if !each {
-                        beta = T::one();
-                    }
                 }
             });
             sink.write(1, |beta, dw| {
-                for (s, dw) in dw.view_mut().outer_iter_mut().enumerate() {
-                    let (x, g) = (part(x, each, s, samples), part(g, true, s, samples));
-                    let dw = dw.into_dimensionality().expect("a matrix");
-                    conv::backward_weight(&over, x, g, beta, dw);
+                for s in 0..samples {
+                    let (x, g) = (part(x, s, samples, shared), part(g, s, samples, false));
+                    conv::backward_weight(&over, x, g, beta, sample_mut(dw, s));
                 }
             });
         })
     }
 
-    /// `y[…, p, c] = maxₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`; `dx = dy` where the
-    /// largest is, or a NaN, at the first of several.
+    /// `y[…, p, c] = maxₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`;
+    /// `dx = dy` at the first maximum of each window, or its first NaN.
     ///
     /// # Panics
-    /// Unless `x` has three axes or more, the window fits in, and has no padding.
+    /// Unless `x` has at least three axes, and the window fits and has no padding.
     pub fn max_pool2d(self, window: Window) -> Self {
         let x = self.value();
         let (over, shape) = over("max_pool2d", x.shape(), window, None);
@@ -125,26 +125,26 @@ impl<T: Scalar> Var<'_, T> {
         Self::record("max_pool2d", &[self], y, move |c, sink| {
             let (x, y, g) = (c.x(0).as_slice(), c.y.as_slice(), c.g.as_slice());
             sink.write(0, |beta, dx| {
-                scale(beta, dx);
+                dx.scale(beta);
                 pool::max_backward(&over, x, y, g, dx.as_slice_mut());
             });
         })
     }
 
-    /// `y[…, p, c] = meanₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`; `dx` is the sum of
-    /// the shares of `dy`.
+    /// `y[…, p, c] = meanₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`;
+    /// `dx[…, q, c] = Σ dy / (h w)` over the windows that cover `q`.
     ///
     /// # Panics
-    /// As [`max_pool2d`](Var::max_pool2d).
+    /// Unless `x` has at least three axes, and the window fits and has no padding.
     pub fn avg_pool2d(self, window: Window) -> Self {
         let x = self.value();
         let (over, shape) = over("avg_pool2d", x.shape(), window, None);
         assert!(window.padding == [0, 0], "avg_pool2d: padding {:?}", window.padding);
         let mut y = self.tape().alloc(&shape);
         pool::mean(&over, x.as_slice(), y.as_slice_mut());
-        Self::record("avg_pool2d", &[self], y, move |c, sink| {
+        Self::record(Op::linear("avg_pool2d"), &[self], y, move |c, sink| {
             sink.write(0, |beta, dx| {
-                scale(beta, dx);
+                dx.scale(beta);
                 pool::mean_backward(&over, c.g.as_slice(), dx.as_slice_mut());
             });
         })
@@ -158,14 +158,17 @@ fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
 
 crate::gradchecks! {
     conv2d: [[2, 5, 6, 3], [4, 18]] => |[x, w]| x.conv2d(w, Window::new([2, 3]));
-    conv2d_with_strides: [[2, 7, 6, 2], [3, 12]] => |[x, w]| x.conv2d(w, window([3, 2], [2, 3], [0, 0]));
+    conv2d_with_strides: [[2, 7, 6, 2], [3, 12]] =>
+        |[x, w]| x.conv2d(w, window([3, 2], [2, 3], [0, 0]));
     conv2d_padded: [[2, 4, 3, 2], [3, 18]] => |[x, w]| x.conv2d(w, window([3, 3], [1, 2], [1, 2]));
     conv2d_of_samples: [[2, 1, 4, 4, 2], [3, 8]] => |[x, w]| x.conv2d(w, Window::new([2, 2]));
     conv2d_of_everything: [[2, 3, 2, 2], [3, 12]] => |[x, w]| x.conv2d(w, Window::new([3, 2]));
     conv2d_wide: [[1, 4, 17, 9], [35, 27]] => |[x, w]| x.conv2d(w, Window::new([1, 3]));
-    conv2d_by_winograd: [[1, 5, 4, 16], [16, 144]] => |[x, w]| x.conv2d(w, window([3, 3], [1, 1], [1, 0]));
+    conv2d_by_winograd: [[1, 5, 4, 16], [16, 144]] =>
+        |[x, w]| x.conv2d(w, window([3, 3], [1, 1], [1, 0]));
     conv2d_each: [[2, 2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
-    conv2d_each_of_no_sample: [[2, 4, 4, 2], [0, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
+    conv2d_each_of_no_sample: [[2, 4, 4, 2], [0, 3, 8]] =>
+        |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     conv2d_each_shared: [[2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     max_pool2d: [[2, 4, 6, 3]] => |[x]| x.max_pool2d(Window::squares(2));
     max_pool2d_overlapping: [[2, 5, 5, 3]] => |[x]| x.max_pool2d(window([3, 2], [2, 1], [0, 0]));
@@ -179,7 +182,7 @@ mod tests {
     use super::Window;
     use crate::autodiff::{Storage, Tape, Tensor};
 
-    /// Where there is no sample, the gradient is no other's old memory but 0.
+    /// Without samples the gradient is 0, not the contents of a reused allocation.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();

@@ -1,16 +1,16 @@
 //! Functions of one number, entry by entry.
-use super::add_zip;
+use super::map;
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::vector;
 
-/// What `dx` is a function of, beside `dy`.
+/// The variable in which the derivative is written.
 enum Of {
     Input,
     Output,
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
+    /// `y = f(x)`; `dx = rule(dy, x)` or `rule(dy, y)`.
     fn unary(
         self,
         name: &'static str,
@@ -18,15 +18,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         of: Of,
         rule: impl Fn(T, T) -> T + Sync + 'static,
     ) -> Self {
-        let x = self.value();
-        let mut y = self.tape().alloc(x.shape());
-        vector::map(x.as_slice(), y.as_slice_mut(), f);
+        let y = map(self.tape().memory(), &self.value(), f);
         Self::record(name, &[self], y, move |c, sink| {
             let at = match of {
                 Of::Input => c.x(0),
                 Of::Output => c.y,
             };
-            add_zip(sink, 0, (c.g, at), &rule);
+            sink.add(0, || c.zip(at, &rule));
         })
     }
 
@@ -73,7 +71,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.unary("abs", T::abs, Of::Input, move |dy, x| dy * sign(x))
     }
 
-    /// `max(x, 0)`; `dx = dy` where `x > 0`. A NaN stays one, and has `dx = dy`.
+    /// `max(x, 0)`; `dx = dy` where `x > 0`, 0 elsewhere. A NaN stays NaN, with `dx = dy`.
     pub fn relu(self) -> Self {
         let positive = |x: T| if x < T::zero() { T::zero() } else { x };
         let step = |y: T| if y <= T::zero() { T::zero() } else { T::one() };
@@ -95,10 +93,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.unary("softplus", softplus, Of::Input, |dy, x| dy * sigmoid(x))
     }
 
-    /// `x` held within `[low, high]`; `dx = dy` strictly inside, 0 outside.
+    /// `min(max(x, low), high)`; `dx = dy` strictly inside, 0 elsewhere. A NaN stays NaN.
     pub fn clamp(self, low: T, high: T) -> Self {
         let inside = move |x: T| if x > low && x < high { T::one() } else { T::zero() };
-        let hold = move |x: T| {
+        let clamp = move |x: T| {
             if x < low {
                 low
             } else if x > high {
@@ -107,16 +105,16 @@ impl<'t, T: Scalar> Var<'t, T> {
                 x
             }
         };
-        self.unary("clamp", hold, Of::Input, move |dy, x| dy * inside(x))
+        self.unary("clamp", clamp, Of::Input, move |dy, x| dy * inside(x))
     }
 }
 
-/// `ln(1 + eˣ)`.
+/// `ln(1 + eˣ)`, without overflow.
 pub fn softplus<T: Scalar>(x: T) -> T {
     x.max(T::zero()) + (-x.abs()).exp().ln_1p()
 }
 
-/// `1 / (1 + e⁻ˣ)`.
+/// `1 / (1 + e⁻ˣ)`, without overflow.
 pub fn sigmoid<T: Scalar>(x: T) -> T {
     let e = (-x.abs()).exp();
     if x < T::zero() { e / (T::one() + e) } else { (T::one() + e).recip() }
@@ -141,7 +139,7 @@ crate::gradchecks! {
 mod tests {
     use crate::autodiff::{Tape, Tensor, Var};
 
-    /// Values and derivatives where formulas overflow, tie or meet a NaN.
+    /// Values and derivatives at overflows, at kinks and at NaN.
     #[test]
     fn extremes() {
         let (inf, nan) = (f64::INFINITY, f64::NAN);
@@ -167,6 +165,6 @@ mod tests {
             |x| x.softplus(),
             |x| x.clamp(-1., 1.),
         ];
-        assert!(all.into_iter().all(|f| of(f, nan).0.is_nan()), "a NaN is swallowed");
+        assert!(all.into_iter().all(|f| of(f, nan).0.is_nan()), "a NaN is lost");
     }
 }

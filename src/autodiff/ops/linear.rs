@@ -1,29 +1,26 @@
-//! Matrix products, and the weight normalisation around them.
-use super::scale;
-use crate::autodiff::{Contribution, Tensor, Var};
+//! Matrix products, and the affine maps and norms of weight normalisation.
+use crate::autodiff::{Gradient, Op, Tensor, Var};
 use crate::kernels::affine::{self, Affine};
-use crate::kernels::gemm;
+use crate::kernels::gemm::{self, gemm};
 use crate::kernels::scalar::Scalar;
-use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, ArrayViewMutD, Axis, Data, IxDyn};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-fn between<'a, T: Scalar>(
-    p: &'a Tensor<T>,
-    scale: &'a Tensor<T>,
-    batch: usize,
-    relu: bool,
-) -> Affine<'a, T> {
-    let n = *scale.shape().last().expect("checked");
-    Affine { p: p.as_slice(), scale: scale.as_slice(), n, batch, relu }
-}
-
-/// The matrix of sample `s`: of `[S, n, k]` its own, of `[n, k]` the one that all share.
-pub(super) fn sample<T, S: Data<Elem = T>>(x: &ArrayBase<S, IxDyn>, s: usize) -> ArrayView2<'_, T> {
+/// The matrix of sample `s`: `x[s]` of `[S, n, k]`, or `x [n, k]` itself, shared by all samples.
+pub(super) fn sample<T: Scalar>(x: &Tensor<T>, s: usize) -> ArrayView2<'_, T> {
     let x = if x.ndim() == 2 { x.view() } else { x.index_axis(Axis(0), s) };
     x.into_dimensionality().expect("a matrix")
 }
 
-fn matrix<'a, T: Scalar>(x: &'a mut ArrayViewMutD<'_, T>) -> ArrayViewMut2<'a, T> {
-    x.view_mut().into_dimensionality().expect("a matrix")
+/// [`sample`] for writing.
+pub(super) fn sample_mut<T: Scalar>(x: &mut Tensor<T>, s: usize) -> ArrayViewMut2<'_, T> {
+    let x = x.view_mut();
+    let x = if x.ndim() == 2 { x } else { x.index_axis_move(Axis(0), s) };
+    x.into_dimensionality().expect("a matrix")
+}
+
+/// The `β` of sample `s` where all samples add to one shared gradient.
+pub(super) fn shared_beta<T: Scalar>(beta: T, shared: bool, s: usize) -> T {
+    if shared && s > 0 { T::one() } else { beta }
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -36,11 +33,11 @@ impl<T: Scalar> Var<'_, T> {
         let fits = x.ndim() == 2 && w.ndim() == 2 && x.shape()[1] == w.shape()[0];
         assert!(fits, "matmul: {:?} × {:?}: inner dimensions differ", x.shape(), w.shape());
         let mut y = self.tape().alloc(&[x.shape()[0], w.shape()[1]]);
-        gemm::gemm(T::one(), x.as_matrix(), w.as_matrix(), T::zero(), y.as_matrix_mut());
-        Self::record("matmul", &[self, b], y, |c, sink| {
+        gemm(T::one(), x.as_matrix(), w.as_matrix(), T::zero(), y.as_matrix_mut());
+        Self::record(Op::product("matmul", x.shape()[1]), &[self, b], y, |c, sink| {
             let (a, b, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
-            sink.write(0, |beta, da| gemm::gemm(T::one(), g, b.t(), beta, da.as_matrix_mut()));
-            sink.write(1, |beta, db| gemm::gemm(T::one(), a.t(), g, beta, db.as_matrix_mut()));
+            sink.write(0, |beta, da| gemm(T::one(), g, b.t(), beta, da.as_matrix_mut()));
+            sink.write(1, |beta, db| gemm(T::one(), a.t(), g, beta, db.as_matrix_mut()));
         })
     }
 
@@ -49,59 +46,52 @@ impl<T: Scalar> Var<'_, T> {
     /// # Panics
     /// Unless `w` is a matrix and the last axes agree.
     pub fn matmul_t(self, w: Self) -> Self {
-        self.product("matmul_t", &[self, w])
+        self.product("matmul_t", w, None)
     }
 
     /// `x wᵀ + b` for `x […, k]`, `w [n, k]`, `b [n]`, giving `[…, n]`; `dx = dy w`,
-    /// `dw = dyᵀ x`, `db = Σ dy`. The product is added onto the bias in place.
+    /// `dw = dyᵀ x`, `db = Σ dy`. The product is accumulated onto the bias.
     ///
     /// # Panics
     /// Unless `w` is a matrix, the last axes agree, and `b` has one entry a row of `w`.
     pub fn linear(self, w: Self, b: Self) -> Self {
-        self.product("linear", &[self, w, b])
+        self.product("linear", w, Some(b))
     }
 
-    fn product(self, name: &'static str, inputs: &[Self]) -> Self {
-        let (x, w) = (self.value(), inputs[1].value());
-        let (xs, ws) = (x.shape(), w.shape());
+    fn product(self, name: &'static str, w: Self, bias: Option<Self>) -> Self {
+        let (x, w_value) = (self.value(), w.value());
+        let (xs, ws) = (x.shape(), w_value.shape());
         let fits = ws.len() == 2 && xs.last() == Some(&ws[1]);
         assert!(fits, "{name}: {xs:?} × {ws:?} transposed: last axes differ");
-        let n = ws[0];
-        let shape: Vec<_> = xs[..xs.len() - 1].iter().copied().chain([n]).collect();
-        let mut y = self.tape().alloc(&shape);
-        let biased = inputs.len() == 3;
-        if let Some(b) = inputs.get(2).map(|b| b.value()) {
+        let (n, k) = (ws[0], ws[1]);
+        let mut y = self.tape().alloc(&[&xs[..xs.len() - 1], &[n]].concat());
+        let mut beta = T::zero();
+        if let Some(b) = bias.map(Self::value) {
             assert!(b.shape() == [n], "{name}: {xs:?} × {ws:?} transposed + {:?}", b.shape());
             y.view_mut().assign(&b);
+            beta = T::one();
         }
-        match inputs[1].caches().filter(|_| !biased) {
-            Some(w) => w.transposed().multiply(x.as_matrix(), y.as_matrix_mut()),
-            None => {
-                let beta = if biased { T::one() } else { T::zero() };
-                gemm::gemm(
-                    T::one(),
-                    x.as_matrix(),
-                    w.as_matrix().reversed_axes(),
-                    beta,
-                    y.as_matrix_mut(),
-                );
-            }
+        let (rows, to) = (x.as_matrix(), y.as_matrix_mut());
+        match w.caches().filter(|_| bias.is_none()) {
+            Some(w) => w.transposed().multiply(rows, to),
+            None => gemm(T::one(), rows, w_value.as_matrix().reversed_axes(), beta, to),
         }
-        Self::record(name, inputs, y, move |c, sink| {
+        let (inputs, biased) = (Vec::from_iter([self, w].into_iter().chain(bias)), bias.is_some());
+        Self::record(Op::product(name, k), &inputs, y, move |c, sink| {
             let (x, w, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
-            sink.write(0, |beta, dx| gemm::gemm(T::one(), g, w, beta, dx.as_matrix_mut()));
+            sink.write(0, |beta, dx| gemm(T::one(), g, w, beta, dx.as_matrix_mut()));
             if biased {
-                let g = g.reversed_axes();
-                sink.write(1, |beta, dw| gemm::gemm(T::one(), g, x, beta, dw.as_matrix_mut()));
+                sink.write(1, |beta, dw| gemm(T::one(), g.t(), x, beta, dw.as_matrix_mut()));
                 sink.add(2, || c.g.clone());
             } else {
-                sink.add(1, || Contribution::Product { a: c.g, z: c.x(0), y: c.y });
+                sink.add(1, || Gradient::product(c.g, c.x(0), c.y));
             }
         })
     }
 
-    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix a sample, and `x [B, k]`, which all share, or
-    /// `[S, B, k]`, giving `[S, B, n]`; `dxₛ = dyₛ wₛ` (summed over `S` if shared), `dwₛ = dyₛᵀ xₛ`.
+    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix a sample, and `x [S, B, k]`, or
+    /// `x [B, k]` shared across samples, giving `[S, B, n]`; `dxₛ = dyₛ wₛ` (summed over `S` if
+    /// shared), `dwₛ = dyₛᵀ xₛ`.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -112,56 +102,53 @@ impl<T: Scalar> Var<'_, T> {
             && xs.last() == Some(&ws[2])
             && (xs.len() == 2 || xs.len() == 3 && xs[0] == ws[0]);
         assert!(fits, "matmul_each: {xs:?} × {ws:?} transposed, one matrix a sample");
-        let mut y = self.tape().alloc(&[ws[0], xs[xs.len() - 2], ws[1]]);
-        for (s, mut y) in y.view_mut().outer_iter_mut().enumerate() {
-            gemm::gemm(T::one(), sample(&x, s), sample(&w_value, s).t(), T::zero(), matrix(&mut y));
+        let (samples, shared) = (ws[0], xs.len() == 2);
+        let mut y = self.tape().alloc(&[samples, xs[xs.len() - 2], ws[1]]);
+        for s in 0..samples {
+            let w = sample(&w_value, s).reversed_axes();
+            gemm(T::one(), sample(&x, s), w, T::zero(), sample_mut(&mut y, s));
         }
-        Self::record("matmul_each", &[self, w], y, |c, sink| {
+        Self::record("matmul_each", &[self, w], y, move |c, sink| {
             let (x, w, g) = (c.x(0), c.x(1), c.g);
             sink.write(0, |beta, dx| {
-                if w.shape()[0] == 0 {
-                    scale(beta, dx);
+                if samples == 0 {
+                    dx.scale(beta);
                 }
-                for s in 0..w.shape()[0] {
-                    let (g, w) = (sample(g, s), sample(w, s));
-                    if dx.ndim() == 2 {
-                        let beta = if s == 0 { beta } else { T::one() };
-                        gemm::gemm(T::one(), g, w, beta, dx.as_matrix_mut());
-                    } else {
-                        let mut dx = dx.view_mut();
-                        let mut dx = dx.index_axis_mut(Axis(0), s);
-                        gemm::gemm(T::one(), g, w, beta, matrix(&mut dx));
-                    }
+                for s in 0..samples {
+                    let beta = shared_beta(beta, shared, s);
+                    gemm(T::one(), sample(g, s), sample(w, s), beta, sample_mut(dx, s));
                 }
             });
             sink.write(1, |beta, dw| {
-                for (s, mut dw) in dw.view_mut().outer_iter_mut().enumerate() {
-                    let (g, x) = (sample(g, s), sample(x, s));
-                    gemm::gemm(T::one(), g.t(), x, beta, matrix(&mut dw));
+                for s in 0..samples {
+                    let g = sample(g, s).reversed_axes();
+                    gemm(T::one(), g, sample(x, s), beta, sample_mut(dw, s));
                 }
             });
         })
     }
 
-    /// `s ⊙ p + b` for scales `s [S, 1, …, 1, n]`, `b [n]`, and `p [S, …, n]` or, if all scales share it,
-    /// `[…, n]` with an axis less than `s`, giving `[S, …, n]`; `dp = s dy` (summed over `S` if shared),
-    /// `ds = Σ p dy`, `db = Σ dy`. One scale (`S = 1`) is all rows' of any `p` with as many axes.
+    /// `s ⊙ p + b` for scales `s [S, 1, …, 1, n]`, `b [n]`, and `p [S, …, n]`, or `p […, n]` with
+    /// one axis less, shared across samples, giving `[S, …, n]`; `dp = s dy` (summed over `S` if
+    /// shared), `ds = Σ p dy`, `db = Σ dy`. A single scale (`S = 1`) applies to any `p` with as
+    /// many axes.
     ///
     /// # Panics
     /// Unless the shapes are these.
     pub fn affine(self, scale: Self, shift: Self) -> Self {
-        self.scaled("affine", scale, shift, false)
+        self.scale_rows("affine", scale, shift, false)
     }
 
-    /// `max(s ⊙ p + b, 0)`, the same with a [`relu`](Var::relu): one pass in place of three.
+    /// `max(s ⊙ p + b, 0)`: [`affine`](Var::affine) and [`relu`](Var::relu), fused; with
+    /// `dz = dy` where `y > 0`, 0 elsewhere, `dp = s dz`, `ds = Σ p dz`, `db = Σ dz`.
     ///
     /// # Panics
-    /// As [`affine`](Var::affine).
+    /// Unless the shapes are those of [`affine`](Var::affine).
     pub fn affine_relu(self, scale: Self, shift: Self) -> Self {
-        self.scaled("affine_relu", scale, shift, true)
+        self.scale_rows("affine_relu", scale, shift, true)
     }
 
-    fn scaled(self, name: &'static str, scale: Self, shift: Self, relu: bool) -> Self {
+    fn scale_rows(self, name: &'static str, scale: Self, shift: Self, relu: bool) -> Self {
         let [p, s, b] = [self, scale, shift].map(Self::value);
         let (ps, ss) = (p.shape(), s.shape());
         let n = ss.last().copied().unwrap_or(0);
@@ -176,13 +163,16 @@ impl<T: Scalar> Var<'_, T> {
         let mut y = self.tape().alloc(&[lead, ps].concat());
         let batch = if n * ss[0] == 0 { 0 } else { y.len() / n / ss[0] };
         if !y.is_empty() {
-            affine::forward(between(&p, &s, batch, relu), b.as_slice(), y.as_slice_mut());
+            let map = Affine { p: p.as_slice(), scale: s.as_slice(), n, batch, relu };
+            affine::forward(map, b.as_slice(), y.as_slice_mut());
         }
-        Self::record(name, &[self, scale, shift], y, move |c, sink| {
+        Self::record(Op::bilinear(name), &[self, scale, shift], y, move |c, sink| {
             let [mut ds, mut db] = [1, 2].map(|k| Tensor::zeros(c.x(k).shape()));
+            // One pass computes all three gradients.
             let mut run = |beta, dp: &mut Tensor<T>| {
-                let map = between(c.x(0), c.x(1), batch, relu);
+                let (p, scale) = (c.x(0).as_slice(), c.x(1).as_slice());
                 let (g, dp) = ((c.g.as_slice(), c.y.as_slice()), (beta, dp.as_slice_mut()));
+                let map = Affine { p, scale, n, batch, relu };
                 affine::backward(map, g, dp, ds.as_matrix_mut(), db.as_matrix_mut());
             };
             if c.g.is_empty() {
@@ -196,7 +186,7 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `‖vᵢ‖₂` of every row of `v [n, k]`, giving `[n]`; `dvᵢ = vᵢ dyᵢ / yᵢ`, and 0 where `yᵢ = 0`.
+    /// `‖vᵢ‖₂` of the rows of `v [n, k]`, giving `[n]`; `dvᵢ = vᵢ dyᵢ / yᵢ`, 0 where `yᵢ = 0`.
     ///
     /// # Panics
     /// Unless `v` is a matrix.
@@ -207,7 +197,7 @@ impl<T: Scalar> Var<'_, T> {
             let mut norms = self.tape().alloc(&v.shape()[..1]);
             gemm::row_squares(v.as_matrix(), norms.as_slice_mut());
             for (norm, row) in norms.as_slice_mut().iter_mut().zip(v.as_matrix().rows()) {
-                // Squares leave the range of single precision long before their root does.
+                // Squares overflow and underflow long before their root does.
                 *norm = match *norm > T::of(1e-20) && norm.is_finite() {
                     true => norm.sqrt(),
                     false => T::of(row.iter().map(|v| v.f64() * v.f64()).sum::<f64>().sqrt()),
@@ -219,19 +209,21 @@ impl<T: Scalar> Var<'_, T> {
             Some(v) => v.norms(norms).clone(),
             None => norms(),
         };
-        Self::record("row_norms", &[self], y, |c, sink| {
+        // As linear as far as its cost goes: `diag(d) V` stays in factors.
+        Self::record(Op::linear("row_norms"), &[self], y, |c, sink| {
             let divide = |(&g, &norm): (&T, &T)| if norm > T::zero() { g / norm } else { norm };
-            let d = || c.g.as_slice().iter().zip(c.y.as_slice()).map(divide).collect();
-            sink.add(0, || Contribution::Diagonal { d: d(), norms: c.y });
+            sink.add(0, || {
+                let d = c.g.as_slice().iter().zip(c.y.as_slice()).map(divide).collect();
+                Gradient::diagonal(d, c.y)
+            });
         })
     }
 
     /// Weight normalisation (Salimans & Kingma 2016): `wᵢ = gᵢ vᵢ / ‖vᵢ‖₂` for directions
-    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays one:
-    /// its norm counts as 1, since 0 · g / 0 would be NaN.
+    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays
+    /// zero: its norm is taken as 1, since `0 g / 0` is NaN.
     ///
-    /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see
-    /// [`WnLinear`](crate::nn::WnLinear).
+    /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see [`WnLinear`](crate::nn::WnLinear).
     ///
     /// # Panics
     /// Unless `v` is a matrix and `g` has one entry a row.
@@ -241,7 +233,7 @@ impl<T: Scalar> Var<'_, T> {
         self * (g / self.norms_or_one()).reshape(&[n[0], 1])
     }
 
-    /// [`row_norms`](Var::row_norms), but 1 where they are 0.
+    /// [`row_norms`](Var::row_norms), with 1 in place of 0.
     pub(crate) fn norms_or_one(self) -> Self {
         let norms = self.row_norms();
         let empty = norms.value().mapv(|norm| if norm == T::zero() { T::one() } else { T::zero() });
@@ -268,7 +260,8 @@ crate::gradchecks! {
     affine_to_nothing: [[2, 3, 0], [2, 1, 0], [0]] => |[p, s, b]| p.affine(s, b);
     affine_of_a_constant: [[2, 1, 4], [4]] => |[s, b]| {
         let p = (0..24).map(|i| f64::from(i) - 9.).collect();
-        s.tape().constant(Tensor::from_shape_vec(vec![2, 3, 4], p).expect("24 entries")).affine(s, b)
+        let p = Tensor::from_shape_vec(vec![2, 3, 4], p).expect("24 entries");
+        s.tape().constant(p).affine(s, b)
     };
     matmul_each_of_no_sample: [[3, 4], [0, 5, 4]] => |[x, w]| x.matmul_each(w);
     row_norms: [[3, 4]] => |[v]| v.row_norms();
@@ -282,7 +275,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn the_norm_of_nothing_has_no_gradient() {
+    fn a_norm_of_zero_has_no_gradient() {
         let tape = Tape::<f64>::default();
         let v = tape.leaf(Tensor::zeros(vec![2, 3]));
         let y = v.row_norms();
@@ -290,7 +283,7 @@ mod tests {
         assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice(), [0.; 6]);
     }
 
-    /// Where there is no sample, the gradient is no other's old memory but 0.
+    /// Without samples the gradient is 0, not the contents of a reused allocation.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();
@@ -301,7 +294,8 @@ mod tests {
         assert!(grads.wrt(x).unwrap().iter().all(|&dx| dx == 0.));
     }
 
-    /// What is prepared for a fixed matrix goes without a bias; a layer with one is the same all the same.
+    /// The packed transpose of a fixed matrix serves products without bias; with one, nothing
+    /// changes.
     #[test]
     fn a_fixed_layer_keeps_its_bias() {
         let tape = Tape::<f64>::default();
@@ -314,7 +308,7 @@ mod tests {
         assert_eq!(x.matmul_t(fixed).value(), x.matmul_t(w).value());
     }
 
-    /// Their squares are beyond single precision, they are not.
+    /// Rows whose squares leave the range of single precision.
     #[test]
     fn rows_of_any_length() {
         for length in [1e-38_f32, 1e-30, 1e-22, 1e-12, 1., 1e12, 1e19, 1e30] {
@@ -328,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_zeros_stays_one() {
+    fn a_row_of_zeros_stays_zero() {
         let tape = Tape::<f64>::default();
         let v = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![0., 0., 3., 4.]).unwrap());
         let g = tape.leaf(Tensor::from_elem(vec![2], 10.));

@@ -11,7 +11,7 @@ pub fn half_ln_2pi<T: Scalar>() -> T {
     T::of(0.5 * (2. * PI).ln())
 }
 
-/// The entry of class `labels[i]` in row `i` of `x [S, B, K]` (or `[B, K]`); labels repeat over `S`.
+/// `K`, after checking one label below `K` for each row of `x [S, B, K]` or `[B, K]`.
 fn check_labels<T: Scalar>(name: &str, x: &Tensor<T>, labels: &[usize]) -> usize {
     let shape = x.shape();
     let (k, n) = (shape.last().copied().unwrap_or(0), labels.len());
@@ -21,8 +21,8 @@ fn check_labels<T: Scalar>(name: &str, x: &Tensor<T>, labels: &[usize]) -> usize
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// `ln p(y|x) = x_y − ln Σ eˣ` for logits `x […, B, K]` and labels `y [B]`, giving `[…, B]`:
-    /// the softmax's, without overflow and with no clipping; `dx = (1_y − softmax(x)) dy`.
+    /// `ln p(y|x) = x_y − ln Σ eˣ` for logits `x […, B, K]` and labels `y [B]`, giving `[…, B]`,
+    /// without overflow; `dx = (1_y − softmax(x)) dy`.
     ///
     /// # Panics
     /// Unless there is one label below `K` for each row.
@@ -35,7 +35,7 @@ impl<T: Scalar> Var<'_, T> {
         for (((x, p), y), &label) in rows.zip(y.as_slice_mut()).zip(labels.iter().cycle()) {
             let (at, max) = largest(x.iter().copied());
             p.iter_mut().zip(x).for_each(|(p, &x)| *p = (x - max).exp());
-            // Of the sum, the largest is 1: `ln(1 + s)` keeps the digits of a small `s`.
+            // The largest term of the sum is 1: `ln(1 + s)` keeps the digits of a small `s`.
             let others = p[..at].iter().chain(&p[at + 1..]).map(|p| p.f64()).sum::<f64>();
             let sum = T::of(1. + others);
             p.iter_mut().for_each(|p| *p /= sum);
@@ -54,9 +54,9 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// The same with probabilities held within `[ε, 1 − ε]`, as the paper does with `ε = 0.001`:
-    /// `ln clip(softmax(x)_y)`. Where the clip binds, the gradient is 0: an example the
-    /// network has wrong by more than `ε` no longer teaches it anything.
+    /// `ln clip(softmax(x)_y, ε, 1 − ε)`, as in the paper with `ε = 0.001`; `dx` is that of
+    /// [`categorical_log_prob`](Var::categorical_log_prob) inside the bounds, 0 outside: an example
+    /// whose probability is below `ε` has no gradient.
     ///
     /// # Panics
     /// Unless there is one label below `K` for each row.
@@ -75,17 +75,17 @@ impl<T: Scalar> Var<'_, T> {
         let constant = half_ln_2pi::<f64>() * d as f64;
         let log_prob = |row: &[T]| T::of(-0.5 * dot_f64(row, row) - constant);
         let rows = (0..s).map(|i| log_prob(&x.as_slice()[i * d..][..d])).collect();
-        let y = Tensor::from_shape_vec(vec![s], rows).expect("one a row");
+        let y = Tensor::from_shape_vec(vec![s], rows).expect("one entry a row");
         Self::record("standard_normal_log_prob", &[self], y, |c, sink| {
             sink.add(0, || {
                 let g = c.g.view().insert_axis(ndarray::Axis(1));
-                -(&**c.x(0) * &g)
+                -(c.x(0) * &g)
             });
         })
     }
 
-    /// `ln N(x; μ, τ⁻¹) = ½ ln τ − ½ ln 2π − ½ τ (x − μ)²`, entry by entry and broadcast, for mean
-    /// `μ` and log-precision `ln τ`.
+    /// `ln N(x; μ, τ⁻¹) = ½ ln τ − ½ ln 2π − ½ τ (x − μ)²`, entry by entry and broadcast, for a
+    /// mean `μ` and a log-precision `ln τ`. A composition, without a rule of its own.
     ///
     /// # Panics
     /// Unless the shapes broadcast.
@@ -108,7 +108,7 @@ crate::gradchecks! {
 mod tests {
     use crate::autodiff::{Tape, Tensor};
 
-    /// `p = 1/(1 + e^±20)`, held at 0.1 and 0.9.
+    /// `p = 1/(1 + e^±20)`, clipped to 0.1 and 0.9.
     #[test]
     fn the_clip_is_on_both_sides() {
         let tape = Tape::<f64>::default();
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(y.as_slice(), [0.9_f64.ln(), 0.1_f64.ln()]);
     }
 
-    /// A million numbers lose nothing to each other, in single precision.
+    /// A sum of a million entries is exact to single precision.
     #[test]
     fn many_dimensions() {
         let (tape, x, d) = (Tape::<f32>::default(), 1.1_f32, 1_000_000);
@@ -128,7 +128,7 @@ mod tests {
         assert!(error <= -all * f64::from(f32::EPSILON), "{error} of {all}");
     }
 
-    /// Logits of any size give finite values, and the clip silences exactly the far wrong ones.
+    /// Logits of any size give finite values; clipped probabilities have no gradient.
     #[test]
     fn extreme_logits() {
         let tape = Tape::<f32>::default();

@@ -1,7 +1,8 @@
-//! Differentiable operations on [`Var`](crate::autodiff::Var): value, rule and check, side by side.
+//! Differentiable operations on [`Var`](crate::autodiff::Var): value, backward rule and gradient
+//! check side by side.
 //!
-//! Every doc comment is a formula and its backward rule, with `dy` for `dL/dy`; every file ends
-//! with one gradient check an operation. A composite has no rule of its own.
+//! Each doc comment is the formula, then the backward rule, with `dy` for `dL/dy`. Each file ends
+//! with one gradient check for every operation. Compositions have no rule of their own.
 pub(crate) mod arithmetic;
 pub mod checks;
 pub(crate) mod conv;
@@ -16,12 +17,19 @@ pub(crate) mod triangular;
 pub(crate) use elementwise::{sigmoid, softplus};
 
 use crate::autodiff::memory::Memory;
-use crate::autodiff::{Sink, Tensor};
+use crate::autodiff::{Cotangent, Tensor};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{broadcast, vector};
 
-/// `f(a, b)`, broadcast.
-fn broadcast<T: Scalar>(
+/// `f(x)`, entry by entry.
+fn map<T: Scalar>(memory: &Memory<T>, x: &Tensor<T>, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
+    let mut y = memory.alloc(x.shape());
+    vector::map(x.as_slice(), y.as_slice_mut(), f);
+    y
+}
+
+/// `f(a, b)`, entry by entry and broadcast.
+fn zip<T: Scalar>(
     name: &str,
     memory: &Memory<T>,
     (a, b): (&Tensor<T>, &Tensor<T>),
@@ -35,37 +43,14 @@ fn broadcast<T: Scalar>(
     y
 }
 
-/// Add `f(g, x)`, broadcast, to the gradient of input `k`: in place if all shapes agree.
-fn add_zip<T: Scalar>(
-    sink: &mut Sink<'_, T>,
-    k: usize,
-    (g, x): (&Tensor<T>, &Tensor<T>),
-    f: impl Fn(T, T) -> T + Sync,
-) {
-    if sink.shape(k) != Some(g.shape()) || x.shape() != g.shape() {
-        let memory = sink.memory;
-        return sink.add(k, || broadcast("gradient", memory, (g, x), f));
+impl<T: Scalar> Cotangent<'_, T> {
+    /// `f(dy)`, entry by entry.
+    fn map(&self, f: impl Fn(T) -> T + Sync) -> Tensor<T> {
+        map(self.memory, self.g, f)
     }
-    sink.write(k, |beta, dx| match beta == T::zero() {
-        true => vector::zip(g.as_slice(), x.as_slice(), dx.as_slice_mut(), f),
-        false => vector::zip_onto(g.as_slice(), x.as_slice(), dx.as_slice_mut(), f),
-    });
-}
 
-/// Add `f(g)` to the gradient of input `k`: in place if the shapes agree.
-fn add_map<T: Scalar>(sink: &mut Sink<'_, T>, k: usize, g: &Tensor<T>, f: impl Fn(T) -> T + Sync) {
-    if sink.shape(k) != Some(g.shape()) {
-        return sink.add(k, || g.mapv(f));
-    }
-    sink.write(k, |beta, dx| match beta == T::zero() {
-        true => vector::map(g.as_slice(), dx.as_slice_mut(), f),
-        false => vector::zip_onto(g.as_slice(), g.as_slice(), dx.as_slice_mut(), |g, _| f(g)),
-    });
-}
-
-/// `dx ← β dx`, for rules that accumulate: zeros for the first contribution.
-fn scale<T: Scalar>(beta: T, dx: &mut Tensor<T>) {
-    if beta == T::zero() {
-        dx.as_slice_mut().fill(beta);
+    /// `f(dy, x)`, entry by entry and broadcast.
+    fn zip(&self, x: &Tensor<T>, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
+        zip("gradient", self.memory, (self.g, x), f)
     }
 }

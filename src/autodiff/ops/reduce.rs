@@ -1,11 +1,11 @@
-//! Sums, means, maxima and log-sum-exps, of all entries or over one axis.
-use super::{scale, shape::around};
-use crate::autodiff::{Owned, Tensor, Var};
+//! Reductions: sums, means, maxima and log-sum-exps, of all entries or over one axis.
+use super::shape::around;
+use crate::autodiff::{Op, Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
-use ndarray::{ArrayView, Axis, IxDyn};
+use ndarray::Axis;
 
-/// `f` of every line of `x` along `axis`, an axis that goes.
+/// `f` of every line of `x` along `axis`, which is removed.
 fn fold<T: Scalar>(
     name: &str,
     x: &Tensor<T>,
@@ -18,7 +18,7 @@ fn fold<T: Scalar>(
     y
 }
 
-/// Sums of the lines of `x` along `axis`, an axis that goes, added in `f64`.
+/// Sums over `axis`, which is removed, accumulated in `f64`.
 fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
     let [outer, n, inner] = around(x.shape(), axis);
     let mut sums = vec![T::zero(); outer * inner];
@@ -36,25 +36,24 @@ fn sums<T: Scalar>(x: &Tensor<T>, axis: usize) -> Tensor<T> {
         }
     }
     let shape = [&x.shape()[..axis], &x.shape()[axis + 1..]].concat();
-    Tensor::from_shape_vec(shape, sums).expect("one a line")
+    Tensor::from_shape_vec(shape, sums).expect("one sum a line")
 }
 
 /// `g` repeated along `axis` to the shape of `x`.
-fn repeat<T: Scalar>(g: ArrayView<'_, T, IxDyn>, axis: usize, x: &Tensor<T>) -> Owned<T> {
-    let g = g.insert_axis(Axis(axis));
-    g.broadcast(x.raw_dim()).expect("one line an entry").to_owned()
+fn repeat<T: Scalar>(g: &Tensor<T>, axis: usize, x: &Tensor<T>) -> Owned<T> {
+    let g = g.view().insert_axis(Axis(axis));
+    g.broadcast(x.raw_dim()).expect("one entry a line").to_owned()
 }
 
-/// The first of the largest entries and where it is, or of the NaNs if there is one: `T::max` would
-/// drop it.
+/// Position and value of the first NaN, or else of the first maximum. `T::max` would ignore NaN.
 pub(super) fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
     x.enumerate().fold((0, T::neg_infinity()), |(at, max), (i, x)| {
         if x > max || x.is_nan() && !max.is_nan() { (i, x) } else { (at, max) }
     })
 }
 
-/// The largest entry `m`, and `ln Σ eˣ⁻ᵐ` as `ln(1 + Σ eˣ⁻ᵐ)` over the others, so that a small one keeps
-/// its digits; 0 if `m` is not finite. The sum is in `f64`.
+/// The maximum `m`, and `ln Σ eˣ⁻ᵐ` in `f64`, computed as `ln(1 + Σ eˣ⁻ᵐ)` over the other entries
+/// to keep the digits of a small sum; 0 if `m` is not finite.
 fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
     let (at, max) = largest(x.clone());
     if !max.is_finite() {
@@ -65,10 +64,10 @@ fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// Sum of all entries; `dx = dy`, repeated.
+    /// `Σ x` over all entries, giving `[]`; `dx = dy`, repeated.
     pub fn sum(self) -> Self {
         let y = Tensor::from_elem(vec![], T::of(vector::sum_f64(self.value().as_slice())));
-        Self::record("sum", &[self], y, |c, sink| {
+        Self::record(Op::linear("sum"), &[self], y, |c, sink| {
             let g = c.g.as_slice()[0];
             sink.write(0, |beta, dx| match beta == T::zero() {
                 true => dx.as_slice_mut().fill(g),
@@ -77,12 +76,12 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// Mean of all entries; `dx = dy / n`, repeated.
+    /// `Σ x / n` over all `n` entries, giving `[]`; `dx = dy / n`, repeated.
     pub fn mean(self) -> Self {
         self.sum() / T::of(self.value().len() as f64)
     }
 
-    /// Sum over `axis`, which goes; `dx = dy`, repeated.
+    /// `Σ x` over `axis`, which is removed; `dx = dy`, repeated.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -90,12 +89,12 @@ impl<T: Scalar> Var<'_, T> {
         let x = self.value();
         assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
         let y = sums(&x, axis);
-        Self::record("sum_axis", &[self], y, move |c, sink| {
-            sink.add(0, || repeat(c.g.view(), axis, c.x(0)));
+        Self::record(Op::linear("sum_axis"), &[self], y, move |c, sink| {
+            sink.add(0, || repeat(c.g, axis, c.x(0)));
         })
     }
 
-    /// Mean over `axis`, which goes; `dx = dy / n`, repeated.
+    /// `Σ x / n` over `axis` of length `n`, which is removed; `dx = dy / n`, repeated.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -103,7 +102,8 @@ impl<T: Scalar> Var<'_, T> {
         self.sum_axis(axis) / T::of(self.shape()[axis] as f64)
     }
 
-    /// Maximum over `axis`, which goes; `dx = dy` at the first maximum of each line, or its first NaN.
+    /// `max x` over `axis`, which is removed; `dx = dy` at the first maximum of each line, or its
+    /// first NaN.
     ///
     /// # Panics
     /// If there is no such axis, or it is empty.
@@ -117,7 +117,7 @@ impl<T: Scalar> Var<'_, T> {
         let y = fold("max_axis", &x, axis, |lane| largest(lane.iter().copied()).1);
         Self::record("max_axis", &[self], y, move |c, sink| {
             sink.write(0, |beta, dx| {
-                scale(beta, dx);
+                dx.scale(beta);
                 let mut dx = dx.view_mut();
                 let lines = dx.lanes_mut(Axis(axis)).into_iter().zip(c.x(0).lanes(Axis(axis)));
                 for ((mut dx, x), &g) in lines.zip(c.g.as_slice()) {
@@ -127,7 +127,8 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `ln Σ eˣ` over `axis`, which goes, without overflow, summed in `f64`; `dx = eˣ⁻ʸ dy`.
+    /// `ln Σ eˣ` over `axis`, which is removed, without overflow and summed in `f64`;
+    /// `dx = eˣ⁻ʸ dy`.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -138,13 +139,13 @@ impl<T: Scalar> Var<'_, T> {
         });
         Self::record("log_sum_exp", &[self], y, move |c, sink| {
             sink.add(0, || {
-                let shared = repeat(c.y.view(), axis, c.x(0));
-                (&**c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g.view(), axis, c.x(0))
+                let shared = repeat(c.y, axis, c.x(0));
+                (c.x(0) - &shared).mapv_into(T::exp) * repeat(c.g, axis, c.x(0))
             });
         })
     }
 
-    /// `x − ln Σ eˣ` over the last axis: logarithms of the softmax; `dx = dy − eʸ Σ dy`.
+    /// `x − ln Σ eˣ` over the last axis, the logarithm of the softmax; `dx = dy − eʸ Σ dy`.
     ///
     /// # Panics
     /// If `x` has no axis.
@@ -185,7 +186,8 @@ crate::gradchecks! {
 mod tests {
     use crate::autodiff::{Tape, Tensor};
 
-    /// A million numbers lose nothing to each other: added one after another they come to 100,958.
+    /// A sum of a million entries is exact but for one rounding: accumulated in `f32` it is
+    /// 100,958.
     #[test]
     fn many() {
         let tape = Tape::<f32>::default();
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(tape.leaf(Tensor::zeros(vec![2, 0, 3])).sum_axis(1).value().sum(), 0.);
     }
 
-    /// A maximum reached twice has one gradient, not two, and infinite inputs make no NaN.
+    /// A tied maximum passes its gradient once, and infinite inputs give no NaN.
     #[test]
     fn extremes() {
         let tape = Tape::<f64>::default();

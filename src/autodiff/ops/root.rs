@@ -1,13 +1,13 @@
-//! Roots of increasing functions of one number, differentiated by the implicit function theorem.
+//! Roots of increasing scalar functions, differentiated by the implicit function theorem.
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 
 impl<T: Scalar> Var<'_, T> {
-    /// `y` with `f(y, p) = x`, entry by entry, for an `f` that increases in `y` from −∞ to ∞. Since
-    /// `f_y dy + f_p dp = dx` along the solution, `dx = dy / f_y` and `dp = −f_p dy / f_y`.
+    /// `y` with `f(y, p) = x`, entry by entry, for an `f` that increases in `y` from −∞ to ∞;
+    /// `dx = dy / f_y`, `dp = −f_p dy / f_y`, by the implicit function theorem.
     ///
-    /// `f(y, p)` gives `(f, f_y, f_p)`; the parameters `p` are broadcast to `x`. Newton's method held
-    /// within a bracket by bisection, to the last bits.
+    /// `f(y, p)` returns `(f, f_y, f_p)`; the parameters `p` are broadcast to `x`. Solved to the
+    /// last bits by Newton's method, safeguarded by bisection.
     ///
     /// ```
     /// use bhn::autodiff::{Tape, Tensor};
@@ -15,7 +15,8 @@ impl<T: Scalar> Var<'_, T> {
     /// let [x, a] = [10., 2.].map(|x| tape.leaf(Tensor::from_elem(&[1][..], x)));
     /// // y³ + a y = x
     /// let y = x.root([a], |y, [a]| (y * y * y + a * y, 3. * y * y + a, [y]));
-    /// let (dx, da) = (1. / (3. * y.item().powi(2) + 2.), -y.item() / (3. * y.item().powi(2) + 2.));
+    /// let f_y = 3. * y.item().powi(2) + 2.;
+    /// let (dx, da) = (1. / f_y, -y.item() / f_y);
     /// let grads = y.backward();
     /// assert!((y.item().powi(3) + 2. * y.item() - 10.).abs() < 1e-14);
     /// assert!((grads.wrt(x).unwrap()[0] - dx).abs() < 1e-15);
@@ -58,8 +59,8 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-/// `y` with `f(y) = x`, given `f` and its slope. A Newton step is taken if it stays within the bracket
-/// and is no more than half the step before; else the bracket is halved.
+/// `y` with `f(y) = x`, for `f` that returns value and slope. A Newton step is taken if it stays
+/// within the bracket and is at most half of the previous step; else the bracket is bisected.
 fn solve<T: Scalar>(x: T, f: impl Fn(T) -> (T, T)) -> T {
     let two = T::of(2.);
     let (mut low, mut high, mut width) = (x - T::one(), x + T::one(), T::one());
@@ -108,7 +109,7 @@ mod tests {
 
     type Function = fn(f64) -> (f64, f64);
 
-    /// The root, and how many times `f` was evaluated.
+    /// The root, and the number of evaluations of `f`.
     fn counted(x: f64, f: impl Fn(f64) -> (f64, f64)) -> (f64, usize) {
         let count = Cell::new(0);
         let y = solve(x, |y| {
@@ -118,14 +119,14 @@ mod tests {
         (y, count.get())
     }
 
-    /// Both ends, the start, and the root, to which one step of Newton's leads: to an end as well.
+    /// Both ends of the bracket, the start, and the root, which is one Newton step away.
     #[rstest]
     fn a_line_takes_four_evaluations(#[values(-1., -0.5, 0.5, 1.)] away: f64) {
         assert_eq!(counted(2., |y| (y - away, 1.)), (2. + away, 4));
     }
 
-    /// Steep, flat, bent, far from the start: `f(y) = x` to rounding, and sooner than by bisection, which takes
-    /// 53 steps and what it takes to find the ends.
+    /// `f(y) = x` to rounding, in no more steps than bisection, which takes 53 and the search for
+    /// the bracket.
     #[rstest]
     #[case::slope_of_a_millionth(|y: f64| (1e-6 * y, 1e-6))]
     #[case::steep(|y: f64| (1e9 * y, 1e9))]
@@ -140,19 +141,19 @@ mod tests {
         let (y, count) = counted(x, f);
         assert!(count <= 55, "{count} evaluations");
         let (value, slope) = f(y);
-        // What moving `y` to its neighbour changes, and the rounding of the value itself.
+        // The change of `f` from `y` to the next float, and the rounding of `f` itself.
         let rounding = 4. * f64::EPSILON * (slope * y.abs() + x.abs() + 50.);
         assert!((value - x).abs() <= rounding, "f({y}) = {value}, not {x}");
     }
 
-    /// Where the slope is 0, Newton's step is infinite, and none.
+    /// At a slope of 0 the Newton step is infinite and is rejected.
     #[test]
     fn flat_at_the_start() {
         let (y, _) = counted(7., |y| ((y - 7.).powi(3), 3. * (y - 7.).powi(2)));
         assert!((y - 7. - 7_f64.cbrt()).abs() <= 4. * f64::EPSILON * 9.);
     }
 
-    /// `y + (q − 1) tanh(y) = x` near 0, where it is `q` times as steep as `y`: to the last bits of `y`.
+    /// `y + (q − 1) tanh(y) = x`, of slope `q` at 0, solved to the last bits of `y`.
     #[test]
     fn steep_in_single_precision() {
         for q in [1e3_f32, 1e5, 1e6] {

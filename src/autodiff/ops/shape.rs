@@ -1,6 +1,5 @@
-//! Moving entries about: nothing here computes.
-use super::scale;
-use crate::autodiff::{Tensor, Var};
+//! Reshaping, slicing, joining and indexing: operations that move entries and compute nothing.
+use crate::autodiff::{Op, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
 use ndarray::{ArcArray, Axis, IxDyn, Slice};
@@ -11,14 +10,14 @@ fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
     assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
 }
 
-/// The axes in another order. If some go to the end as they are, as the channels of images do, that is
-/// a transposition of matrices.
+/// A copy with the axes in another order: by transposing matrices if, after those that stay, the
+/// axes are rotated, as `[B, C, H, W]` is to `[B, H, W, C]`.
 fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     let kept = axes.iter().enumerate().take_while(|(i, axis)| i == *axis).count();
     let (moved, n) = (&axes[kept..], axes.len() - kept);
-    let turns = |by: &usize| moved.iter().enumerate().all(|(i, a)| *a == kept + (i + by) % n);
-    let Some(by) = (1..n).find(turns) else {
-        return x.view().permuted_axes(IxDyn(axes)).to_owned().into();
+    let rotates = |by: &usize| moved.iter().enumerate().all(|(i, a)| *a == kept + (i + by) % n);
+    let Some(by) = (1..n).find(rotates) else {
+        return x.view().permuted_axes(IxDyn(axes)).as_standard_layout().into_owned().into();
     };
     let sides = [kept..kept + by, kept + by..axes.len()].map(|a| x.shape()[a].iter().product());
     let mut y = Tensor::zeros(axes.iter().map(|&axis| x.shape()[axis]).collect::<Vec<_>>());
@@ -26,26 +25,26 @@ fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     y
 }
 
-/// `[outer, n, inner]` around `axis`.
+/// `[outer, n, inner]`: the entries before `axis`, its length, and the entries after it.
 pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// The same entries in row-major order under another shape; `dx = dy`, reshaped. Copies nothing.
+    /// `x` with another shape, in row-major order and without copying; `dx` is `dy` reshaped back.
     ///
     /// # Panics
-    /// Unless the number of entries stays the same.
+    /// If the number of entries differs.
     pub fn reshape(self, shape: &[usize]) -> Self {
         let (x, n) = (self.value(), shape.iter().product::<usize>());
         assert!(x.len() == n, "reshape: {:?} to {shape:?}", x.shape());
         let y = x.into_shape(shape).expect("as many entries");
-        Self::record("reshape", &[self], y, |c, sink| {
+        Self::record(Op::moving("reshape", 0), &[self], y, |c, sink| {
             sink.add(0, || c.g.clone().into_shape(c.x(0).shape()).expect("as many entries"));
         })
     }
 
-    /// `xᵀ` for a matrix; `dx = dyᵀ`.
+    /// `xᵀ` for `x [n, k]`, giving `[k, n]`; `dx = dyᵀ`.
     ///
     /// # Panics
     /// Unless `x` is a matrix.
@@ -54,7 +53,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.permute_axes(&[1, 0])
     }
 
-    /// Axis `i` of the output is axis `axes[i]` of the input; `dx` is `dy` permuted back.
+    /// `x` with axis `axes[i]` as axis `i`; `dx` is `dy` permuted back.
     ///
     /// # Panics
     /// Unless `axes` is a permutation of the axes.
@@ -69,12 +68,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         let fits = axes.len() == x.ndim() && !back.contains(&usize::MAX);
         assert!(fits, "permute_axes: {axes:?} of {:?}", x.shape());
         let y = permuted(&x, axes);
-        Self::record("permute_axes", &[self], y, move |c, sink| {
+        Self::record(Op::linear("permute_axes"), &[self], y, move |c, sink| {
             sink.add(0, || permuted(c.g, &back));
         })
     }
 
-    /// Entries `range` of `axis`; `dx = dy` there, 0 elsewhere. Copies nothing if they lie together.
+    /// `x[.., range, ..]` along `axis`, without copying if it is contiguous; `dx = dy` there, 0
+    /// elsewhere.
     ///
     /// # Panics
     /// If the range is not within the axis.
@@ -84,8 +84,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         let fits = range.start <= range.end && range.end <= x.shape()[axis];
         assert!(fits, "slice: {range:?} of axis {axis} of {:?}", x.shape());
         let mut y = ArcArray::clone(&x);
-        y.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
-        Self::record("slice", &[self], y, move |c, sink| {
+        y.slice_axis_inplace(Axis(axis), range.clone().into());
+        let y = Tensor::from(y);
+        Self::record(Op::moving("slice", 2 * y.len()), &[self], y, move |c, sink| {
             sink.write(0, |beta, dx| {
                 let (axis, n, mut dx) = (Axis(axis), dx.shape()[axis], dx.view_mut());
                 if beta == T::zero() {
@@ -100,10 +101,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// `x` where `keep`, in row-major order, says so, and 0 elsewhere; `dx = dy` there.
+    /// `x` where `keep`, in row-major order, is true, 0 elsewhere; `dx = dy` there, 0 elsewhere.
     ///
     /// # Panics
-    /// Unless there is one `keep` an entry.
+    /// Unless `keep` has as many entries as `x`.
     pub fn masked(self, keep: impl Into<Arc<[bool]>>) -> Self {
         let (x, keep) = (self.value(), keep.into());
         assert!(x.len() == keep.len(), "masked: {} masks for {:?}", keep.len(), x.shape());
@@ -119,10 +120,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// Inputs one after another along an existing `axis`; each `dx` is its part of `dy`.
+    /// `parts` joined along an existing `axis`; each `dx` is its part of `dy`.
     ///
     /// # Panics
-    /// If there is no input, or shapes differ along another axis.
+    /// If there is no part, or shapes differ along another axis.
     pub fn concat(parts: &[Self], axis: usize) -> Self {
         let values: Vec<_> = parts.iter().map(|x| x.value()).collect();
         let mut shape = values.first().map_or(vec![], |x| x.shape().to_vec());
@@ -148,7 +149,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             }
         }
         let count = parts.len();
-        Self::record("concat", parts, y, move |c, sink| {
+        Self::record(Op::linear("concat"), parts, y, move |c, sink| {
             let mut start = 0;
             for k in 0..count {
                 let part = Slice::from(start..start + c.x(k).shape()[axis]);
@@ -158,10 +159,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// Inputs of one shape along a new `axis`; each `dx` is its part of `dy`.
+    /// `parts` of one shape joined along a new `axis`; each `dx` is its part of `dy`.
     ///
     /// # Panics
-    /// If there is no input, or shapes differ.
+    /// If there is no part, or shapes differ.
     pub fn stack(parts: &[Self], axis: usize) -> Self {
         let one = |x: &Self| {
             let mut shape = x.shape();
@@ -172,7 +173,8 @@ impl<'t, T: Scalar> Var<'t, T> {
         Self::concat(&parts.iter().map(one).collect::<Vec<_>>(), axis)
     }
 
-    /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx` sums `dy` over all uses of an entry, in `f64`.
+    /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx[.., j, ..] = Σ dy[.., i, ..]` over
+    /// `index[i] = j`, accumulated in `f64`.
     ///
     /// # Panics
     /// If an index is beyond the axis.
@@ -198,9 +200,9 @@ impl<'t, T: Scalar> Var<'t, T> {
             }
             to = rest;
         }
-        Self::record("gather", &[self], y, move |c, sink| {
+        Self::record(Op::moving("gather", 2 * y.len()), &[self], y, move |c, sink| {
             sink.write(0, |beta, dx| {
-                scale(beta, dx);
+                dx.scale(beta);
                 let mut sums = vec![0.; dx.len()];
                 let lines = (0..outer).flat_map(|o| index.iter().map(move |&i| line(o, i)));
                 for (line, g) in lines.zip(c.g.as_slice().chunks_exact(inner.max(1))) {
@@ -211,7 +213,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// `x` repeated to `shape` as broadcasting would; `dx` is the sum of `dy` over the repeats.
+    /// `x` broadcast to `shape`; `dx` is the sum of `dy` over the repeated axes.
     ///
     /// # Panics
     /// If `x` does not broadcast to `shape`.
@@ -219,7 +221,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         let x = self.value();
         let y = x.broadcast(IxDyn(shape));
         let y = y.unwrap_or_else(|| panic!("broadcast_to: {:?} to {shape:?}", x.shape()));
-        Self::record("broadcast_to", &[self], y.to_owned(), |c, sink| sink.add(0, || c.g.clone()))
+        Self::record(Op::linear("broadcast_to"), &[self], y.to_owned(), |c, sink| {
+            sink.add(0, || c.g.clone());
+        })
     }
 }
 

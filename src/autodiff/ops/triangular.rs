@@ -1,4 +1,4 @@
-//! Unit triangular matrices, two in one square: one strictly below the diagonal, one strictly above.
+//! Unit triangular matrices, of which one square stores two: strictly below and above its diagonal.
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm, vector};
@@ -11,7 +11,7 @@ enum Triangle {
 }
 
 impl Triangle {
-    /// The columns of row `i` of `n` that belong to it.
+    /// The columns of row `i` of `n` that are in the triangle.
     fn columns(self, i: usize, n: usize) -> Range<usize> {
         match self {
             Self::Lower => 0..i,
@@ -19,7 +19,7 @@ impl Triangle {
         }
     }
 
-    /// `n` rows, the longest first.
+    /// The indices of `n` rows, longest row first.
     fn longest_first(self, n: usize) -> impl DoubleEndedIterator<Item = usize> {
         (0..n).map(move |k| match self {
             Self::Lower => n - 1 - k,
@@ -67,7 +67,7 @@ fn side<T: Scalar>(name: &str, a: &Tensor<T>) -> usize {
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// The entries of a square matrix strictly below its diagonal, 0 elsewhere; `dx = dy` there.
+    /// `x [n, n]` strictly below the diagonal, 0 elsewhere; `dx = dy` there, 0 elsewhere.
     ///
     /// # Panics
     /// Unless the matrix is square.
@@ -75,7 +75,7 @@ impl<T: Scalar> Var<'_, T> {
         self.triangle("strictly_lower", Triangle::Lower)
     }
 
-    /// The entries of a square matrix strictly above its diagonal, 0 elsewhere; `dx = dy` there.
+    /// `x [n, n]` strictly above the diagonal, 0 elsewhere; `dx = dy` there, 0 elsewhere.
     ///
     /// # Panics
     /// Unless the matrix is square.
@@ -91,8 +91,8 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `y = x L⁻¹` for `x [S, D]` and `L` the identity plus what is strictly below the diagonal of
-    /// `a [D, D]`; `dx = dy L⁻ᵀ`, `da = −yᵀ dx` below the diagonal. No inverse is formed.
+    /// `y = x L⁻¹` for `x [S, D]` and `L = I + strictly_lower(a)` with `a [D, D]`; `dx = dy L⁻ᵀ`,
+    /// `da = −strictly_lower(yᵀ dx)`. No inverse is formed.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -100,8 +100,8 @@ impl<T: Scalar> Var<'_, T> {
         self.solve_unit("solve_unit_lower", a, Triangle::Lower)
     }
 
-    /// `y = x U⁻¹` for `x [S, D]` and `U` the identity plus what is strictly above the diagonal of
-    /// `a [D, D]`; `dx = dy U⁻ᵀ`, `da = −yᵀ dx` above the diagonal. No inverse is formed.
+    /// `y = x U⁻¹` for `x [S, D]` and `U = I + strictly_upper(a)` with `a [D, D]`; `dx = dy U⁻ᵀ`,
+    /// `da = −strictly_upper(yᵀ dx)`. No inverse is formed.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(upper.as_slice(), [0., 2., 3., 0., 0., 6., 0., 0., 0.]);
     }
 
-    /// The product with the matrix, formed, gives back what was solved for.
+    /// Multiplying a solution by the matrix recovers the right-hand side.
     #[test]
     fn a_solution_solves() {
         for n in [1, 2, 5, 40] {

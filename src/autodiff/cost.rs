@@ -1,0 +1,95 @@
+//! The name and the cost of an operation: stated where it is recorded, read by the profile.
+use std::borrow::Cow;
+
+/// An operation, as [`Var::record`](crate::autodiff::Var::record) takes it: a name, and what the
+/// profile counts. A plain name is an operation whose value and backward rule read all inputs.
+#[derive(Clone, Debug)]
+pub struct Op {
+    pub(crate) name: Cow<'static, str>,
+    reads: Reads,
+    /// Entries that the value reads and writes, if not all of the inputs and of the output.
+    moved: Option<usize>,
+    /// The inner dimension of a product.
+    inner: Option<usize>,
+}
+
+/// What a backward rule reads beside the incoming gradient.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    Nothing,
+    /// For the gradient of either of the first two inputs, the other one.
+    Other,
+    All,
+}
+
+/// An input of an operation that ran.
+pub(crate) struct Operand<'a> {
+    pub shape: &'a [usize],
+    /// Entries that the backward rule wrote to its gradient.
+    pub written: usize,
+}
+
+impl Operand<'_> {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl<N: Into<Cow<'static, str>>> From<N> for Op {
+    fn from(name: N) -> Self {
+        Self { name: name.into(), reads: Reads::All, moved: None, inner: None }
+    }
+}
+
+impl Op {
+    /// An operation whose backward rule reads the incoming gradient alone, as that of a linear map.
+    pub fn linear(name: &'static str) -> Self {
+        Self { reads: Reads::Nothing, ..Self::from(name) }
+    }
+
+    /// A [`linear`](Op::linear) operation whose value reads and writes `entries` in total.
+    pub fn moving(name: &'static str, entries: usize) -> Self {
+        Self { moved: Some(entries), ..Self::linear(name) }
+    }
+
+    /// An operation linear in each of its first two inputs: the gradient of one reads the other.
+    pub fn bilinear(name: &'static str) -> Self {
+        Self { reads: Reads::Other, ..Self::from(name) }
+    }
+
+    /// A matrix product or convolution with `2 inner` FLOP an output entry, and as many for each
+    /// gradient that it forms. The profile lists it by the shape of its second input.
+    pub fn product(name: &'static str, inner: usize) -> Self {
+        Self { inner: Some(inner), ..Self::bilinear(name) }
+    }
+
+    /// The name of the profile's row: thin products wait for memory, wide ones for arithmetic.
+    pub(crate) fn label(&self, inputs: &[Operand]) -> Cow<'static, str> {
+        match (self.inner, inputs) {
+            (Some(_), [_, Operand { shape: [rows, columns], .. }, ..]) => {
+                format!("{} {rows}×{columns}", self.name).into()
+            }
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Entries read and written at least, and FLOP, of a value with `y` entries.
+    pub(crate) fn forward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
+        let all = || y + inputs.iter().map(Operand::len).sum::<usize>();
+        [self.moved.unwrap_or_else(all), 2 * y * self.inner.unwrap_or(0)]
+    }
+
+    /// Entries read and written at least, and FLOP, of the backward rule.
+    pub(crate) fn backward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
+        let read: usize = match self.reads {
+            Reads::Nothing => 0,
+            Reads::Other => {
+                (0..2).filter(|&k| inputs[1 - k].written > 0).map(|k| inputs[k].len()).sum()
+            }
+            Reads::All => inputs.iter().map(Operand::len).sum(),
+        };
+        let written: usize = inputs.iter().map(|x| x.written).sum();
+        let formed = inputs.iter().take(2).filter(|x| x.written > 0 && x.written == x.len());
+        [y + read + written, formed.count() * 2 * y * self.inner.unwrap_or(0)]
+    }
+}
