@@ -1,4 +1,4 @@
-//! A gradient check has three verdicts: pass, mismatch, and not checkable at this point.
+//! Gradient checks and their three verdicts: pass, mismatch, and not checkable.
 //!
 //! `cargo run --release --example 03_gradcheck`
 use bhn::autodiff::Var;
@@ -12,8 +12,9 @@ fn square(x: Var<'_, f64>, factor: f64) -> Var<'_, f64> {
 }
 
 fn main() {
-    // The check compares the directional derivative from the tape with finite differences along a
-    // random direction. In f64 these are accurate to 10⁻¹⁰; the relative tolerance is 10⁻⁷.
+    // The check moves the input by ±t v along a random direction v, and compares the slope of the
+    // output with the gradient by the tape. In f64, differences are accurate to 10⁻¹⁰, so the
+    // tolerance of 10⁻⁷ detects small errors.
     let x = [randn(&[3, 4], 0)];
     println!("1. d(x²) = 2x dy:");
     let report = gradcheck(&x, |x| square(x[0], 2.));
@@ -25,18 +26,19 @@ fn main() {
     let report = gradcheck(&x, |x| square(x[0], 2.00002));
     print!("{report}");
     let [Verdict::Mismatch { tape, differences, .. }] = report.0[..] else {
-        panic!("a wrong rule went unnoticed")
+        panic!("the wrong rule passed")
     };
-    assert!((tape / differences - 1.00001).abs() < 1e-7, "the ratio even tells the wrong factor");
+    assert!((tape / differences - 1.00001).abs() < 1e-7, "the ratio is that of the factors");
 
-    // |x| has no derivative at 0, so neither a pass nor a mismatch would be justified. The check
-    // detects the kink from the differences alone: their one-sided slopes disagree.
+    // |x| has no derivative at 0: its slopes from the left and from the right differ, so that
+    // differences can neither confirm nor refute a rule. The check detects this from them
+    // alone: their one-sided slopes disagree.
     println!("\n3. |x| at 0:");
     let report = gradcheck(&[arr1(&[1., 0., -2.]).into_dyn()], |x| x[0].abs());
     print!("{report}");
     assert!(matches!(report.0[..], [Verdict::NotCheckable { .. }]));
 
-    // Check at another point instead.
+    // At another point the gradient can be checked.
     println!("\n4. |x| away from 0:");
     let report = gradcheck(&[arr1(&[1., 0.5, -2.]).into_dyn()], |x| x[0].abs());
     print!("{report}");

@@ -1,10 +1,10 @@
 //! Defends: the gradient checker itself. Wrong rules fail, right ones pass, and where differences
-//! cannot resolve a gradient the verdict says so.
+//! are too inaccurate the verdict is that the gradient is not checkable.
 use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
 use bhn::autodiff::{Cotangent, Sink, Tape, Tensor, Var};
 use rstest::rstest;
 
-/// `a b` with a rule of one's own.
+/// `a b` with the backward rule `rule`.
 fn product<'t>(
     x: &[Var<'t, f64>],
     rule: impl Fn(&Cotangent<'_, f64>, &mut Sink<'_, f64>) + 'static,
@@ -19,35 +19,31 @@ type S<'a> = Sink<'a, f64>;
 #[rstest]
 #[case::wrong_sign(
     |c: &C, s: &mut S| { s.add(0, || -(c.g * c.x(1))); s.add(1, || c.g * c.x(0)) },
-    [true, false],
+    [true, false]
 )]
 #[case::wrong_factor(
     |c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0) * (1. + 1e-6)) },
-    [false, true],
+    [false, true]
 )]
-#[case::forgotten(|c: &C, s: &mut S| s.add(0, || c.g * c.x(1)), [false, true])]
+#[case::forgotten(
+    |c: &C, s: &mut S| s.add(0, || c.g * c.x(1)),
+    [false, true]
+)]
 #[case::swapped(
     |c: &C, s: &mut S| { s.add(0, || c.g * c.x(0)); s.add(1, || c.g * c.x(1)) },
-    [true, true],
+    [true, true]
 )]
 #[case::cotangent_ignored(
     |c: &C, s: &mut S| { s.add(0, || c.x(1).to_owned()); s.add(1, || c.g * c.x(0)) },
-    [true, false],
+    [true, false]
 )]
 #[case::overwritten(
-    |c: &C, s: &mut S| {
-        s.write(0, |_, dx| *dx = (c.g * c.x(1)).into());
-        s.add(1, || c.g * c.x(0));
-    },
-    [true, false],
+    |c: &C, s: &mut S| { s.write(0, |_, dx| *dx = (c.g * c.x(1)).into()); s.add(1, || c.g * c.x(0)) },
+    [true, false]
 )]
 #[case::twice(
-    |c: &C, s: &mut S| {
-        s.add(0, || c.g * c.x(1));
-        s.add(0, || c.g * c.x(1));
-        s.add(1, || c.g * c.x(0));
-    },
-    [true, false],
+    |c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0)) },
+    [true, false]
 )]
 fn wrong_rules_fail(#[case] rule: impl Fn(&C, &mut S) + Clone + 'static, #[case] wrong: [bool; 2]) {
     let report = gradcheck(&[randn(&[3, 4], 1), randn(&[3, 4], 2)], |x| product(x, rule.clone()));
@@ -66,7 +62,7 @@ fn the_right_rule_passes() {
     .assert();
 }
 
-/// A relative error must not hide behind a gradient that is small beside 1.
+/// The tolerance is relative to the gradient, also to one far below 1.
 #[test]
 fn small_gradients_are_checked_as_sharply() {
     let report = gradcheck(&[randn(&[3, 4], 1), randn(&[3, 4], 2)], |x| {
@@ -93,7 +89,7 @@ fn a_kink_within_the_step_is_not_checkable(#[case] at: f64, #[case] checkable: b
     assert_eq!(matches!(verdict, Verdict::NotCheckable { .. }), !checkable, "{report}");
 }
 
-/// A maximum attained twice: a kink that a search for zeros would miss.
+/// A tied maximum is a kink, though no input is zero.
 #[test]
 fn a_tie_is_not_checkable() {
     let x = Tensor::from_shape_vec(vec![3], vec![1., 1., 0.]).unwrap().into_owned();
@@ -101,14 +97,14 @@ fn a_tie_is_not_checkable() {
     assert!(matches!(report.0[..], [Verdict::NotCheckable { .. }]), "{report}");
 }
 
-/// A gradient that is lost in the rounding of its function is not checkable.
+/// A gradient below the rounding error of its function is not checkable.
 #[test]
 fn a_gradient_lost_in_rounding_is_not_checkable() {
     let report = gradcheck(&[randn(&[2], 1)], |x| x[0] + 1e9);
     assert!(matches!(report.0[..], [Verdict::NotCheckable { .. }]), "{report}");
 }
 
-/// Nor must a right rule fail there.
+/// A right rule passes at tiny gradients.
 #[test]
 fn tiny_gradients_pass() {
     gradcheck(&[randn(&[3, 4], 0)], |x| x[0] * x[0] * 1e-20).assert();
@@ -157,7 +153,7 @@ fn two_tapes_do_not_mix() {
     let _ = a.leaf(randn(&[1], 1)) + b.leaf(randn(&[1], 1));
 }
 
-/// A new tape where an old one was has no gradients of it.
+/// A tape at the address of a dropped one does not accept its gradients.
 #[test]
 #[should_panic(expected = "gradients of another tape")]
 fn gradients_of_a_dead_tape() {

@@ -1,4 +1,4 @@
-//! Defends: a shape mistake panics at once, with a message that names the operation and the shapes.
+//! Defends: a shape mistake panics at once, and the message names the operation and the shapes.
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{Draw, Ensemble, Scale, elbo};
 use bhn::kernels::conv::Window;
@@ -10,12 +10,13 @@ fn x<'t>(tape: &'t Tape<f64>, shape: &[usize]) -> Var<'t, f64> {
     tape.leaf(Tensor::ones(shape))
 }
 
-fn refused(said: &str, wrong: impl FnOnce(&Tape<f64>)) {
+/// Assert that `wrong` panics with a message that starts with `expected`.
+fn panics(expected: &str, wrong: impl FnOnce(&Tape<f64>)) {
     let tape = Tape::default();
     let panic = catch_unwind(AssertUnwindSafe(|| wrong(&tape)));
-    let Err(panic) = panic else { panic!("{said} was let through, as {tape}") };
+    let Err(panic) = panic else { panic!("no panic for {expected}: {tape}") };
     let found = panic.downcast_ref::<String>().expect("a message");
-    assert!(found.starts_with(said), "{found:?} does not start with {said:?}");
+    assert!(found.starts_with(expected), "{found:?} does not start with {expected:?}");
 }
 
 type Two = for<'t> fn(Var<'t, f64>, Var<'t, f64>) -> Var<'t, f64>;
@@ -57,8 +58,8 @@ const TWO: &[(&str, Two, &[usize], &[usize])] = &[
 
 #[test]
 fn of_two() {
-    for &(said, f, a, b) in TWO {
-        refused(said, |tape| {
+    for &(expected, f, a, b) in TWO {
+        panics(expected, |tape| {
             f(x(tape, a), x(tape, b));
         });
     }
@@ -106,15 +107,15 @@ const ONE: &[(&str, One, &[usize])] = &[
 
 #[test]
 fn of_one() {
-    for &(said, f, shape) in ONE {
-        refused(said, |tape| {
+    for &(expected, f, shape) in ONE {
+        panics(expected, |tape| {
             f(x(tape, shape));
         });
     }
 }
 
-/// `s ⊙ p + b`: scales that are no row a sample, of other samples, of another width, or with other
-/// shifts.
+/// `s ⊙ p + b`: scales that are not one row a sample, for another number of samples, of another
+/// width, or with shifts of another length.
 #[rstest]
 #[case([vec![2, 3, 4], vec![2, 2, 4], vec![4]])]
 #[case([vec![3, 3, 4], vec![2, 1, 4], vec![4]])]
@@ -123,7 +124,7 @@ fn of_one() {
 #[case([vec![4], vec![4], vec![4]])]
 #[case([vec![2, 2, 3, 4], vec![2, 1, 4], vec![4]])]
 fn of_an_affine_map(#[case] shapes: [Vec<usize>; 3]) {
-    refused("affine: ", |tape| {
+    panics("affine: ", |tape| {
         let [p, s, b] = shapes.map(|shape| x(tape, &shape));
         p.affine(s, b);
     });
@@ -131,12 +132,12 @@ fn of_an_affine_map(#[case] shapes: [Vec<usize>; 3]) {
 
 #[test]
 fn of_a_bias() {
-    refused("linear: [2, 3] × [4, 3] transposed + [3]", |tape| {
+    panics("linear: [2, 3] × [4, 3] transposed + [3]", |tape| {
         x(tape, &[2, 3]).linear(x(tape, &[4, 3]), x(tape, &[3]));
     });
 }
 
-/// Priors and likelihoods of the draws there are, of the batch there is.
+/// Priors and likelihoods must match the draw's samples and the batch.
 #[rstest]
 #[case([3, 2], [3], [3, 5], 5, true)]
 #[case([15, 2], [15], [3, 5], 5, true)]
@@ -155,7 +156,7 @@ fn of_the_bound(
         let scale = Scale { data: 10, batch, beta: 1. };
         elbo(&draw, x(tape, &prior), x(tape, &likelihood), scale);
     };
-    if fits { bound(&Tape::default()) } else { refused("elbo: ", bound) }
+    if fits { bound(&Tape::default()) } else { panics("elbo: ", bound) }
 }
 
 #[rstest]
@@ -163,7 +164,7 @@ fn of_the_bound(
 #[case(vec![vec![]])]
 #[case(vec![vec![1., 2.], vec![1.]])]
 fn of_an_ensemble(#[case] points: Vec<Vec<f64>>) {
-    refused("Ensemble: ", |_| {
+    panics("Ensemble: ", |_| {
         Ensemble::new(&mut Params::<f64>::default(), "e", &points);
     });
 }
