@@ -82,11 +82,13 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// The entries in row-major order.
+    #[expect(clippy::missing_panics_doc, reason = "contiguous by construction")]
     pub fn as_slice(&self) -> &[T] {
         self.0.as_slice().expect("contiguous by construction")
     }
 
     /// The entries in row-major order, for writing.
+    #[expect(clippy::missing_panics_doc, reason = "contiguous by construction")]
     pub fn as_slice_mut(&mut self) -> &mut [T] {
         self.0.as_slice_mut().expect("contiguous by construction")
     }
@@ -104,11 +106,13 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// A view as the matrix `[n, k]` whose rows are the lines along the last axis.
+    #[expect(clippy::missing_panics_doc, reason = "contiguous by construction")]
     pub fn as_matrix(&self) -> ArrayView2<'_, T> {
         ArrayView2::from_shape(self.matrix_shape(), self.as_slice()).expect("as many entries")
     }
 
     /// [`as_matrix`](Tensor::as_matrix) for writing.
+    #[expect(clippy::missing_panics_doc, reason = "contiguous by construction")]
     pub fn as_matrix_mut(&mut self) -> ArrayViewMut2<'_, T> {
         ArrayViewMut2::from_shape(self.matrix_shape(), self.as_slice_mut())
             .expect("as many entries")
