@@ -57,9 +57,8 @@ pub fn circles(uses: &Uses) -> BTreeSet<Vec<String>> {
         let (mut ways, mut seen) = (vec![vec![start.clone()]], BTreeSet::new());
         while !ways.is_empty() {
             let next = |way: &Vec<String>| {
-                let way = way.clone();
                 let ends = uses[way.last().unwrap()].iter();
-                ends.map(move |end| [&way[..], &[end.clone()]].concat()).collect::<Vec<_>>()
+                ends.map(|end| [&way[..], std::slice::from_ref(end)].concat()).collect::<Vec<_>>()
             };
             ways = ways.iter().flat_map(next).collect();
             ways.retain(|way| seen.insert(way.last().unwrap().clone()));
@@ -105,9 +104,9 @@ fn absolute(own: &[String], path: &str) -> Option<Path> {
     let mut names: Vec<_> = path[..end].split("::").filter(|name| !name.is_empty()).collect();
     names.pop_if(|last| *last == "self");
     let ups = names.iter().take_while(|name| **name == "super").count();
-    let base = match names.first()? {
-        &"crate" => &own[..0],
-        &"super" => &own[..own.len().checked_sub(ups)?],
+    let base = match *names.first()? {
+        "crate" => &own[..0],
+        "super" => &own[..own.len().checked_sub(ups)?],
         _ => return None,
     };
     let below = names[ups.max(1)..].iter().map(|name| name.to_string());
