@@ -11,7 +11,7 @@ mod common;
 use bhn::autodiff::{Storage, Tape};
 use bhn::bayes::Targets;
 use bhn::nn::optim::{Clip, Optimiser, Update};
-use bhn::nn::{Mlp, Params};
+use bhn::nn::{Init, Linear, Params};
 use bhn::predict::{draw, predict};
 use bhn::primary::Shape;
 use bhn::random::{Purpose, stream};
@@ -67,14 +67,17 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
         "mlp" => {
             let mut params = Params::<f32>::default();
             let rng = &mut stream(0, Purpose::Init, 0);
-            let net = Mlp::new(&mut params, "mlp", &[INPUTS, 800, 800, 10], rng);
+            let [first, second, last] = [[INPUTS, 800], [800, 800], [800, 10]]
+                .map(|size| Linear::new(&mut params, &format!("{size:?}"), size, Init::He, rng));
             let mut adam = Optimiser::new(Update::default(), &params);
             let mut storage = Storage::default();
             timed(secs, 5, |i| {
                 let tape = Tape::reusing(std::mem::take(&mut storage));
                 let p = params.bind(&tape);
                 let x = tape.constant(rows(i).to_owned().into_dyn());
-                let loss = -net.forward(&p, x).categorical_log_prob(labels.clone()).mean();
+                let hidden = second.forward(&p, first.forward(&p, x).relu()).relu();
+                let logits = last.forward(&p, hidden);
+                let loss = -logits.categorical_log_prob(labels.clone()).mean();
                 let grads = p.gradients(loss.backward());
                 storage = tape.into_storage();
                 adam.step(&mut params, &grads, 1e-4, Clip::NONE);

@@ -1,15 +1,17 @@
-//! The network inside a flow: what of `x` becomes the scale `s` and the shift `m` of the rest.
+//! The network inside a coupling or IAF step: scales and shifts as a function of other entries.
+use super::Stabiliser;
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Init, Linear, Params, WnLinear};
+use crate::nn::{BoundParams, Init, Linear, Params};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// Where weights (or, under weight normalisation, their scales) start: `N(0, 10⁻⁸)`, so that every
+/// The standard deviation of initial weights (of their scales, with weight normalisation): every
 /// flow starts near the identity.
-pub(super) const START: f64 = 1e-4;
+const START: f64 = 1e-4;
 
-/// One hidden ReLU layer and two heads, in numbers.
+/// Settings of the network: one hidden ReLU layer and two heads, one for the scales, one for the
+/// shifts.
 ///
 /// ```
 /// let plain = bhn::flows::Conditioner { weight_norm: false, ..Default::default() };
@@ -17,12 +19,12 @@ pub(super) const START: f64 = 1e-4;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Conditioner {
-    /// Units of the hidden layer.
+    /// The number of hidden units.
     pub hidden: usize,
-    /// How the scale is kept positive.
+    /// How the scales are kept positive.
     pub stabiliser: Stabiliser,
     /// Whether weights are normalised, which "stabilizes training dramatically" (section 3 of the
-    /// paper); the authors' MNIST code does without.
+    /// paper). The authors' MNIST code does not normalise them.
     pub weight_norm: bool,
 }
 
@@ -32,76 +34,61 @@ impl Default for Conditioner {
     }
 }
 
-/// How a network's output `a` becomes a positive scale `s`.
-///
-/// ```
-/// use bhn::{flows::Stabiliser, autodiff::{Tape, Tensor}};
-/// let tape = Tape::<f64>::default();
-/// let (s, log_s) = Stabiliser::Tanh.scale(tape.constant(Tensor::from_elem(&[1][..], 1e9)));
-/// assert_eq!((s.item(), log_s.item()), (2_f64.exp(), 2.));
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stabiliser {
-    /// `s = eᵃ + 0.001`, the paper's: bounded below, so that the inverse never blows up.
-    #[default]
-    Exp,
-    /// `s = exp(2 tanh(a / 2))`: within `e^±2` whatever `a` is, and `eᵃ` near 0.
-    Tanh,
-    /// `s = sigmoid(a + 2) + 0.001`: never above 1.001 (Kingma & Dhariwal 2018).
-    Sigmoid,
-}
-
-impl Stabiliser {
-    /// `(s, ln s)` for `a`, entry by entry.
-    pub fn scale<'t, T: Scalar>(self, a: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (two, floor) = (T::of(2.), T::of(0.001));
-        let of = |s: Var<'t, T>| (s, s.ln());
-        match self {
-            Self::Exp => of(a.exp() + floor),
-            Self::Tanh => {
-                let log_s = (a / two).tanh() * two;
-                (log_s.exp(), log_s)
-            }
-            Self::Sigmoid => of((a + two).sigmoid() + floor),
-        }
-    }
-}
-
-/// A layer of it.
+/// `x [S, inputs] ↦ (s, ln s, m)`, each `[S, outputs]`, the scales `s > 0` and shifts `m`.
 #[derive(Clone, Debug)]
-pub(super) enum Layer {
-    WeightNormed(WnLinear),
-    Plain(Linear),
+pub(super) struct Network {
+    trunk: Linear,
+    scale: Linear,
+    shift: Linear,
+    stabiliser: Stabiliser,
 }
 
-impl Layer {
+impl Network {
+    /// A network with parameters `NAME.trunk.…`, `NAME.scale.…` and `NAME.shift.…`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
-        size: [usize; 2],
-        weight_norm: bool,
+        [inputs, outputs]: [usize; 2],
+        Conditioner { hidden, stabiliser, weight_norm }: Conditioner,
         rng: &mut impl Rng,
     ) -> Self {
-        if weight_norm {
-            Self::WeightNormed(WnLinear::new(params, name, size, START, rng))
-        } else {
-            let init = Init::Normal { mean: 0., std: START };
-            Self::Plain(Linear::new(params, name, size, init, rng))
+        let mut layer = |part: &str, size| {
+            let name = format!("{name}.{part}");
+            match weight_norm {
+                true => Linear::weight_normed(params, &name, size, START, rng),
+                false => {
+                    let init = Init::Normal { mean: 0., std: START };
+                    Linear::new(params, &name, size, init, rng)
+                }
+            }
+        };
+        let trunk = layer("trunk", [inputs, hidden]);
+        let scale = layer("scale", [hidden, outputs]);
+        let shift = layer("shift", [hidden, outputs]);
+        Self { trunk, scale, shift, stabiliser }
+    }
+
+    /// The network with its weights masked: `trunk [hidden · inputs]`, `heads [outputs · hidden]`.
+    pub fn masked(self, trunk: Arc<[bool]>, heads: Arc<[bool]>) -> Self {
+        Self {
+            trunk: self.trunk.masked(trunk),
+            scale: self.scale.masked(heads.clone()),
+            shift: self.shift.masked(heads),
+            stabiliser: self.stabiliser,
         }
     }
 
-    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        match self {
-            Self::WeightNormed(layer) => layer.forward(p, x),
-            Self::Plain(layer) => layer.forward(p, x),
-        }
-    }
-
-    pub fn forward_relu<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        match self {
-            Self::WeightNormed(layer) => layer.forward_relu(p, x),
-            Self::Plain(layer) => layer.forward(p, x).relu(),
+    /// The network on a tape, its weights masked and normalised once for all inputs.
+    pub fn bind<'t, T: Scalar>(
+        &self,
+        p: &BoundParams<'t, T>,
+    ) -> impl Fn(Var<'t, T>) -> [Var<'t, T>; 3] + use<'t, T> {
+        let [trunk, scale, shift] = [&self.trunk, &self.scale, &self.shift].map(|l| l.bind(p));
+        let stabiliser = self.stabiliser;
+        move |x| {
+            let hidden = trunk.forward_relu(x);
+            let (s, ln_s) = stabiliser.scale(scale.forward(hidden));
+            [s, ln_s, shift.forward(hidden)]
         }
     }
 }

@@ -16,11 +16,11 @@ use rand::Rng;
 /// let h = Elementwise::new(&mut params, "h", 4, w, b, rng);
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
-/// let (y, log_det) = h.forward(&p, x);
-/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
 /// assert!((back - x).abs().sum().item() < 1e-12);
-/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
-/// assert!((log_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
+/// assert!((ln_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Elementwise {
@@ -29,44 +29,36 @@ pub struct Elementwise {
 }
 
 impl Elementwise {
-    /// A new layer over `d` entries, `w` from `log_scale` and `b` from `shift`.
+    /// A layer over `d` entries, with `w` initialised from `ln_scale` and `b` from `shift`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
         d: usize,
-        log_scale: Init,
+        ln_scale: Init,
         shift: Init,
         rng: &mut impl Rng,
     ) -> Self {
-        let w = params.add(format!("{name}.w"), log_scale.sample(&[d], rng));
+        let w = params.add(format!("{name}.w"), ln_scale.sample(&[d], rng));
         let b = params.add(format!("{name}.b"), shift.sample(&[d], rng));
         Self { w, b }
     }
 
-    /// `b`.
+    /// The parameter `b`.
     pub fn shift(&self) -> ParamId {
         self.b
-    }
-
-    /// `s` and `ln s`.
-    fn scale<'t, T: Scalar>(
-        &self,
-        p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
-    ) -> (Var<'t, T>, Var<'t, T>) {
-        check_shape("Elementwise", x, p[self.w].shape()[0]);
-        Stabiliser::default().scale(p[self.w])
     }
 }
 
 impl<T: Scalar> Bijector<T> for Elementwise {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = self.scale(p, x);
-        (x * s + p[self.b], log_s.sum().broadcast_to(&x.shape()[..1]))
+        check_shape("Elementwise", x, p[self.w].shape()[0]);
+        let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
+        (x * s + p[self.b], ln_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = self.scale(p, y);
-        ((y - p[self.b]) / s, -log_s.sum().broadcast_to(&y.shape()[..1]))
+        check_shape("Elementwise", y, p[self.w].shape()[0]);
+        let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
+        ((y - p[self.b]) / s, -ln_s.sum().broadcast_to(&y.shape()[..1]))
     }
 }

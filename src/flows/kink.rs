@@ -1,4 +1,4 @@
-//! The bend between linear layers, entry by entry.
+//! The elementwise nonlinearity between linear layers.
 use super::{Bijector, check_shape};
 use crate::autodiff::ops;
 use crate::autodiff::{Owned, Var};
@@ -6,24 +6,24 @@ use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, ParamId, Params};
 use serde::{Deserialize, Serialize};
 
-/// How sharp a [`Kink`] is.
+/// The shape of a [`Kink`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KinkShape {
     /// `y = αx + (1 − α) ln(1 + eˣ)`.
     #[default]
     Smooth,
-    /// `y = αx + (1 − α) max(x, 0)`, the paper's PReLU. Its log-determinant jumps where `x` changes
-    /// sign, and the gradient of an average of jumps is not the average of their gradients: for
-    /// `y = PReLU(ε + b)`, `d/db E[ln|dy/dε|] = −φ(b) ln α`, but every sample's gradient is 0. So
-    /// the bound's gradient is biased, and no check of gradients at fixed noise can see it.
+    /// `y = αx + (1 − α) max(x, 0)`, the paper's PReLU. Its log-determinant is discontinuous where
+    /// `x` changes sign, so the pathwise gradient of the bound is biased: for `y = PReLU(ε + b)`,
+    /// `d/db E[ln|dy/dε|] = −φ(b) ln α`, but the gradient of every sample is 0. A gradient check at
+    /// fixed noise cannot detect this.
     Prelu,
 }
 
-/// Slope `αᵢ` far below 0 and 1 far above it, `0 < αᵢ < 1` learned; `ln|det| = Σ ln y'(xᵢ)`, where
-/// `y' = α + (1 − α) sigmoid(x)`, or `α` and 1 if [`KinkShape::Prelu`].
+/// `y = αx + (1 − α) softplus(x)` with `0 < αᵢ < 1` learned, or a PReLU, see [`KinkShape`];
+/// `ln|det| = Σ ln y'(xᵢ)`, `y' = α + (1 − α) sigmoid(x)`.
 ///
-/// The inverse of the smooth shape is a root found to the last bits.
+/// The inverse of the smooth shape is a root, found to machine precision.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -31,10 +31,10 @@ pub enum KinkShape {
 /// let h = Kink::new(&mut params, "h", 4, KinkShape::Smooth);
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
-/// let (y, log_det) = h.forward(&p, x);
-/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
 /// assert!((back - x).abs().sum().item() < 1e-12);
-/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Kink {
@@ -43,10 +43,10 @@ pub struct Kink {
 }
 
 impl Kink {
-    /// Where `α = sigmoid(a)` starts.
+    /// The initial `α = sigmoid(a)`.
     const ALPHA: f64 = 0.9;
 
-    /// A new layer over `d` entries, near the identity: `α = 0.9`.
+    /// A layer over `d` entries, near the identity: `α = 0.9`.
     pub fn new<T: Scalar>(params: &mut Params<T>, name: &str, d: usize, shape: KinkShape) -> Self {
         let a = T::of((Self::ALPHA / (1. - Self::ALPHA)).ln());
         Self { a: params.add(format!("{name}.a"), Owned::from_elem(vec![d], a)), shape }
@@ -57,27 +57,27 @@ impl Kink {
         p[self.a].sigmoid()
     }
 
-    /// `Σ ln y'(x)`.
-    fn log_det<'t, T: Scalar>(&self, alpha: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        let log_slope = match self.shape {
+    /// `Σ ln y'(xᵢ)`.
+    fn ln_det<'t, T: Scalar>(&self, alpha: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
+        let ln_slope = match self.shape {
             KinkShape::Smooth => ((-alpha + T::one()) * x.sigmoid() + alpha).ln(),
             KinkShape::Prelu => {
                 let below = |x: T| if x < T::zero() { T::one() } else { T::zero() };
                 x.tape().constant(x.value().mapv(below)) * alpha.ln()
             }
         };
-        log_slope.sum_axis(1)
+        ln_slope.sum_axis(1)
     }
 }
 
 impl<T: Scalar> Bijector<T> for Kink {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let alpha = self.alpha(p, x);
-        let bent = match self.shape {
+        let rectified = match self.shape {
             KinkShape::Smooth => x.softplus(),
             KinkShape::Prelu => x.relu(),
         };
-        (alpha * x + (-alpha + T::one()) * bent, self.log_det(alpha, x))
+        (alpha * x + (-alpha + T::one()) * rectified, self.ln_det(alpha, x))
     }
 
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
@@ -90,6 +90,6 @@ impl<T: Scalar> Bijector<T> for Kink {
             }),
             KinkShape::Prelu => y.relu() - (-y).relu() / alpha,
         };
-        (x, -self.log_det(alpha, x))
+        (x, -self.ln_det(alpha, x))
     }
 }

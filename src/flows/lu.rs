@@ -1,4 +1,5 @@
-//! The invertible linear map: with a [`Kink`](super::Kink) between layers, the authors' hypernet for toys.
+//! The invertible linear map. With a [`Kink`](super::Kink) between layers it is the authors'
+//! hypernet for the toys.
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
@@ -6,10 +7,10 @@ use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,
-/// `s = exp(w) + 0.001`: invertible whatever the parameters; `ln|det| = Σ ln s`.
+/// `s = exp(w) + 0.001`: invertible for all parameters; `ln|det| = Σ ln s`.
 ///
-/// `L` and `V` share one matrix, `L` below its diagonal and `V` above. The inverse solves by
-/// substitution, and forms no inverse matrix.
+/// One matrix stores `L` below its diagonal and `V` above. The inverse is by substitution; no
+/// inverse matrix is formed.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -20,11 +21,11 @@ use rand::Rng;
 /// let h = Lu::new(&mut params, "h", 4, w, b, rng);
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
-/// let (y, log_det) = h.forward(&p, x);
-/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
 /// assert!((back - x).abs().sum().item() < 1e-12);
-/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
-/// assert!((log_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
+/// assert!((ln_det.value()[0] - 4. * (0.7_f64.exp() + 0.001).ln()).abs() < 1e-12);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Lu {
@@ -34,50 +35,42 @@ pub struct Lu {
 }
 
 impl Lu {
-    /// A new layer over `d` entries, `w` from `log_scale`, `b` from `shift`, and `L` and `V` so near the
-    /// identity that, whatever `d`, they move an entry by about a hundredth.
+    /// A layer over `d` entries, with `w` initialised from `ln_scale`, `b` from `shift`, and `L`
+    /// and `V` near the identity: for any `d`, they change an entry by about 0.01.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
         d: usize,
-        log_scale: Init,
+        ln_scale: Init,
         shift: Init,
         rng: &mut impl Rng,
     ) -> Self {
         let small = Init::Normal { mean: 0., std: 0.01 / (d as f64).sqrt() };
         let lv = params.add(format!("{name}.lv"), small.sample(&[d, d], rng));
-        let w = params.add(format!("{name}.w"), log_scale.sample(&[d], rng));
+        let w = params.add(format!("{name}.w"), ln_scale.sample(&[d], rng));
         let b = params.add(format!("{name}.b"), shift.sample(&[d], rng));
         Self { lv, w, b }
     }
 
-    /// `b`.
+    /// The parameter `b`.
     pub fn shift(&self) -> ParamId {
         self.b
-    }
-
-    /// `s` and `ln s`.
-    fn scale<'t, T: Scalar>(
-        &self,
-        p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
-    ) -> (Var<'t, T>, Var<'t, T>) {
-        check_shape("Lu", x, p[self.w].shape()[0]);
-        Stabiliser::default().scale(p[self.w])
     }
 }
 
 impl<T: Scalar> Bijector<T> for Lu {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = self.scale(p, x);
+        check_shape("Lu", x, p[self.w].shape()[0]);
+        let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
         let y = (x + x.matmul(p[self.lv].strictly_lower())) * s;
         let y = y + y.matmul(p[self.lv].strictly_upper()) + p[self.b];
-        (y, log_s.sum().broadcast_to(&x.shape()[..1]))
+        (y, ln_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let (s, log_s) = self.scale(p, y);
+        check_shape("Lu", y, p[self.w].shape()[0]);
+        let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
         let x = (y - p[self.b]).solve_unit_upper(p[self.lv]) / s;
-        (x.solve_unit_lower(p[self.lv]), -log_s.sum().broadcast_to(&y.shape()[..1]))
+        (x.solve_unit_lower(p[self.lv]), -ln_s.sum().broadcast_to(&y.shape()[..1]))
     }
 }

@@ -1,5 +1,5 @@
 //! Fixed permutations between couplings: `ln|det| = 0`.
-use super::{Bijector, check_shape, no_change};
+use super::{Bijector, check_shape, zero_ln_det};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Buffer, Params};
@@ -7,14 +7,14 @@ use rand::{Rng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A kind of permutation.
+/// How permutations are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Drawn at the start, another one for each step.
+    /// Uniformly random, a new one for each step.
     #[default]
     Random,
-    /// Back to front, as in the paper's toy and anomaly runs.
+    /// The reversal, as in the paper's toy and anomaly runs.
     Reversal,
 }
 
@@ -28,54 +28,57 @@ pub enum Order {
 /// let h = Permutation::new(vec![2, 0, 3, 1]);
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
-/// let (y, log_det) = h.forward(&p, x);
-/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
 /// assert!((back - x).abs().sum().item() < 1e-12);
-/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
 /// assert_eq!(y.value()[[0, 0]], x.value()[[0, 2]]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Permutation {
     pub(super) order: Arc<[usize]>,
-    pub(super) back: Arc<[usize]>,
+    pub(super) inverse: Arc<[usize]>,
 }
 
 impl Permutation {
     /// The permutation `order`.
     ///
     /// # Panics
-    /// Unless every index below its length occurs once.
+    /// Unless every index below its length occurs exactly once.
     pub fn new(order: Vec<usize>) -> Self {
-        let mut back = vec![usize::MAX; order.len()];
+        let mut inverse = vec![usize::MAX; order.len()];
         for (i, &from) in order.iter().enumerate() {
-            assert!(from < back.len() && back[from] == usize::MAX, "not a permutation: {order:?}");
-            back[from] = i;
+            assert!(
+                from < inverse.len() && inverse[from] == usize::MAX,
+                "not a permutation: {order:?}"
+            );
+            inverse[from] = i;
         }
-        Self { order: order.into(), back: back.into() }
+        Self { order: order.into(), inverse: inverse.into() }
     }
 
-    /// A uniformly random one.
+    /// A uniformly random permutation of `d` entries.
     pub fn random(d: usize, rng: &mut impl Rng) -> Self {
         let mut order: Vec<_> = (0..d).collect();
         order.shuffle(rng);
         Self::new(order)
     }
 
-    /// The reversal.
+    /// The reversal of `d` entries.
     pub fn reversal(d: usize) -> Self {
         Self::new((0..d).rev().collect())
     }
 
-    /// This permutation as the buffer `name`, or the one of its length that `params` was given.
+    /// The permutation, registered as the buffer `name`: the saved one if its length is the same.
     pub fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
         let drawn = Buffer::Indices(self.order.iter().map(|&i| i as u32).collect());
-        let fits = |given: &Buffer| {
-            let Buffer::Indices(order) = given else { return false };
+        let valid = |saved: &Buffer| {
+            let Buffer::Indices(order) = saved else { return false };
             let mut sorted = order.clone();
             sorted.sort_unstable();
             sorted.iter().map(|&i| i as usize).eq(0..self.order.len())
         };
-        match params.buffer(name, drawn, fits) {
+        match params.buffer(name, drawn, valid) {
             Buffer::Indices(order) => Self::new(order.into_iter().map(|i| i as usize).collect()),
             Buffer::Numbers(_) => unreachable!("`{name}` holds indices"),
         }
@@ -85,15 +88,11 @@ impl Permutation {
 impl<T: Scalar> Bijector<T> for Permutation {
     fn forward<'t>(&self, _: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Permutation", x, self.order.len());
-        (x.gather(1, self.order.clone()), no_change(x))
+        (x.gather(1, self.order.clone()), zero_ln_det(x))
     }
 
     fn inverse<'t>(&self, _: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        check_shape("Permutation", y, self.back.len());
-        (y.gather(1, self.back.clone()), no_change(y))
-    }
-
-    fn origins(&self, _: usize) -> Vec<usize> {
-        self.order.to_vec()
+        check_shape("Permutation", y, self.inverse.len());
+        (y.gather(1, self.inverse.clone()), zero_ln_det(y))
     }
 }

@@ -5,11 +5,10 @@ use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
-/// `y = z + û tanh(w·z + b)`, invertible since `w·û > −1`: `û = u + (m(w·u) − w·u) w/‖w‖²`,
-/// `m(x) = −1 + ln(1 + eˣ)`; `ln|det| = ln(1 + w·û (1 − tanh²(w·z + b)))`.
+/// `y = z + û tanh(w·z + b)`; `ln|det| = ln(1 + w·û (1 − tanh²(w·z + b)))`.
 ///
-/// It moves `z` along one direction only. The inverse finds `w·z`, the root of a function of one
-/// number.
+/// `û = u + (m(w·u) − w·u) w/‖w‖²` with `m(x) = −1 + ln(1 + eˣ)`, so that `w·û > −1` and the map is
+/// invertible. It changes `z` along one direction. The inverse solves a scalar equation for `w·z`.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -19,10 +18,10 @@ use rand::Rng;
 /// let h = Planar::new(&mut params, "h", 4, rng);
 /// let p = params.freeze(&tape);
 /// let x = tape.constant(randn(&[3, 4], 0));
-/// let (y, log_det) = h.forward(&p, x);
-/// let (back, inverse_log_det) = h.inverse(&p, y);
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
 /// assert!((back - x).abs().sum().item() < 1e-12);
-/// assert!((log_det + inverse_log_det).abs().sum().item() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Planar {
@@ -31,7 +30,7 @@ pub struct Planar {
     b: ParamId,
 }
 
-/// Of a planar flow: `w` as a column, `û`, `q = 1 + w·û > 0` and `b`.
+/// `w [D, 1]`, `û`, `q = 1 + w·û > 0` and `b`.
 struct Parts<'t, T> {
     w: Var<'t, T>,
     u: Var<'t, T>,
@@ -40,7 +39,7 @@ struct Parts<'t, T> {
 }
 
 impl Planar {
-    /// A new layer over `d` entries, near the identity: `û ≈ 0`.
+    /// A layer over `d` entries, near the identity: `û ≈ 0`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -69,7 +68,7 @@ impl Planar {
 
 impl<'t, T: Scalar> Parts<'t, T> {
     /// `û tanh(w·z + b) [S, D]` and `ln(1 + w·û (1 − tanh²)) [S]` for `a = w·z [S, 1]`. The
-    /// latter's argument is written `tanh² + q sech²`, which cannot cancel, and
+    /// argument of the logarithm is computed as `tanh² + q sech²`, without cancellation, with
     /// `sech² x = 4 sigmoid(2x) sigmoid(−2x)`.
     fn at(&self, a: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (a, t) = ((a + self.b) * T::of(2.), (a + self.b).tanh());
@@ -82,8 +81,8 @@ impl<'t, T: Scalar> Parts<'t, T> {
 impl<T: Scalar> Bijector<T> for Planar {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let parts = self.parts(p, x);
-        let (step, log_det) = parts.at(x.matmul(parts.w));
-        (x + step, log_det)
+        let (step, ln_det) = parts.at(x.matmul(parts.w));
+        (x + step, ln_det)
     }
 
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
@@ -94,11 +93,11 @@ impl<T: Scalar> Bijector<T> for Planar {
             let rest = (a + b).cosh().powi(-2);
             (a + (q - one) * t, t * t + q * rest, [t, (q - one) * rest])
         });
-        let (step, log_det) = parts.at(a);
+        let (step, ln_det) = parts.at(a);
         let x = y - step;
-        // A step is q times as wrong as a. Along w it is a that is known.
+        // The error of the step is q times that of a. Along w, a itself is known.
         let along = (a - x.matmul(parts.w)) / (parts.w * parts.w).sum();
-        (x + along.matmul_t(parts.w), -log_det)
+        (x + along.matmul_t(parts.w), -ln_det)
     }
 }
 
@@ -108,7 +107,7 @@ mod tests {
     use crate::autodiff::{Tape, Tensor};
     use rand::{SeedableRng, rngs::ChaCha8Rng};
 
-    fn log_det<T: Scalar>(u: f64, z: f64) -> f64 {
+    fn ln_det<T: Scalar>(u: f64, z: f64) -> f64 {
         let (mut params, tape) = (Params::<T>::default(), Tape::default());
         let h = Planar::new(&mut params, "h", 1, &mut ChaCha8Rng::seed_from_u64(0));
         for (_, value) in params.iter_mut() {
@@ -119,10 +118,10 @@ mod tests {
         h.forward(&params.freeze(&tape), x).1.item().f64()
     }
 
-    /// What `h⁻¹` loses is what `h(z)`, as large as `q`, rounds away: `2⁻²⁴ |h(z)|`, of which there are a few. Along `w`, where
-    /// `h` is steep, it loses next to nothing: there `h(z)` tells `w·z` to its last digits.
+    /// The error of `h⁻¹` is a few roundings of `h(z)`, which is as large as `q`: `2⁻²⁴ |h(z)|`
+    /// each. Along `w`, where `h` is steep, `w·z` is accurate to a few roundings of its own.
     #[test]
-    fn a_steep_step_is_undone() {
+    fn a_steep_step_is_inverted() {
         for (u, d) in [(1e2, 1), (1e4, 3), (1e6, 5)] {
             let (mut params, tape) = (Params::<f32>::default(), Tape::default());
             let h = Planar::new(&mut params, "h", d, &mut ChaCha8Rng::seed_from_u64(0));
@@ -131,8 +130,8 @@ mod tests {
             let p = params.freeze(&tape);
             let z =
                 tape.constant(crate::autodiff::gradcheck::randn(&[20, d], 0).mapv(|z| z as f32));
-            let (y, log_det) = h.forward(&p, z);
-            let (back, back_log_det) = h.inverse(&p, y);
+            let (y, ln_det) = h.forward(&p, z);
+            let (back, back_ln_det) = h.inverse(&p, y);
             let largest = y.value().iter().fold(0_f32, |most, y| most.max(y.abs()));
             let off = (back - z).value().iter().fold(0_f32, |most, z| most.max(z.abs()));
             assert!(off <= 20. * largest * f32::EPSILON, "{u}: {off} of {largest}");
@@ -141,16 +140,16 @@ mod tests {
                 let size = d as f32 + back.mapv(f32::abs).sum();
                 assert!(along > 0.3 || off <= 20. * size * f32::EPSILON, "{u}: {off} along w");
             }
-            assert!((log_det + back_log_det).value().iter().all(|l| l.is_finite()));
+            assert!((ln_det + back_ln_det).value().iter().all(|l| l.is_finite()));
         }
     }
 
-    /// `1 + (q − 1)(1 − tanh²)` with `q = 10⁶` cancels where tanh is nearly 1. Digits are lost to the
-    /// exponent `2(z + 1)` alone: 40 of it at 2⁻²⁴, and the logarithm's own.
+    /// `1 + (q − 1)(1 − tanh²)` with `q = 10⁶` would cancel where tanh is nearly 1. Only the
+    /// rounding of the exponent `2(z + 1)`, at most 42, and of the logarithm remain.
     #[test]
-    fn a_steep_slope_keeps_its_digits() {
+    fn a_steep_slope_does_not_cancel() {
         for z in [-20., -9., -1., 0., 3., 6., 9., 20.] {
-            let (single, double) = (log_det::<f32>(1e6, z), log_det::<f64>(1e6, z));
+            let (single, double) = (ln_det::<f32>(1e6, z), ln_det::<f64>(1e6, z));
             let exact = (1. + (1e6 - 1.) / (1_f64 + z).cosh().powi(2)).ln();
             let off = [(single - exact).abs() / 2_f64.powi(-24), (double - exact).abs() / 1e-14];
             assert!(off[0] < 100. && off[1] < 100., "{z}: {single}, {double} for {exact}");

@@ -1,35 +1,36 @@
-//! Where parameters start.
+//! Initialisation of parameters.
 use crate::autodiff::Owned;
 use crate::kernels::scalar::Scalar;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-/// A distribution of starting values.
+/// A distribution of initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// All the same.
+    /// Every entry equal to this constant.
     Constant(f64),
     /// `N(mean, std²)`.
     Normal {
-        /// Its mean.
+        /// The mean.
         mean: f64,
-        /// Its standard deviation.
+        /// The standard deviation.
         std: f64,
     },
-    /// `N(0, 2 / fan_in)`, for what a ReLU follows (He et al. 2015); `fan_in` is the last axis.
+    /// `N(0, 2 / fan_in)`, for weights followed by a ReLU (He et al. 2015); `fan_in` is the last
+    /// axis.
     He,
-    /// `U(−a, a)` with `a = √(6 / (fan_in + fan_out))` (Glorot & Bengio 2010); a matrix
-    /// `[fan_out, fan_in]`.
-    Glorot,
 }
 
 impl Init {
-    /// A new tensor. Drawn in `f64` and rounded, so that both precisions start alike.
+    /// `N(0, 1)`.
+    pub(crate) const STANDARD_NORMAL: Self = Self::Normal { mean: 0., std: 1. };
+
+    /// A new tensor. Sampled in `f64` and rounded, so that both precisions start from the same
+    /// values.
     ///
     /// # Panics
-    /// If `Glorot` or `He` is asked for a scalar.
+    /// If the distribution is `He` and `shape` is empty.
     pub fn sample<T: Scalar>(self, shape: &[usize], rng: &mut impl Rng) -> Owned<T> {
-        let fan_in = || *shape.last().expect("a fan needs an axis") as f64;
         let mut normal = |mean: f64, std: f64| {
             Owned::from_shape_simple_fn(shape, || {
                 T::of(mean + std * rng.sample::<f64, _>(StandardNormal))
@@ -38,10 +39,9 @@ impl Init {
         match self {
             Self::Constant(x) => Owned::from_elem(shape, T::of(x)),
             Self::Normal { mean, std } => normal(mean, std),
-            Self::He => normal(0., (2. / fan_in()).sqrt()),
-            Self::Glorot => {
-                let a = (6. / (fan_in() + shape[0] as f64)).sqrt();
-                Owned::from_shape_simple_fn(shape, || T::of(a * (2. * rng.random::<f64>() - 1.)))
+            Self::He => {
+                let fan_in = *shape.last().expect("He: a scalar has no fan-in") as f64;
+                normal(0., (2. / fan_in).sqrt())
             }
         }
     }

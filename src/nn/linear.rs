@@ -1,28 +1,55 @@
-//! Layers: linear, weight-normalised linear, and a stack of linear ones.
+//! The linear layer: weights, biases, optional scales (weight normalisation) and an optional mask.
 use super::{BoundParams, Init, ParamId, Params};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use rand::Rng;
+use std::sync::Arc;
 
-/// `y = W x + b` for `x […, inputs]`, `W [outputs, inputs]`.
+/// `y = W x + b`, or `y = g ⊙ (V x)/‖V‖ + b` with weight normalisation, for `x […, inputs]` and
+/// `W`, `V` `[outputs, inputs]`; a mask holds some entries of `W` or `V` at 0.
+///
+/// The norms `‖V‖` are of the rows, taken after masking. The scales `g` are applied after the
+/// product, so normalised weights are never formed.
 ///
 /// ```
 /// use bhn::{nn::{Init, Linear, Params}, autodiff::{Tape, Tensor}};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
-/// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
+/// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
-/// let layer = Linear::new(&mut params, "layer", [3, 2], Init::Constant(2.), rng);
-/// let y = layer.forward(&params.bind(&tape), tape.constant(Tensor::ones(&[5, 3][..])));
+/// let x = tape.constant(Tensor::ones(&[5, 3][..]));
+/// let plain = Linear::new(&mut params, "plain", [3, 2], Init::Constant(2.), rng);
+/// let y = plain.forward(&params.bind(&tape), x);
 /// assert_eq!(y.value(), Tensor::from_elem(&[5, 2][..], 6.));
+///
+/// let normed = Linear::weight_normed(&mut params, "normed", [3, 2], 0.1, rng);
+/// let y = normed.forward(&params.freeze(&tape), x).value();
+/// // Only the direction of a row of V matters.
+/// let (_, v) = params.iter_mut().find(|(name, _)| *name == "normed.v").unwrap();
+/// *v = v.mapv(|v| 10. * v).into();
+/// let longer = normed.forward(&params.freeze(&tape), x).value();
+/// assert!((&y - &longer).iter().all(|d| d.abs() < 1e-12));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
+    /// `W`, or `V` with scales.
     w: ParamId,
+    g: Option<ParamId>,
     b: ParamId,
+    /// Which entries of `w` are not held at 0.
+    mask: Option<Arc<[bool]>>,
+}
+
+/// A [`Linear`] layer on a tape, masked and normalised once for all its inputs.
+#[derive(Clone, Copy)]
+pub struct BoundLinear<'t, T = f32> {
+    w: Var<'t, T>,
+    /// `g / ‖V‖`.
+    scale: Option<Var<'t, T>>,
+    b: Var<'t, T>,
 }
 
 impl Linear {
-    /// A new layer with weights from `init` and no bias yet.
+    /// A layer with weights from `init`, biases 0 and no scales: parameters `NAME.w`, `NAME.b`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -32,114 +59,72 @@ impl Linear {
     ) -> Self {
         let w = params.add(format!("{name}.w"), init.sample(&[outputs, inputs], rng));
         let b = params.add(format!("{name}.b"), Init::Constant(0.).sample(&[outputs], rng));
-        Self { w, b }
+        Self { w, g: None, b, mask: None }
     }
 
-    /// `[…, inputs]` to `[…, outputs]`.
-    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        x.linear(p[self.w], p[self.b])
-    }
-}
-
-/// `y = r ⊙ (V x) / ‖V‖ + b`: weight normalisation with its scales `r` as parameters, applied after
-/// the product, so that the weights are never formed. `‖V‖` is taken row by row.
-///
-/// ```
-/// use bhn::{nn::{Params, WnLinear}, autodiff::{Tape, Tensor}};
-/// use rand::{SeedableRng, rngs::ChaCha8Rng};
-/// let (mut params, tape) = (Params::default(), Tape::<f64>::default());
-/// let layer = WnLinear::new(&mut params, "layer", [3, 2], 0.1, &mut ChaCha8Rng::seed_from_u64(0));
-/// let x = tape.constant(Tensor::ones(&[1, 3][..]));
-/// let y = layer.forward(&params.freeze(&tape), x).value();
-/// // The length of a direction is of no account.
-/// let (_, v) = params.iter_mut().next().unwrap();
-/// *v = v.mapv(|v| 10. * v).into_shared();
-/// let longer = layer.forward(&params.freeze(&tape), x).value();
-/// assert!((&y - &longer).iter().all(|d| d.abs() < 1e-12));
-/// ```
-#[derive(Clone, Debug)]
-pub struct WnLinear {
-    v: ParamId,
-    r: ParamId,
-    b: ParamId,
-}
-
-impl WnLinear {
-    /// A new layer: directions of std 1, scales `r ~ N(0, gain²)`, no bias yet.
+    /// A weight-normalised layer with directions `V ~ N(0, 1)`, scales `g ~ N(0, gain²)` and biases
+    /// 0: parameters `NAME.v`, `NAME.r`, `NAME.b`.
     ///
     /// Only the scales start small. Directions of std 10⁻⁴ would give the same function, but Adam
-    /// moves every parameter by the learning rate, so they would turn right round in a few steps.
-    pub fn new<T: Scalar>(
+    /// changes every parameter by about the learning rate, so a few steps would turn them around.
+    pub fn weight_normed<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
         [inputs, outputs]: [usize; 2],
         gain: f64,
         rng: &mut impl Rng,
     ) -> Self {
-        let normal = |std| Init::Normal { mean: 0., std };
-        let v = params.add(format!("{name}.v"), normal(1.).sample(&[outputs, inputs], rng));
-        let r = params.add(format!("{name}.r"), normal(gain).sample(&[outputs], rng));
+        let (directions, scales) = (Init::STANDARD_NORMAL, Init::Normal { mean: 0., std: gain });
+        let w = params.add(format!("{name}.v"), directions.sample(&[outputs, inputs], rng));
+        let g = params.add(format!("{name}.r"), scales.sample(&[outputs], rng));
         let b = params.add(format!("{name}.b"), Init::Constant(0.).sample(&[outputs], rng));
-        Self { v, r, b }
+        Self { w, g: Some(g), b, mask: None }
     }
 
-    /// `[…, inputs]` to `[…, outputs]`, with two axes or more.
+    /// The layer with the weights held at 0 where `mask [outputs · inputs]`, row-major, is false.
+    pub fn masked(self, mask: Arc<[bool]>) -> Self {
+        Self { mask: Some(mask), ..self }
+    }
+
+    /// The layer on a tape. The norm of a row that is masked entirely counts as 1.
+    pub fn bind<'t, T: Scalar>(&self, p: &BoundParams<'t, T>) -> BoundLinear<'t, T> {
+        let (w, b) = (p[self.w], p[self.b]);
+        let (w, norms): (_, fn(_) -> _) = match &self.mask {
+            None => (w, Var::row_norms),
+            Some(mask) => (w.masked(mask.clone()), Var::norms_or_one),
+        };
+        BoundLinear { w, scale: self.g.map(|g| p[g] / norms(w)), b }
+    }
+
+    /// `x […, inputs]` to `y […, outputs]`.
     pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        self.through(p, x, Var::affine)
-    }
-
-    /// The same and a [`relu`](Var::relu).
-    pub fn forward_relu<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        self.through(p, x, Var::affine_relu)
-    }
-
-    fn through<'t, T: Scalar>(
-        &self,
-        p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
-        affine: impl Fn(Var<'t, T>, Var<'t, T>, Var<'t, T>) -> Var<'t, T>,
-    ) -> Var<'t, T> {
-        let (y, scale) = (x.matmul_t(p[self.v]), p[self.r] / p[self.v].row_norms());
-        let mut shape = vec![1; y.shape().len()];
-        *shape.last_mut().expect("an axis of outputs") = scale.shape()[0];
-        affine(y, scale.reshape(&shape), p[self.b])
+        self.bind(p).forward(x)
     }
 }
 
-/// [`Linear`] layers with a ReLU between them.
-///
-/// ```
-/// use bhn::{nn::{Mlp, Params}, autodiff::{Tape, Tensor}};
-/// use rand::{SeedableRng, rngs::ChaCha8Rng};
-/// let (mut params, tape) = (Params::default(), Tape::<f32>::default());
-/// let net = Mlp::new(&mut params, "net", &[4, 50, 3], &mut ChaCha8Rng::seed_from_u64(0));
-/// let y = net.forward(&params.bind(&tape), tape.constant(Tensor::ones(&[7, 4][..])));
-/// assert_eq!((y.shape(), params.count()), (vec![7, 3], 4 * 50 + 50 + 50 * 3 + 3));
-/// ```
-#[derive(Clone, Debug)]
-pub struct Mlp(Vec<Linear>);
-
-impl Mlp {
-    /// A new network with layers of these sizes, inputs first, started by He et al.'s rule.
-    pub fn new<T: Scalar>(
-        params: &mut Params<T>,
-        name: &str,
-        sizes: &[usize],
-        rng: &mut impl Rng,
-    ) -> Self {
-        let layer = |(i, n): (usize, &[usize])| {
-            Linear::new(params, &format!("{name}.{i}"), [n[0], n[1]], Init::He, rng)
-        };
-        Self(sizes.windows(2).enumerate().map(layer).collect())
+impl<'t, T: Scalar> BoundLinear<'t, T> {
+    /// `x […, inputs]` to `y […, outputs]`; two axes or more with scales.
+    pub fn forward(self, x: Var<'t, T>) -> Var<'t, T> {
+        match self.scaled_product(x) {
+            Some((y, scale)) => y.affine(scale, self.b),
+            None => x.linear(self.w, self.b),
+        }
     }
 
-    /// `[…, inputs]` to `[…, outputs]`.
-    pub fn forward<'t, T: Scalar>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
-        let last = self.0.len().saturating_sub(1);
-        let layer = |x, (i, layer): (usize, &Linear)| {
-            let y = layer.forward(p, x);
-            if i == last { y } else { y.relu() }
-        };
-        self.0.iter().enumerate().fold(x, layer)
+    /// `max(y, 0)`; with scales, fused with scale and bias.
+    pub fn forward_relu(self, x: Var<'t, T>) -> Var<'t, T> {
+        match self.scaled_product(x) {
+            Some((y, scale)) => y.affine_relu(scale, self.b),
+            None => x.linear(self.w, self.b).relu(),
+        }
+    }
+
+    /// `V x` and `g / ‖V‖` with as many axes, if there are scales.
+    fn scaled_product(self, x: Var<'t, T>) -> Option<(Var<'t, T>, Var<'t, T>)> {
+        let scale = self.scale?;
+        let y = x.matmul_t(self.w);
+        let mut shape = vec![1; y.shape().len()];
+        *shape.last_mut().expect("an axis of outputs") = scale.shape()[0];
+        Some((y, scale.reshape(&shape)))
     }
 }

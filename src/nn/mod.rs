@@ -1,10 +1,10 @@
-//! Parameters, and the layers made of them. A layer is architecture alone: its numbers live in
-//! [`Params`], so the same layer runs in `f32` to train and in `f64` to be checked.
+//! Parameters and the layers made of them. A layer describes the architecture; its parameters live
+//! in [`Params`], so the same layer trains in `f32` and is verified in `f64`.
 mod init;
 mod linear;
 pub mod optim;
 mod params;
 
 pub use init::Init;
-pub use linear::{Linear, Mlp, WnLinear};
+pub use linear::{BoundLinear, Linear};
 pub use params::{BoundParams, Buffer, Buffers, Frozen, ParamId, Params};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// use bhn::nn::{Init, Params};
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// let (mut params, mut rng) = (Params::<f64>::default(), ChaCha8Rng::seed_from_u64(0));
-/// let w = params.add("w", Init::Glorot.sample(&[3, 4], &mut rng));
+/// let w = params.add("w", Init::He.sample(&[3, 4], &mut rng));
 /// let b = params.add("b", Init::Constant(0.5).sample(&[3], &mut rng));
 /// assert_eq!((params.count(), params.get(b)[2]), (15, 0.5));
 /// assert_eq!(params.cast::<f32>().get(w)[[0, 0]], params.get(w)[[0, 0]] as f32);

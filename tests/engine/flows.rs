@@ -347,24 +347,6 @@ fn a_jump_in_the_log_det_biases_the_gradient(
     }
 }
 
-/// Through permutations, forwards and backwards, an entry is found again.
-#[test]
-fn origins_follow_the_permutations() {
-    let (d, mut params, rng) = (7, Params::default(), &mut ChaCha8Rng::seed_from_u64(5));
-    let tail = Chain::default().then(Permutation::random(d, rng)).then(Permutation::reversal(d));
-    let flow = Chain::default()
-        .then(Coupling::new(&mut params, "f", d, CONDITIONER, rng))
-        .then(Permutation::random(d, rng))
-        .then(Coupling::new(&mut params, "g", d, CONDITIONER, rng))
-        .then(Inverse(tail));
-    let (tape, x) = (Tape::default(), randn(&[3, d], 2));
-    let y = flow.forward(&params.freeze(&tape), tape.constant(x.clone())).0;
-    let from = tape.constant(x).gather(1, flow.origins(d));
-    // Both couplings start near the identity.
-    close(&y.value().to_owned(), &from.value().to_owned(), 5e-3);
-    assert_ne!(flow.origins(d), (0..d).collect::<Vec<_>>());
-}
-
 #[test]
 #[should_panic(expected = "not a permutation")]
 fn a_repeated_index_is_no_permutation() {

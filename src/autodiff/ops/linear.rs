@@ -223,7 +223,8 @@ impl<T: Scalar> Var<'_, T> {
     /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays
     /// zero: its norm is taken as 1, since `0 g / 0` is NaN.
     ///
-    /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see [`WnLinear`](crate::nn::WnLinear).
+    /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see
+    /// [`Linear`](crate::nn::Linear).
     ///
     /// # Panics
     /// Unless `v` is a matrix and `g` has one entry a row.

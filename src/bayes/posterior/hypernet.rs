@@ -300,8 +300,8 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         let tape = Tape::default();
         let p = params.freeze(&tape);
         let theta = Owned::from_shape_fn(vec![1, self.d], |i| T::of(theta[i[1]]));
-        let aim = self.flow.back_to(n, &p, tape.constant(theta)).value();
-        let found = self.flow.first(n, &p, tape.constant(Owned::zeros(vec![1, self.d]))).value();
+        let aim = self.flow.inverse_to(n, &p, tape.constant(theta)).value();
+        let found = self.flow.forward_through(n, &p, tape.constant(Owned::zeros(vec![1, self.d]))).value();
         let moved = params.get(shift).iter().zip(&aim).zip(&found);
         let moved: Vec<_> = moved.map(|((b, aim), y)| (*b + *aim - *y).f64()).collect();
         super::set(params.get_mut(shift), &moved);

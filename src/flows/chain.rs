@@ -1,0 +1,77 @@
+//! Composition of flows.
+use super::bijector::{Bijector, zero_ln_det};
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
+use crate::nn::BoundParams;
+
+/// The composition `y = fₙ(… f₁(x))`; log-determinants add.
+///
+/// ```
+/// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
+/// # use rand::{SeedableRng, rngs::ChaCha8Rng};
+/// # let (mut params, tape) = (Params::<f64>::default(), Tape::default());
+/// # let rng = &mut ChaCha8Rng::seed_from_u64(0);
+/// let h = Chain::default()
+///     .then(Coupling::new(&mut params, "first", 4, Conditioner::default(), rng))
+///     .then(Permutation::reversal(4))
+///     .then(Coupling::new(&mut params, "second", 4, Conditioner::default(), rng));
+/// let p = params.freeze(&tape);
+/// let x = tape.constant(randn(&[3, 4], 0));
+/// let (y, ln_det) = h.forward(&p, x);
+/// let (back, inverse_ln_det) = h.inverse(&p, y);
+/// assert!((back - x).abs().sum().item() < 1e-12);
+/// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
+/// ```
+#[derive(Default)]
+pub struct Chain<T>(Vec<Box<dyn Bijector<T>>>);
+
+impl<T: Scalar> Chain<T> {
+    /// The chain followed by `map`.
+    pub fn then(mut self, map: impl Bijector<T> + 'static) -> Self {
+        self.0.push(Box::new(map));
+        self
+    }
+
+    /// `fₙ(… f₁(x))`.
+    pub(crate) fn forward_through<'t>(
+        &self,
+        n: usize,
+        p: &BoundParams<'t, T>,
+        x: Var<'t, T>,
+    ) -> Var<'t, T> {
+        compose(x, self.0[..n].iter(), |f, x| f.forward(p, x)).0
+    }
+
+    /// The inverse of all maps after the first `n`.
+    pub(crate) fn inverse_to<'t>(
+        &self,
+        n: usize,
+        p: &BoundParams<'t, T>,
+        y: Var<'t, T>,
+    ) -> Var<'t, T> {
+        compose(y, self.0[n..].iter().rev(), |f, y| f.inverse(p, y)).0
+    }
+}
+
+impl<T: Scalar> Bijector<T> for Chain<T> {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        compose(x, self.0.iter(), |f, x| f.forward(p, x))
+    }
+
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        compose(y, self.0.iter().rev(), |f, y| f.inverse(p, y))
+    }
+}
+
+/// `x` mapped by one bijector after another, and the sum of their log-determinants.
+fn compose<'a, 't, T: Scalar>(
+    x: Var<'t, T>,
+    mut maps: impl Iterator<Item = &'a Box<dyn Bijector<T>>>,
+    map: impl Fn(&'a dyn Bijector<T>, Var<'t, T>) -> (Var<'t, T>, Var<'t, T>),
+) -> (Var<'t, T>, Var<'t, T>) {
+    let Some(first) = maps.next() else { return (x, zero_ln_det(x)) };
+    maps.fold(map(&**first, x), |(x, sum), f| {
+        let (y, ln_det) = map(&**f, x);
+        (y, sum + ln_det)
+    })
+}
