@@ -4,6 +4,7 @@ mod init;
 mod linear;
 pub mod optim;
 mod params;
+mod schedule;
 
 pub use init::Init;
 pub use linear::{BoundLinear, Linear};

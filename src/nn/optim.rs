@@ -1,4 +1,6 @@
-//! Gradient descent, clipping, and the schedules of its learning rate and of the KL's weight.
+//! Gradient descent and clipping.
+pub use super::schedule::{Schedule, kl_weight};
+
 use crate::autodiff::Tensor;
 use crate::autodiff::gradient::{Gradient, rows_at_a_time, width};
 use crate::kernels::scalar::Scalar;
@@ -7,11 +9,11 @@ use crate::nn::Params;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How a gradient becomes a step.
+/// The update rule of an optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Update {
-    /// `u ← μ u + g`, `w ← w − η u`; plain gradient descent for `μ = 0`.
+    /// SGD with momentum: `u ← μ u + g`, `w ← w − η u`; plain gradient descent for `μ = 0`.
     Sgd {
         /// `μ`.
         momentum: f64,
@@ -29,35 +31,36 @@ pub enum Update {
 }
 
 impl Default for Update {
-    /// Adam with 0.9, 0.999 and 10⁻⁸, as the authors' code has it.
+    /// Adam with 0.9, 0.999 and 10⁻⁸, as in the authors' code.
     fn default() -> Self {
         Self::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 }
 
-/// Bounds on the gradient: its global norm is scaled down to `norm`, then every element is held
-/// within `± element`.
+/// Gradient clipping: the gradient is scaled down to a global norm of at most `norm`, then every
+/// element is clipped to `± element`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip {
     /// The largest global norm.
     pub norm: f64,
-    /// The largest element after that.
+    /// The largest absolute value of an element.
     pub element: f64,
 }
 
 impl Default for Clip {
-    /// 10 and 5, as the authors' code does.
+    /// 10 and 5, as in the authors' code.
     fn default() -> Self {
         Self { norm: 10., element: 5. }
     }
 }
 
 impl Clip {
-    /// No bounds.
+    /// No clipping.
     pub const NONE: Self = Self { norm: f64::INFINITY, element: f64::INFINITY };
 }
 
-/// An optimiser: a rule, the steps it has taken, and its moments (one tensor a parameter each).
+/// An optimiser: an update rule, its moments (tensors shaped like the parameters), and the number
+/// of steps taken.
 ///
 /// ```
 /// use bhn::nn::optim::{Clip, Optimiser, Update};
@@ -75,46 +78,46 @@ impl Clip {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Optimiser<T = f32> {
-    rule: Update,
+    update: Update,
     steps: u64,
     moments: Vec<(&'static str, Vec<Tensor<T>>)>,
 }
 
 impl<T: Scalar> Optimiser<T> {
-    /// For these parameters.
-    pub fn new(rule: Update, params: &Params<T>) -> Self {
-        let names: &[_] = match rule {
+    /// An optimiser of these parameters.
+    pub fn new(update: Update, params: &Params<T>) -> Self {
+        let names: &[_] = match update {
             Update::Sgd { momentum: 0. } => &[],
             Update::Sgd { .. } => &["momentum"],
             Update::Adam { .. } => &["m", "v"],
         };
         let zeros = || params.iter().map(|(_, w)| Tensor::zeros(w.raw_dim())).collect();
-        Self { rule, steps: 0, moments: names.iter().map(|&name| (name, zeros())).collect() }
+        Self { update, steps: 0, moments: names.iter().map(|&name| (name, zeros())).collect() }
     }
 
-    /// Steps taken.
+    /// The number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Continue from a number of steps: what a checkpoint restores beside the moments.
+    /// Set the number of steps, when a checkpoint is restored.
     pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
 
-    /// Each kind of moment by name, a tensor a parameter, in the parameters' order.
+    /// The moments by name, each with a tensor per parameter in the order of the parameters.
     pub fn moments(&self) -> impl Iterator<Item = (&'static str, &[Tensor<T>])> {
         self.moments.iter().map(|(name, moments)| (*name, moments.as_slice()))
     }
 
-    /// The same, to be restored.
+    /// The moments, mutable, when a checkpoint is restored.
     pub fn moments_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut [Tensor<T>])> {
         self.moments.iter_mut().map(|(name, moments)| (*name, moments.as_mut_slice()))
     }
 
-    /// Change `params` by one step along `grads` (in their order; `None` counts as zero) at
-    /// `rate = η`. Returns the gradient's global norm before clipping; if that is not finite,
-    /// nothing is changed.
+    /// Update `params` by one step with the gradients `grads`, in their order (`None` is zero), and
+    /// the learning rate `rate = η`. Returns the gradient's global norm before clipping; if it is
+    /// not finite, nothing is changed.
     ///
     /// # Panics
     /// Unless gradients and parameters have the same shapes.
@@ -125,7 +128,7 @@ impl<T: Scalar> Optimiser<T> {
         rate: f64,
         clip: Clip,
     ) -> f64 {
-        assert_eq!(grads.len(), params.iter().len(), "a gradient a parameter");
+        assert_eq!(grads.len(), params.iter().len(), "one gradient per parameter");
         let squares = params.iter().zip(grads).map(|((name, w), g)| {
             let g = g.as_ref()?;
             let found = g.dense().map_or(w.shape(), |g| g.shape());
@@ -140,41 +143,42 @@ impl<T: Scalar> Optimiser<T> {
         let shrink = T::of(if norm > clip.norm { clip.norm / norm } else { 1. });
         let limit = T::of(clip.element);
         let t = self.steps as f64;
-        let adam = |beta1: f64, beta2: f64, epsilon| AdamStep {
-            shrink,
-            limit,
-            beta1: T::of(beta1),
-            beta2: T::of(beta2),
-            rate: T::of(rate / (1. - beta1.powf(t))),
-            unbias: T::of(1. / (1. - beta2.powf(t))),
-            epsilon: T::of(epsilon),
-        };
-        let update = match self.rule {
-            Update::Adam { beta1, beta2, epsilon } => Step::Adam(adam(beta1, beta2, epsilon)),
-            Update::Sgd { momentum } => Step::Sgd(T::of(momentum)),
-        };
-        let rate = T::of(rate);
-        let each = |g: &[T], part: Part<'_, T>| match update {
-            Step::Adam(step) => vector::adam(step, g, part.m, part.v, part.w),
-            Step::Sgd(momentum) => {
-                for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
-                    let mut step = (shrink * g).max(-limit).min(limit);
-                    if let Some(u) = part.m.get_mut(j) {
-                        *u = momentum * *u + step;
-                        step = *u;
+        type Apply<T> = Box<dyn Fn(&[T], Part<'_, T>) + Sync>;
+        let apply: Apply<T> = match self.update {
+            Update::Adam { beta1, beta2, epsilon } => {
+                let step = AdamStep {
+                    shrink,
+                    limit,
+                    beta1: T::of(beta1),
+                    beta2: T::of(beta2),
+                    rate: T::of(rate / (1. - beta1.powf(t))),
+                    unbias: T::of(1. / (1. - beta2.powf(t))),
+                    epsilon: T::of(epsilon),
+                };
+                Box::new(move |g, part| vector::adam(step, g, part.m, part.v, part.w))
+            }
+            Update::Sgd { momentum } => {
+                let (momentum, rate) = (T::of(momentum), T::of(rate));
+                Box::new(move |g, part| {
+                    for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
+                        let mut step = (shrink * g).max(-limit).min(limit);
+                        if let Some(u) = part.m.get_mut(j) {
+                            *u = momentum * *u + step;
+                            step = *u;
+                        }
+                        *w -= rate * step;
                     }
-                    *w -= rate * step;
-                }
+                })
             }
         };
         let zero = Gradient::default();
         self.parts(params, grads, &zero).into_par_iter().for_each_init(Vec::new, |space, part| {
-            each(part.grad.form(part.first, part.w, part.width, space), part);
+            apply(part.grad.form(part.first, part.w, part.width, space), part);
         });
         norm
     }
 
-    /// All parameters and moments in parts of a few rows.
+    /// Parameters, gradients and moments in blocks of a few rows, to be updated in parallel.
     fn parts<'a>(
         &'a mut self,
         params: &'a mut Params<T>,
@@ -200,14 +204,7 @@ impl<T: Scalar> Optimiser<T> {
     }
 }
 
-/// A [`Update`] at one step, for every part of it.
-enum Step<T> {
-    Adam(AdamStep<T>),
-    /// `μ`.
-    Sgd(T),
-}
-
-/// A few rows of a parameter, of its gradient, and of such moments as there are.
+/// A few rows of a parameter, its gradient, and its moments (empty if the update rule has none).
 struct Part<'a, T> {
     grad: &'a Gradient<T>,
     first: usize,
@@ -219,40 +216,4 @@ struct Part<'a, T> {
 
 fn entries<T: Scalar>(x: &mut Tensor<T>) -> &mut [T] {
     x.as_slice_mut()
-}
-
-/// A learning rate over the epochs `e = 0 … E − 1`, as a factor of the initial one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// `1`.
-    #[default]
-    Constant,
-    /// `10^(−e/(E−1))`: down to a tenth, the authors' choice.
-    Paper,
-    /// `1 − e/E`.
-    Linear,
-    /// `min(1, (1 − e/E) / 0.9)`: down linearly after the first tenth, as in the authors' toy.
-    LateLinear,
-    /// `½ (1 + cos(π e/E))`.
-    Cosine,
-}
-
-impl Schedule {
-    /// The factor at epoch `e` (it may be a fraction) of `epochs`.
-    pub fn factor(self, e: f64, epochs: f64) -> f64 {
-        match self {
-            Self::Constant => 1.,
-            Self::Paper => 10_f64.powf(-e / (epochs - 1.).max(1.)),
-            Self::Linear => (1. - e / epochs).max(0.),
-            Self::LateLinear => ((1. - e / epochs) / 0.9).clamp(0., 1.),
-            Self::Cosine => 0.5 * (1. + (std::f64::consts::PI * e / epochs).cos()),
-        }
-    }
-}
-
-/// The KL's weight at epoch `e`, raised linearly from 0.001 over `anneal` epochs:
-/// `min(1, 0.001 + e / anneal)`. The authors' choice is `anneal = E/2`; 0 is no annealing.
-pub fn kl_weight(e: f64, anneal: f64) -> f64 {
-    if anneal > 0. { (0.001 + e / anneal).min(1.) } else { 1. }
 }
