@@ -1,4 +1,4 @@
-//! A network all of whose weights and biases are given from outside.
+//! A network all of whose weights and biases are inputs.
 use super::{Layer, Placed, PrimaryNet, Shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
@@ -6,11 +6,12 @@ use crate::nn::{BoundParams, Init, Params};
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 
-/// `h ← W h + b` for every dense layer and convolution, `W [n, k]` and `b [n]` its slices of `θ`, in this
-/// order.
+/// `h ← W h + b` for every dense layer and convolution, where `W [n, k]` and `b [n]` are slices of
+/// `θ`, in this order.
 ///
-/// `D` is the number of weights and biases: 151 for 1-50-1. Nothing is learned here, and nothing shared
-/// between samples, so this is for Bayes by Backprop, ensembles, and hypernets of small networks.
+/// `D` is the number of weights and biases: 151 for 1-50-1. There are no trained parameters, and no
+/// product is shared between samples, so this is for Bayes by Backprop, ensembles, and hypernets of
+/// small networks.
 ///
 /// ```
 /// use bhn::primary::{AllWeights, Layer, PrimaryNet};
@@ -27,10 +28,10 @@ use rand::Rng;
 pub struct AllWeights(Vec<Placed>);
 
 impl AllWeights {
-    /// A new network.
+    /// A network of these layers.
     ///
     /// # Panics
-    /// If a layer does not fit the one before, none has weights, or one is dropout.
+    /// If a layer does not accept its input, none has weights, or one is dropout.
     pub fn new(inputs: impl Into<Shape>, layers: &[Layer]) -> Self {
         let placed = Layer::place(layers, inputs.into());
         let placed = placed.unwrap_or_else(|error| panic!("AllWeights: {error}"));
@@ -41,9 +42,9 @@ impl AllWeights {
         Self(placed)
     }
 
-    /// Layer by layer; one with weights is given `h`, itself, the shape `[n, k]` of its weights and where they start
-    /// in `θ`.
-    fn through<'t, T: Scalar>(
+    /// The layers one after another, `weighted(h, layer, shape [n, k] of its weights, their offset
+    /// in θ)` for those with weights.
+    fn compose<'t, T: Scalar>(
         &self,
         x: Var<'t, T>,
         mut weighted: impl FnMut(Var<'t, T>, &Placed, [usize; 2], usize) -> Var<'t, T>,
@@ -56,7 +57,7 @@ impl AllWeights {
                     start += n * k + n;
                     y
                 }
-                None => placed.pass(h),
+                None => placed.apply(h),
             };
         }
         h
@@ -85,7 +86,7 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             shape.len() == 2 && shape[1] == d,
             "theta {shape:?} is not [S, {d}]: a batch shares its weights"
         );
-        self.through(x, |h, placed, [n, k], start| {
+        self.compose(x, |h, placed, [n, k], start| {
             let w = theta.slice(1, start..start + n * k).reshape(&[shape[0], n, k]);
             let b = theta.slice(1, start + n * k..start + n * k + n);
             let y = match placed.layer {
@@ -111,9 +112,10 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
         first.filters(ArrayView2::from_shape([n, k], &theta[..n * k]).expect("a whole θ"))
     }
 
-    /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the deviations of a layer's
-    /// weights and biases, and `ε` drawn anew for each sample, example and unit. `None` for a network with convolutions: what
-    /// their weights do at one position and at another is correlated, so that noise of its own at each is another bound.
+    /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the standard
+    /// deviations of a layer's weights and biases, and `ε` independent for each sample, example and
+    /// unit. `None` for a network with convolutions: the effects of their weights at two positions
+    /// are correlated, and independent noise at each would give another bound.
     fn forward_normal<'t>(
         &self,
         [mean, std]: [Var<'t, T>; 2],
@@ -125,16 +127,15 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             return None;
         }
         let batch = x.shape()[0];
-        let squares = std.square();
-        Some(self.through(x, |h, placed, [n, k], start| {
-            let layer = |of: Var<'t, T>, h: Var<'t, T>| {
-                let w = of.slice(0, start..start + n * k).reshape(&[n, k]);
-                h.linear(w, of.slice(0, start + n * k..start + n * k + n))
+        let variance = std.square();
+        Some(self.compose(x, |h, placed, [n, k], start| {
+            let linear = |theta: Var<'t, T>, h: Var<'t, T>| {
+                let w = theta.slice(0, start..start + n * k).reshape(&[n, k]);
+                h.linear(w, theta.slice(0, start + n * k..start + n * k + n))
             };
-            let normal = Init::Normal { mean: 0., std: 1. };
             let shape = [&[samples, batch][..], &placed.output.axes()].concat();
-            let eps = h.tape().constant(normal.sample(&shape, &mut &mut *rng));
-            layer(mean, h) + layer(squares, h.square()).sqrt() * eps
+            let eps = h.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
+            linear(mean, h) + linear(variance, h.square()).sqrt() * eps
         }))
     }
 }

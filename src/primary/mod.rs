@@ -1,11 +1,17 @@
-//! Primary networks: what predicts, given `θ`. They do not know where `θ` comes from.
+//! Primary networks: the networks that predict, given `θ`. They do not depend on the distribution
+//! of `θ`.
 mod all_weights;
+mod evaluate;
 mod layer;
+mod shape;
+mod shared;
 mod weight_normed;
+mod words;
 
 pub use crate::kernels::conv::Window;
 pub use all_weights::AllWeights;
-pub use layer::{Layer, Placed, Shape};
+pub use layer::Layer;
+pub use shape::{Placed, Shape};
 pub use weight_normed::WeightNormed;
 
 use crate::autodiff::{Tensor, Var};
@@ -15,47 +21,47 @@ use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
 
-/// A network some of whose numbers, `θ`, are given from outside, `S` times at once.
+/// A network that takes part of its parameters, `θ`, as an input: `S` samples at once.
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// `D`, the length of `θ`.
     fn dim(&self) -> usize;
 
-    /// The most numbers that one example is between two layers, or as an input.
+    /// The largest number of entries of an activation or input, per example.
     fn widest(&self) -> usize;
 
-    /// How `θ` divides among the layers: names and lengths, in order.
+    /// The parts of `θ`: names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;
 
-    /// `θ [S, D]` and `x [B, …]` to outputs `[S, B, K]`: sample `s` on all of the batch; or `θ [S, B, D]`,
-    /// each example with a `θ` of its own.
+    /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch; or for
+    /// `θ [S, B, D]`, with a sample for each example.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
 
-    /// A `θ [D]` that training may start from: 1, plain weight normalisation without masks, unless
-    /// the network says otherwise.
+    /// An initial `θ [D]`: by default 1, plain weight normalisation without masks.
     fn start(&self, _rng: &mut dyn Rng) -> Vec<f64> {
         vec![1.; self.dim()]
     }
 
-    /// Data-dependent initialisation (Salimans & Kingma 2016): biases, and a `θ`, with which the inputs of
-    /// every activation have mean 0 and variance 1 over `x [B, …]`. `None` if there is no such thing here.
+    /// Data-dependent initialisation (Salimans & Kingma 2016): set the biases, and return `θ`, so
+    /// that the pre-activations have mean 0 and variance 1 over `x [B, …]`. `None` if not
+    /// supported.
     fn init_from_data(&self, _params: &mut Params<T>, _x: Tensor<T>) -> Option<Vec<f64>> {
         None
     }
 
-    /// Which entries of `θ` are dropout masks, and the probability of a 0 in each.
+    /// The ranges of `θ` that are dropout masks, and their rates.
     fn masks(&self) -> Vec<(Range<usize>, f64)> {
         vec![]
     }
 
-    /// The weights of the first layer under `theta [D]`, but for a factor a channel, if it is a convolution: `N`
-    /// images of `[C, H, W]`, as `[N, C·H·W]`.
+    /// The weights of the first layer for `theta [D]`, up to a factor per channel, if it is a
+    /// convolution: `N` images `[C, H, W]`, as `[N, C·H·W]`.
     fn filters(&self, _params: &Params<T>, _theta: &[T]) -> Option<(Array2<T>, [usize; 3])> {
         None
     }
 
-    /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, of which each example sees only
-    /// what reaches its units: the local reparametrisation (Kingma et al. 2015). `None` if the network
-    /// is not linear in `θ`, layer by layer, or shares weights between positions.
+    /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, by local
+    /// reparametrisation (Kingma et al. 2015): pre-activations are sampled for each example. `None`
+    /// unless every layer is linear in its part of `θ` and shares no weights between positions.
     fn forward_normal<'t>(
         &self,
         _theta: [Var<'t, T>; 2],

@@ -1,20 +1,22 @@
-//! The paper's primary network: weight-normalised, with its scales given from outside.
-use super::{Layer, Placed, PrimaryNet, Shape};
+//! The paper's primary network: weight-normalised, with its scales as inputs.
+use super::evaluate::Step;
+use super::{Layer, Placed, PrimaryNet, Shape, shared};
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Init, ParamId, Params};
+use crate::nn::{BoundParams, Init, Params};
 use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::ops::Range;
 
-/// `h ← g ⊙ (V h) / ‖V‖ + b` for every dense layer and convolution, with `g` its slice of `θ`.
+/// `h ← g ⊙ (V h)/‖V‖ + b` for every dense layer and convolution, where `g` is a slice of `θ`.
 ///
-/// One scale a unit, output units included, and one a channel of a convolution, so `D` is the number of
-/// units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are parameters: point estimates, trained with the
-/// same loss. Since `g` multiplies *after* the product, `S` samples are one product over `[S·B, h]`
-/// rows with the same `V`, and the first layer's product, which no sample has touched yet, is
-/// computed once for all of them. Where no gradient flows to `θ`, so is every layer before the first whose part of
-/// `θ` differs between samples: under dropout, before the first mask. This is why these networks predict cheaply.
+/// There is one scale per unit, output units included, and one per channel of a convolution, so `D`
+/// is the number of units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are
+/// point estimates, trained with the same loss.
+///
+/// A layer `dropout P` multiplies its input by a mask, also a slice of `θ`; the mask of
+/// `channel-dropout P` has one entry per channel. Images `[C, H, W]` are transposed to `[H, W, C]`
+/// once, at the input: with channels last, a scale per channel broadcasts like a scale per unit.
 ///
 /// ```
 /// use bhn::primary::{Layer, PrimaryNet, WeightNormed};
@@ -29,26 +31,14 @@ use std::ops::Range;
 /// let y = net.forward(&params.freeze(&tape), theta, tape.constant(Tensor::ones(&[3, 784][..])));
 /// assert_eq!(y.shape(), [2, 3, 10]);
 /// ```
-///
-/// A layer `dropout P` multiplies what comes to it by its slice of `θ`, a mask; `channel-dropout P` has an
-/// entry a channel. Images `[C, H, W]` are turned to `[H, W, C]` once, at the start: with channels last
-/// a scale a channel and a scale a unit are the same operation.
 #[derive(Clone, Debug)]
 pub struct WeightNormed(Vec<Step>);
 
-/// A layer, the directions and biases that it has, and how many entries of `θ` are its own.
-#[derive(Clone, Debug)]
-struct Step {
-    placed: Placed,
-    weights: Option<[ParamId; 2]>,
-    len: usize,
-}
-
 impl WeightNormed {
-    /// A new network: directions `V ~ N(0, 0.05²)`, biases 0.
+    /// A network with initial directions `V ~ N(0, 0.05²)` and biases 0.
     ///
     /// # Panics
-    /// If a layer does not fit the one before, or none has weights.
+    /// If a layer does not accept its input, or no layer has weights.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -58,14 +48,17 @@ impl WeightNormed {
     ) -> Self {
         let placed = Layer::place(layers, inputs.into());
         let placed = placed.unwrap_or_else(|error| panic!("WeightNormed: {error}"));
+        let mut start = 0;
         let mut build = |(i, placed): (usize, Placed)| {
-            let Some([n, k]) = placed.weights() else {
-                return Step { placed, weights: None, len: placed.mask() };
-            };
-            let std = Init::Normal { mean: 0., std: 0.05 };
-            let v = params.add(format!("{name}.{i}.v"), std.sample(&[n, k], rng));
-            let b = params.add(format!("{name}.{i}.b"), Init::Constant(0.).sample(&[n], rng));
-            Step { placed, weights: Some([v, b]), len: n }
+            let weights = placed.weights().map(|[n, k]| {
+                let std = Init::Normal { mean: 0., std: 0.05 };
+                let v = params.add(format!("{name}.{i}.v"), std.sample(&[n, k], rng));
+                let b = params.add(format!("{name}.{i}.b"), Init::Constant(0.).sample(&[n], rng));
+                [v, b]
+            });
+            let range = start..start + placed.weights().map_or(placed.mask(), |[n, _]| n);
+            start = range.end;
+            Step { placed, weights, range }
         };
         let steps: Vec<_> = placed.into_iter().enumerate().map(&mut build).collect();
         assert!(steps.iter().any(|step| step.weights.is_some()), "WeightNormed: no weights");
@@ -73,23 +66,9 @@ impl WeightNormed {
     }
 }
 
-/// `[1, n]` in place of `[S, n]` if all samples are the same and no gradient tells them apart.
-fn in_common<T: Scalar>(theta: Var<'_, T>) -> Var<'_, T> {
-    let value = theta.value();
-    let mut samples = value.outer_iter();
-    let first = samples.next().filter(|_| theta.is_constant() && value.ndim() == 2);
-    let is_same = first.is_some_and(|first| samples.all(|sample| sample == first));
-    if is_same && value.shape()[0] > 1 { theta.slice(0, 0..1) } else { theta }
-}
-
-/// `V h`, at every position of an image.
-fn product<'t, T: Scalar>(layer: Layer, h: Var<'t, T>, v: Var<'t, T>) -> Var<'t, T> {
-    if let Layer::Conv(_, window) = layer { h.conv2d(v, window) } else { h.matmul_t(v) }
-}
-
 impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     fn dim(&self) -> usize {
-        self.0.iter().map(|step| step.len).sum()
+        self.0.last().map_or(0, |step| step.range.end)
     }
 
     fn widest(&self) -> usize {
@@ -99,68 +78,47 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
 
     fn parts(&self) -> Vec<(String, usize)> {
         let named = self.0.iter().enumerate().filter_map(|(i, step)| {
-            let what = if step.weights.is_some() { "scales" } else { "mask" };
-            (step.len > 0).then(|| (format!("{i}.{what}"), step.len))
+            let part = if step.weights.is_some() { "scales" } else { "mask" };
+            (!step.range.is_empty()).then(|| (format!("{i}.{part}"), step.range.len()))
         });
         named.collect()
     }
 
+    /// The network is defined by its evaluation for one sample per example, `θ [S, B, D]`. Samples
+    /// shared by the batch, `θ [S, D]`, are evaluated together, see `shared.rs`.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
-        let each = shape.len() == 3;
-        let fits = shape.last() == Some(&d) && (shape.len() == 2 || each);
+        let fits = [2, 3].contains(&shape.len()) && shape.last() == Some(&d);
         assert!(fits, "theta {shape:?} is neither [S, {d}] nor [S, B, {d}]");
-        let (samples, batch) = (shape[0], if each { shape[1] } else { 1 });
-        let (mut h, mut start) = (self.0[0].placed.enter(x), 0);
-        let mut steps = self.0.iter().peekable();
-        while let Some(Step { placed, weights, len }) = steps.next() {
-            // `[S or 1, 1 or B, …]`, beside what the layer gives out.
-            let own = |axes: &[usize]| {
-                let theta = in_common(theta.slice(shape.len() - 1, start..start + len));
-                theta.reshape(&[&[theta.shape()[0], batch], axes].concat())
-            };
-            let y = match (placed.layer, weights) {
-                (layer, Some([v, b])) => {
-                    let (product, b) = (product(layer, h, p[*v]), p[*b]);
-                    let scale = own(&placed.units()) / p[*v].row_norms();
-                    let is_relu = |next: &&Step| next.placed.layer == Layer::Relu;
-                    let relu = steps.next_if(is_relu).is_some();
-                    match (each, relu) {
-                        (false, true) => product.affine_relu(scale, b),
-                        (false, false) => product.affine(scale, b),
-                        (true, true) => (product * scale + b).relu(),
-                        (true, false) => product * scale + b,
-                    }
-                }
-                (Layer::Dropout(_), _) => h * own(&placed.output.axes()),
-                (Layer::ChannelDropout(_), _) => h * own(&placed.units()),
-                _ => placed.pass(h),
-            };
-            // Samples that are still alike have no axis.
-            let axes = y.shape();
-            let are_alike = samples > 1 && axes[0] == 1 && axes.len() > h.shape().len();
-            h = if are_alike { y.reshape(&axes[1..]) } else { y };
-            start += len;
+        if shape.len() == 2 {
+            return shared::forward(&self.0, p, theta, x);
         }
-        let (axes, last) = (h.shape(), self.0.last().expect("a layer").placed);
-        let are_alike = axes.len() == 1 + last.output.axes().len();
-        if are_alike { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
+        let mut h = self.0[0].placed.enter(x);
+        for step in &self.0 {
+            h = match step.weights.map(|weights| weights.map(|id| p[id])) {
+                Some([v, b]) => step.placed.product(h, v) * (step.g(theta) / v.row_norms()) + b,
+                None if step.placed.layer.is_mask() => h * step.g(theta),
+                None => step.placed.apply(h),
+            };
+        }
+        h
     }
 
-    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over the positions of an image too.
+    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over examples and
+    /// the positions of images.
     fn init_from_data(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
         let mut h = {
             let tape = Tape::default();
             self.0[0].placed.enter(tape.constant(x)).value()
         };
         let mut theta = vec![];
-        for Step { placed, weights, len } in &self.0 {
+        for Step { placed, weights, range } in &self.0 {
             let tape = Tape::default();
             let x = tape.constant(h);
-            let y = match (placed.layer, weights) {
-                (layer, Some([v, b])) => {
-                    let p = params.freeze(&tape);
-                    let t = (product(layer, x, p[*v]) / p[*v].row_norms()).value();
+            let y = match weights {
+                Some([v, b]) => {
+                    let v = params.freeze(&tape)[*v];
+                    let t = (placed.product(x, v) / v.row_norms()).value();
                     let rows = t.as_matrix();
                     let mean = rows.mean_axis(Axis(0)).expect("an example");
                     let unit = |std: T| if std > T::of(1e-6) { std } else { T::one() };
@@ -170,11 +128,11 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
                     *params.get_mut(*b) = shift.clone().into();
                     tape.constant(&*t * &scale + shift)
                 }
-                (Layer::Dropout(_) | Layer::ChannelDropout(_), _) => {
-                    theta.extend(std::iter::repeat_n(1., *len));
+                None if placed.layer.is_mask() => {
+                    theta.extend(range.clone().map(|_| 1.));
                     x
                 }
-                _ => placed.pass(x),
+                None => placed.apply(x),
             };
             h = y.value();
         }
@@ -182,18 +140,11 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     }
 
     fn masks(&self) -> Vec<(Range<usize>, f64)> {
-        let mut start = 0;
-        let mask = |step: &Step| {
-            start += step.len;
-            let (Layer::Dropout(rate) | Layer::ChannelDropout(rate)) = step.placed.layer else {
-                return None;
-            };
-            Some((start - step.len..start, rate))
-        };
+        let mask = |step: &Step| Some((step.range.clone(), step.placed.layer.rate()?));
         self.0.iter().filter_map(mask).collect()
     }
 
-    /// Their directions, which are the same under every `θ`.
+    /// The directions, which do not depend on `θ`.
     fn filters(&self, params: &Params<T>, _: &[T]) -> Option<(Array2<T>, [usize; 3])> {
         let (first, [v, _]) = self.0.iter().find_map(|step| Some((step, step.weights?)))?;
         first.placed.filters(params.get(v).as_matrix())

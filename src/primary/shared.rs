@@ -1,0 +1,60 @@
+//! Evaluation of a weight-normalised network for samples of `θ` that a batch shares.
+//!
+//! The result is that of the definition in [`WeightNormed`](super::WeightNormed) for equal samples
+//! across the batch, with less work:
+//!
+//! * The scales multiply after the product, so `S` samples are one product of `[S·B, k]` rows with
+//!   the same `V`, and weights are never formed.
+//! * The first layer's product does not depend on `θ` and is computed once for all samples. Without
+//!   gradients to `θ`, all layers are before the first whose part of `θ` differs between samples:
+//!   with dropout, those before the first mask.
+//! * Scale, bias and ReLU are fused, and so are their gradients.
+use super::Layer;
+use super::evaluate::Step;
+use crate::autodiff::Var;
+use crate::kernels::scalar::Scalar;
+use crate::nn::BoundParams;
+
+/// Outputs `[S, B, K]` for `θ [S, D]` and `x [B, …]`.
+pub(super) fn forward<'t, T: Scalar>(
+    steps: &[Step],
+    p: &BoundParams<'t, T>,
+    theta: Var<'t, T>,
+    x: Var<'t, T>,
+) -> Var<'t, T> {
+    let (samples, d) = (theta.shape()[0], theta.shape()[1]);
+    let theta = theta.reshape(&[samples, 1, d]);
+    let mut h = steps[0].placed.enter(x);
+    let output = steps.last().expect("a layer").placed.output.axes();
+    let mut steps = steps.iter().peekable();
+    while let Some(step) = steps.next() {
+        let g = || one_if_equal(step.g(theta));
+        let y = match step.weights.map(|weights| weights.map(|id| p[id])) {
+            Some([v, b]) => {
+                let (product, scale) = (step.placed.product(h, v), g() / v.row_norms());
+                match steps.next_if(|next| next.placed.layer == Layer::Relu) {
+                    Some(_) => product.affine_relu(scale, b),
+                    None => product.affine(scale, b),
+                }
+            }
+            None if step.placed.layer.is_mask() => h * g(),
+            None => step.placed.apply(h),
+        };
+        // Activations without an axis of samples are the same for all of them.
+        let axes = y.shape();
+        let is_shared = samples > 1 && axes[0] == 1 && axes.len() > h.shape().len();
+        h = if is_shared { y.reshape(&axes[1..]) } else { y };
+    }
+    let axes = h.shape();
+    let is_shared = axes.len() == 1 + output.len();
+    if is_shared { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
+}
+
+/// `[1, …]` in place of `g [S, …]` if all samples are equal and no gradient flows to them.
+fn one_if_equal<T: Scalar>(g: Var<'_, T>) -> Var<'_, T> {
+    let value = g.value();
+    let mut samples = value.outer_iter();
+    let first = samples.next().filter(|_| g.is_constant());
+    let is_equal = first.is_some_and(|first| samples.all(|sample| sample == first));
+    if is_equal && value.shape()[0] > 1 { g.slice(0, 0..1) } else { g }
+}
