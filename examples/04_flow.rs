@@ -1,6 +1,6 @@
-//! A normalising flow: an invertible h maps Gaussian noise ε to θ = h(ε) with a known density,
-//! `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`. Fit q to a banana-shaped density by maximising
-//! E_q[ln p(θ) − ln q(θ)], without and with couplings.
+//! A normalising flow: an invertible h bends Gaussian noise ε into θ = h(ε), whose density is known,
+//! `log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|`. We fit q to a banana by maximising the bound
+//! E_q[log p(θ) − log q(θ)], without and with couplings.
 //!
 //! `cargo run --release --example 04_flow`
 use bhn::autodiff::{Tape, Var};
@@ -11,7 +11,7 @@ use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::random::{Purpose, stream};
 use ndarray::arr2;
 
-/// The banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`: `ln p` `[S]` for `θ [S, 2]`.
+/// The banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`: `log p` `[S]` for `θ [S, 2]`.
 fn log_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
     let number = |x| theta.tape().constant(arr2(&[[x]]).into_dyn());
     let (theta1, theta2) = (theta.slice(1, 0..1), theta.slice(1, 1..2));
@@ -21,13 +21,13 @@ fn log_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
 }
 
 fn main() {
-    // T = 0 scales and shifts each axis: a factorial Gaussian. Each coupling transforms half of the
-    // entries by a network of the other half, which makes q curved.
+    // T = 0 stretches and shifts each axis: an upright Gaussian. Each coupling moves half of the
+    // entries by a network of the other half, which is what it takes to bend one.
     let [gaussian, flow] = [0, 4].map(fit);
 
-    // p is normalised, so E_q[ln p(θ) − ln q(θ)] = −KL(q‖p) is at most 0.
+    // p is normalised, so log p(θ) − log q(θ) averages to −KL(q‖p): the best possible bound is 0.
     println!("bound by T = 0: {gaussian:.3} nats, by T = 4: {flow:.3}; 0 is perfect");
-    assert!(gaussian < -0.5, "a factorial Gaussian cannot be curved");
+    assert!(gaussian < -0.5, "an upright Gaussian cannot bend");
     assert!(flow > -0.05, "the flow can");
 }
 
@@ -40,7 +40,7 @@ fn fit(couplings: usize) -> f64 {
         ..HypernetConfig::default()
     };
     let mut params = Params::default();
-    let q = Hypernet::realnvp(&mut params, "q", 2, &config, &mut stream(0, Purpose::Init, 0));
+    let q = Hypernet::new(&mut params, "q", 2, &config, &mut stream(0, Purpose::Init, 0));
     let mut adam = Optimiser::new(Update::default(), &params);
     println!("T = {couplings}: {} parameters", params.count());
 
@@ -48,9 +48,9 @@ fn fit(couplings: usize) -> f64 {
     for step in 0..steps {
         let tape = Tape::default();
         let p = params.bind(&tape);
-        let draw = q.draw(&p, &tape, 256, &mut stream(0, Purpose::Noise, step));
-        let log_q = draw.log_q.expect("a flow has a density");
-        // Pathwise gradient: it flows through θ = h(ε).
+        let draw = q.draw(&p, 256, &mut stream(0, Purpose::Noise, step));
+        let log_q = draw.log_q().expect("a flow has a density");
+        // The gradient goes through θ: samples move to where the bound is higher.
         let bound = (log_p(draw.theta) - log_q).mean();
         bounds.push(bound.item());
         if (step + 1) % 500 == 0 {
@@ -65,7 +65,7 @@ fn fit(couplings: usize) -> f64 {
     bounds[bounds.len() - 100..].iter().sum::<f64>() / 100.
 }
 
-/// Compare the log-determinant with that of a finite-difference Jacobian at one point.
+/// The log-determinant that h reports, against that of a Jacobian of differences at one point.
 fn check_log_det(h: &impl Bijector<f64>, params: &Params<f64>) {
     let (tape, d) = (Tape::default(), 1e-5);
     let rows = [[0.3, -0.8], [0.3 + d, -0.8], [0.3 - d, -0.8], [0.3, -0.8 + d], [0.3, -0.8 - d]];

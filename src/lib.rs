@@ -85,7 +85,7 @@
 //! let (mut params, rng) = (Params::default(), &mut stream(0, Purpose::Init, 0));
 //! let primary = Box::new(WeightNormed::new(&mut params, "f", 1, &Layer::mlp(&[8], 2), rng));
 //! let config = HypernetConfig { couplings: 2, hidden: 16, ..HypernetConfig::default() };
-//! let posterior = Box::new(Hypernet::realnvp(&mut params, "h", 10, &config, rng));
+//! let posterior = Box::new(Hypernet::new(&mut params, "h", 10, &config, rng));
 //! let likelihood = Likelihood::Categorical { clip: None };
 //! let (prior, noise) = (Prior::default(), Noise::Shared);
 //! let mut model = Model { params, primary, posterior, prior, likelihood, noise };

@@ -1,44 +1,44 @@
-//! The evidence lower bound (Krueger et al. 2017), with its scale in one place.
-use super::Draw;
+//! The evidence lower bound (Krueger et al. 2017). Its scale is applied here alone.
+use super::{Draw, Kl, Prior};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 
-/// How a minibatch stands for the data set.
+/// How a minibatch is scaled to the data set.
 ///
-/// The KL counts once for the whole data set, so an example carries `1/N` of it: not `1/B`, not one
-/// part a layer, and no mean over the weights. With `N = 50,000`, `B = 128`, a minibatch
+/// The KL counts once for the whole data set, so each example carries `1/N` of it: not `1/B`, not
+/// once per layer, and not averaged over weights. With `N = 50,000`, `B = 128`, a minibatch
 /// log-likelihood of −64 nats and a KL of 3,000 nats: `ELBO = (50,000/128)(−64) − 3,000 = −28,000`
-/// nats, and the loss is `64/128 + 3,000/50,000 = 0.56` nats an example: `−ELBO/N`.
+/// nats, and the loss is `64/128 + 3,000/50,000 = 0.56` nats per example: `−ELBO/N`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// `N`, the number of training examples.
     pub data: usize,
-    /// `|B|`, how many of them are in this minibatch.
+    /// `|B|`, the number of examples in the minibatch.
     pub batch: usize,
-    /// `β`, the KL's weight: 1 but while annealing.
+    /// `β`, the weight of the KL: 1 unless annealed.
     pub beta: f64,
 }
 
-/// The bound and its terms on a tape, means over the samples.
+/// The bound on a tape, averaged over the samples of `θ`.
 #[derive(Clone, Copy)]
 pub struct Elbo<'t, T = f32> {
-    /// What is minimised, in nats an example: `−(1/|B|) Σ_B ln p(y|x,θ) + β KL / N`.
+    /// The loss to minimise, in nats per example: `−(1/|B|) Σ_B ln p(y|x,θ) + β KL / N`.
     pub loss: Var<'t, T>,
-    /// The numbers, over the whole data set.
+    /// The values of the bound and its terms.
     pub terms: Terms,
 }
 
 /// The bound and its terms in nats over the whole data set, averaged over the samples of `θ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// `log_likelihood − kl`, whatever `β` was in training.
+    /// `log_likelihood − kl`, for any `β` in training.
     pub total: f64,
     /// `(N/|B|) Σ_B ln p(y|x,θ)`.
     pub log_likelihood: f64,
-    /// `ln p(θ)`; the negative KL where that is taken in closed form, and not from draws.
+    /// `ln p(θ)`; for a KL in closed form, the negative KL.
     pub log_prior: f64,
-    /// `ln q(θ)`; 0 then.
+    /// `ln q(θ)`; for a KL in closed form, 0.
     pub log_q: f64,
     /// `log_q − log_prior`; 0 for a point estimate.
     pub kl: f64,
@@ -52,20 +52,21 @@ impl Terms {
     }
 }
 
-/// `ELBO = E_q[(N/|B|) Σ_B ln p(y|x,θ) + ln p(θ) − ln q(θ)]` by Monte Carlo over the samples drawn,
-/// from `ln p(θ) [S]` and `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
+/// `ELBO = (N/|B|) Σ_B ln p(y|x,θ) − KL(q ‖ p)`, both averaged over the samples of `θ`, given
+/// `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
 ///
-/// A draw without a density (a point estimate) has no KL, but for one that it brings itself. If
-/// examples have samples of their own, there are `S·B` priors.
+/// `KL(q ‖ p) = ln q(θ) − ln p(θ)` if the density of the samples is known, `S` of them or, with
+/// noise per example, `S·B`. Otherwise the KL is in closed form, or absent; see [`Kl`].
 ///
 /// ```
-/// use bhn::{bayes::{Draw, Scale, elbo}, autodiff::{Tape, Tensor}};
+/// use bhn::{bayes::{Draw, Kl, Prior, Scale, elbo}, autodiff::{Tape, Tensor}};
 /// let tape = Tape::<f64>::default();
 /// let of = |shape: &[usize], x: f64| tape.leaf(Tensor::from_elem(shape, x));
-/// // One sample: ln q = −100, ln p = −3100, and 128 of 50,000 examples at −½ nat each.
-/// let draw = Draw { theta: of(&[1, 10], 0.), log_q: Some(of(&[1], -100.)), kl: None };
+/// // One sample of 10 scales with ln q = −100, and 128 of 50,000 examples at −½ nat each.
+/// let draw = Draw { theta: of(&[1, 10], 155.), kl: Kl::Sampled { log_q: of(&[1], -100.) } };
+/// let prior = Prior::Laplace { scale: 0.5 }; // ln p(θ) = −2 Σ |θⱼ| = −3100
 /// let scale = Scale { data: 50_000, batch: 128, beta: 1. };
-/// let bound = elbo(&draw, of(&[1], -3100.), of(&[1, 128], -0.5), scale);
+/// let bound = elbo(&draw, prior, of(&[1, 128], -0.5), scale);
 /// assert_eq!((bound.terms.kl, bound.terms.total), (3000., -28_000.));
 /// assert!((bound.loss.item() - 0.56).abs() < 1e-12);
 /// ```
@@ -74,25 +75,26 @@ impl Terms {
 /// Unless the shapes agree with each other and with `scale.batch`.
 pub fn elbo<'t, T: Scalar>(
     draw: &Draw<'t, T>,
-    log_prior: Var<'t, T>,
+    prior: Prior,
     log_likelihood: Var<'t, T>,
     scale: Scale,
 ) -> Elbo<'t, T> {
-    let (draws, shape) = (draw.theta.shape()[0], log_likelihood.shape());
-    let each = log_prior.shape() == [draws] && [shape[0], shape[0] * scale.batch].contains(&draws);
-    let fits = shape.len() == 2 && shape[1] == scale.batch && (draw.kl.is_some() || each);
-    assert!(fits, "elbo: {draws} draws, log-likelihoods {shape:?}, {scale:?}");
-    let n = scale.data as f64;
+    let (n, shape) = (scale.data as f64, log_likelihood.shape());
+    let fits = shape.len() == 2 && shape[1] == scale.batch;
+    assert!(fits, "elbo: log-likelihoods {shape:?}, {scale:?}");
     let per_example = log_likelihood.mean();
     let log_lik = n * per_example.item().f64();
-    let (kl, terms) = match (draw.log_q, draw.kl) {
-        (Some(log_q), _) => {
-            let (log_q, log_prior) = (log_q.mean(), log_prior.mean());
-            let [q, p] = [log_q, log_prior].map(|x| x.item().f64());
-            (log_q - log_prior, Terms::new(log_lik, p, q))
+    let (kl, terms) = match draw.kl {
+        Kl::Sampled { log_q } => {
+            let (draws, found) = (draw.theta.shape()[0], log_q.shape());
+            let fits = found == [draws] && [shape[0], shape[0] * scale.batch].contains(&draws);
+            assert!(fits, "elbo: {draws} samples, densities {found:?}, log-likelihoods {shape:?}");
+            let (log_q, log_p) = (log_q.mean(), prior.log_prob(draw.theta).mean());
+            let [q, p] = [log_q, log_p].map(|x| x.item().f64());
+            (log_q - log_p, Terms::new(log_lik, p, q))
         }
-        (None, Some(kl)) => (kl, Terms::new(log_lik, 0. - kl.item().f64(), 0.)),
-        (None, None) => {
+        Kl::Exact(kl) => (kl, Terms::new(log_lik, 0. - kl.item().f64(), 0.)),
+        Kl::Absent => {
             return Elbo { loss: -per_example, terms: Terms::new(log_lik, 0., 0.) };
         }
     };

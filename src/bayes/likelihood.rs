@@ -1,4 +1,4 @@
-//! Likelihoods: what a network's outputs say about targets.
+//! Likelihoods of targets given a network's outputs.
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, ParamId};
@@ -9,12 +9,12 @@ use std::sync::Arc;
 pub enum Targets<T = f32> {
     /// Class indices `[B]`.
     Classes(Vec<usize>),
-    /// Numbers `[B]`.
+    /// Real values `[B]`.
     Values(Vec<T>),
 }
 
 impl<T> Targets<T> {
-    /// `B`.
+    /// The number of targets `B`.
     pub fn len(&self) -> usize {
         match self {
             Self::Classes(y) => y.len(),
@@ -22,7 +22,7 @@ impl<T> Targets<T> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether `B` is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -30,7 +30,7 @@ impl<T> Targets<T> {
     /// Class indices `[B]`.
     ///
     /// # Panics
-    /// If they are numbers.
+    /// If the targets are real values.
     pub fn classes(&self) -> &[usize] {
         match self {
             Self::Classes(y) => y,
@@ -38,10 +38,10 @@ impl<T> Targets<T> {
         }
     }
 
-    /// The targets of some examples, in the order asked for.
+    /// The targets of these examples, in this order.
     ///
     /// # Panics
-    /// If there is no such example.
+    /// If an index is out of range.
     pub fn select(&self, examples: &[usize]) -> Self
     where
         T: Copy,
@@ -53,7 +53,7 @@ impl<T> Targets<T> {
     }
 }
 
-/// `p(y | x, θ)` given the network's outputs.
+/// `p(y | x, θ)`, parametrised by the network's outputs.
 ///
 /// ```
 /// use bhn::{bayes::{Likelihood, Targets}, nn::Params, autodiff::{Tape, Tensor}};
@@ -67,26 +67,26 @@ impl<T> Targets<T> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Likelihood {
-    /// A softmax over logits. With `clip = ε`, the paper's: its probabilities are held within
-    /// `[ε, 1 − ε]` in the loss, which silences every example with `p(y) < ε`.
+    /// A softmax over logits. `clip = ε`, as in the paper, clips the probabilities to `[ε, 1 − ε]`
+    /// in the loss, which zeroes the gradient of every example with `p(y) < ε`.
     Categorical {
-        /// `ε`; `None` for the exact log-softmax, which needs no clipping.
+        /// `ε`; `None` is the exact log-softmax, which needs no clipping.
         clip: Option<f64>,
     },
-    /// `N(y; f(x), 1/τ)` with `τ` fixed.
+    /// `N(y; f(x), 1/τ)` with a fixed precision.
     Gaussian {
         /// `τ`.
         precision: f64,
     },
-    /// `N(y; f(x), 1/τ)` with `ln τ`, a parameter of shape `[1]`, learned.
+    /// `N(y; f(x), 1/τ)` with a trained parameter `ln τ` of shape `[1]`.
     LearnedGaussian(ParamId),
 }
 
 impl Likelihood {
-    /// `ln p(yᵦ | xᵦ, θₛ)` for `outputs [S, B, K]`, giving `[S, B]`.
+    /// `ln p(yᵦ | xᵦ, θₛ) [S, B]` for `outputs [S, B, K]`.
     ///
     /// # Panics
-    /// If the targets are not of this likelihood's kind, or not `B`.
+    /// If the targets are of the other kind, or their number is not `B`.
     pub fn log_prob<'t, T: Scalar>(
         self,
         p: &BoundParams<'t, T>,
@@ -96,7 +96,7 @@ impl Likelihood {
         let gaussian = |log_precision: Var<'t, T>, y: &[T]| {
             let shape = outputs.shape();
             assert!(shape[1..] == [y.len(), 1], "outputs {shape:?} for {} values", y.len());
-            let y = Tensor::from_shape_vec(vec![y.len()], y.to_vec()).expect("one axis");
+            let y = Tensor::from_shape_vec(vec![y.len()], y.to_vec()).expect("a vector");
             let y = outputs.tape().constant(y);
             y.normal_log_prob(outputs.reshape(&shape[..2]), log_precision)
         };
@@ -113,11 +113,11 @@ impl Likelihood {
                 gaussian(outputs.tape().constant(log), y)
             }
             (Self::LearnedGaussian(id), Targets::Values(y)) => gaussian(p[id], y),
-            (likelihood, _) => panic!("{likelihood:?} has no use for targets of the other kind"),
+            (likelihood, _) => panic!("{likelihood:?}: targets of the other kind"),
         }
     }
 
-    /// `τ`, if the outputs are means of a Gaussian.
+    /// `τ`, if the likelihood is Gaussian.
     pub fn precision<T: Scalar>(self, p: &BoundParams<'_, T>) -> Option<f64> {
         match self {
             Self::Categorical { .. } => None,

@@ -1,4 +1,10 @@
-//! The Bayesian part: a posterior over `θ`, a prior, a likelihood, and the bound that joins them.
+//! Bayesian inference: a posterior over `θ`, a prior, a likelihood, and the bound that joins them.
+//!
+//! Notation, here and in the flows and primary networks: `θ [D]` is what the posterior is over. It
+//! is the weight-normalisation scales `g` of the primary network (and its dropout masks), or all
+//! its weights `w` and biases. `ε` is the base noise and `θ = h(ε)` its pushforward. Shapes are in
+//! brackets: `S` samples, `B` examples of a minibatch, `K` outputs. All logarithms are natural and
+//! written `ln`; log-densities and the bound are in nats.
 mod elbo;
 mod likelihood;
 mod model;
@@ -9,7 +15,7 @@ pub use elbo::{Elbo, Scale, Terms, elbo};
 pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
 pub use posterior::{
-    Axes, Base, Draw, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, MeanField, Normals,
-    Point, Posterior, Rates,
+    Axes, Base, Draw, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Kl, MeanField,
+    Normals, Point, Posterior, Rates,
 };
 pub use prior::Prior;

@@ -1,4 +1,4 @@
-//! Priors over `θ`, independent over its entries.
+//! Priors over `θ` with independent entries.
 use super::Normals;
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
@@ -20,19 +20,19 @@ use serde::{Deserialize, Serialize};
 pub enum Prior {
     /// `N(0, 1/λ)`.
     Gaussian {
-        /// `λ`, a precision.
+        /// The precision `λ`.
         precision: f64,
     },
     /// `exp(−|θ|/b) / 2b`.
     Laplace {
-        /// `b`.
+        /// The scale `b`.
         scale: f64,
     },
     /// `π N(0, σ₁²) + (1 − π) N(0, σ₂²)` (Blundell et al. 2015).
     ScaleMixture {
-        /// `π`, between 0 and 1.
+        /// The weight `π` of `σ₁`, between 0 and 1.
         weight: f64,
-        /// `[σ₁, σ₂]`.
+        /// The standard deviations `[σ₁, σ₂]`.
         stds: [f64; 2],
     },
 }
@@ -45,11 +45,11 @@ impl Default for Prior {
 }
 
 impl Prior {
-    /// `ln p(θ)` for `θ [S, D]`, giving `[S]`, constants included.
+    /// `ln p(θ) [S]` for `θ [S, D]`, including the normalising constant.
     pub fn log_prob<'t, T: Scalar>(self, theta: Var<'t, T>) -> Var<'t, T> {
         let normal = |std: f64| {
-            let number = |x: f64| theta.tape().constant(Tensor::from_elem(vec![1], T::of(x)));
-            theta.normal_log_prob(number(0.), number(-2. * std.ln()))
+            let constant = |x: f64| theta.tape().constant(Tensor::from_elem(vec![1], T::of(x)));
+            theta.normal_log_prob(constant(0.), constant(-2. * std.ln()))
         };
         let each = match self {
             Self::Gaussian { precision } => normal(precision.powf(-0.5)),
@@ -64,8 +64,8 @@ impl Prior {
         each.sum_axis(1)
     }
 
-    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)` for normals `[D]`, as one number; `None`
-    /// if the prior is not normal, and there is no such form.
+    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, one number, for `m`, `s` `[D]`.
+    /// `None` unless the prior is Gaussian: the others have no closed form.
     pub fn kl_of_normals<'t, T: Scalar>(self, q: &Normals<'t, T>) -> Option<Var<'t, T>> {
         let Self::Gaussian { precision } = self else { return None };
         let squares = (q.mean * q.mean + q.std * q.std) * T::of(precision);

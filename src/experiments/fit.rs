@@ -66,13 +66,12 @@ impl Training {
             let tape = Tape::reusing(mem::take(&mut storage));
             let p = params.bind(&tape);
             let rng = &mut stream(seed, Purpose::Noise, step);
-            let draw = q.draw(&p, &tape, self.samples, rng);
-            let (prior, likelihood) =
-                (joint.prior().log_prob(draw.theta), joint.log_likelihood(draw.theta));
+            let draw = q.draw(&p, self.samples, rng);
+            let likelihood = joint.log_likelihood(draw.theta);
             // w (KL/w − ln p(D|θ)) = KL − w ln p(D|θ)
             let weight = self.weight(step);
             let scale = Scale { data: n, batch: n, beta: 1. / weight };
-            let loss = elbo(&draw, prior, likelihood, scale).loss * weight;
+            let loss = elbo(&draw, joint.prior(), likelihood, scale).loss * weight;
             if !loss.item().is_finite() {
                 return Err(Diverged(step));
             }
@@ -118,8 +117,8 @@ pub fn weigh(
     let mut part = |index| {
         let tape = Tape::default();
         let p = params.freeze(&tape);
-        let draw = q.draw(&p, &tape, samples, &mut stream(seed, Purpose::Evaluation, index));
-        let log_q = draw.log_q.expect("a posterior with a density");
+        let draw = q.draw(&p, samples, &mut stream(seed, Purpose::Evaluation, index));
+        let log_q = draw.log_q().expect("a posterior with a density");
         log_weight.extend((joint.log_joint(draw.theta) - log_q).value().iter());
         let theta = draw.theta.value().to_owned();
         theta.into_dimensionality().expect("[S, D]")

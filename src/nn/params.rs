@@ -1,4 +1,4 @@
-//! An ordered store of named tensors, outside any tape, and of buffers, which are not trained.
+//! Named parameters in order, outside any tape; and buffers, which are saved but not trained.
 use crate::autodiff::Gradient;
 use crate::autodiff::{Fixed, Grads, Owned, Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Names and values, in the order they were added. The order is part of what "same bits" means.
+/// Parameters by name, in the order in which they were added. Reproducible bits require the same
+/// order.
 ///
 /// ```
 /// use bhn::nn::{Init, Params};
@@ -21,11 +22,11 @@ use std::sync::Arc;
 pub struct Params<T = f32> {
     parameters: Vec<(String, Tensor<T>)>,
     buffers: Buffers,
-    /// Buffers to be used in place of those that will be drawn.
-    given: Buffers,
+    /// Saved buffers, which replace those drawn at registration.
+    saved: Buffers,
 }
 
-/// What a function depends on and nothing trains, as PyTorch's `register_buffer` has it.
+/// A constant that the model depends on and that is not trained, like PyTorch's `register_buffer`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Buffer {
     /// Indices, such as those of a permutation.
@@ -37,11 +38,11 @@ pub enum Buffer {
 /// Buffers by name.
 pub type Buffers = BTreeMap<String, Buffer>;
 
-/// Where a parameter is in its store.
+/// The index of a parameter in its [`Params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId(usize);
 
-/// The parameters on one tape: `p[id]` is a [`Var`].
+/// Parameters bound to a tape: `p[id]` is a [`Var`].
 ///
 /// ```
 /// use bhn::{nn::Params, autodiff::{Owned, Tape}};
@@ -53,11 +54,14 @@ pub struct ParamId(usize);
 /// assert_eq!(grads[0].as_ref().unwrap().dense().unwrap()[1], 3.);
 /// assert!(grads[1].is_none(), "the loss does not depend on it");
 /// ```
-pub struct BoundParams<'t, T = f32>(Vec<Var<'t, T>>);
+pub struct BoundParams<'t, T = f32> {
+    tape: &'t Tape<T>,
+    vars: Vec<Var<'t, T>>,
+}
 
 impl<T: Scalar> Params<T> {
-    /// An empty store in which buffers registered under these names take these values, such as a
-    /// checkpoint's.
+    /// An empty store. Buffers registered later take the values saved under their names, such as
+    /// those of a checkpoint.
     ///
     /// ```
     /// use bhn::nn::{Buffer, Params};
@@ -67,12 +71,12 @@ impl<T: Scalar> Params<T> {
     /// assert_eq!(used, saved);
     /// assert_eq!(params.buffers()["order"], saved);
     /// ```
-    pub fn with_buffers(given: Buffers) -> Self {
-        Self { parameters: vec![], buffers: Buffers::new(), given }
+    pub fn with_buffers(saved: Buffers) -> Self {
+        Self { parameters: vec![], buffers: Buffers::new(), saved }
     }
 
-    /// Register a buffer and return its value: the one that the store was given under this name, if
-    /// it `fits`, otherwise `drawn`.
+    /// Register a buffer and return its value: the one saved under this name if it is `valid`,
+    /// otherwise `drawn`.
     ///
     /// # Panics
     /// If the name is taken.
@@ -80,16 +84,16 @@ impl<T: Scalar> Params<T> {
         &mut self,
         name: impl Into<String>,
         drawn: Buffer,
-        fits: impl FnOnce(&Buffer) -> bool,
+        valid: impl FnOnce(&Buffer) -> bool,
     ) -> Buffer {
         let name = name.into();
-        let buffer = self.given.remove(&name).filter(fits).unwrap_or(drawn);
+        let buffer = self.saved.remove(&name).filter(valid).unwrap_or(drawn);
         let before = self.buffers.insert(name.clone(), buffer.clone());
         assert!(before.is_none(), "two buffers named {name}");
         buffer
     }
 
-    /// The buffers that were registered.
+    /// The registered buffers.
     pub fn buffers(&self) -> &Buffers {
         &self.buffers
     }
@@ -110,7 +114,7 @@ impl<T: Scalar> Params<T> {
         self.parameters.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Names and values in order, to be changed.
+    /// Names and mutable values in order.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Tensor<T>)> {
         self.parameters.iter_mut().map(|(name, value)| (name.as_str(), value))
     }
@@ -120,68 +124,73 @@ impl<T: Scalar> Params<T> {
         &self.parameters[id.0].1
     }
 
-    /// The value of `id`, to be changed.
+    /// The value of `id`, mutable.
     pub fn get_mut(&mut self, id: ParamId) -> &mut Tensor<T> {
         &mut self.parameters[id.0].1
     }
 
-    /// The number of parameters, counting every entry.
+    /// The number of parameters, summed over the entries of every tensor.
     pub fn count(&self) -> usize {
         self.parameters.iter().map(|(_, value)| value.len()).sum()
     }
 
-    /// Put them on a tape to be differentiated.
+    /// Bind the parameters to a tape as leaves, to be differentiated.
     pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
-        BoundParams(
-            self.parameters.iter().map(|(n, v)| tape.named_leaf(n.clone(), v.clone())).collect(),
-        )
+        let leaf = |(n, v): &(String, Tensor<T>)| tape.named_leaf(n.clone(), v.clone());
+        BoundParams::from_vars(tape, self.parameters.iter().map(leaf).collect())
     }
 
-    /// Put them on a tape as constants: nothing records a rule.
+    /// Bind the parameters to a tape as constants: operations on them record no backward rule.
     pub fn freeze<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
-        BoundParams(self.parameters.iter().map(|(_, v)| tape.constant(v.clone())).collect())
+        let constants = self.parameters.iter().map(|(_, v)| tape.constant(v.clone()));
+        BoundParams::from_vars(tape, constants.collect())
     }
 
-    /// The same for many tapes, on which what is worked out of them is shared.
+    /// The parameters as constants for many tapes, packed for products once.
     pub fn frozen(&self) -> Frozen<T> {
         Frozen(self.parameters.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
     }
 
-    /// The same parameters in another precision.
+    /// The parameters in another precision.
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into();
         let parameters = self.parameters.iter().map(|(n, v)| (n.clone(), cast(v))).collect();
-        Params { parameters, buffers: self.buffers.clone(), given: self.given.clone() }
+        Params { parameters, buffers: self.buffers.clone(), saved: self.saved.clone() }
     }
 }
 
-/// Parameters that do not change, for many tapes: packed for products once.
+/// Constant parameters shared by many tapes: packed for products once, on first use.
 #[derive(Debug)]
 pub struct Frozen<T>(Vec<Arc<Fixed<T>>>);
 
 impl<T: Scalar> Frozen<T> {
-    /// Put them on a tape as constants.
+    /// Bind the parameters to a tape as constants.
     pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
-        BoundParams(self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
+        BoundParams::from_vars(tape, self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
     }
 }
 
 impl<'t, T: Scalar> BoundParams<'t, T> {
-    /// Variables standing for the parameters of a store, in its order: what a gradient check of a
+    /// Variables of `tape` in place of the parameters, in their order: what a gradient check of a
     /// whole model perturbs.
-    pub fn from_vars(vars: Vec<Var<'t, T>>) -> Self {
-        Self(vars)
+    pub fn from_vars(tape: &'t Tape<T>, vars: Vec<Var<'t, T>>) -> Self {
+        Self { tape, vars }
+    }
+
+    /// The tape.
+    pub fn tape(&self) -> &'t Tape<T> {
+        self.tape
     }
 
     /// The gradient of every parameter, in order; `None` where the loss does not depend on it.
     pub fn gradients(&self, mut grads: Grads<T>) -> Vec<Option<Gradient<T>>> {
-        self.0.iter().map(|&var| grads.take(var)).collect()
+        self.vars.iter().map(|&var| grads.take(var)).collect()
     }
 }
 
 impl<'t, T> Index<ParamId> for BoundParams<'t, T> {
     type Output = Var<'t, T>;
     fn index(&self, id: ParamId) -> &Var<'t, T> {
-        &self.0[id.0]
+        &self.vars[id.0]
     }
 }

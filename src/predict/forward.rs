@@ -24,8 +24,8 @@ pub fn draw(
     rng: &mut dyn Rng,
 ) -> (Tensor<f32>, Option<Tensor<f32>>) {
     let tape = Tape::default();
-    let draw = model.posterior.predictive(&model.params.freeze(&tape), &tape, samples, rng);
-    (draw.theta.value(), draw.log_q.map(|q| q.value()))
+    let draw = model.posterior.predictive(&model.params.freeze(&tape), samples, rng);
+    (draw.theta.value(), draw.log_q().map(|q| q.value()))
 }
 
 /// The number of inputs that are evaluated together under `samples` posterior samples.

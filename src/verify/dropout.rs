@@ -16,7 +16,7 @@ fn masks(samples: usize) -> Array2<f64> {
     let (mut params, tape) = (Params::<f64>::default(), Tape::default());
     let q = Dropout::new(&mut params, "q", &[1.; 12], &[(4..12, P)], Rates::Fixed, false);
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
-    let theta = q.draw(&params.freeze(&tape), &tape, samples, rng).theta.value();
+    let theta = q.draw(&params.freeze(&tape), samples, rng).theta.value();
     theta.slice(s![.., 4..]).to_owned().into_dimensionality().expect("[S, D]")
 }
 

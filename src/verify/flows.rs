@@ -231,7 +231,7 @@ pub fn gradients(flow: &Flow, d: usize, inverse: bool) -> Measurement {
         let params = flow.params.iter().map(|(_, w)| w.to_owned());
         let inputs: Vec<_> = [at].into_iter().chain(params).collect();
         gradcheck(&inputs, |v| {
-            let p = BoundParams::from_vars(v[1..].to_vec());
+            let p = BoundParams::from_vars(v[0].tape(), v[1..].to_vec());
             let (y, log_det) = match inverse {
                 true => flow.map.inverse(&p, v[0]),
                 false => flow.map.forward(&p, v[0]),

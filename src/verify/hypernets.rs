@@ -35,8 +35,8 @@ impl Density {
         let draw = move |samples, seed| {
             let ((params, posterior), tape) = (&*sampler, Tape::default());
             let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-            let draw = posterior.draw(&params.freeze(&tape), &tape, samples, rng);
-            let [theta, log_q] = [draw.theta, draw.log_q.expect("a density")].map(|v| v.value());
+            let draw = posterior.draw(&params.freeze(&tape), samples, rng);
+            let [theta, log_q] = [draw.theta, draw.log_q().expect("a density")].map(|v| v.value());
             let theta = theta.to_owned().into_dimensionality().expect("[S, D]");
             (theta, log_q.to_owned().into_dimensionality().expect("[S]"))
         };
@@ -105,7 +105,7 @@ pub fn suite() -> Suite<Density> {
 fn hypernet(d: usize, config: &HypernetConfig) -> Density {
     let mut params = Params::default();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
-    let hypernet = Hypernet::of(&mut params, "q", d, config, rng);
+    let hypernet = Hypernet::new(&mut params, "q", d, config, rng);
     for ((_, w), seed) in params.iter_mut().zip(40..) {
         *w = (randn(w.shape(), seed) * 0.5).into();
     }

@@ -4,7 +4,7 @@ use super::gradients::measurement;
 use super::suite::{Instance, Measurement, Property};
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
-use crate::bayes::{Draw, Elbo, Model, Posterior, Scale, Targets, Terms};
+use crate::bayes::{Draw, Elbo, Kl, Model, Posterior, Scale, Targets, Terms};
 use crate::nn::{BoundParams, Params};
 use crate::primary::PrimaryNet;
 use ndarray::Array2;
@@ -196,7 +196,7 @@ impl Loss {
             let by = t.value();
             let moved = params.iter().zip(&directions).zip(&by);
             let moved = moved.map(|(((_, w), v), &t)| tape.constant(w + &(v * t))).collect();
-            let loss = self.elbo(&BoundParams::from_vars(moved), &tape).loss.value();
+            let loss = self.elbo(&BoundParams::from_vars(&tape, moved), &tape).loss.value();
             Var::record("loss", &[t], loss, move |c, sink| sink.add(0, || &slopes * c.g.sum()))
         })
     }
@@ -253,11 +253,10 @@ impl Posterior<f64> for Changed {
     fn draw<'t>(
         &self,
         p: &BoundParams<'t, f64>,
-        tape: &'t Tape<f64>,
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, f64> {
-        (self.change)(self.posterior.draw(p, tape, samples, rng))
+        (self.change)(self.posterior.draw(p, samples, rng))
     }
 
     fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
@@ -324,8 +323,11 @@ pub(super) fn faults(sound: &dyn Fn() -> Loss, has_kl: bool) -> Vec<Instance<Los
     if has_kl {
         all.push(fault("ln q(θ) has no gradient", |model| {
             with_draws(model, |draw| Draw {
-                log_q: draw.log_q.map(Var::detach),
-                kl: draw.kl.map(Var::detach),
+                kl: match draw.kl {
+                    Kl::Sampled { log_q } => Kl::Sampled { log_q: log_q.detach() },
+                    Kl::Exact(kl) => Kl::Exact(kl.detach()),
+                    Kl::Absent => Kl::Absent,
+                },
                 ..draw
             })
         }));

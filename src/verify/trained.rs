@@ -8,7 +8,7 @@ use super::loss::{self, Loss, Setting};
 use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
 use crate::autodiff::{Owned, Tape, Tensor, Var};
-use crate::bayes::{Model, Noise, Posterior, Targets};
+use crate::bayes::{Kl, Model, Noise, Posterior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
@@ -77,8 +77,8 @@ impl Case {
     fn has_kl(&self) -> bool {
         let (model, tape) = (&self.trained.model, Tape::default());
         let rng = &mut stream(0, Purpose::Sample, 0);
-        let draw = model.posterior.draw(&model.params.freeze(&tape), &tape, 1, rng);
-        draw.log_q.is_some() || draw.kl.is_some()
+        let draw = model.posterior.draw(&model.params.freeze(&tape), 1, rng);
+        !matches!(draw.kl, Kl::Absent)
     }
 
     /// Whether the optimiser keeps moments.
@@ -156,7 +156,7 @@ impl Case {
         let (model, tape) = (self.model(true), Tape::default());
         let p = model.params.freeze(&tape);
         let rng = &mut stream(self.trained.header.config.seed, Purpose::Sample, 0);
-        let theta = model.posterior.draw(&p, &tape, SAMPLES, rng).theta;
+        let theta = model.posterior.draw(&p, SAMPLES, rng).theta;
         model.posterior.flow().expect("a flow").inverse(&p, theta).0.value().to_owned()
     }
 

@@ -63,7 +63,7 @@ fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
     let (samples, inputs, classes) = logits.dim();
     let (mut params, rng) = (Params::default(), &mut ChaCha8Rng::seed_from_u64(0));
     let config = HypernetConfig { couplings: 0, base: Base::Normal, ..HypernetConfig::default() };
-    let posterior = Hypernet::of(&mut params, "q", inputs * classes, &config, rng);
+    let posterior = Hypernet::new(&mut params, "q", inputs * classes, &config, rng);
     let model = Model {
         params,
         primary: Box::new(Lookup { inputs, classes }),

@@ -125,7 +125,7 @@ fn inversion_error<T: Scalar>(model: &Model<T>, seed: u64) -> Option<f64> {
     let (flow, tape) = (model.posterior.flow()?, Tape::default());
     let p = model.params.freeze(&tape);
     let rng = &mut stream(seed, Purpose::Sample, 0);
-    let theta = model.posterior.draw(&p, &tape, INVERTED, rng).theta;
+    let theta = model.posterior.draw(&p, INVERTED, rng).theta;
     let eps = flow.inverse(&p, theta).0;
     let back = flow.inverse(&p, flow.forward(&p, eps).0).0;
     Some(largest((back - eps).value().iter().map(|e| e.f64().abs())))

@@ -3,7 +3,7 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{
-    Draw, Hypernet, HypernetConfig, Likelihood, Model, Noise, Point, Posterior, Prior, Scale,
+    Draw, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, Posterior, Prior, Scale,
     Targets, elbo,
 };
 use bhn::nn::{BoundParams, Init, ParamId, Params};
@@ -27,7 +27,7 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
     let mut params = Params::default();
     let primary = WeightNormed::new(&mut params, "primary", 4, &LAYERS, &mut rng(1));
     let config = HypernetConfig { couplings, hidden: 5, ..HypernetConfig::default() };
-    let posterior = Hypernet::realnvp(&mut params, "posterior", 14, &config, &mut rng(2));
+    let posterior = Hypernet::new(&mut params, "posterior", 14, &config, &mut rng(2));
     for ((_, w), seed) in params.iter_mut().zip(50..) {
         *w = (randn(w.shape(), seed) * 0.5).into();
     }
@@ -65,14 +65,14 @@ fn the_bound_by_hand() {
         0.5 * (precision / std::f64::consts::TAU).ln() - 0.5 * precision * x * x
     };
     let log_q = number(ln_normal(eps, 1.) - s.ln()).reshape(&[1]);
-    let draw = Draw { theta, log_q: Some(log_q), kl: None };
+    let draw = Draw { theta, kl: Kl::Sampled { log_q } };
     let likelihood = Likelihood::Gaussian { precision: tau };
     let outputs = (theta * x).reshape(&[1, 1, 1]);
     let p = Params::default().bind(&tape);
     let log_likelihood = likelihood.log_prob(&p, outputs, &Targets::Values(vec![1.]));
     let prior = Prior::Gaussian { precision: lambda };
     let scale = Scale { data: 50, batch: 1, beta: 0.5 };
-    let found = elbo(&draw, prior.log_prob(theta), log_likelihood, scale);
+    let found = elbo(&draw, prior, log_likelihood, scale);
     let t = s * eps + b;
     let (lik, log_p) = (ln_normal(1. - t * x, tau), ln_normal(t, lambda));
     let log_q = ln_normal(eps, 1.) - s.ln();
@@ -87,9 +87,9 @@ fn the_kl_of_the_elementwise_layer_is_the_gaussians() {
     let model = model(0, EXACT);
     let tape = Tape::default();
     let p = model.params.freeze(&tape);
-    let draw = model.posterior.draw(&p, &tape, samples, &mut rng(5));
+    let draw = model.posterior.draw(&p, samples, &mut rng(5));
     let prior = Prior::Gaussian { precision: lambda };
-    let kl = (draw.log_q.unwrap() - prior.log_prob(draw.theta)).value();
+    let kl = (draw.log_q().unwrap() - prior.log_prob(draw.theta)).value();
     let find = |name: &str| model.params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1;
     let (w, b) = (find("elementwise.w"), find("elementwise.b"));
     let exact: f64 = w
@@ -135,7 +135,7 @@ fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targe
     let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
     at_smooth_point(3..20, |seed| {
         gradcheck(&inputs, |vars| {
-            let p = BoundParams::from_vars(vars.to_vec());
+            let p = BoundParams::from_vars(vars[0].tape(), vars.to_vec());
             let x = vars[0].tape().constant(randn(&[7, 4], seed));
             let scale = Scale { data: 21, batch: 7, beta: 0.7 };
             model.pass(&p, x, &y, 2, scale, &mut rng(9)).elbo.loss
@@ -150,7 +150,7 @@ fn gradients_of_a_learned_precision() {
     let id: ParamId = params.add("log_precision", randn(&[1], 1));
     let y = Targets::Values(vec![0.3, -0.2, 1.]);
     gradcheck(&[randn(&[1], 1), randn(&[2, 3, 1], 2)], |v| {
-        let p = BoundParams::from_vars(vec![v[0]]);
+        let p = BoundParams::from_vars(v[0].tape(), vec![v[0]]);
         assert!(
             (Likelihood::LearnedGaussian(id).precision(&p).unwrap().ln() - v[0].item()).abs()
                 < 1e-12
@@ -254,11 +254,11 @@ fn a_point_has_no_kl() {
     let mut params = Params::<f64>::default();
     let point = Point::new(&mut params, "q", &[1.; 4]);
     let tape = Tape::default();
-    let draw = point.draw(&params.bind(&tape), &tape, 2, &mut rng(1));
-    assert_eq!((draw.theta.shape(), draw.log_q.is_none()), (vec![2, 4], true));
+    let draw = point.draw(&params.bind(&tape), 2, &mut rng(1));
+    assert_eq!((draw.theta.shape(), draw.log_q().is_none()), (vec![2, 4], true));
     let log_likelihood = tape.leaf(randn(&[2, 5], 1));
-    let log_prior = Prior::default().log_prob(draw.theta);
-    let found = elbo(&draw, log_prior, log_likelihood, Scale { data: 10, batch: 5, beta: 1. });
+    let scale = Scale { data: 10, batch: 5, beta: 1. };
+    let found = elbo(&draw, Prior::default(), log_likelihood, scale);
     assert_eq!(found.terms.kl, 0.);
     assert!((found.loss.item() + log_likelihood.value().mean().unwrap()).abs() < 1e-15);
     assert!((found.terms.total + 10. * found.loss.item()).abs() < 1e-12);
@@ -287,10 +287,12 @@ fn the_bound_of_two_samples_by_hand() {
     let of = |shape: &[usize], x: &[f64]| {
         tape.leaf(Tensor::from_shape_vec(shape.to_vec(), x.to_vec()).unwrap())
     };
-    let draw = Draw { theta: of(&[2, 1], &[0., 0.]), log_q: Some(of(&[2], &[1., 3.])), kl: None };
+    let kl = Kl::Sampled { log_q: of(&[2], &[1., 3.]) };
+    let draw = Draw { theta: of(&[2, 1], &[0.5, 2.5]), kl };
+    let prior = Prior::Laplace { scale: 0.5 }; // ln p(θ) = −2 |θ|
     let log_likelihood = of(&[2, 2], &[-1., -2., -3., -4.]);
     let scale = Scale { data: 10, batch: 2, beta: 0.5 };
-    let found = elbo(&draw, of(&[2], &[-1., -5.]), log_likelihood, scale);
+    let found = elbo(&draw, prior, log_likelihood, scale);
     let t = found.terms;
     assert_eq!([t.log_likelihood, t.log_prior, t.log_q, t.kl, t.total], [-25., -3., 2., 5., -30.]);
     assert_eq!(found.loss.item(), 2.5 + 0.5 * 5. / 10.);

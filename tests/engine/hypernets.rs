@@ -3,7 +3,7 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::profile::Profile;
 use bhn::autodiff::{Tape, Tensor};
-use bhn::bayes::{Axes, Base, Hypernet, HypernetConfig, Posterior};
+use bhn::bayes::{Axes, Base, FlowKind, Hypernet, HypernetConfig, Posterior};
 use bhn::flows::Chain;
 use bhn::nn::Params;
 use bhn::verify::hypernets::{self, Density};
@@ -15,13 +15,11 @@ fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-type Make = fn(&mut Params<f64>, &str, usize, &HypernetConfig, &mut ChaCha8Rng) -> Hypernet<f64>;
-
 /// The density of a hypernet with random parameters.
-fn density(make: Make, d: usize, base: Base) -> Density {
+fn density(kind: FlowKind, d: usize, base: Base) -> Density {
     let mut params = Params::<f64>::default();
-    let config = HypernetConfig { couplings: 3, hidden: 6, base, ..Default::default() };
-    let hypernet = make(&mut params, "h", d, &config, &mut rng(3));
+    let config = HypernetConfig { kind, couplings: 3, hidden: 6, base, ..Default::default() };
+    let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
         *w = (randn(w.shape(), seed) * 0.4).into();
     }
@@ -34,38 +32,38 @@ const GRID_OF_MODES: Base = Base::Mixture { components: 3, distance: 3., axes: A
 
 /// In two dimensions, by quadrature over a grid.
 #[rstest]
-#[case::realnvp(Hypernet::realnvp, Base::Normal)]
-#[case::iaf(Hypernet::iaf, Base::Normal)]
-#[case::linear(Hypernet::linear, Base::Normal)]
-#[case::planar(Hypernet::planar, Base::Normal)]
-#[case::mixture(Hypernet::realnvp, TWO_MODES)]
-fn the_hypernets_density_integrates_to_one(#[case] make: Make, #[case] base: Base) {
-    hypernets::integral(&density(make, 2, base)).assert();
+#[case::realnvp(FlowKind::Realnvp, Base::Normal)]
+#[case::iaf(FlowKind::Iaf, Base::Normal)]
+#[case::linear(FlowKind::Linear, Base::Normal)]
+#[case::planar(FlowKind::Planar, Base::Normal)]
+#[case::mixture(FlowKind::Realnvp, TWO_MODES)]
+fn the_hypernets_density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
+    hypernets::integral(&density(kind, 2, base)).assert();
 }
 
 /// `ln q` of samples, as drawn and by the inverse.
 #[rstest]
-#[case::realnvp(Hypernet::realnvp, Base::Normal)]
-#[case::iaf(Hypernet::iaf, Base::Normal)]
-#[case::linear(Hypernet::linear, Base::Normal)]
-#[case::planar(Hypernet::planar, Base::Normal)]
-#[case::mixture_first(Hypernet::iaf, TWO_MODES)]
-#[case::mixture_all(Hypernet::planar, GRID_OF_MODES)]
-fn log_q_is_the_density_at_the_samples(#[case] make: Make, #[case] base: Base) {
-    hypernets::consistent(&density(make, 5, base)).assert();
+#[case::realnvp(FlowKind::Realnvp, Base::Normal)]
+#[case::iaf(FlowKind::Iaf, Base::Normal)]
+#[case::linear(FlowKind::Linear, Base::Normal)]
+#[case::planar(FlowKind::Planar, Base::Normal)]
+#[case::mixture_first(FlowKind::Iaf, TWO_MODES)]
+#[case::mixture_all(FlowKind::Planar, GRID_OF_MODES)]
+fn log_q_is_the_density_at_the_samples(#[case] kind: FlowKind, #[case] base: Base) {
+    hypernets::consistent(&density(kind, 5, base)).assert();
 }
 
 /// `θ` starts where `shift` says, nearly as narrow as `log_scale` says, whatever the flow.
 #[rstest]
 fn hypernets_start_where_they_are_told(
-    #[values(Hypernet::realnvp, Hypernet::iaf, Hypernet::linear, Hypernet::planar)] make: Make,
+    #[values(FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar)] kind: FlowKind,
     #[values(true, false)] weight_norm: bool,
 ) {
     let (d, mut params) = (8, Params::<f64>::default());
-    let config = HypernetConfig { shift: 3., weight_norm, ..Default::default() };
-    let hypernet = make(&mut params, "h", d, &config, &mut rng(3));
+    let config = HypernetConfig { kind, shift: 3., weight_norm, ..Default::default() };
+    let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     let tape = Tape::default();
-    let draw = hypernet.draw(&params.freeze(&tape), &tape, 4000, &mut rng(4));
+    let draw = hypernet.draw(&params.freeze(&tape), 4000, &mut rng(4));
     let std = (-2.5_f64).exp() + 0.001;
     for entry in draw.theta.value().columns() {
         // 0.01, the start's own, and what two kinks of 0.9 move; 4000 samples add little.
@@ -82,8 +80,14 @@ fn hypernets_start_where_they_are_told(
 fn reversed_orders_alternate(#[case] couplings: usize, #[case] expected: [usize; 3]) {
     let (d, mut params) = (3, Params::<f64>::default());
     let permutation = bhn::flows::Order::Reversal;
-    let config = HypernetConfig { couplings, hidden: 8, permutation, ..Default::default() };
-    let hypernet = Hypernet::iaf(&mut params, "h", d, &config, &mut rng(3));
+    let config = HypernetConfig {
+        kind: FlowKind::Iaf,
+        couplings,
+        hidden: 8,
+        permutation,
+        ..Default::default()
+    };
+    let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
         *w = randn(w.shape(), seed).into();
     }
@@ -164,14 +168,9 @@ fn gradients_of_the_noises_density(#[values(Base::Normal, TWO_MODES, GRID_OF_MOD
 fn starting_values_have_their_spread() {
     let (d, mut params) = (400, Params::<f64>::default());
     let config = HypernetConfig { couplings: 1, hidden: 50, layers: 2, ..Default::default() };
-    let makes: [(Make, &str); 4] = [
-        (Hypernet::realnvp, "a"),
-        (Hypernet::iaf, "b"),
-        (Hypernet::linear, "c"),
-        (Hypernet::planar, "d"),
-    ];
-    for (make, name) in makes {
-        make(&mut params, name, d, &config, &mut rng(3));
+    let kinds = [FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar];
+    for (kind, name) in kinds.into_iter().zip(["a", "b", "c", "d"]) {
+        Hypernet::new(&mut params, name, d, &HypernetConfig { kind, ..config }, &mut rng(3));
     }
     let weights = |name: &str| {
         let found = params.iter().find(|(n, _)| *n == name);
@@ -208,7 +207,7 @@ fn starting_values_have_their_spread() {
 fn nothing_is_permuted_before_the_first_coupling() {
     let (d, mut params) = (9, Params::<f64>::default());
     let config = HypernetConfig { couplings: 1, hidden: 6, ..Default::default() };
-    let hypernet = Hypernet::realnvp(&mut params, "h", d, &config, &mut rng(3));
+    let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
         *w = randn(w.shape(), seed).into();
     }
@@ -224,16 +223,16 @@ fn nothing_is_permuted_before_the_first_coupling() {
 
 #[rstest]
 #[case(1, 1, 3, "Coupling: D = 1")]
-#[case(4, 1, 0, "Hypernet::linear: no layers")]
+#[case(4, 1, 0, "Hypernet: no linear layers")]
 fn what_cannot_be_built(
     #[case] d: usize,
     #[case] couplings: usize,
     #[case] layers: usize,
     #[case] said: &str,
 ) {
-    let make: Make = if layers == 0 { Hypernet::linear } else { Hypernet::realnvp };
-    let config = HypernetConfig { couplings, layers, ..Default::default() };
-    let build = || make(&mut Params::default(), "h", d, &config, &mut rng(3));
+    let kind = if layers == 0 { FlowKind::Linear } else { FlowKind::Realnvp };
+    let config = HypernetConfig { kind, couplings, layers, ..Default::default() };
+    let build = || Hypernet::<f64>::new(&mut Params::default(), "h", d, &config, &mut rng(3));
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).map(drop);
     let panic = panic.expect_err("refused");
     let text = panic.downcast_ref::<String>().cloned();
@@ -247,7 +246,7 @@ fn what_cannot_be_built(
 fn the_hypernet_is_put_together_as_described() {
     let (d, mut params) = (64, Params::<f64>::default());
     let config = HypernetConfig { couplings: 2, hidden: 6, ..Default::default() };
-    let hypernet = Hypernet::realnvp(&mut params, "h", d, &config, &mut rng(3));
+    let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     let find = |params: &Params<f64>, name: &str| {
         params.iter().find(|(n, _)| n.ends_with(name)).unwrap().1.clone()
     };
@@ -270,8 +269,8 @@ fn the_hypernet_is_put_together_as_described() {
 fn noise_is_counted_in_bytes() {
     let (profile, params) = (Profile::start(), Params::default());
     let tape = Tape::<f64>::default().profiled(Some(profile.clone()));
-    let hypernet = Hypernet::<f64>::new(5, Chain::default());
-    hypernet.draw(&params.bind(&tape), &tape, 3, &mut rng(0));
+    let hypernet = Hypernet::<f64>::from_flow(5, Base::Normal, Chain::default());
+    hypernet.draw(&params.bind(&tape), 3, &mut rng(0));
     let noise = profile.rows().into_iter().find(|row| row.name == "noise");
     assert_eq!(noise.expect("a row of its own").bytes, 3. * 5. * 8.);
 }
@@ -281,7 +280,7 @@ fn a_hypernet_begins_with_its_base() {
     let (tape, params) = (Tape::default(), Params::default());
     let (p, eps) = (params.bind(&tape), tape.constant(randn(&[4, 2], 0)));
     let base = Base::Mixture { components: 2, distance: 3., axes: Axes::First };
-    let hypernet = Hypernet::<f64>::new(2, Chain::default()).with_base(base);
+    let hypernet = Hypernet::<f64>::from_flow(2, base, Chain::default());
     assert_eq!(hypernet.log_prob(&p, eps).value(), base.log_prob(eps).value());
 }
 

@@ -25,7 +25,7 @@ fn posteriors_are_centred(
     }
     let tape = Tape::default();
     let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    let theta = model.posterior.draw(&p, 1, &mut rng(1)).theta.value();
     let is_mask = |i: usize| model.primary.masks().iter().any(|(range, _)| range.contains(&i));
     for (i, (found, expected)) in theta.iter().zip(&centre).enumerate() {
         assert!(is_mask(i) || (found - expected).abs() < 1e-12, "{i}: {found} for {expected}");
@@ -73,7 +73,7 @@ fn a_hypernet_is_centred_through_its_permutations(
     model.posterior.recentre(&mut model.params, &centre);
     let tape = Tape::default();
     let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta.value();
+    let theta = model.posterior.draw(&p, 1, &mut rng(1)).theta.value();
     let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
     assert!(off < 0.05, "{off}");
     assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");
@@ -93,7 +93,7 @@ fn data_dependent_initialisation_normalises_every_layer() {
         std::mem::swap(&mut params, &mut model.params);
         let tape = Tape::default();
         let p = params.bind(&tape);
-        let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+        let theta = model.posterior.draw(&p, 1, &mut rng(1)).theta;
         let out = model.primary.forward(&p, theta, tape.constant(x.clone().into_dyn())).value();
         assert_eq!(out.shape(), [1, 40, units]);
         let out = out.index_axis(ndarray::Axis(0), 0);
@@ -113,7 +113,7 @@ fn data_dependent_initialisation_normalises_every_channel() {
     model.init_from_data(x.view());
     let tape = Tape::default();
     let p = model.params.bind(&tape);
-    let theta = model.posterior.draw(&p, &tape, 1, &mut rng(1)).theta;
+    let theta = model.posterior.draw(&p, 1, &mut rng(1)).theta;
     let out = model.primary.forward(&p, theta, tape.constant(x.into_dyn())).value();
     assert_eq!(out.shape(), [1, 40, 5, 4, 3]);
     for channel in out.axis_iter(ndarray::Axis(4)) {

@@ -1,6 +1,6 @@
 //! Defends: a shape mistake panics at once, and the message names the operation and the shapes.
 use bhn::autodiff::{Tape, Tensor, Var};
-use bhn::bayes::{Draw, Ensemble, Scale, elbo};
+use bhn::bayes::{Draw, Ensemble, Kl, Prior, Scale, elbo};
 use bhn::kernels::conv::Window;
 use bhn::nn::Params;
 use rstest::rstest;
@@ -146,15 +146,15 @@ fn of_a_bias() {
 #[case([3, 2], [3], [3, 5], 4, false)]
 fn of_the_bound(
     #[case] theta: [usize; 2],
-    #[case] prior: [usize; 1],
+    #[case] log_q: [usize; 1],
     #[case] likelihood: [usize; 2],
     #[case] batch: usize,
     #[case] fits: bool,
 ) {
     let bound = |tape: &Tape<f64>| {
-        let draw = Draw { theta: x(tape, &theta), log_q: Some(x(tape, &prior)), kl: None };
+        let draw = Draw { theta: x(tape, &theta), kl: Kl::Sampled { log_q: x(tape, &log_q) } };
         let scale = Scale { data: 10, batch, beta: 1. };
-        elbo(&draw, x(tape, &prior), x(tape, &likelihood), scale);
+        elbo(&draw, Prior::default(), x(tape, &likelihood), scale);
     };
     if fits { bound(&Tape::default()) } else { panics("elbo: ", bound) }
 }

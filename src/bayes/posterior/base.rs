@@ -1,4 +1,4 @@
-//! The distribution of the noise `ε` that a flow begins with.
+//! The base distribution of a flow: that of the noise `ε`.
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{Buffer, Params};
@@ -6,8 +6,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-/// `p(ε)`, independent over its entries. It is no bijector: its density is part of `ln q(θ)` in place of
-/// `ln N(ε; 0, I)`.
+/// `p(ε)` with independent entries; `ln q(θ) = ln p(ε) − ln|det ∂h/∂ε|`.
 ///
 /// ```
 /// use bhn::{bayes::Base, autodiff::{Tape, Tensor}};
@@ -24,12 +23,12 @@ pub enum Base {
     /// `N(0, I)`.
     #[default]
     Normal,
-    /// `(1/K) Σ N(μₖ, 1)`, centres `μₖ` at equal distances from `−c` to `c`: a start with several modes,
-    /// which a flow that varies slowly cannot make from one.
+    /// `(1/K) Σ N(μₖ, 1)` with centres `μₖ` spaced equally from `−c` to `c`: several modes, which a
+    /// smooth flow does not form from one.
     Mixture {
-        /// `K`, the number of centres.
+        /// The number of components `K`.
         components: usize,
-        /// `c`, the distance of the outermost from 0.
+        /// The outermost centre `c`.
         distance: f64,
         /// Which entries are mixtures; the others are `N(0, 1)`.
         #[serde(default)]
@@ -41,23 +40,23 @@ pub enum Base {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Axes {
-    /// The first: `K` modes.
+    /// The first entry: `K` modes.
     #[default]
     First,
-    /// Every one by itself: `Kᴰ` modes.
+    /// Every entry independently: `Kᴰ` modes.
     All,
 }
 
 impl Base {
-    /// `μ₁ … μ_K`; 0 if there is one.
+    /// `μ₁ … μ_K`; 0 if `K = 1`.
     fn centres(components: usize, distance: f64) -> impl Iterator<Item = f64> {
         let step = 2. / (components.max(2) - 1) as f64;
         let first = if components < 2 { 0. } else { -1. };
         (0..components).map(move |k| distance * (first + step * k as f64))
     }
 
-    /// `μ₁ … μ_K` as the buffer `name.centres`: computed from `K` and `c`, so that those of a
-    /// checkpoint have to agree.
+    /// The base distribution, its centres `μ₁ … μ_K` registered as the buffer `NAME.centres`. They
+    /// are computed from `K` and `c`; those of a checkpoint must agree.
     pub(super) fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
         if let Self::Mixture { components, distance, .. } = self {
             let centres = Self::centres(components, distance).map(|centre| centre as f32).collect();
@@ -66,7 +65,7 @@ impl Base {
         self
     }
 
-    /// How many of `d` entries are mixtures.
+    /// The number of entries, out of `d`, that are mixtures.
     fn mixed(self, d: usize) -> usize {
         match self {
             Self::Normal => 0,
@@ -75,7 +74,7 @@ impl Base {
         }
     }
 
-    /// `ε [S, D]`.
+    /// Samples `ε [S, D]`.
     ///
     /// # Panics
     /// If a mixture has no components.
@@ -93,7 +92,7 @@ impl Base {
         eps
     }
 
-    /// `ln p(ε)` for `ε [S, D]`, giving `[S]`, constants included.
+    /// `ln p(ε) [S]` for `ε [S, D]`, including the normalising constant.
     ///
     /// # Panics
     /// If `ε` is not a matrix, or a mixture has no components.
@@ -104,10 +103,10 @@ impl Base {
         let (shape, tape) = (eps.shape(), eps.tape());
         assert!(shape.len() == 2, "Base: {shape:?} is not [S, D]");
         let d = shape[1];
-        let number = |x: f64| tape.constant(Tensor::from_elem(vec![1], T::of(x)));
-        let (mixed, zero) = (self.mixed(d), number(0.));
+        let constant = |x: f64| tape.constant(Tensor::from_elem(vec![1], T::of(x)));
+        let (mixed, zero) = (self.mixed(d), constant(0.));
         let part = eps.slice(1, 0..mixed);
-        let near = |centre| part.normal_log_prob(number(centre), zero);
+        let near = |centre| part.normal_log_prob(constant(centre), zero);
         let each: Vec<_> = Self::centres(components, distance).map(near).collect();
         let mixture = Var::stack(&each, 0).log_sum_exp(0) - T::of((components as f64).ln());
         mixture.sum_axis(1) + eps.slice(1, mixed..d).standard_normal_log_prob()

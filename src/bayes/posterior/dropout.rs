@@ -1,16 +1,16 @@
 //! Dropout as a posterior over masks (Gal & Ghahramani 2016), with fixed or learned rates.
-use super::{Draw, Posterior};
-use crate::autodiff::{Owned, Tape, Var};
+use super::{Draw, Kl, Posterior};
+use crate::autodiff::{Owned, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, ParamId, Params};
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
-/// `θ` of point estimates, in which some ranges are masks: 0 with probability `p`, else `1/(1 − p)`.
+/// `θ` of point estimates and Bernoulli masks: an entry of a mask is 0 with probability `p`, else
+/// `1/(1 − p)`.
 ///
-/// Drawn once a minibatch example in training; in prediction a mask is a sample like any other, the
-/// same for every input (MC dropout), or `scaled`: no mask at all, its mean 1 in its place (plain
-/// dropout).
+/// In prediction a mask is a sample like any other, shared by all inputs (MC dropout), or, if
+/// `scaled`, replaced by its mean 1 (plain dropout).
 ///
 /// ```
 /// use bhn::bayes::{Dropout, Posterior, Rates};
@@ -19,13 +19,13 @@ use std::ops::Range;
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let q = Dropout::new(&mut params, "q", &[1.; 6], &[(2..6, 0.5)], Rates::Fixed, true);
 /// let (p, rng) = (params.bind(&tape), &mut ChaCha8Rng::seed_from_u64(0));
-/// let theta = q.draw(&p, &tape, 1, rng).theta.value();
+/// let theta = q.draw(&p, 1, rng).theta.value();
 /// assert!(theta.iter().skip(2).all(|&mask| mask == 0. || mask == 2.));
-/// assert!(q.predictive(&p, &tape, 1, rng).theta.value().iter().all(|&theta| theta == 1.));
+/// assert!(q.predictive(&p, 1, rng).theta.value().iter().all(|&theta| theta == 1.));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Dropout {
-    /// Point estimates `[D]`; what lies where the masks are is not used.
+    /// Point estimates `[D]`; the entries at the masks are unused.
     point: ParamId,
     masks: Vec<Mask>,
     scaled: bool,
@@ -34,7 +34,7 @@ pub struct Dropout {
 #[derive(Clone, Debug)]
 struct Mask {
     range: Range<usize>,
-    /// The scales up to the next mask, on which it acts.
+    /// The scales that the mask acts on: those up to the next mask.
     scales: Range<usize>,
     rate: Rate,
 }
@@ -43,19 +43,19 @@ struct Mask {
 enum Rate {
     /// `p`.
     Fixed(f64),
-    /// `ln p/(1 − p)` `[1]`, and the `λ` of the scales' prior.
+    /// The parameter `ln p/(1 − p) [1]`, and the precision `λ` of the prior of the scales.
     Learned(ParamId, f64),
 }
 
-/// Where the rates of dropout come from.
+/// Whether the rates of dropout are trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rates {
-    /// They stay as they are.
+    /// The rates are constants.
     Fixed,
-    /// Concrete dropout (Gal, Hron & Kendall 2017): learned, one a mask, through the relaxed masks
+    /// Concrete dropout (Gal, Hron & Kendall 2017): one trained rate per mask, with relaxed masks
     /// `1 − sigmoid((ln p/(1−p) + ln u/(1−u)) / 0.1)`, `u ~ U(0, 1)`.
     Learned {
-        /// `λ` of the prior of the scales that a mask acts on.
+        /// The precision `λ` of the prior of the scales that a mask acts on.
         precision: f64,
     },
 }
@@ -64,7 +64,7 @@ pub enum Rates {
 const TEMPERATURE: f64 = 0.1;
 
 impl Dropout {
-    /// Point estimates from `point [D]`, with these masks and their rates.
+    /// Point estimates that start at `point [D]`, and masks at these ranges with their rates.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -89,7 +89,7 @@ impl Dropout {
         Self { point: theta, masks, scaled }
     }
 
-    /// `θ [S, D]` with `mask(m)` in the place of mask `m`.
+    /// `θ [S, D]` of the point estimates, with `mask(m)` at the range of mask `m`.
     fn with_masks<'t, T: Scalar>(
         &self,
         p: &BoundParams<'t, T>,
@@ -97,70 +97,60 @@ impl Dropout {
         mut mask: impl FnMut(&Mask) -> Var<'t, T>,
     ) -> Var<'t, T> {
         let point = p[self.point];
-        let (d, mut parts, mut at) = (point.shape()[0], vec![], 0);
+        let estimates = |range: Range<usize>| {
+            let n = range.len();
+            point.slice(0, range).broadcast_to(&[samples, n])
+        };
+        let (mut parts, mut at) = (vec![], 0);
         for m in &self.masks {
-            parts.extend([between(point, at..m.range.start, samples), mask(m)]);
+            parts.extend([estimates(at..m.range.start), mask(m)]);
             at = m.range.end;
         }
-        parts.push(between(point, at..d, samples));
+        parts.push(estimates(at..point.shape()[0]));
         Var::concat(&parts, 1)
     }
 }
 
-fn between<'t, T: Scalar>(point: Var<'t, T>, range: Range<usize>, samples: usize) -> Var<'t, T> {
-    let n = range.len();
-    point.slice(0, range).broadcast_to(&[samples, n])
-}
-
 impl<T: Scalar> Posterior<T> for Dropout {
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, T>,
-        tape: &'t Tape<T>,
-        samples: usize,
-        rng: &mut dyn Rng,
-    ) -> Draw<'t, T> {
-        let (point, mut kl) = (p[self.point], None);
+    fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T> {
+        let (point, mut kl) = (p[self.point], Kl::Absent);
         let theta = self.with_masks(p, samples, |mask| {
             let n = mask.range.len();
-            let mut uniform = || rng.random_range(f64::EPSILON..1.);
+            let mut constant = |entry: &dyn Fn(f64) -> T| {
+                let entry = || entry(rng.random_range(f64::EPSILON..1.));
+                p.tape().constant(Owned::from_shape_simple_fn(vec![samples, n], entry))
+            };
             let (logit, precision) = match mask.rate {
                 Rate::Fixed(rate) => {
                     let kept = T::of(1. / (1. - rate));
-                    let each = || if uniform() < rate { T::zero() } else { kept };
-                    return tape.constant(Owned::from_shape_simple_fn(vec![samples, n], each));
+                    return constant(&|u| if u < rate { T::zero() } else { kept });
                 }
                 Rate::Learned(logit, precision) => (p[logit], precision),
             };
-            let noise = || {
-                let u = uniform();
-                T::of((u / (1. - u)).ln() / TEMPERATURE)
-            };
-            let noise = tape.constant(Owned::from_shape_simple_fn(vec![samples, n], noise));
+            let noise = constant(&|u| T::of((u / (1. - u)).ln() / TEMPERATURE));
             let (rate, kept) = (logit.sigmoid(), (-logit).sigmoid());
             let scales = point.slice(0, mask.scales.clone());
             let weights = (scales * scales).sum() / kept * T::of(precision / 2.);
-            // p ln p + (1 − p) ln(1 − p), in a form that bears p = 0 and 1.
+            // p ln p + (1 − p) ln(1 − p), in a form that is finite for p = 0 and 1.
             let negative_entropy = -(rate * (-logit).softplus() + kept * logit.softplus());
             let layer = (weights + negative_entropy * T::of(n as f64)).sum();
-            kl = Some(kl.map_or(layer, |kl: Var<'t, T>| kl + layer));
+            kl = Kl::Exact(if let Kl::Exact(kl) = kl { kl + layer } else { layer });
             (-(logit * T::of(1. / TEMPERATURE) + noise)).sigmoid() / kept
         });
-        Draw { theta, log_q: None, kl }
+        Draw { theta, kl }
     }
 
     fn predictive<'t>(
         &self,
         p: &BoundParams<'t, T>,
-        tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, T> {
         if !self.scaled {
-            return self.draw(p, tape, samples, rng);
+            return self.draw(p, samples, rng);
         }
-        let one = |m: &Mask| tape.constant(Owned::ones(vec![samples, m.range.len()]));
-        Draw { theta: self.with_masks(p, samples, one), log_q: None, kl: None }
+        let one = |m: &Mask| p.tape().constant(Owned::ones(vec![samples, m.range.len()]));
+        Draw { theta: self.with_masks(p, samples, one), kl: Kl::Absent }
     }
 
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {

@@ -1,16 +1,17 @@
 //! Independent normals: Bayes by Backprop (Blundell et al. 2015).
-use super::{Draw, Normals, Posterior};
-use crate::autodiff::{Owned, Tape, Var};
+use super::{Draw, Kl, Normals, Posterior};
+use crate::autodiff::{Owned, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
 /// `θ ~ N(m, diag(s²))`, `s = eʷ`; `ln q(θ) = Σ ln N(θᵢ; mᵢ, sᵢ²)`.
 ///
-/// With `local` (Kingma et al. 2015), training samples what reaches a unit in place of its weights, anew
-/// for each example, and takes the KL in closed form: the same bound, with less noise in its
-/// gradient. A network with convolutions, which share weights between positions, has its weights sampled all
-/// the same. Prediction always samples `θ`, so that a sample is one function.
+/// `local` selects local reparametrisation for training (Kingma et al. 2015): the pre-activations
+/// are sampled for each example in place of the weights, and the KL is in closed form. The bound is
+/// the same, the variance of its gradient lower. Networks with convolutions, which share weights
+/// between positions, sample `θ` nevertheless. Prediction always samples `θ`, so that a sample is
+/// one function.
 ///
 /// ```
 /// use bhn::bayes::{MeanField, Posterior};
@@ -19,7 +20,7 @@ use rand::Rng;
 /// let (mut params, tape) = (Params::<f64>::default(), Tape::default());
 /// let q = MeanField::new(&mut params, "q", &[3., -1.], -2., false);
 /// let p = params.bind(&tape);
-/// let draw = q.draw(&p, &tape, 5, &mut ChaCha8Rng::seed_from_u64(0));
+/// let draw = q.draw(&p, 5, &mut ChaCha8Rng::seed_from_u64(0));
 /// let z = (draw.theta.value()[[0, 1]] + 1.) / (-2_f64).exp();
 /// assert_eq!(draw.theta.shape(), [5, 2]);
 /// assert!(z.abs() < 4.);
@@ -32,7 +33,7 @@ pub struct MeanField {
 }
 
 impl MeanField {
-    /// Around `mean [D]`, every `w` from `log_std`.
+    /// Normals with initial means `mean [D]` and every `w` equal to `log_std`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -48,19 +49,12 @@ impl MeanField {
 }
 
 impl<T: Scalar> Posterior<T> for MeanField {
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, T>,
-        tape: &'t Tape<T>,
-        samples: usize,
-        rng: &mut dyn Rng,
-    ) -> Draw<'t, T> {
+    fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T> {
         let (mean, log_std) = (p[self.mean], p[self.log_std]);
         let shape = [samples, mean.shape()[0]];
-        let normal = Init::Normal { mean: 0., std: 1. };
-        let eps = tape.constant(normal.sample(&shape, &mut &mut *rng));
+        let eps = p.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
         let log_q = eps.standard_normal_log_prob() - log_std.sum();
-        Draw { theta: mean + log_std.exp() * eps, log_q: Some(log_q), kl: None }
+        Draw { theta: mean + log_std.exp() * eps, kl: Kl::Sampled { log_q } }
     }
 
     fn normals<'t>(&self, p: &BoundParams<'t, T>) -> Option<Normals<'t, T>> {

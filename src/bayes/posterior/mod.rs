@@ -1,5 +1,6 @@
-//! Posteriors over `θ`: what they share, and one file each.
+//! Posteriors over `θ`: the trait, and one file for each.
 mod base;
+mod config;
 mod dropout;
 mod ensemble;
 mod hypernet;
@@ -7,13 +8,14 @@ mod mean_field;
 mod point;
 
 pub use base::{Axes, Base};
+pub use config::{FlowKind, HypernetConfig};
 pub use dropout::{Dropout, Rates};
 pub use ensemble::Ensemble;
-pub use hypernet::{FlowKind, Hypernet, HypernetConfig};
+pub use hypernet::Hypernet;
 pub use mean_field::MeanField;
 pub use point::Point;
 
-use crate::autodiff::{Owned, Tape, Tensor, Var};
+use crate::autodiff::{Owned, Tensor, Var};
 use crate::flows::Bijector;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
@@ -25,73 +27,89 @@ use rand::Rng;
 pub struct Draw<'t, T = f32> {
     /// `θ [S, D]`.
     pub theta: Var<'t, T>,
-    /// `ln q(θ) [S]`; a point estimate has no density.
-    pub log_q: Option<Var<'t, T>>,
-    /// `KL(q ‖ p)`, one number, where it is known without a density; up to a constant.
-    pub kl: Option<Var<'t, T>>,
+    /// What is known of `KL(q ‖ p)`.
+    pub kl: Kl<'t, T>,
 }
 
-/// Independent `θ ~ N(mean, std²)` that need not be drawn: a network may sample what they lead to.
+/// What is known of `KL(q ‖ p)`, which decides the terms of the bound.
+#[derive(Clone, Copy)]
+pub enum Kl<'t, T = f32> {
+    /// The density at the samples: the KL is estimated as the mean of `ln q(θ) − ln p(θ)`.
+    Sampled {
+        /// `ln q(θ) [S]`.
+        log_q: Var<'t, T>,
+    },
+    /// The KL in closed form, one number, possibly up to a constant.
+    Exact(Var<'t, T>),
+    /// Neither: a point estimate has no density, and the bound is the log-likelihood.
+    Absent,
+}
+
+impl<'t, T: Scalar> Draw<'t, T> {
+    /// `ln q(θ) [S]`, if there is a density.
+    pub fn log_q(&self) -> Option<Var<'t, T>> {
+        match self.kl {
+            Kl::Sampled { log_q } => Some(log_q),
+            Kl::Exact(_) | Kl::Absent => None,
+        }
+    }
+}
+
+/// Independent `θ ~ N(mean, std²)` for a network to be evaluated by local reparametrisation,
+/// without samples of `θ`.
 #[derive(Clone, Copy)]
 pub struct Normals<'t, T = f32> {
     /// `[D]`.
     pub mean: Var<'t, T>,
     /// `[D]`.
     pub std: Var<'t, T>,
-    /// `ln std`.
+    /// `ln std [D]`.
     pub log_std: Var<'t, T>,
 }
 
-/// A distribution over `θ` that can be sampled, with gradients flowing back to its parameters.
+/// A distribution over `θ` with reparametrised samples: gradients flow back to its parameters.
 pub trait Posterior<T: Scalar>: Send + Sync {
-    /// Draw `samples` times.
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, T>,
-        tape: &'t Tape<T>,
-        samples: usize,
-        rng: &mut dyn Rng,
-    ) -> Draw<'t, T>;
+    /// `samples` samples, for training.
+    fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T>;
 
-    /// The same to predict with, where that differs.
+    /// `samples` samples, for prediction.
     fn predictive<'t>(
         &self,
         p: &BoundParams<'t, T>,
-        tape: &'t Tape<T>,
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, T> {
-        self.draw(p, tape, samples, rng)
+        self.draw(p, samples, rng)
     }
 
-    /// The posterior as independent normals, if it is to be trained without drawing them.
+    /// The posterior as independent normals, if it is to be trained by local reparametrisation.
     fn normals<'t>(&self, _p: &BoundParams<'t, T>) -> Option<Normals<'t, T>> {
         None
     }
 
-    /// `h`, if `θ = h(ε)` comes through a flow.
+    /// `h`, if the posterior is the pushforward `θ = h(ε)` of a flow.
     fn flow(&self) -> Option<&dyn Bijector<T>> {
         None
     }
 
-    /// `ln q(θ)` of any `θ [S, D]`, giving `[S]`, if there is a density.
+    /// `ln q(θ) [S]` of any `θ [S, D]`, if there is a density.
     fn density<'t>(&self, _p: &BoundParams<'t, T>, _theta: Var<'t, T>) -> Option<Var<'t, T>> {
         None
     }
 
-    /// Move the parameters so that `q` is around `theta [D]`.
+    /// Change the parameters so that `q` is centred at `theta [D]`.
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]);
 }
 
-/// Numbers `[D]` as a tensor.
-fn vector<T: Scalar>(numbers: &[f64]) -> Owned<T> {
-    numbers.iter().map(|&x| T::of(x)).collect::<Array1<T>>().into_dyn()
+/// Values `[D]` as a tensor.
+fn vector<T: Scalar>(values: &[f64]) -> Owned<T> {
+    values.iter().map(|&x| T::of(x)).collect::<Array1<T>>().into_dyn()
 }
 
 /// `to ← from`.
 ///
 /// # Panics
-/// Unless they are as long.
+/// Unless the lengths are equal.
 fn set<T: Scalar>(to: &mut Tensor<T>, from: &[f64]) {
     assert_eq!(to.len(), from.len(), "recentre: lengths differ");
     to.as_slice_mut().iter_mut().zip(from).for_each(|(to, &from)| *to = T::of(from));

@@ -1,11 +1,10 @@
-//! One value of `θ`, trained like any parameter: maximum likelihood.
-use super::{Draw, Posterior};
-use crate::autodiff::Tape;
+//! A point estimate of `θ`: maximum likelihood.
+use super::{Draw, Kl, Posterior};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, ParamId, Params};
 use rand::Rng;
 
-/// A point estimate. Without a density there is no KL term, and the bound is the log-likelihood.
+/// `θ` as a trained parameter. There is no density and no KL; the bound is the log-likelihood.
 ///
 /// ```
 /// use bhn::{bayes::{Point, Posterior}, nn::Params, autodiff::Tape};
@@ -13,30 +12,23 @@ use rand::Rng;
 /// let (mut params, tape) = (Params::<f32>::default(), Tape::default());
 /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
 /// let point = Point::new(&mut params, "point", &[1., 1., 1.]);
-/// let draw = point.draw(&params.bind(&tape), &tape, 2, rng);
-/// assert!(draw.log_q.is_none() && draw.theta.value().iter().all(|&theta| theta == 1.));
+/// let draw = point.draw(&params.bind(&tape), 2, rng);
+/// assert!(draw.log_q().is_none() && draw.theta.value().iter().all(|&theta| theta == 1.));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Point(ParamId);
 
 impl Point {
-    /// Starting from `theta [D]`.
+    /// A point estimate that starts at `theta [D]`.
     pub fn new<T: Scalar>(params: &mut Params<T>, name: &str, theta: &[f64]) -> Self {
         Self(params.add(format!("{name}.theta"), super::vector(theta)))
     }
 }
 
 impl<T: Scalar> Posterior<T> for Point {
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, T>,
-        _: &'t Tape<T>,
-        samples: usize,
-        _: &mut dyn Rng,
-    ) -> Draw<'t, T> {
+    fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, _: &mut dyn Rng) -> Draw<'t, T> {
         let theta = p[self.0];
-        let theta = theta.broadcast_to(&[samples, theta.shape()[0]]);
-        Draw { theta, log_q: None, kl: None }
+        Draw { theta: theta.broadcast_to(&[samples, theta.shape()[0]]), kl: Kl::Absent }
     }
 
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {

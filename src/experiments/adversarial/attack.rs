@@ -76,7 +76,7 @@ mod tests {
         let tape = Tape::default();
         let p = model.params.freeze(&tape);
         let rng = &mut stream(3, Purpose::Evaluation, 0);
-        let theta = model.posterior.predictive(&p, &tape, 4, rng).theta.value();
+        let theta = model.posterior.predictive(&p, 4, rng).theta.value();
         (model, theta)
     }
 

@@ -100,7 +100,7 @@ fn gradient(from: &Trained, samples: usize, x: ArrayView2<'_, f32>, y: &[usize])
     let tape = Tape::default();
     let rng = &mut stream(config.seed, Purpose::Evaluation, 2);
     let p = model.params.freeze(&tape);
-    let theta = model.posterior.predictive(&p, &tape, config.samples(samples), rng).theta;
+    let theta = model.posterior.predictive(&p, config.samples(samples), rng).theta;
     attack::gradient(&model, &theta.value(), x.mapv(f64::from).view(), y)
 }
 

@@ -1,7 +1,7 @@
 //! A hypernet fitted to a [`Target`], and its distance to the exact posterior.
 use super::target::Target;
-use crate::autodiff::{Owned, Tape};
-use crate::bayes::{Draw, Hypernet, Posterior};
+use crate::autodiff::Owned;
+use crate::bayes::{Base, Draw, Hypernet, Kl, Posterior};
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
 use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
 use crate::nn::{BoundParams, Init, Params};
@@ -79,7 +79,7 @@ impl Settings {
             let conditioner = Conditioner { hidden, stabiliser, ..Conditioner::default() };
             flow = flow.then(Coupling::new(params, &name, d, conditioner, rng));
         }
-        Mixture { d, flow: Hypernet::new(d, flow), offset: self.offset }
+        Mixture { d, flow: Hypernet::from_flow(d, Base::Normal, flow), offset: self.offset }
     }
 }
 
@@ -87,11 +87,10 @@ impl Posterior<f64> for Mixture {
     fn draw<'t>(
         &self,
         p: &BoundParams<'t, f64>,
-        tape: &'t Tape<f64>,
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, f64> {
-        let (d, mu) = (self.d, self.offset);
+        let (d, mu, tape) = (self.d, self.offset, p.tape());
         let normal = || rng.sample(StandardNormal);
         let mut eps = Owned::<f64>::from_shape_simple_fn(vec![samples, d], normal);
         let mut log_base = vec![-0.5 * d as f64 * TAU.ln(); samples];
@@ -105,7 +104,7 @@ impl Posterior<f64> for Mixture {
         }
         let log_base = Owned::from_shape_vec(vec![samples], log_base).expect("[S]");
         let (theta, log_det) = self.flow.flow().forward(p, tape.constant(eps));
-        Draw { theta, log_q: Some(tape.constant(log_base) - log_det), kl: None }
+        Draw { theta, kl: Kl::Sampled { log_q: tape.constant(log_base) - log_det } }
     }
 
     fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
@@ -140,6 +139,7 @@ fn measure(target: &Target, q: &Mixture, params: &Params<f64>, seed: u64) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autodiff::Tape;
 
     /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: `ln q` is the density
     /// of the samples.
@@ -161,8 +161,8 @@ mod tests {
                 w.view_mut().iter_mut().for_each(|r| *r = 0.5 * r.signum());
             }
             let p = params.freeze(&tape);
-            let draw = q.draw(&p, &tape, n, &mut stream(2, Purpose::Noise, 0));
-            let ratio = target.prior().log_prob(draw.theta) - draw.log_q.unwrap();
+            let draw = q.draw(&p, n, &mut stream(2, Purpose::Noise, 0));
+            let ratio = target.prior().log_prob(draw.theta) - draw.log_q().unwrap();
             let ratios: Vec<_> = ratio.value().iter().map(|r| r.exp()).collect();
             let mean = ratios.iter().sum::<f64>() / n as f64;
             let variance = ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n as f64;

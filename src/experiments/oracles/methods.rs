@@ -80,7 +80,7 @@ impl Method {
             None => Box::new(MeanField::new(&mut params, "q", &vec![0.; d], -1., false)),
             Some(config) => {
                 let rng = &mut stream(seed, Purpose::Init, 0);
-                Box::new(Hypernet::of(&mut params, "q", d, config, rng))
+                Box::new(Hypernet::new(&mut params, "q", d, config, rng))
             }
         };
         training.run(&*q, &mut params, joint, seed).ok()?;

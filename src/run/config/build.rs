@@ -90,7 +90,7 @@ fn posterior<T: Scalar + 'static>(
             Box::new(MeanField::new(params, name, &start, log_std, local))
         }
         Method::Hypernet(theta, flow) => {
-            let hypernet = Hypernet::of(params, name, start.len(), &flow, rng);
+            let hypernet = Hypernet::new(params, name, start.len(), &flow, rng);
             if theta == Theta::Weights {
                 hypernet.recentre(params, &start);
             }
