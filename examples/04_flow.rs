@@ -1,6 +1,6 @@
-//! A normalising flow: an invertible h bends Gaussian noise ε into θ = h(ε), whose density is known,
-//! `log q(θ) = log N(ε; 0, I) − log|det ∂h/∂ε|`. We fit q to a banana by maximising the bound
-//! E_q[log p(θ) − log q(θ)], without and with couplings.
+//! A normalising flow: an invertible h maps Gaussian noise ε to θ = h(ε) with the density
+//! `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`. We fit q to a banana-shaped density p by maximising
+//! the bound E_q[ln p(θ) − ln q(θ)], without and with couplings.
 //!
 //! `cargo run --release --example 04_flow`
 use bhn::autodiff::{Tape, Var};
@@ -11,23 +11,23 @@ use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::random::{Purpose, stream};
 use ndarray::arr2;
 
-/// The banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`: `log p` `[S]` for `θ [S, 2]`.
-fn log_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
-    let number = |x| theta.tape().constant(arr2(&[[x]]).into_dyn());
+/// `ln p(θ) [S]` of the banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)` for `θ [S, 2]`.
+fn ln_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
+    let constant = |x| theta.tape().constant(arr2(&[[x]]).into_dyn());
     let (theta1, theta2) = (theta.slice(1, 0..1), theta.slice(1, 1..2));
-    let first = theta1.normal_log_prob(number(0.), number(0.));
-    let second = theta2.normal_log_prob(theta1 * theta1 - 1., number(4_f64.ln()));
+    let first = theta1.normal_log_prob(constant(0.), constant(0.));
+    let second = theta2.normal_log_prob(theta1 * theta1 - 1., constant(4_f64.ln()));
     (first + second).sum_axis(1)
 }
 
 fn main() {
-    // T = 0 stretches and shifts each axis: an upright Gaussian. Each coupling moves half of the
-    // entries by a network of the other half, which is what it takes to bend one.
+    // T = 0 scales and shifts each axis: a Gaussian with a diagonal covariance. Each coupling
+    // transforms half of the entries by a network of the other half, and so can bend the density.
     let [gaussian, flow] = [0, 4].map(fit);
 
-    // p is normalised, so log p(θ) − log q(θ) averages to −KL(q‖p): the best possible bound is 0.
+    // p is normalised, so the bound is −KL(q‖p), and at most 0.
     println!("bound by T = 0: {gaussian:.3} nats, by T = 4: {flow:.3}; 0 is perfect");
-    assert!(gaussian < -0.5, "an upright Gaussian cannot bend");
+    assert!(gaussian < -0.5, "a Gaussian cannot bend");
     assert!(flow > -0.05, "the flow can");
 }
 
@@ -49,31 +49,31 @@ fn fit(couplings: usize) -> f64 {
         let tape = Tape::default();
         let p = params.bind(&tape);
         let draw = q.draw(&p, 256, &mut stream(0, Purpose::Noise, step));
-        let log_q = draw.log_q().expect("a flow has a density");
-        // The gradient goes through θ: samples move to where the bound is higher.
-        let bound = (log_p(draw.theta) - log_q).mean();
+        let ln_q = draw.log_q().expect("a flow has a density");
+        // The reparametrisation gradient: it flows through θ to the parameters of h.
+        let bound = (ln_p(draw.theta) - ln_q).mean();
         bounds.push(bound.item());
         if (step + 1) % 500 == 0 {
             let recent = bounds[bounds.len() - 100..].iter().sum::<f64>() / 100.;
-            println!("  step {:4}: E[log p − log q] = {recent:.3}", step + 1);
+            println!("  step {:4}: E[ln p − ln q] = {recent:.3}", step + 1);
         }
         let grads = p.gradients((-bound).backward());
         let rate = 0.01 * (1. - step as f64 / steps as f64);
         adam.step(&mut params, &grads, rate, Clip::default());
     }
-    check_log_det(q.flow(), &params);
+    check_ln_det(q.flow(), &params);
     bounds[bounds.len() - 100..].iter().sum::<f64>() / 100.
 }
 
-/// The log-determinant that h reports, against that of a Jacobian of differences at one point.
-fn check_log_det(h: &impl Bijector<f64>, params: &Params<f64>) {
+/// Compare the log-determinant of h with that of a finite-difference Jacobian at one point.
+fn check_ln_det(h: &impl Bijector<f64>, params: &Params<f64>) {
     let (tape, d) = (Tape::default(), 1e-5);
     let rows = [[0.3, -0.8], [0.3 + d, -0.8], [0.3 - d, -0.8], [0.3, -0.8 + d], [0.3, -0.8 - d]];
-    let (theta, log_det) = h.forward(&params.freeze(&tape), tape.constant(arr2(&rows).into_dyn()));
+    let (theta, ln_det) = h.forward(&params.freeze(&tape), tape.constant(arr2(&rows).into_dyn()));
     let theta = theta.value();
     // ∂θᵢ/∂εₖ: rows 1 and 2 move ε₁, rows 3 and 4 move ε₂.
     let jacobian = |i: usize, k: usize| (theta[[1 + 2 * k, i]] - theta[[2 + 2 * k, i]]) / (2. * d);
-    let brute = (jacobian(0, 0) * jacobian(1, 1) - jacobian(0, 1) * jacobian(1, 0)).abs().ln();
-    println!("  log|det ∂h/∂ε| = {:.6}, by differences {brute:.6}", log_det.value()[0]);
-    assert!((log_det.value()[0] - brute).abs() < 1e-7);
+    let numeric = (jacobian(0, 0) * jacobian(1, 1) - jacobian(0, 1) * jacobian(1, 0)).abs().ln();
+    println!("  ln|det ∂h/∂ε| = {:.6}, by finite differences {numeric:.6}", ln_det.value()[0]);
+    assert!((ln_det.value()[0] - numeric).abs() < 1e-7);
 }

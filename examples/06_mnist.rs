@@ -1,5 +1,5 @@
-//! The high-level API: a configuration, a trainer, predictions. A Bayesian hypernetwork learns
-//! digits from 5,000 images, and is more uncertain where it is wrong.
+//! The high-level interface: a configuration, a trainer, predictions. A Bayesian hypernetwork
+//! learns digits from 5,000 images, and its uncertainty is higher where its predictions are wrong.
 //!
 //! `cargo run --release --example 06_mnist`
 use bhn::bayes::HypernetConfig;
@@ -16,8 +16,8 @@ use rand::RngExt;
 
 fn main() -> bhn::error::Result<()> {
     // Other settings keep their defaults; `config.to_toml()` prints all of them. Adam at a rate of
-    // 10⁻³ changes the logarithm of a standard deviation by at most about 1 in these 948 steps, so
-    // that a short run has to start with a wide posterior.
+    // 10⁻³ changes the logarithm of the posterior's std by about 1 in these 948 steps, so a short
+    // run has to start with a wide posterior.
     let config = Config {
         subset: Some(5000),
         primary: Primary { layers: Some(Layer::mlp(&[200, 200], 10)) },
@@ -37,10 +37,11 @@ fn main() -> bhn::error::Result<()> {
             correct += step.correct;
         })?;
         let right = 100. * correct as f64 / n as f64;
-        println!("epoch {epoch:2}: ELBO {elbo:6.0} nats, {right:5.1} % of training digits right");
+        println!("epoch {epoch:2}: ELBO {elbo:6.0} nats, {right:5.1} % of training digits correct");
     }
 
-    // Predict the test digits and 2,000 images of uniform noise with the same 50 posterior samples.
+    // Sample 50 networks from the posterior, and average their predictions for the test digits and
+    // for 2,000 images of uniform noise.
     let theta = draw(&trainer.model, 50, &mut stream(config.seed, Purpose::Evaluation, 0)).0;
     let rng = &mut stream(config.seed, Purpose::Sample, 0);
     let noise = Array2::from_shape_simple_fn((2000, 784), || rng.random::<f32>());
@@ -58,24 +59,25 @@ fn main() -> bhn::error::Result<()> {
     let right = accuracy(p.view(), labels);
     println!("test accuracy {right:.3}");
 
-    // The entropy H[p̄], at most ln 10 = 2.30 nats, is the total uncertainty; BALD,
-    // H[p̄] − mean_s H[p_s], is its epistemic part, the mutual information I[y; θ]. Both are higher
-    // where the prediction is wrong.
+    // The entropy H[p̄], at most ln 10 = 2.30 nats, is the total uncertainty; the mutual
+    // information I[y; θ] = H[p̄] − mean_s H[p_s] (BALD) is its epistemic part, the disagreement of
+    // the samples. Both are higher where the prediction is wrong.
     let found = predictions(p.view());
     let (yes, no): (Vec<_>, Vec<_>) = (0..found.len()).partition(|&i| found[i] == labels[i]);
     let mean = |v: &[f32], i: &[usize]| i.iter().map(|&i| v[i]).sum::<f32>() / i.len() as f32;
     let all: Vec<_> = (0..2000).collect();
     let [right_h, wrong_h] = [&yes, &no].map(|rows| mean(&entropy, rows));
     let [right_b, wrong_b] = [&yes, &no].map(|rows| mean(&bald, rows));
-    println!("answer is right: entropy {right_h:.3}, BALD {right_b:.3}");
-    println!("answer is wrong: entropy {wrong_h:.3}, BALD {wrong_b:.3}");
+    println!("correct predictions: entropy {right_h:.3}, BALD {right_b:.3}");
+    println!("wrong predictions:   entropy {wrong_h:.3}, BALD {wrong_b:.3}");
 
-    // On noise no claim is made: nothing in training penalises confidence far from the data. Seeds
-    // 0, 1 and 2 give entropies of 0.28, 0.66 and 0.14 nats; test digits have 0.16 to 0.19.
+    // For uniform noise there is no such guarantee: training does not penalise confident
+    // predictions far from the data. Seeds 0, 1 and 2 give entropies of 0.28, 0.66 and 0.14 nats;
+    // those of test digits are 0.16 to 0.19.
     let (noise_h, noise_b) = (mean(&noise_entropy, &all), mean(&noise_bald, &all));
-    println!("uniform noise:   entropy {noise_h:.3}, BALD {noise_b:.3}");
+    println!("uniform noise:       entropy {noise_h:.3}, BALD {noise_b:.3}");
 
     assert!(right.value > 0.92);
-    assert!(wrong_h > 3. * right_h && wrong_b > 2. * right_b, "errors are uncertain");
+    assert!(wrong_h > 3. * right_h && wrong_b > 2. * right_b, "wrong predictions are uncertain");
     Ok(())
 }
