@@ -16,6 +16,7 @@ const EXAMPLES: [(&str, &[&str]); 7] = [
     ("04_flow", &["bound by T = 0", "ln|det ∂h/∂ε|"]),
     ("05_hypernet_by_hand", &["step 4000: ELBO", "f( 0.25)", "f( 1.50)"]),
     ("06_mnist", &["test accuracy 0.9", "wrong predictions:", "uniform noise"]),
+    ("07_strip", &[include_str!("../../docs/strip.svg")]),
 ];
 
 #[rstest]
