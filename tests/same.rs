@@ -100,10 +100,17 @@ fn tensors(file: &Path) -> String {
     }))
 }
 
-/// The numbers of a table in the order of its cells, without its words.
+/// The numbers of a CSV table in the order of its cells, without words and times.
 fn numbers(csv: &str) -> Vec<u8> {
-    let cells = csv.split(['\n', ',']).filter_map(|cell| cell.parse::<f64>().ok());
-    cells.flat_map(f64::to_le_bytes).collect()
+    let timed = csv.lines().next().is_some_and(|header| header.ends_with(",seconds"));
+    let lines = csv.lines().filter(|line| !line.starts_with("seconds"));
+    let untimed = |line| if timed { line_without_last_cell(line) } else { line };
+    let cells = lines.map(untimed).flat_map(|line| line.split(','));
+    cells.filter_map(|cell| cell.parse::<f64>().ok()).flat_map(f64::to_le_bytes).collect()
+}
+
+fn line_without_last_cell(line: &str) -> &str {
+    line.rsplit_once(',').map_or(line, |(line, _)| line)
 }
 
 /// A short training and what is asked of it, by a name that says which.
