@@ -156,12 +156,13 @@ impl Joint for Target {
 
     fn log_likelihood<'t>(&self, theta: Var<'t, f64>) -> Var<'t, f64> {
         let entry = |i: usize| theta.slice(1, i..i + 1);
-        let u = entry(0) * entry(1);
+        let a = entry(0);
+        let u = a * entry(1);
         match self {
             Self::Ridge { kappa } => (u - 1.).powi(2) * (-0.5 * kappa),
             Self::Net { x, y } => {
                 let [x, y] = [x, y].map(|data| theta.tape().constant(data.clone()));
-                let v = entry(0) * entry(2);
+                let v = a * entry(2);
                 y.normal_log_prob(u * x, -(v * x))
             }
         }
