@@ -32,6 +32,9 @@ impl Sheet {
     ///
     /// # Errors
     /// If the images have neither one nor three channels.
+    ///
+    /// # Panics
+    /// If a row of `images` does not have as many entries as `shape`.
     pub fn png(&self) -> Result<Vec<u8>> {
         let [channels, height, width] = self.shape;
         let columns = self.columns.min(self.images.nrows()).max(1);

@@ -16,6 +16,9 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// A heading and the function that gives a row's entry.
+pub type Column<'a, R> = (&'a str, &'a dyn Fn(&R) -> String);
+
 /// The rows of a table without columns.
 pub struct Rows<I> {
     name: String,
@@ -24,8 +27,8 @@ pub struct Rows<I> {
 }
 
 impl<R, I: IntoIterator<Item = R>> Rows<I> {
-    /// The table with these columns: each a heading and the function that gives a row's entry.
-    pub fn columns(self, columns: &[(&str, &dyn Fn(&R) -> String)]) -> Table {
+    /// The table with these columns.
+    pub fn columns(self, columns: &[Column<'_, R>]) -> Table {
         let header: Vec<_> = columns.iter().map(|(heading, _)| *heading).collect();
         let mut table = Table::new(&self.name, self.caption, &header);
         for row in self.rows {
