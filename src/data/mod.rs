@@ -1,9 +1,10 @@
 //! Data sets: MNIST, which is compiled into the program, published sets that `bhn data fetch`
 //! downloads, and the user's files.
 //!
-//! [`load()`] reads a source into a [`Dataset`] of three [`Split`]s. [`inputs()`] reads new files for
-//! prediction in blocks, with the [`Preprocess`] that is saved with the model. [`grey28`] converts
-//! other images to MNIST's format, and [`uci()`] loads regression sets in their standard splits.
+//! [`load()`] reads a source into a [`Dataset`] of three [`Split`]s. [`inputs()`] reads new files
+//! for prediction in blocks, with the [`Preprocess`] that is saved with the model. [`grey28`]
+//! converts other images to MNIST's format, and [`uci()`] loads regression sets in their standard
+//! splits.
 //!
 //! Files are not trusted: sizes in a header are compared with the actual size before memory is
 //! allocated, and each fault is an [`Error`](crate::error::Error) that names the file and a remedy.

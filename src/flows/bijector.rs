@@ -25,7 +25,8 @@ impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
 /// The inverse of a bijector, as a bijector.
 ///
 /// ```
-/// use bhn::{flows::{Bijector, Inverse, Permutation}, nn::Params, autodiff::{Tape, gradcheck::randn}};
+/// use bhn::autodiff::{Tape, gradcheck::randn};
+/// use bhn::{flows::{Bijector, Inverse, Permutation}, nn::Params};
 /// let (params, tape) = (Params::<f64>::default(), Tape::default());
 /// let (p, x) = (params.freeze(&tape), tape.constant(randn(&[1, 3], 0)));
 /// let there = Permutation::new(vec![2, 0, 1]).forward(&p, x).0;

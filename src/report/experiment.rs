@@ -120,7 +120,10 @@ impl Report {
         let body = html! {
             h1 { (self.title) }
             p.summary { (self.paper) }
-            @if !self.verdicts.is_empty() { h2 { "Outcome of the claims" } (self.verdicts().html()) }
+            @if !self.verdicts.is_empty() {
+                h2 { "Outcome of the claims" }
+                (self.verdicts().html())
+            }
             @for Figure { name, caption, chart } in &self.figures {
                 (page::figure(name, chart, caption))
             }

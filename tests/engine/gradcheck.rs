@@ -38,11 +38,18 @@ type S<'a> = Sink<'a, f64>;
     [true, false]
 )]
 #[case::overwritten(
-    |c: &C, s: &mut S| { s.write(0, |_, dx| *dx = (c.g * c.x(1)).into()); s.add(1, || c.g * c.x(0)) },
+    |c: &C, s: &mut S| {
+        s.write(0, |_, dx| *dx = (c.g * c.x(1)).into());
+        s.add(1, || c.g * c.x(0))
+    },
     [true, false]
 )]
 #[case::twice(
-    |c: &C, s: &mut S| { s.add(0, || c.g * c.x(1)); s.add(0, || c.g * c.x(1)); s.add(1, || c.g * c.x(0)) },
+    |c: &C, s: &mut S| {
+        s.add(0, || c.g * c.x(1));
+        s.add(0, || c.g * c.x(1));
+        s.add(1, || c.g * c.x(0))
+    },
     [true, false]
 )]
 fn wrong_rules_fail(#[case] rule: impl Fn(&C, &mut S) + Clone + 'static, #[case] wrong: [bool; 2]) {

@@ -206,12 +206,16 @@ proptest! {
     #[test]
     fn damaged_bytes_never_panic(at in 0_usize..4096, byte: u8, cut in 0_usize..4096) {
         let folder = Folder::new();
-        let good = Npz::new().with("x", rows(20).into_dyn()).with("y", labels(20).into_dyn()).bytes();
+        let (x, y) = (rows(20).into_dyn(), labels(20).into_dyn());
+        let good = Npz::new().with("x", x).with("y", y).bytes();
         let path = folder.write("a.npy", b"");
         write_npy(&path, &rows(20)).unwrap();
         let array = std::fs::read(&path).unwrap();
         let idx = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[9; 4]].concat();
-        for (name, bytes) in [("a.npz", good.clone()), ("a.npy", array), ("a.idx", idx.clone()), ("a.gz", gzip(&idx))] {
+        let archive = gzip(&idx);
+        let files =
+            [("a.npz", good.clone()), ("a.npy", array), ("a.idx", idx), ("a.gz", archive)];
+        for (name, bytes) in files {
             let mut flipped = bytes.clone();
             flipped[at % bytes.len()] = byte;
             for bytes in [flipped, bytes[..cut % bytes.len()].to_vec()] {

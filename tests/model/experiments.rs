@@ -1,5 +1,5 @@
-//! Defends: a lab computes each result once, returns it to the bit, and never mixes two experiments;
-//! charts draw every mark.
+//! Defends: a lab computes each result once, returns it to the bit, and never mixes two
+//! experiments; charts draw every mark.
 #![cfg(feature = "cli")]
 use bhn::error::{Error, Result};
 use bhn::experiments::{Cell, Experiment, Lab, Progress, Tier};

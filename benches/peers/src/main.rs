@@ -1,5 +1,6 @@
-//! `cargo run --release [-- THREADS [SECONDS [NAME]]]` in this folder: GFLOP/s of f32 matrix products, best
-//! of many and alternating, ours and other crates'. Set `MATMUL_NUM_THREADS` to the same number.
+//! `cargo run --release [-- THREADS [SECONDS [NAME]]]` in this folder: GFLOP/s of f32 matrix
+//! products, best of many and alternating, ours and other crates'. Set `MATMUL_NUM_THREADS` to the
+//! same number.
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::time::Instant;
