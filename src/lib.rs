@@ -118,7 +118,7 @@
 //! 7. [`stats`], [`metrics`] and [`data`].
 //! 8. [`predict`]: posterior predictive, uncertainty scores, acquisition.
 //! 9. [`run`]: a training run, from its configuration to its folder.
-//! 10. With the feature `cli`: `report`, `experiments`, `verify` and `cli`.
+//! 10. [`verify`]; with the feature `cli`: `report`, `experiments` and `cli`.
 //!
 //! `docs/equations.md` maps every equation of the paper to the item that implements it.
 pub mod autodiff;
@@ -140,7 +140,6 @@ pub mod random;
 pub mod report;
 pub mod run;
 pub mod stats;
-#[cfg(feature = "cli")]
 pub mod verify;
 
 /// The Rust code in README.md, as doctests.

@@ -8,7 +8,6 @@ mod forward;
 mod predictive;
 pub mod score;
 
-#[cfg(feature = "cli")]
 pub(crate) use bound::estimate;
 pub use bound::{bound, log_prob, terms};
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
