@@ -63,7 +63,7 @@ fn targets(what: &str, y: &[f64], rows: &[usize], scale: Option<(f64, f64)>) -> 
         _ => {
             let what = format!("{what}, a target");
             let expected = format!("a value nearer to the training mean {mean}");
-            Err(Error::invalid(what, value, expected, "Mend or remove that row."))
+            Err(Error::invalid(what, value, expected, "Correct or remove that row."))
         }
     };
     Ok(Targets::Values(y.map(standardised).collect::<Result<_>>()?))

@@ -195,7 +195,7 @@ impl Npy {
     /// Targets `[N]`. Whole numbers have the text of integers whatever their type.
     pub fn targets(self, what: &str) -> Result<Targets> {
         if let Some(row) = self.missing().first() {
-            let advice = "Mend or remove that row; --drop-missing trains without such rows.";
+            let advice = "Correct or remove that row; --drop-missing trains without such rows.";
             return Err(Error::invalid(what, format!("NaN at [{row}]"), "a target", advice));
         }
         let shape = with_array!(&self, y => y.shape().to_vec());
@@ -245,5 +245,5 @@ fn finite<T: Float + Display>(what: &str, x: ArrayD<T>, first: usize) -> Result<
     } else {
         "finite numbers"
     };
-    Err(Error::invalid(what, found, expected, "Mend or remove that row."))
+    Err(Error::invalid(what, found, expected, "Correct or remove that row."))
 }

@@ -148,7 +148,7 @@ impl<R: Read + Seek> Archive<R> {
             targets.select(&kept);
         }
         if dropped == rows {
-            let advice = "Mend the arrays.";
+            let advice = "Correct the arrays.";
             return Err(Error::invalid(self.key(x), "NaN in every row", "numbers", advice));
         }
         let is_image = [2, 3].contains(&example.len());

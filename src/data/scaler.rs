@@ -99,7 +99,7 @@ pub(super) fn finite<T: Copy + Into<f64>>(
         what,
         raw[[row, column]].into(),
         expected(column),
-        "Mend or remove that row.",
+        "Correct or remove that row.",
     ))
 }
 

@@ -103,7 +103,7 @@ impl<R: BufRead> Table<R> {
         let names = self.columns.len();
         let expected =
             format!("a header of {names} distinct names, and a cell for each in every row");
-        let advice = "Mend the file, or write it again with a header.";
+        let advice = "Correct the file, or write it again with a header.";
         Error::invalid(&self.path, found, expected, advice)
     }
 
@@ -176,8 +176,8 @@ impl<R: BufRead> Table<R> {
 
     fn cell(&self, row: &StringRecord, column: usize, expected: &str) -> Error {
         let advice = match is_missing(&row[column]) {
-            true => "Mend or remove the line; --drop-missing trains without such lines.",
-            false => "Mend or remove the line.",
+            true => "Correct or remove the line; --drop-missing trains without such lines.",
+            false => "Correct or remove the line.",
         };
         Error::invalid(self.place(row, column), format!("{:?}", &row[column]), expected, advice)
     }

@@ -57,7 +57,7 @@ impl Targets {
         };
         if task.unwrap_or(guess) == TaskKind::Regression {
             let y = self.values.map_err(|(place, found)| {
-                let advice = "Mend the line, or force classification if these are classes.";
+                let advice = "Correct the line, or force classification if these are classes.";
                 Error::invalid(place, found, "a finite number", advice)
             })?;
             let guess = note("regression", "classification");

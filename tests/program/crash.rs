@@ -186,7 +186,7 @@ fn two_at_once_in_one_folder() {
     let before = contents(&run);
     let held = File::options().append(true).open(run.join(".lock")).unwrap();
     held.lock().unwrap();
-    let parts = ["run", "another bhn is writing in", "Wait until that has ended"];
+    let parts = ["run", "another bhn is writing in", "Wait until it has ended"];
     refused(folder.bhn().args(["train", "--resume", "run"]), &parts);
     assert_eq!(contents(&run), before);
     folder.bhn().args(["eval", "run"]).assert().success();

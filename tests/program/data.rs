@@ -193,7 +193,7 @@ fn inputs_that_cannot_be_predicted() {
     write_npy(folder.path("nan.npy"), &bad).unwrap();
     predict("nan.npy", &["nan.npy", "NaN"]);
     write_npy(folder.path("huge.npy"), &Array2::<f32>::from_elem((3, 2), 1e38)).unwrap();
-    predict("huge.npy", &["huge.npy#0", "the network overflows", "Mend or remove"]);
+    predict("huge.npy", &["huge.npy#0", "the network overflows", "Correct or remove"]);
     for score in ["bald", "batch-bald"] {
         let acquire = ["acquire", "run", "--pool", "huge.npy", "--score", score];
         refused(folder.bhn().args(acquire), &["input 0", "the network overflows"]);

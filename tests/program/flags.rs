@@ -96,7 +96,7 @@ fn a_flag_without_effect(#[case] command: &str, #[case] flags: &str, #[case] par
 #[case("seed = 0\nmethod = 'bayes'", &["line 2", "bayes", "`bhn`, `full-bhn`"])]
 #[case("[flow]\nstabiliser = 'none'", &["line 2", "none", "`exp`, `tanh`"])]
 #[case("seed = -1", &["line 1", "-1"])]
-#[case("[primary]\nlayers = ['dense 0']", &["dense 0", "N above 0"])]
+#[case("[primary]\nlayers = ['dense 0']", &["dense 0", "N at least 1"])]
 #[case("[primary]\nlayers = ['conv 3']", &["line 2", "conv 3", "`relu`, `tanh`"])]
 #[case("[primary]\nlayers = ['conv 8 3x3', 'dense 2']", &["`conv 8 3x3` on 2 numbers", "an image"])]
 #[case("[primary]\nlayers = ['dense 3']", &["primary.layers", "`dense 3`", "`dense 2`"])]
