@@ -5,7 +5,7 @@ use crate::autodiff::{Gradient, Owned};
 use crate::nn::Params;
 use crate::nn::optim::{Clip, Optimiser, Update};
 
-/// Parameters after a step along each of these gradients, from [`START`] at a learning rate of 0.1.
+/// Parameters after a step along each of these gradients, from `START` at a learning rate of 0.1.
 pub type Descend = fn(Update, Clip, &[[f64; 3]]) -> [f64; 3];
 
 const START: [f64; 3] = [1., -2., 0.5];
