@@ -1,8 +1,8 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
-use super::flags::{count, samples, word};
-use super::idle;
+use super::notes;
 use super::predict::{Far, block};
+use super::values::{count, samples, word};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
@@ -65,7 +65,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
     let entries = model.primary.dim();
-    let count = idle::samples(context, args.samples, &header.config, entries)?;
+    let count = notes::samples(context, args.samples, &header.config, entries)?;
     if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
     {
         context.say(format!(

@@ -1,7 +1,7 @@
 //! `bhn eval DIR`: test a trained network.
 use super::context::Context;
-use super::flags::samples;
-use super::{idle, show};
+use super::values::samples;
+use super::{notes, show};
 use crate::predict::evaluate::{BoundScores, TestScores, evaluate};
 use crate::run::Trained;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
     let config = &trained.header.config;
     let entries = trained.model.primary.dim();
-    let samples = idle::samples(context, args.samples, config, entries)?;
+    let samples = notes::samples(context, args.samples, config, entries)?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
     let text = show::table(&show::results(&found.test, &found.elbo, config));
     context.print(&Scores { test: found.test, elbo: found.elbo }, &text)

@@ -4,19 +4,19 @@
 mod acquire;
 mod context;
 mod data;
+mod diagnostics;
 mod eval;
 mod fetch;
-mod flags;
-mod idle;
+mod notes;
 mod predict;
 mod profile;
 mod reproduce;
 mod sample;
 mod show;
 mod train;
+mod values;
 mod verify;
 mod watch;
-mod weights;
 
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use context::{Context, note};
-use flags::number;
+use values::number;
 
 /// Bayesian Hypernetworks (Krueger et al. 2017): networks that know what they do not know.
 ///

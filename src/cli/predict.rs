@@ -1,8 +1,8 @@
 //! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
 use super::context::Context;
-use super::flags::samples;
 use super::profile::Profiler;
-use super::{idle, show};
+use super::values::samples;
+use super::{notes, show};
 use crate::autodiff::Tensor;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
@@ -75,7 +75,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let entries = model.primary.dim();
-    let samples = idle::samples(context, args.samples, &header.config, entries)?;
+    let samples = notes::samples(context, args.samples, &header.config, entries)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // Report errors in the headers of files before hours of computation. A pipe opens only once.

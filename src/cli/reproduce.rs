@@ -1,7 +1,7 @@
 //! `bhn reproduce NAME`: the paper's experiments, from one command to a report.
 use super::context::Context;
-use super::flags::number;
 use super::show;
+use super::values::number;
 use super::watch::Watch;
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;

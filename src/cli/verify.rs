@@ -1,13 +1,13 @@
 //! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
-use super::{Context, idle, number, show, weights};
+use super::{Context, diagnostics, notes, number, show};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::Trained;
 use crate::run::config::Method;
 use crate::verify::SUITES;
+use crate::verify::importance::{Diagnostics, diagnose, draws};
 use crate::verify::suite::{Absent, Check, Outcome};
 use crate::verify::trained::{Case, MakeSuite, suites};
-use crate::verify::weights::{Diagnostics, diagnose, draws};
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -84,7 +84,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     }
     if let Some((case, _)) = &run {
         let config = &case.trained.header.config;
-        idle::draws(context, args.samples.is_some(), !args.only.is_empty(), config);
+        notes::draws(context, args.samples.is_some(), !args.only.is_empty(), config);
     }
     let diagnostics = match &run {
         Some((case, data)) if args.only.is_empty() => {
@@ -123,7 +123,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let mut table = if args.mutants { matrices(&found.suites) } else { checks(&found) };
     if let Some((case, _)) = run.as_ref().filter(|_| args.only.is_empty()) {
         let method = case.trained.header.config.method;
-        table += &format!("\n\n{}", weights::text(found.diagnostics.as_ref(), method));
+        table += &format!("\n\n{}", diagnostics::text(found.diagnostics.as_ref(), method));
     }
     let Found { checks, faults, seconds, .. } = &found;
     let idle = match found.not_judged.len() {

@@ -2,13 +2,13 @@
 //! acquisition.
 pub mod acquire;
 mod batch_bald;
-mod bound;
 pub mod evaluate;
 mod forward;
 mod predictive;
 pub mod score;
+mod terms;
 
-pub(crate) use bound::estimate;
-pub use bound::{bound, log_prob, terms};
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
+pub(crate) use terms::estimate;
+pub use terms::{bound, log_prob, terms};

@@ -14,6 +14,7 @@ pub mod dropout;
 pub mod flows;
 pub mod gradients;
 pub mod hypernets;
+pub mod importance;
 pub mod loss;
 pub mod optimisers;
 pub mod products;
@@ -22,7 +23,6 @@ pub mod suite;
 pub mod threads;
 pub mod trained;
 pub mod uncertainties;
-pub mod weights;
 
 use suite::Verify;
 

@@ -4,9 +4,9 @@ mod progress;
 mod report;
 
 use super::context::Context;
-use super::flags::{count, number, rate, samples, seed, word};
-use super::idle;
+use super::notes;
 use super::profile::{self, Profiler};
+use super::values::{count, number, rate, samples, seed, word};
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
@@ -140,9 +140,9 @@ impl Args {
         }
         config.warm_start = config.warm_start.as_deref().map(absolute);
         let config = config.resolve(&data)?;
-        let samples = config.samples(self.samples.unwrap_or(idle::SAMPLES));
+        let samples = config.samples(self.samples.unwrap_or(notes::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
-        idle::flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
+        notes::flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
@@ -159,7 +159,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();
     let entries = run.trainer.model.primary.dim();
-    let samples = idle::samples(context, args.samples, &run.config, entries)?;
+    let samples = notes::samples(context, args.samples, &run.config, entries)?;
     let result = train(&mut run, samples, context);
     let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
     let mut texts: Vec<_> = profile.iter().map(profile::Report::text).collect();

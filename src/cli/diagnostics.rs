@@ -1,7 +1,7 @@
 //! The diagnostics of a run as text.
 use super::show;
 use crate::run::config::MethodKind;
-use crate::verify::weights::Diagnostics;
+use crate::verify::importance::Diagnostics;
 
 /// A row for each diagnostic and their interpretation, or why there are none.
 pub fn text(found: Option<&Diagnostics>, method: MethodKind) -> String {
