@@ -18,8 +18,8 @@ const MAX_RANK: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Gradient<T> {
     dense: Option<Tensor<T>>,
-    product: Option<Product<T>>,
-    diagonal: Option<Diagonal<T>>,
+    product: Option<Box<Product<T>>>,
+    diagonal: Option<Box<Diagonal<T>>>,
 }
 
 /// `aᵀz`, given `y = z Vᵀ`.
@@ -65,12 +65,13 @@ impl<T: Scalar> Gradient<T> {
     /// `aᵀz` for `a […, n]` and `z […, k]`, given `y = z Vᵀ`.
     pub(crate) fn product(a: &Tensor<T>, z: &Tensor<T>, y: &Tensor<T>) -> Self {
         let [a, z, y] = [a, z, y].map(Tensor::clone);
-        Self { product: Some(Product { a, z, y }), ..Self::default() }
+        Self { product: Some(Box::new(Product { a, z, y })), ..Self::default() }
     }
 
     /// `diag(d) V` for `d [n]`, given the norms of the rows of `V`.
     pub(crate) fn diagonal(d: Vec<T>, norms: &Tensor<T>) -> Self {
-        Self { diagonal: Some(Diagonal { d, norms: norms.clone() }), ..Self::default() }
+        let norms = norms.clone();
+        Self { diagonal: Some(Box::new(Diagonal { d, norms })), ..Self::default() }
     }
 
     /// The number of values that it is stored in.
@@ -87,7 +88,10 @@ impl<T: Scalar> Gradient<T> {
 
     /// The tensors that it is stored in.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = Tensor<T>> {
-        let factors = self.product.into_iter().flat_map(|Product { a, z, y }| [a, z, y]);
+        let factors = self.product.into_iter().flat_map(|product| {
+            let Product { a, z, y } = *product;
+            [a, z, y]
+        });
         self.dense.into_iter().chain(factors)
     }
 
@@ -115,9 +119,9 @@ impl<T: Scalar> Gradient<T> {
     /// Move the factors of `other` here, as far as they can stay in factors: a product must be of
     /// low rank, and the only one. Returns the number of entries added.
     pub(crate) fn keep_factors(&mut self, other: &mut Self) -> usize {
-        let low_rank = |Product { a, z, .. }: &mut Product<T>| {
-            let (n, k) = (width(a.shape()), width(z.shape()));
-            let rank = z.len() / k;
+        let low_rank = |product: &mut Box<Product<T>>| {
+            let (n, k) = (width(product.a.shape()), width(product.z.shape()));
+            let rank = product.z.len() / k;
             (1..=MAX_RANK).contains(&rank) && 2 * rank <= n.min(k)
         };
         let mut added = 0;
@@ -142,13 +146,13 @@ impl<T: Scalar> Gradient<T> {
 
     /// `dV ← β dV + aᵀz` or `dV ← β dV + diag(d) V`, given `V`.
     pub(crate) fn write_factors(&self, v: &Tensor<T>, beta: T, dv: &mut Tensor<T>) {
-        if let Some(Product { a, z, .. }) = &self.product {
+        if let Some(Product { a, z, .. }) = self.product.as_deref() {
             let a = a.as_matrix().reversed_axes();
             gemm::gemm(T::one(), a, z.as_matrix(), beta, dv.as_matrix_mut());
-        } else if let Some(Diagonal { d, .. }) = &self.diagonal {
+        } else if let Some(diagonal) = &self.diagonal {
             let k = width(v.shape());
             let rows = dv.as_slice_mut().chunks_exact_mut(k).zip(v.as_slice().chunks_exact(k));
-            for ((dv, v), &d) in rows.zip(d) {
+            for ((dv, v), &d) in rows.zip(&diagonal.d) {
                 match beta == T::zero() {
                     true => vector::scaled_sum(None, d, v, dv),
                     false => vector::axpy(d, v, dv),
@@ -161,7 +165,7 @@ impl<T: Scalar> Gradient<T> {
     fn check(&self, v: &Tensor<T>) {
         let (rows, k) = (v.len() / width(v.shape()), width(v.shape()));
         let dense = self.dense.as_ref().is_none_or(|g| g.shape() == v.shape());
-        let factors = |p: &Product<T>| [width(p.a.shape()), width(p.z.shape())] == [rows, k];
+        let factors = |p: &Box<Product<T>>| [width(p.a.shape()), width(p.z.shape())] == [rows, k];
         let product = self.product.as_ref().is_none_or(factors);
         let diagonal = self.diagonal.as_ref().is_none_or(|diagonal| diagonal.d.len() == rows);
         assert!(dense && product && diagonal, "a gradient of another shape than {:?}", v.shape());
@@ -188,7 +192,7 @@ impl<T: Scalar> Gradient<T> {
             return squares.collect::<Vec<_>>().iter().sum();
         }
         let mut sums = vec![0.; v.len() / k];
-        if let Some(Product { a, z, y }) = &self.product {
+        if let Some(Product { a, z, y }) = self.product.as_deref() {
             let rows =
                 a.as_slice().chunks_exact(width(a.shape())).zip(z.as_slice().chunks_exact(k));
             for (s, (a_s, z_s)) in rows.clone().enumerate() {
@@ -197,7 +201,7 @@ impl<T: Scalar> Gradient<T> {
                     vector::add_products(both, a_s, a_t, &mut sums);
                 }
             }
-            if let Some(Diagonal { d, .. }) = &self.diagonal {
+            if let Some(Diagonal { d, .. }) = self.diagonal.as_deref() {
                 let mut along = vec![0.; sums.len()];
                 for ((a, _), y) in rows.zip(y.as_slice().chunks_exact(sums.len())) {
                     vector::add_products(1., a, y, &mut along);
@@ -206,7 +210,7 @@ impl<T: Scalar> Gradient<T> {
                 cross.for_each(|((sum, d), along)| *sum += 2. * d.f64() * along);
             }
         }
-        if let Some(Diagonal { d, norms }) = &self.diagonal {
+        if let Some(Diagonal { d, norms }) = self.diagonal.as_deref() {
             let own = sums.iter_mut().zip(d).zip(norms);
             own.for_each(|((sum, d), norm)| *sum += d.f64() * d.f64() * (norm.f64() * norm.f64()));
         }
@@ -229,18 +233,21 @@ impl<T: Scalar> Gradient<T> {
         }
         workspace.resize(v.len().max(workspace.len()), T::zero());
         let formed = &mut workspace[..v.len()];
+        let product = self.product.as_deref().map(|Product { a, z, .. }| {
+            let (rank, n) = (z.len() / k, width(a.shape()));
+            (&a.as_slice()[first..], n, rank, z.as_slice())
+        });
+        let d = self.diagonal.as_deref().map(|diagonal| &diagonal.d[first..]);
         for (i, (g, v)) in formed.chunks_exact_mut(k).zip(v.chunks_exact(k)).enumerate() {
-            match (dense.map(|g| &g[i * k..][..k]), &self.diagonal) {
+            match (dense.map(|g| &g[i * k..][..k]), d) {
                 (Some(dense), None) => g.copy_from_slice(dense),
-                (dense, Some(Diagonal { d, .. })) => vector::scaled_sum(dense, d[first + i], v, g),
+                (dense, Some(d)) => vector::scaled_sum(dense, d[i], v, g),
                 (None, None) => g.fill(T::zero()),
             }
-            if let Some(Product { a, z, .. }) = &self.product {
-                let (a, n) = (a.as_slice(), width(a.shape()));
-                let column = a[first + i..].iter().step_by(n);
+            if let Some((a, n, rank, z)) = product {
                 let mut factors = [T::zero(); MAX_RANK];
-                factors.iter_mut().zip(column).for_each(|(f, &a)| *f = a);
-                vector::add_rows(&factors[..a.len() / n], z.as_slice(), g);
+                factors[..rank].iter_mut().enumerate().for_each(|(s, f)| *f = a[s * n + i]);
+                vector::add_rows(&factors[..rank], z, g);
             }
         }
         formed

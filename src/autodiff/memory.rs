@@ -24,7 +24,9 @@ impl<T: Scalar> Storage<T> {
 
     /// Keep the allocation of a tensor, unless another tensor shares it.
     pub fn keep(&mut self, tensor: Tensor<T>) {
-        if let Some(entries) = tensor.into_entries().filter(|x| x.len() >= Self::MIN_LEN) {
+        if tensor.len() >= Self::MIN_LEN
+            && let Some(entries) = tensor.into_entries()
+        {
             self.0.entry(entries.len()).or_default().push(entries);
         }
     }
