@@ -165,8 +165,8 @@ impl<T: Scalar> Gradient<T> {
     fn check(&self, v: &Tensor<T>) {
         let (rows, k) = (v.len() / width(v.shape()), width(v.shape()));
         let dense = self.dense.as_ref().is_none_or(|g| g.shape() == v.shape());
-        let factors = |p: &Box<Product<T>>| [width(p.a.shape()), width(p.z.shape())] == [rows, k];
-        let product = self.product.as_ref().is_none_or(factors);
+        let factors = |p: &Product<T>| [width(p.a.shape()), width(p.z.shape())] == [rows, k];
+        let product = self.product.as_deref().is_none_or(factors);
         let diagonal = self.diagonal.as_ref().is_none_or(|diagonal| diagonal.d.len() == rows);
         assert!(dense && product && diagonal, "a gradient of another shape than {:?}", v.shape());
     }
