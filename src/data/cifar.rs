@@ -73,8 +73,7 @@ fn read(names: &[&str], data_dir: Option<&Path>) -> Result<Vec<Vec<u8>>> {
     let place = set.place(data_dir)?;
     let mut found = HashMap::new();
     for file in place.files.iter().filter(|file| names.contains(&file.name) || !place.stand_in) {
-        let what = place.what(file);
-        let bytes = set.whole(file, &what, place.open(file)?)?;
+        let (what, bytes) = place.read(file)?;
         match place.stand_in {
             true => drop(found.insert(file.name.to_owned(), bytes)),
             false => found = unpack(&what, &bytes, names)?,

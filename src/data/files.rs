@@ -1,9 +1,8 @@
 //! Bounded reading of files whose contents and declared sizes are not trusted.
 use crate::error::{Error, Result};
-use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Largest size of data that is read into memory as a whole, such as an array of an archive: 2 GiB.
@@ -108,11 +107,6 @@ pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
     String::from_utf8(bytes(path, limit)?)
         .map_err(|_| Error::invalid(path.display(), "other bytes", "text in UTF-8", COPY_AGAIN))
-}
-
-/// Decompresses gzip data to at most `limit` bytes.
-pub(super) fn gunzip(what: &str, packed: impl BufRead, limit: u64) -> Result<Vec<u8>> {
-    bounded(what, MultiGzDecoder::new(packed), limit)
 }
 
 /// SHA-256 in hexadecimal.

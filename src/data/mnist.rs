@@ -35,8 +35,8 @@ pub(super) fn load(
     let place = set.place(data_dir)?;
     // The crate reads decompressed files from a folder.
     let copies = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
-    for file in &place.files {
-        let bytes = set.whole(file, &place.what(file), place.open(file)?)?;
+    for file in place.files {
+        let (_, bytes) = place.read(file)?;
         let path = copies.path().join(file.name).with_extension("");
         std::fs::write(&path, bytes).map_err(Error::io(&path))?;
     }

@@ -10,10 +10,8 @@
 //! allocated, and each fault is an [`Error`](crate::error::Error) that names the file and a remedy.
 mod augment;
 mod blocks;
-mod check;
 mod cifar;
 mod dataset;
-mod embedded;
 mod examples;
 pub(crate) mod files;
 mod fingerprint;
@@ -22,7 +20,6 @@ mod idx;
 mod images;
 mod inputs;
 mod load;
-pub(crate) mod local;
 mod mnist;
 mod npy;
 mod npz;
@@ -40,14 +37,13 @@ mod uci;
 
 pub use crate::bayes::Targets;
 pub use augment::Augment;
-pub use check::{Checked, check};
 pub use dataset::{Dataset, Options, Task, TaskKind};
 pub use grey::{GREY, grey28};
 pub use inputs::{Inputs, inputs, inputs_from};
 pub use load::{is_named, load, load_from};
 pub use preprocess::Preprocess;
 pub use scaler::StandardScaler;
-pub use sources::{Set, sets};
+pub use sources::{Checked, Set, check, sets};
 pub use split::Split;
 pub use training_range::{OutOfRange, TrainingRange};
 pub use uci::{uci, uci_splits};

@@ -2,8 +2,7 @@
 mod copy;
 mod download;
 
-use crate::data::local::Place;
-use crate::data::sources::{File, Set};
+use crate::data::sources::{File, Place, Set};
 use crate::error::Result;
 use crate::run::lock::Lock;
 use copy::copy;
@@ -40,10 +39,7 @@ pub fn fetch(
         return Ok(Some(Fetched { name: set.name, folder: None, files }));
     };
     let folder = dir.join(set.name);
-    let is_intact = |place: Place| {
-        let read = |file| place.open(file).and_then(|r| set.whole(file, &place.what(file), r));
-        place.files.iter().all(|file| read(file).is_ok())
-    };
+    let is_intact = |place: Place| place.files.iter().all(|file| place.read(file).is_ok());
     let files = if set.place(Some(dir)).is_ok_and(is_intact) {
         Some("there already")
     } else {
