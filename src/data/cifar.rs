@@ -1,9 +1,8 @@
 //! CIFAR-10 in its binary version: records of a label and three 32×32 planes, in files of a tar
 //! archive or, as stand-ins, in plain files.
-use super::dataset::{Dataset, Options};
+use super::dataset::{Dataset, Options, Split};
 use super::images::{self, split};
 use super::scaler::StandardScaler;
-use super::split::Split;
 use super::{files, sources};
 use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;

@@ -1,8 +1,7 @@
 //! From all examples of a file to those for training, validation and test.
-use super::dataset::{Dataset, Options, Task};
+use super::dataset::{Dataset, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler;
-use super::split::Split;
 use super::target::Chosen;
 use crate::bayes::Targets;
 use crate::error::{Error, Result};

@@ -1,8 +1,9 @@
 //! Bounded reading of files whose contents and declared sizes are not trusted.
 use crate::error::{Error, Result};
+use image::{DynamicImage, ImageFormat, ImageReader, ImageResult, Limits};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Largest size of data that is read into memory as a whole, such as an array of an archive: 2 GiB.
@@ -107,6 +108,15 @@ pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
     String::from_utf8(bytes(path, limit)?)
         .map_err(|_| Error::invalid(path.display(), "other bytes", "text in UTF-8", COPY_AGAIN))
+}
+
+/// Decodes a PNG picture of at most `side` × `side` pixels.
+pub(super) fn png(bytes: Vec<u8>, side: u32) -> ImageResult<DynamicImage> {
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(side), Some(side));
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    reader.limits(limits);
+    reader.decode()
 }
 
 /// SHA-256 in hexadecimal.

@@ -1,9 +1,8 @@
 //! Comparison of a data set with the one a run was trained on.
-use super::dataset::{Dataset, Task};
+use super::dataset::{Dataset, Split, Task};
 use super::files;
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;
-use super::split::Split;
 use crate::bayes::Targets;
 use sha2::{Digest, Sha256};
 

@@ -1,11 +1,10 @@
 //! New inputs for a trained model: pictures, arrays and tables.
+use super::files;
 use super::idx::{self, Idx};
 use super::npy::Array;
-use super::preprocess::Preprocess;
-use super::raw::Raw;
+use super::preprocess::{Preprocess, Raw};
 use super::table::Table;
 use super::training_range::OutOfRange;
-use super::{files, png};
 use crate::error::{Error, Result};
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Pixel};
@@ -171,11 +170,10 @@ fn picture(
         return Err(Error::invalid(what, "a picture", expected, "Use an NPY or CSV file."));
     };
     files::within(what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;
-    let picture =
-        png::decode(files::bounded(what, file, files::LIMIT)?, SIDE).map_err(|error| {
-            let expected = format!("a PNG picture of at most {SIDE}×{SIDE}");
-            Error::invalid(what, error, expected, "Export it again.")
-        })?;
+    let picture = files::png(files::bounded(what, file, files::LIMIT)?, SIDE).map_err(|error| {
+        let expected = format!("a PNG picture of at most {SIDE}×{SIDE}");
+        Error::invalid(what, error, expected, "Export it again.")
+    })?;
     let size = (width as u32, height as u32);
     let planes = match channels {
         1 => planes(picture.to_luma32f(), size),

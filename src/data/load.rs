@@ -1,6 +1,6 @@
 //! Loading of a named data set or of a user's file.
 use super::dataset::{Dataset, Options};
-use super::{cifar, files, mnist, npz, sources, table, uci};
+use super::{cifar, files, images, npz, sources, table, uci};
 use crate::error::{Error, Result};
 use std::io::{BufRead, Seek};
 use std::path::Path;
@@ -48,8 +48,10 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
     }
     match kind.as_str() {
         "csv" | "npz" => load_from(path, files::open(path)?, options),
-        _ if source == "mnist" => mnist::load(source, mnist::DIGITS, options, data_dir),
-        _ if source == "fashion-mnist" => mnist::load(source, mnist::ARTICLES, options, data_dir),
+        _ if source == "mnist" => images::mnist(source, images::DIGITS, options, data_dir),
+        _ if source == "fashion-mnist" => {
+            images::mnist(source, images::ARTICLES, options, data_dir)
+        }
         _ if source == "cifar-10" => cifar::load(10, options, data_dir),
         _ if source == "cifar-5" => cifar::load(5, options, data_dir),
         _ if source.starts_with("uci/") => uci::load(source, options, data_dir),

@@ -1,7 +1,7 @@
 //! NPY, NumPy's format of an array.
 use super::blocks::Blocks;
 use super::files;
-use super::raw::Raw;
+use super::preprocess::Raw;
 use super::target::Targets;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayD, Axis, Dimension};

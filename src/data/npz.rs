@@ -1,8 +1,7 @@
 //! NPZ: a zip archive of the arrays `x` and `y`, and optionally `x_test` and `y_test`.
 use super::dataset::{Dataset, Options};
 use super::examples::{Examples, divide};
-use super::preprocess::Preprocess;
-use super::raw::Raw;
+use super::preprocess::{Preprocess, Raw};
 use super::target::Targets;
 use super::training_range::TrainingRange;
 use super::{files, npy};
@@ -35,12 +34,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
         _ => None,
     };
     let (x, preprocess) = match (image, x) {
-        (None, x) => {
-            let x = x.double();
-            let preprocess = Preprocess::fit(&x, &parts[0]);
-            let scaler = preprocess.x.as_ref().expect("a table is standardised");
-            (scaler.transform((what, 0), x.view())?, preprocess)
-        }
+        (None, x) => Preprocess::fit_transform(what, &x.double(), &parts[0])?,
         // A mask of 0 and 1 is not in shades of grey.
         (Some(_), Raw::Bytes(x)) if x.iter().any(|&byte| byte > 1) => {
             let seen = Some(TrainingRange::bytes());

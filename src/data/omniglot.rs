@@ -1,5 +1,5 @@
 //! Omniglot: drawings of characters, PNG files in zip archives.
-use super::{files, png};
+use super::files;
 use crate::error::{Error, Result};
 use image::GrayImage;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
             return Err(unlike(what, &found, "drawings, FOLDER/ALPHABET/CHARACTER/DRAWING.png"));
         };
         let (name, what) = (name.to_owned(), format!("{what}, {path}"));
-        let drawing = png::decode(files::bounded(&what, entry, BYTES)?, SIDE)
+        let drawing = files::png(files::bounded(&what, entry, BYTES)?, SIDE)
             .map_err(|error| unlike(&what, &error, "a PNG picture of 105×105"))?
             .into_luma8();
         if drawing.dimensions() != (SIDE, SIDE) {

@@ -1,6 +1,5 @@
 //! The transformation from raw inputs to a network's inputs, and from its outputs to the target's
 //! unit.
-use super::raw::Raw;
 use super::scaler::{self, StandardScaler};
 use super::training_range::{OutOfRange, TrainingRange};
 use crate::error::{Error, Result};
@@ -28,14 +27,20 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
-    /// Fits standardisation and range to the given rows of a table `x [N, inputs]`.
-    pub(super) fn fit(x: &Array2<f64>, rows: &[usize]) -> Self {
-        Self {
-            inputs: x.ncols(),
-            x: Some(StandardScaler::fit(x, rows)),
-            seen: Some(TrainingRange::of_features(x, rows)),
-            ..Self::default()
-        }
+    /// Fits standardisation and range to the given rows of a table `x [N, inputs]`, and returns the
+    /// network inputs of all rows. In messages, the file is `what`.
+    ///
+    /// # Errors
+    /// If a result is not finite in single precision.
+    pub(super) fn fit_transform(
+        what: &str,
+        x: &Array2<f64>,
+        rows: &[usize],
+    ) -> Result<(Array2<f32>, Self)> {
+        let scaler = StandardScaler::fit(x, rows);
+        let inputs = scaler.transform((what, 0), x.view())?;
+        let seen = Some(TrainingRange::of_features(x, rows));
+        Ok((inputs, Self { inputs: x.ncols(), x: Some(scaler), seen, ..Self::default() }))
     }
 
     /// A network output in the target's unit: `mean + std · y`.
@@ -80,23 +85,12 @@ impl Preprocess {
             let advice = "Save the data as the float32 array it was trained on, or train again.";
             return Err(Error::invalid(at.0, "uint8", expected, advice));
         }
-        match raw {
-            Raw::Numbers(x) => self.features(at, x.view()),
-            Raw::Single(x) | Raw::Fractions(x) => self.features(at, x.view()),
-            Raw::Bytes(x) | Raw::Pixels(x) => self.features(at, x.view()),
-        }
-    }
-
-    fn features<T: Copy + Into<f64>>(
-        &self,
-        at: (&str, usize),
-        x: ArrayView2<'_, T>,
-    ) -> Result<(Array2<f32>, Option<OutOfRange>)> {
+        let x = raw.double();
         let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
-        let outside = seen.and_then(|seen| seen.outside(x, at, columns));
+        let outside = seen.and_then(|seen| seen.outside(x.view(), at, columns));
         let inputs = match &self.x {
-            Some(scaler) => scaler.transform(at, x)?,
-            None => scaler::finite(x.mapv(|value| value.into() as f32), at, x, |_| {
+            Some(scaler) => scaler.transform(at, x.view())?,
+            None => scaler::finite(x.mapv(|value| value as f32), at, x.view(), |_| {
                 "a number within the range of single precision".into()
             })?,
         };
@@ -172,6 +166,57 @@ impl Preprocess {
                 format!("{} inputs, as the model has", self.inputs),
                 "The run's files do not belong together; train again.",
             )),
+        }
+    }
+}
+
+/// Rows `[N, inputs]` before preprocessing. The variant determines the unit of pixels.
+pub(super) enum Raw {
+    /// Numbers of a table, or `float64` and integers of an array.
+    Numbers(Array2<f64>),
+    /// `float32` of an array.
+    Single(Array2<f32>),
+    /// `uint8` of an array: numbers or pixels.
+    Bytes(Array2<u8>),
+    /// Pixels of an IDX file, from 0 (black) to 255 (white).
+    Pixels(Array2<u8>),
+    /// Pixels of a picture, from 0 (black) to 1 (white).
+    Fractions(Array2<f32>),
+}
+
+impl Raw {
+    /// Number of rows `N`.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Numbers(x) => x.nrows(),
+            Self::Single(x) | Self::Fractions(x) => x.nrows(),
+            Self::Bytes(x) | Self::Pixels(x) => x.nrows(),
+        }
+    }
+
+    /// `uint8` or `floats`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Bytes(_) | Self::Pixels(_) => "uint8",
+            Self::Numbers(_) | Self::Single(_) | Self::Fractions(_) => "floats",
+        }
+    }
+
+    /// The values in double precision, not rescaled.
+    pub fn double(self) -> Array2<f64> {
+        match self {
+            Self::Numbers(x) => x,
+            Self::Single(x) | Self::Fractions(x) => x.mapv(f64::from),
+            Self::Bytes(x) | Self::Pixels(x) => x.mapv(f64::from),
+        }
+    }
+
+    /// The values in single precision, not rescaled.
+    pub fn single(self) -> Array2<f32> {
+        match self {
+            Self::Numbers(x) => x.mapv(|value| value as f32),
+            Self::Single(x) | Self::Fractions(x) => x,
+            Self::Bytes(x) | Self::Pixels(x) => x.mapv(f32::from),
         }
     }
 }

@@ -32,14 +32,11 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
     let chosen = table.targets(target)?.choose(options.task)?;
     let x = table.numbers(&features)?;
     let parts = divide(&table.path, x.nrows(), 0..0, options)?;
-    let preprocess = Preprocess {
-        columns: Some(features.iter().map(|&i| table.columns[i].clone()).collect()),
-        target: Some(table.columns[target].clone()),
-        ..Preprocess::fit(&x, &parts[0])
-    };
-    let scaler = preprocess.x.as_ref().expect("a table is standardised");
+    let (x, fitted) = Preprocess::fit_transform(&table.path, &x, &parts[0])?;
+    let columns = features.iter().map(|&i| table.columns[i].clone()).collect();
+    let (columns, target) = (Some(columns), Some(table.columns[target].clone()));
+    let preprocess = Preprocess { columns, target, ..fitted };
     let (what, name) = (&*table.path, files::name(path, false));
-    let x = scaler.transform((what, 0), x.view())?;
     Examples { what, name, image: None, x, chosen, dropped, preprocess }.split(&parts)
 }
 

@@ -91,14 +91,13 @@ fn divide(
     let validation = train.split_off(train.len() * 4 / 5);
     train.truncate(options.keep(train.len())?);
     let x = table.cells.select(Axis(1), &features);
-    let preprocess = Preprocess::fit(&x, &train);
-    let scaler = preprocess.x.as_ref().expect("a table is standardised");
+    let (x, preprocess) = Preprocess::fit_transform(&table.what, &x, &train)?;
     let y = table.cells.column(target).to_vec();
     let examples = Examples {
         what: &table.what,
         name: source.replace('/', "-"),
         image: None,
-        x: scaler.transform((&table.what, 0), x.view())?,
+        x,
         chosen: Chosen { task: Task::Regression, y, guess: None },
         dropped: 0,
         preprocess,
