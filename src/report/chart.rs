@@ -149,17 +149,6 @@ pub enum Mark {
     Bins(Vec<f64>, Vec<f64>),
     /// Bars `(category, value, error)`; bars of several layers are grouped by category.
     Bars(Vec<(String, f64, f64)>),
-    /// Contour lines of `z[row][column]`.
-    Levels {
-        /// Coordinates of the columns.
-        x: Vec<f64>,
-        /// Coordinates of the rows.
-        y: Vec<f64>,
-        /// Values.
-        z: Vec<Vec<f64>>,
-        /// Values of the contour lines.
-        levels: Vec<f64>,
-    },
 }
 
 impl Chart {
@@ -217,7 +206,7 @@ impl Chart {
                 continue;
             }
             let (shape, dasharray) = match layer.mark {
-                Mark::Line(_) | Mark::Curve(_) | Mark::Levels { .. } => (LegendShape::Line, None),
+                Mark::Line(_) | Mark::Curve(_) => (LegendShape::Line, None),
                 Mark::Dashed(_) => (LegendShape::Line, LineStyle::Dashed.dasharray()),
                 Mark::Dots(..) | Mark::Intervals(_) => (LegendShape::Circle, None),
                 Mark::Band(..) | Mark::Bins(..) | Mark::Bars(_) => (LegendShape::Rect, None),
@@ -234,27 +223,17 @@ impl Panel {
         let mut layout = Layout::auto_from_plots(plots)
             .with_x_label(text(&self.x.label))
             .with_y_label(text(&self.y.label))
+            .with_y_tick_format(self.y.ticks())
             .with_title_size(13)
             .with_legend_box(false);
-        if !self.title.is_empty() {
-            layout = layout.with_title(text(&self.title));
-        }
+        layout.title = (!self.title.is_empty()).then(|| text(&self.title));
+        // Bars have categories on this axis.
         if self.layers.iter().all(|layer| !matches!(layer.mark, Mark::Bars(_))) {
             layout = layout.with_x_tick_format(self.x.ticks());
         }
-        layout = layout.with_y_tick_format(self.y.ticks());
-        if let Some((low, high)) = self.x.range {
-            layout = layout.with_x_axis_min(low).with_x_axis_max(high);
-        }
-        if let Some((low, high)) = self.y.range {
-            layout = layout.with_y_axis_min(low).with_y_axis_max(high);
-        }
-        if self.x.scale == Scale::Log {
-            layout = layout.with_log_x();
-        }
-        if self.y.scale == Scale::Log {
-            layout = layout.with_log_y();
-        }
+        (layout.x_axis_min, layout.x_axis_max) = self.x.range.unzip();
+        (layout.y_axis_min, layout.y_axis_max) = self.y.range.unzip();
+        (layout.log_x, layout.log_y) = (self.x.scale == Scale::Log, self.y.scale == Scale::Log);
         let texts = self.layers.iter().filter_map(|layer| match &layer.mark {
             Mark::Text(texts) => Some(texts),
             _ => None,
@@ -316,14 +295,6 @@ impl Panel {
             Mark::Bins(edges, counts) => {
                 let bins = Histogram::from_bins(edges.clone(), counts.clone()).with_color(color);
                 vec![bins.into()]
-            }
-            Mark::Levels { x, y, z, levels } => {
-                let contour = ContourPlot::new()
-                    .with_grid(z.clone(), x.clone(), y.clone())
-                    .with_levels(levels)
-                    .with_line_color(color)
-                    .with_line_width(1.2);
-                vec![contour.into()]
             }
             Mark::Bars(_) | Mark::Text(_) => vec![],
         }

@@ -2,9 +2,9 @@
 use maud::{Markup, html};
 use ndarray::{Array2, ArrayView2};
 
+use super::figures;
 use super::page::{figure, svg_figure};
 use super::text::{grouped, percent};
-use super::{confusion, figures};
 use crate::metrics::{self, BINS};
 
 /// Predictions for `N` examples of `K` classes.
@@ -67,7 +67,7 @@ impl Classification<'_> {
                 (figure("bins", &figures::bin_counts(&bins), COUNTS))
             }
             h2 { "Confusions" }
-            (svg_figure(confusion::heat_map("confusion", &counts, self.classes), CONFUSION))
+            (svg_figure(figures::confusion("confusion", &counts, self.classes), CONFUSION))
             (self.mistakes(&counts))
         }
     }

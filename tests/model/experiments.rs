@@ -236,12 +236,6 @@ fn charts_draw_every_mark() {
         vec![Mark::Band(with(3.), 0.2), Mark::Curve(with(0.5)), Mark::Dots(broken, 2., 0.5)],
         vec![Mark::Bins(vec![0., 1., 2.], vec![3., 4.])],
         vec![Mark::Bars(bars(0.1)), Mark::Bars(bars(0.2))],
-        vec![Mark::Levels {
-            x: vec![0., 1., 2.],
-            y: vec![0., 1., 2.],
-            z: vec![vec![0., 1., 0.], vec![1., 2., 1.], vec![0., 1., 0.]],
-            levels: vec![0.5],
-        }],
     ];
     let panel = |(i, marks): (usize, &Vec<Mark>)| {
         let layer = |(k, mark): (usize, &Mark)| Drawn {
