@@ -1,7 +1,7 @@
 //! Convergence of Markov chains and their effective sample size: Vehtari, Gelman, Simpson,
 //! Carpenter and Bürkner, "Rank-normalization, folding, and localization: an improved R̂ for
 //! assessing convergence of MCMC", Bayesian Analysis 2021.
-use super::means::{mean, mean_and_variance};
+use super::estimate::{mean, mean_and_variance};
 use super::order::{searchsorted, sorted};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 use statrs::distribution::{ContinuousCDF, Normal};
