@@ -3,7 +3,7 @@ use super::preprocess::Preprocess;
 use crate::bayes::Targets;
 use crate::error::{Error, Result};
 use crate::primary::Shape;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 /// A task and its examples.
@@ -59,8 +59,8 @@ impl Split {
     /// # Panics
     /// If `n` exceeds the number of examples.
     pub fn subset(&self, n: usize) -> Self {
-        let rows: Vec<usize> = (0..n).collect();
-        Self { x: self.x.slice(s![..n, ..]).to_owned(), y: self.y.select(&rows) }
+        let (x, y) = self.batch(&(0..n).collect::<Vec<_>>());
+        Self { x, y }
     }
 
     /// The examples at the given indices, in that order: `(x [B, inputs], y [B])`.

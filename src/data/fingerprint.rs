@@ -31,9 +31,6 @@ impl Dataset {
         task: &Task,
         preprocess: &Preprocess,
     ) -> Option<(String, String)> {
-        if self.task == *task && self.preprocess == *preprocess {
-            return None;
-        }
         let [found, expected] =
             [(&self.task, &self.preprocess), (task, preprocess)].map(|(t, p)| properties(t, p));
         found.into_iter().zip(expected).find(|(found, expected)| found != expected)

@@ -4,8 +4,8 @@ use super::files;
 use super::preprocess::Raw;
 use super::target::Targets;
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayD, Axis, Dimension};
-use ndarray_npy::{ReadNpyExt, npy::header::Header};
+use ndarray::{Array2, ArrayD, Axis, Dimension, IntoDimension, ShapeBuilder};
+use ndarray_npy::{ReadableElement, npy::header::Header};
 use num_traits::Float;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -85,22 +85,21 @@ impl<R: Read + Seek> Array<R> {
             }
             Ok(bytes)
         })?;
-        let Some((rows, elements)) = block else { return Ok(None) };
-        // A header with fewer rows and the bytes of a block form an NPY file again.
-        let mut header = self.header.clone();
-        header.shape[0] = rows;
-        let what = &self.blocks.what;
-        let mut bytes = header.to_bytes().map_err(|error| unlike(what, error, "a plain header"))?;
-        bytes.extend(elements);
-        self.parse(&bytes).map(Some)
+        block.map(|(rows, bytes)| self.parse(rows, &bytes)).transpose()
     }
 
-    fn parse(&self, npy: &[u8]) -> Result<Npy> {
+    /// An array of `rows` rows from the bytes of its elements.
+    fn parse(&self, rows: usize, bytes: &[u8]) -> Result<Npy> {
+        let shape = [&[rows], self.example()].concat();
+        let count = shape.iter().product();
+        let shape = shape.into_dimension().set_f(self.header.layout.is_fortran());
         macro_rules! array {
-            ($element:ty) => {
-                ArrayD::<$element>::read_npy(npy)
-                    .map_err(|error| unlike(&self.blocks.what, error, "a NumPy array"))?
-            };
+            ($element:ty) => {{
+                let kind = &self.header.type_descriptor;
+                let elements = <$element>::read_to_end_exact_vec(bytes, kind, count)
+                    .map_err(|error| unlike(&self.blocks.what, error, "a NumPy array"))?;
+                ArrayD::from_shape_vec(shape, elements).expect("all elements")
+            }};
         }
         Ok(match &*self.kind {
             "u1" => Npy::Bytes(array!(u8)),

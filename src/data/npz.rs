@@ -28,11 +28,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     let (what, total) = (archive.path.as_str(), x.len());
     let chosen = y.choose(options.task)?;
     let parts = divide(what, own, own..total, options)?;
-    let image = match *example {
-        [h, w] => Some([1, h, w]),
-        [c, h, w] => Some([c, h, w]),
-        _ => None,
-    };
+    let image = image(&example);
     let (x, preprocess) = match (image, x) {
         (None, x) => Preprocess::fit_transform(what, &x.double(), &parts[0])?,
         // A mask of 0 and 1 is not in shades of grey.
@@ -49,6 +45,15 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     };
     let name = files::name(path, false);
     Examples { what, name, image, x, chosen, dropped, preprocess }.split(&parts)
+}
+
+/// `[C, H, W]` if examples of this shape are images.
+fn image(example: &[usize]) -> Option<[usize; 3]> {
+    match *example {
+        [h, w] => Some([1, h, w]),
+        [c, h, w] => Some([c, h, w]),
+        _ => None,
+    }
 }
 
 /// Corresponding arrays of inputs and targets.
@@ -69,22 +74,14 @@ impl Part {
             let found = format!("examples of shape {:?}", other.example);
             return Err(unlike(found, format!("{example:?}, as in x")));
         }
-        let x = if [2, 3].contains(&example.len()) {
-            match (x, other.x) {
-                (Raw::Bytes(a), Raw::Bytes(b)) => Raw::Bytes(concat(a, &b)),
-                (a, b) if a.kind() != b.kind() => {
-                    return Err(unlike(b.kind().into(), format!("{}, as in x", a.kind())));
-                }
-                (a, b) => Raw::Single(concat(a.single(), &b.single())),
-            }
-        } else {
-            Raw::Numbers(concat(x.double(), &other.x.double()))
+        let x = match (x, other.x) {
+            (a, b) if image(&example).is_none() => Raw::Numbers(concat(a.double(), &b.double())),
+            (Raw::Bytes(a), Raw::Bytes(b)) => Raw::Bytes(concat(a, &b)),
+            (a, b) if a.kind() == b.kind() => Raw::Single(concat(a.single(), &b.single())),
+            (a, b) => return Err(unlike(b.kind().into(), format!("{}, as in x", a.kind()))),
         };
         y.labels.extend(other.y.labels);
-        y.values = y.values.and_then(|mut own| {
-            own.extend(other.y.values?);
-            Ok(own)
-        });
+        y.values = y.values.and_then(|own| Ok([own, other.y.values?].concat()));
         Ok(Self { example, x, y, dropped: dropped + other.dropped })
     }
 }
@@ -145,8 +142,7 @@ impl<R: Read + Seek> Archive<R> {
             let advice = "Correct the arrays.";
             return Err(Error::invalid(self.key(x), "NaN in every row", "numbers", advice));
         }
-        let is_image = [2, 3].contains(&example.len());
-        let x = inputs.inputs(&self.key(x), is_image, 0)?;
+        let x = inputs.inputs(&self.key(x), image(&example).is_some(), 0)?;
         Ok(Part { example, x, y: targets.targets(&self.key(y))?, dropped })
     }
 

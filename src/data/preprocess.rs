@@ -38,7 +38,7 @@ impl Preprocess {
         rows: &[usize],
     ) -> Result<(Array2<f32>, Self)> {
         let scaler = StandardScaler::fit(x, rows);
-        let inputs = scaler.transform((what, 0), x.view())?;
+        let inputs = scaler.transform((what, 0), x)?;
         let seen = Some(TrainingRange::of_features(x, rows));
         Ok((inputs, Self { inputs: x.ncols(), x: Some(scaler), seen, ..Self::default() }))
     }
@@ -70,27 +70,18 @@ impl Preprocess {
         raw: Raw,
         is_image: bool,
     ) -> Result<(Array2<f32>, Option<OutOfRange>)> {
-        if is_image {
-            let x = self.pixels(at.0, raw)?;
-            let outside = self.seen.as_ref().and_then(|seen| seen.outside(x.view(), at, None));
-            let x = match &self.x {
-                Some(scaler) => scaler.transform(at, x.view())?,
-                None => x,
-            };
-            return Ok((x, outside));
-        }
-        if self.x.is_none() && raw.kind() == "uint8" {
+        if !is_image && self.x.is_none() && raw.kind() == "uint8" {
             let expected = "float32, since an older version trained the model and did not record \
                             whether it divided bytes by 255";
             let advice = "Save the data as the float32 array it was trained on, or train again.";
             return Err(Error::invalid(at.0, "uint8", expected, advice));
         }
-        let x = raw.double();
+        let x = if is_image { self.pixels(at.0, raw)?.mapv(f64::from) } else { raw.double() };
         let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
-        let outside = seen.and_then(|seen| seen.outside(x.view(), at, columns));
+        let outside = seen.and_then(|seen| seen.outside(&x, at, columns));
         let inputs = match &self.x {
-            Some(scaler) => scaler.transform(at, x.view())?,
-            None => scaler::finite(x.mapv(|value| value as f32), at, x.view(), |_| {
+            Some(scaler) => scaler.transform(at, &x)?,
+            None => scaler::finite(x.mapv(|value| value as f32), at, &x, |_| {
                 "a number within the range of single precision".into()
             })?,
         };

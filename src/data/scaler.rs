@@ -1,6 +1,6 @@
 //! Standardisation of features to mean 0 and variance 1.
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 /// `(x − mean) / std` for each feature of a table, or each channel of images `[C, H, W]`.
@@ -62,45 +62,37 @@ impl StandardScaler {
     }
 
     /// Standardises `x [N, inputs]` in double precision and rounds the result: a feature such as a
-    /// date in seconds would lose its digits in single precision. In messages, the file is `what`
-    /// and the first row has the number `first`.
+    /// date in seconds would lose its digits in single precision. In messages, the file and the
+    /// number of the first row are `at`.
     ///
     /// # Errors
     /// If a result is not finite in single precision.
-    pub(super) fn transform<T: Copy + Into<f64>>(
-        &self,
-        (what, first): (&str, usize),
-        x: ArrayView2<'_, T>,
-    ) -> Result<Array2<f32>> {
+    pub(super) fn transform(&self, at: (&str, usize), x: &Array2<f64>) -> Result<Array2<f32>> {
         let inputs = x.ncols();
         let mut scaled = Array2::from_shape_fn(x.dim(), |(row, column)| {
             let (mean, std) = self.of(column, inputs);
-            ((x[[row, column]].into() - mean) / std) as f32
+            ((x[[row, column]] - mean) / std) as f32
         });
         self.constant.iter().for_each(|&i| scaled.column_mut(i).fill(0.));
-        finite(scaled, (what, first), x, |column| {
+        finite(scaled, at, x, |column| {
             format!("a value nearer to the training mean {}", self.of(column, inputs).0)
         })
     }
 }
 
 /// `x` if all its elements are finite; `raw` are the values from the file, for the message.
-pub(super) fn finite<T: Copy + Into<f64>>(
+pub(super) fn finite(
     x: Array2<f32>,
     (what, first): (&str, usize),
-    raw: ArrayView2<'_, T>,
+    raw: &Array2<f64>,
     expected: impl Fn(usize) -> String,
 ) -> Result<Array2<f32>> {
     let Some(((row, column), _)) = x.indexed_iter().find(|(_, value)| !value.is_finite()) else {
         return Ok(x);
     };
     let what = format!("{what}, row {}, feature {column} (from 0)", first + row);
-    Err(Error::invalid(
-        what,
-        raw[[row, column]].into(),
-        expected(column),
-        "Correct or remove that row.",
-    ))
+    let found = raw[[row, column]];
+    Err(Error::invalid(what, found, expected(column), "Correct or remove that row."))
 }
 
 /// Mean and standard deviation (divisor `N`); for equal values exactly that value and 1.

@@ -5,7 +5,7 @@ use super::files;
 use super::preprocess::Preprocess;
 use super::target::{Targets, is_missing};
 use crate::error::{Error, Result};
-use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Read};
@@ -46,8 +46,9 @@ pub(super) struct Table<R> {
     /// Names in the header.
     pub columns: Vec<String>,
     reader: Reader<Lines<R>>,
-    /// The current block; each record has as many cells as the header.
-    rows: Vec<StringRecord>,
+    /// The current block: records with as many cells as the header, and the lines in which they
+    /// end, from 1.
+    rows: Vec<(u64, StringRecord)>,
     /// Number of rows before the block.
     first: usize,
 }
@@ -86,9 +87,7 @@ impl<R: BufRead> Table<R> {
             if row.len() != self.columns.len() {
                 return Err(self.ragged(format!("{} cells in line {line}", row.len())));
             }
-            // The parser does not count the empty lines before a record.
-            row.set_position(Some(Position::new().set_line(line).clone()));
-            self.rows.push(row);
+            self.rows.push((line, row));
         }
         if self.first + self.rows.len() == 0 {
             return Err(self.ragged("no rows below the header"));
@@ -130,7 +129,7 @@ impl<R: BufRead> Table<R> {
     /// Removes rows with a missing value; returns their number.
     fn drop_missing(&mut self) -> usize {
         let before = self.rows.len();
-        self.rows.retain(|row| !row.iter().any(is_missing));
+        self.rows.retain(|(_, row)| !row.iter().any(is_missing));
         before - self.rows.len()
     }
 
@@ -140,9 +139,8 @@ impl<R: BufRead> Table<R> {
     /// If a cell is not a finite number.
     pub fn numbers(&self, columns: &[usize]) -> Result<Array2<f64>> {
         let cells = self.rows.iter().flat_map(|row| columns.iter().map(move |&i| (row, i)));
-        let parse = |(row, i): (&StringRecord, usize)| match finite(&row[i]) {
-            Some(value) => Ok(value),
-            None => Err(self.cell(row, i, "a finite number")),
+        let parse = |(row, i): (&(u64, StringRecord), usize)| {
+            finite(&row.1[i]).ok_or_else(|| self.cell(row, i, "a finite number"))
         };
         let values = cells.map(parse).collect::<Result<_>>()?;
         Ok(Array2::from_shape_vec((self.rows.len(), columns.len()), values).expect("all cells"))
@@ -153,41 +151,36 @@ impl<R: BufRead> Table<R> {
     /// # Errors
     /// If one is missing.
     fn targets(&self, column: usize) -> Result<Targets> {
-        if let Some(row) = self.rows.iter().find(|row| is_missing(&row[column])) {
+        if let Some(row) = self.rows.iter().find(|(_, row)| is_missing(&row[column])) {
             return Err(self.cell(row, column, "a target"));
         }
-        let value = |row: &StringRecord| match finite(&row[column]) {
-            Some(value) => Ok(value),
-            None => Err((self.place(row, column), format!("{:?}", &row[column]))),
+        let value = |(line, row): &(u64, StringRecord)| {
+            finite(&row[column])
+                .ok_or_else(|| (self.place(*line, column), format!("{:?}", &row[column])))
         };
         Ok(Targets {
             what: format!("{}, target {:?}", self.path, self.columns[column]),
-            labels: self.rows.iter().map(|row| row[column].to_owned()).collect(),
+            labels: self.rows.iter().map(|(_, row)| row[column].to_owned()).collect(),
             values: self.rows.iter().map(value).collect(),
         })
     }
 
-    fn place(&self, row: &StringRecord, column: usize) -> String {
-        format!("{}, line {}, column {:?}", self.path, line(row), self.columns[column])
+    fn place(&self, line: u64, column: usize) -> String {
+        format!("{}, line {line}, column {:?}", self.path, self.columns[column])
     }
 
-    fn cell(&self, row: &StringRecord, column: usize, expected: &str) -> Error {
+    fn cell(&self, (line, row): &(u64, StringRecord), column: usize, expected: &str) -> Error {
         let advice = match is_missing(&row[column]) {
             true => "Correct or remove the line; --drop-missing trains without such lines.",
             false => "Correct or remove the line.",
         };
-        Error::invalid(self.place(row, column), format!("{:?}", &row[column]), expected, advice)
+        Error::invalid(self.place(*line, column), format!("{:?}", &row[column]), expected, advice)
     }
 }
 
 /// Parses a cell as a finite number.
 fn finite(cell: &str) -> Option<f64> {
     cell.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
-/// Number of the line in which a record ends, from 1.
-fn line(row: &StringRecord) -> u64 {
-    row.position().map_or(0, Position::line)
 }
 
 /// A reader that returns at most one line at a time, so that the parser never buffers beyond the

@@ -1,5 +1,5 @@
 //! The range of the training values, and which new rows lie far outside it.
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 
 /// Smallest and largest values of the training rows before standardisation.
@@ -49,9 +49,9 @@ impl TrainingRange {
 
     /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. In messages the
     /// file is `what` and its row 0 of `x` has the number `first`.
-    pub(super) fn outside<T: Copy + Into<f64>>(
+    pub(super) fn outside(
         &self,
-        x: ArrayView2<'_, T>,
+        x: &Array2<f64>,
         (what, first): (&str, usize),
         columns: Option<&[String]>,
     ) -> Option<OutOfRange> {
@@ -63,9 +63,9 @@ impl TrainingRange {
             let (low, high) = bounds(column);
             value < low - (high - low) || value > high + (high - low)
         };
-        let far = |(row, values): (usize, ArrayView1<'_, T>)| {
-            let column = (0..values.len()).find(|&column| is_far(column, values[column].into()))?;
-            Some((row, column, values[column].into()))
+        let far = |(row, values): (usize, ArrayView1<'_, f64>)| {
+            let column = (0..values.len()).find(|&column| is_far(column, values[column]))?;
+            Some((row, column, values[column]))
         };
         let mut rows = x.outer_iter().enumerate().filter_map(far);
         let (row, column, value) = rows.next()?;
