@@ -77,15 +77,13 @@ impl Report {
 
     /// The verdicts as a table.
     pub fn verdicts(&self) -> Table {
-        let header = ["claim", "measured", "number", "n", "outcome"];
-        let mut table = Table::new("verdicts", VERDICTS, &header);
-        for verdict in &self.verdicts {
-            let Verdict { claim, quantity, mean, .. } = verdict;
-            let seeds = mean.seeds.to_string();
-            let row = [claim.clone(), quantity.clone(), mean.to_string(), seeds, verdict.words()];
-            table.row(row.into());
-        }
-        table
+        Table::of("verdicts", VERDICTS, &self.verdicts).columns(&[
+            ("claim", &|verdict| verdict.claim.clone()),
+            ("measured", &|verdict| verdict.quantity.clone()),
+            ("number", &|verdict| verdict.mean.to_string()),
+            ("n", &|verdict| verdict.mean.seeds.to_string()),
+            ("outcome", &|verdict| verdict.words()),
+        ])
     }
 
     /// The rows that were skipped for missing data, each with the command that fetches it.

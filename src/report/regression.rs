@@ -36,17 +36,15 @@ impl Regression<'_> {
 
     pub(super) fn sections(&self) -> Markup {
         let width = self.std.iter().sum::<f64>() / self.std.len() as f64;
-        let header = ["interval", "targets inside", "mean width"];
-        let mut table = Table::new("coverage", COVERAGE, &header);
-        for (level, z) in INTERVALS {
+        let inside = |z| {
             let share = metrics::coverage(self.mean, self.std, self.y, z);
-            let (share, error) = (percent(share.value), percent(share.error));
-            table.row(vec![
-                format!("{:.0} %", percent(level)),
-                format!("{share:.1} ± {error:.1} %"),
-                number(2.0 * z * width),
-            ]);
-        }
+            format!("{:.1} ± {:.1} %", percent(share.value), percent(share.error))
+        };
+        let table = Table::of("coverage", COVERAGE, INTERVALS).columns(&[
+            ("interval", &|(level, _)| format!("{:.0} %", percent(*level))),
+            ("targets inside", &|(_, z)| inside(*z)),
+            ("mean width", &|(_, z)| number(2.0 * z * width)),
+        ]);
         let chart = figures::predicted_against_true(self.mean, self.std, self.y);
         html! {
             h2 { "Predictions" }
