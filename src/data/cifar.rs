@@ -16,15 +16,15 @@ const NAME: &str = "cifar-10";
 const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// The files of records; the archive has them in a folder.
-const TRAIN: [&str; 5] = [
+/// The files of records, the test images last; the archive has them in a folder.
+const FILES: [&str; 6] = [
     "data_batch_1.bin",
     "data_batch_2.bin",
     "data_batch_3.bin",
     "data_batch_4.bin",
     "data_batch_5.bin",
+    "test_batch.bin",
 ];
-const TEST: [&str; 1] = ["test_batch.bin"];
 
 /// Values of an image: planes of red, green and blue.
 const PIXELS: usize = 3 * 32 * 32;
@@ -41,7 +41,7 @@ const ROWS: usize = 10_000;
 pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let name = format!("cifar-{classes}");
     options.only_classes(&name)?;
-    let files = read(&[&TRAIN[..], &TEST].concat(), data_dir)?;
+    let files = read(&FILES, data_dir)?;
     let records: Vec<&[u8]> = files.iter().flat_map(|file| file.chunks_exact(RECORD)).collect();
     let mut parts =
         [&records[..45_000], &records[45_000..50_000], &records[50_000..]].map(|part| {
@@ -57,7 +57,7 @@ pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -
 
 /// The test images, not standardised.
 pub(super) fn test(data_dir: Option<&Path>) -> Result<Split> {
-    let files = read(&TEST, data_dir)?;
+    let files = read(&FILES[5..], data_dir)?;
     Ok(examples(files.iter().flat_map(|file| file.chunks_exact(RECORD))))
 }
 
@@ -162,24 +162,27 @@ mod tests {
     #[test]
     fn the_archive_is_searched_and_bounded() {
         let good = tar_gz(&[("x/readme.html", b"hello"), ("x/test_batch.bin", b"123")]);
-        assert_eq!(unpack("a", &good, &TEST).unwrap()["test_batch.bin"], b"123");
+        assert_eq!(unpack("a", &good, &FILES[5..]).unwrap()["test_batch.bin"], b"123");
         fails(
-            unpack("a.tar.gz", &good, &TRAIN),
+            unpack("a.tar.gz", &good, &FILES[..5]),
             &["a.tar.gz", "no file data_batch_1.bin", "fetch"],
         );
-        fails(unpack("a.tar.gz", &good[..good.len() - 12], &TEST), &["a.tar.gz"]);
-        fails(unpack("a.tar.gz", b"not gzip", &TEST), &["a.tar.gz", "cannot be read"]);
-        fails(unpack("a.tar.gz", &gzip(&[7; 600]), &TEST), &["a.tar.gz", "cannot be read"]);
+        fails(unpack("a.tar.gz", &good[..good.len() - 12], &FILES[5..]), &["a.tar.gz"]);
+        fails(unpack("a.tar.gz", b"not gzip", &FILES[5..]), &["a.tar.gz", "cannot be read"]);
+        fails(unpack("a.tar.gz", &gzip(&[7; 600]), &FILES[5..]), &["a.tar.gz", "cannot be read"]);
         let large = vec![0; ROWS * RECORD + 1];
         let large = tar_gz(&[("x/test_batch.bin", &large)]);
-        fails(unpack("a.tar.gz", &large, &TEST), &["test_batch.bin", "more than 30730000 bytes"]);
+        fails(
+            unpack("a.tar.gz", &large, &FILES[5..]),
+            &["test_batch.bin", "more than 30730000 bytes"],
+        );
         // A header that claims eight gigabytes, followed by three bytes.
         let mut header = tar::Header::new_gnu();
         header.set_path("test_batch.bin").unwrap();
         header.set_size(8 << 30);
         header.set_cksum();
         let short = gzip(&[header.as_bytes(), &b"123"[..]].concat());
-        let found = unpack("a.tar.gz", &short, &TEST);
+        let found = unpack("a.tar.gz", &short, &FILES[5..]);
         fails(found.and_then(|mut f| check("b", f.remove("test_batch.bin").unwrap(), ROWS)), &[]);
     }
 

@@ -16,7 +16,7 @@ use zip::ZipArchive;
 pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Result<Dataset> {
     let mut archive = Archive::open(path.display().to_string(), file)?;
     let mut part = archive.part("x", "y", options)?;
-    let own = part.x.len();
+    let own = part.y.labels.len();
     if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
         let test = archive.part("x_test", "y_test", options)?;
         part = part.concat(test, |found, expected| {
@@ -25,7 +25,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
         })?;
     }
     let Part { example, x, y, dropped } = part;
-    let (what, total) = (archive.path.as_str(), x.len());
+    let (what, total) = (archive.path.as_str(), y.labels.len());
     let chosen = y.choose(options.task)?;
     let parts = divide(what, own, own..total, options)?;
     let image = image(&example);

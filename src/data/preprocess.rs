@@ -176,15 +176,6 @@ pub(super) enum Raw {
 }
 
 impl Raw {
-    /// Number of rows `N`.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Numbers(x) => x.nrows(),
-            Self::Single(x) | Self::Fractions(x) => x.nrows(),
-            Self::Bytes(x) | Self::Pixels(x) => x.nrows(),
-        }
-    }
-
     /// `uint8` or `floats`.
     pub fn kind(&self) -> &'static str {
         match self {
