@@ -14,7 +14,6 @@ mod cifar;
 mod dataset;
 mod examples;
 pub(crate) mod files;
-mod fingerprint;
 mod grey;
 mod idx;
 mod images;

@@ -1,11 +1,22 @@
-//! The sections on a classified test set: calibration and confusions.
+//! The sections on a classified test set: calibration, confusions, and examples with the image, the
+//! classes and the uncertainty of each.
+use std::fmt::Write;
+
 use maud::{Markup, html};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::figures;
-use super::page::{figure, svg_figure};
+use super::page::{figure, formulas, svg_figure};
+use super::sheet::{data_uri, png};
 use super::text::{grouped, percent};
+use crate::error::Result;
 use crate::metrics::{self, BINS};
+
+/// Number of the most uncertain examples that are shown.
+const MOST_UNCERTAIN: usize = 30;
+
+/// Number of the least uncertain examples that are shown.
+const LEAST_UNCERTAIN: usize = 10;
 
 /// Predictions for `N` examples of `K` classes.
 pub struct Classification<'a> {
@@ -42,9 +53,14 @@ impl Classification<'_> {
         )
     }
 
+    /// Calibration, confusions, and the examples of highest entropy and, for contrast, of lowest.
+    ///
+    /// # Errors
+    /// If the inputs are images with neither one nor three channels.
+    ///
     /// # Panics
     /// If the parts differ in length.
-    pub(super) fn sections(&self) -> Markup {
+    pub(super) fn sections(&self) -> Result<Markup> {
         let (n, k) = self.p.dim();
         let images = self.images.map(|(x, shape)| (x.dim(), shape));
         let found = [self.entropy.len(), self.bald.len(), self.classes.len()];
@@ -60,7 +76,11 @@ impl Classification<'_> {
             percent(metrics::ece(self.p, self.labels, BINS))
         );
         let counts = metrics::confusion(self.p, self.labels);
-        html! {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| self.entropy[b].total_cmp(&self.entropy[a]).then(a.cmp(&b)));
+        let most = n.min(MOST_UNCERTAIN);
+        let least = (n - most).min(LEAST_UNCERTAIN);
+        Ok(html! {
             h2 { "Calibration" }
             div.pair {
                 (figure("reliability", &figures::reliability(&bins), &ece))
@@ -69,7 +89,15 @@ impl Classification<'_> {
             h2 { "Confusions" }
             (svg_figure(figures::confusion("confusion", &counts, self.classes), CONFUSION))
             (self.mistakes(&counts))
-        }
+            h2 { "The most uncertain test examples" }
+            p { (formulas(UNCERTAIN)) }
+            (self.cards(order[..most].iter().copied())?)
+            @if least > 0 {
+                h2 { "The least uncertain" }
+                p { "For contrast: the lower the entropy, the more probability lies on one class." }
+                div.least { (self.cards(order[n - least..].iter().rev().copied())?) }
+            }
+        })
     }
 
     /// The five most frequent confusions, for matrices too large to read.
@@ -83,6 +111,47 @@ impl Classification<'_> {
         let most = wrong.iter().take(5).map(one).collect::<Vec<_>>().join(", ");
         html! { @if !most.is_empty() { p { "The most frequent mistakes: " (most) "." } } }
     }
+
+    /// The chosen examples as cards.
+    fn cards(&self, chosen: impl Iterator<Item = usize>) -> Result<Markup> {
+        let predicted = metrics::predictions(self.p);
+        let cards = chosen.map(|n| self.card(n, predicted[n])).collect::<Result<Vec<_>>>()?;
+        Ok(html! { ul.cards { @for card in cards { (card) } } })
+    }
+
+    /// Example `n`: its image, the true and the predicted `class`, and its uncertainty.
+    fn card(&self, n: usize, class: usize) -> Result<Markup> {
+        let (truth, confidence) = (self.labels[n], 100.0 * self.p[[n, class]]);
+        let image = self.images.map(|(x, shape)| png(x.row(n), shape)).transpose()?;
+        Ok(html! {
+            li.card {
+                @if let Some(png) = image { img src=(data_uri(&png)) alt={ "test example " (n) }; }
+                div { "no. " (n) ", truth " b { (self.classes[truth]) } }
+                div.wrong[class != truth] {
+                    @if class != truth { "✗ " } @else { "✓ " }
+                    "predicted " b { (self.classes[class]) } (format!(", {confidence:.0}\u{a0}%"))
+                }
+                div { (format!("entropy {:.3} nats", self.entropy[n])) }
+                div { (format!("BALD {:.3} nats", self.bald[n])) }
+                (bars(self.p.row(n), truth))
+            }
+        })
+    }
+}
+
+/// Bars of the probabilities `p [K]` in a box of `K` × 1.
+fn bars(p: ArrayView1<'_, f32>, truth: usize) -> Markup {
+    let (mut others, mut true_bar) = (String::new(), String::new());
+    for (c, &p) in p.iter().enumerate() {
+        let path = if c == truth { &mut true_bar } else { &mut others };
+        write!(path, "M{c}.1 1v-{p:.3}h.8V1z").expect("writing to a String cannot fail");
+    }
+    html! {
+        svg viewBox={ "0 0 " (p.len()) " 1" } preserveAspectRatio="none" aria-hidden="true" {
+            path.others d=(others) {}
+            path.truth d=(true_bar) {}
+        }
+    }
 }
 
 const RELIABILITY: &str = "Reliability diagram. Examples are binned by confidence, the probability \
@@ -94,3 +163,9 @@ const COUNTS: &str = "Examples in each bin. Points of the reliability diagram th
 const CONFUSION: &str = "Confusion matrix. The number of test examples of each true class (row) \
     that were given each predicted class (column); empty cells are 0. The diagonal is correct. The \
     colour deepens with the square root of the share of the row, so that rare mistakes show.";
+const UNCERTAIN: &str = "Those of the highest entropy H[p̄] = −Σ_c p̄_c log p̄_c, which is 0 \
+    if all probability lies on one class and log K if it is uniform over the K classes. \
+    BALD = H[p̄] − mean_s H[p_s] is the epistemic part, the disagreement between posterior \
+    samples: high BALD means that more data of this kind would help, high entropy with low BALD \
+    that the example itself is ambiguous. The small bars are the class probabilities p̄, from 0 \
+    to 1; the true class is orange.";

@@ -4,7 +4,6 @@
 //! [`experiment`] makes the files and the page of an experiment.
 pub mod chart;
 mod classification;
-mod examples;
 pub mod experiment;
 mod figures;
 mod page;

@@ -2,11 +2,11 @@
 use maud::{Markup, html};
 
 use super::classification::Classification;
+use super::figures;
 use super::page::{document, facts, figure};
 use super::regression::Regression;
 use super::sheet::Sheet;
 use super::text::{duration, grouped, percent};
-use super::{examples, figures};
 use crate::error::Result;
 use crate::run::record::Epoch;
 
@@ -51,9 +51,7 @@ pub enum Test<'a> {
 /// If the test set is empty or its parts differ in length.
 pub fn render(run: &Run<'_>) -> Result<String> {
     let (outcome, sections) = match &run.test {
-        Test::Classification(test) => {
-            (test.outcome(), html! { (test.sections()) (examples::sections(test)?) })
-        }
+        Test::Classification(test) => (test.outcome(), test.sections()?),
         Test::Regression(test) => (test.outcome(), test.sections()),
     };
     let filters = run.filters.as_ref().map(Sheet::html).transpose()?;
