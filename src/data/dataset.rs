@@ -1,5 +1,5 @@
-//! A data set that is ready for a network, its comparison with the one a run was trained on, and the
-//! options that it is loaded with.
+//! A data set that is ready for a network, its comparison with the data of a run, and the options
+//! that it is loaded with.
 use super::files;
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;

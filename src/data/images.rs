@@ -1,4 +1,4 @@
-//! MNIST and Fashion-MNIST, and data sets of published images in general.
+//! MNIST and Fashion-MNIST, and what they share with other sets of published images.
 use super::dataset::{Dataset, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;
@@ -26,7 +26,8 @@ pub(super) const ARTICLES: [&str; 10] = [
     "ankle boot",
 ];
 
-/// Four files, verified before the `mnist` crate parses them: 50 000 training, 10 000 validation and 10 000 test images in the published order.
+/// 50 000 training, 10 000 validation and 10 000 test images in the published order. The four files
+/// are verified before the `mnist` crate parses them.
 pub(super) fn mnist(
     name: &str,
     classes: [&str; 10],

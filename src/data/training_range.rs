@@ -1,4 +1,4 @@
-//! The range of the training values, and which new rows lie far outside it.
+//! The range of the training values, and new rows far outside it.
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 

@@ -76,7 +76,7 @@ pub(super) fn predicted_against_true(mean: &[f64], std: &[f64], y: &[f64]) -> Ch
     Chart { size: (620., 480.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }
 }
 
-/// The confusion matrix `counts [K truth, K predicted]` as SVG, with the first class at the top. The
+/// The confusion matrix `counts [K truth, K predicted]` as SVG, the first class at the top. The
 /// colour of a cell is its share of the row.
 pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) -> String {
     let k = classes.len();

@@ -50,7 +50,7 @@ pub fn ks_two_sample(a: &[f64], b: &[f64]) -> KolmogorovSmirnov {
 }
 
 /// Wasserstein distance `W₁ = ∫ |F(x) − G(x)| dx` between samples `a [A]` and `b [B]`, in their
-/// unit: the mean distance that mass moves to turn one distribution into the other.
+/// unit: the mean distance of the optimal transport of one distribution to the other.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.

@@ -1,6 +1,6 @@
-//! Importance weights: bounds on the evidence (Burda, Grosse and Salakhutdinov, "Importance weighted
-//! autoencoders", ICLR 2016), and their tail (Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto
-//! smoothed importance sampling", JMLR 2024).
+//! Importance weights: bounds on the evidence (Burda, Grosse and Salakhutdinov, "Importance
+//! weighted autoencoders", ICLR 2016), and their tail (Vehtari, Simpson, Gelman, Yao and Gabry,
+//! "Pareto smoothed importance sampling", JMLR 2024).
 use super::estimate::{Estimate, log_mean_exp, mean, over_seeds};
 use super::order::sorted;
 
