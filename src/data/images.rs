@@ -10,10 +10,10 @@ use ndarray::Array2;
 use std::path::Path;
 
 /// The classes of MNIST.
-pub(super) const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// The classes of Fashion-MNIST.
-pub(super) const ARTICLES: [&str; 10] = [
+const ARTICLES: [&str; 10] = [
     "T-shirt/top",
     "trouser",
     "pullover",
@@ -26,14 +26,9 @@ pub(super) const ARTICLES: [&str; 10] = [
     "ankle boot",
 ];
 
-/// 50 000 training, 10 000 validation and 10 000 test images in the published order. The four files
-/// are verified before the `mnist` crate parses them.
-pub(super) fn mnist(
-    name: &str,
-    classes: [&str; 10],
-    options: &Options,
-    data_dir: Option<&Path>,
-) -> Result<Dataset> {
+/// `mnist` or `fashion-mnist`: 50 000 training, 10 000 validation and 10 000 test images in the
+/// published order. The four files are verified before the `mnist` crate parses them.
+pub(super) fn mnist(name: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     options.only_classes(name)?;
     let kept = options.keep(50_000)?;
     let set = sources::set(name);
@@ -65,6 +60,7 @@ pub(super) fn mnist(
         split(&raw.val_img, &raw.val_lbl),
         split(&raw.tst_img, &raw.tst_lbl),
     ];
+    let classes = if name == "mnist" { DIGITS } else { ARTICLES };
     Ok(dataset(name, &classes, [1, 28, 28], None, splits))
 }
 

@@ -48,9 +48,8 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
     }
     match kind.as_str() {
         "csv" | "npz" => load_from(path, files::open(path)?, options),
-        _ if source == "mnist" => images::mnist(source, images::DIGITS, options, data_dir),
-        _ if source == "fashion-mnist" => {
-            images::mnist(source, images::ARTICLES, options, data_dir)
+        _ if matches!(source, "mnist" | "fashion-mnist") => {
+            images::mnist(source, options, data_dir)
         }
         _ if source == "cifar-10" => cifar::load(10, options, data_dir),
         _ if source == "cifar-5" => cifar::load(5, options, data_dir),

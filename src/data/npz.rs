@@ -19,10 +19,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     let own = part.y.labels.len();
     if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
         let test = archive.part("x_test", "y_test", options)?;
-        part = part.concat(test, |found, expected| {
-            let advice = "Save both with the same shape and type.";
-            Error::invalid(archive.key("x_test"), found, expected, advice)
-        })?;
+        part = part.concat(test, &archive.key("x_test"))?;
     }
     let Part { example, x, y, dropped } = part;
     let (what, total) = (archive.path.as_str(), y.labels.len());
@@ -67,8 +64,12 @@ struct Part {
 }
 
 impl Part {
-    /// The rows of `self` followed by those of `other`, of the same shape and, for images, type.
-    fn concat(self, other: Self, unlike: impl Fn(String, String) -> Error) -> Result<Self> {
+    /// The rows of `self` followed by those of `other`, of the same shape and, for images, type. In
+    /// messages, the inputs of `other` are `what`.
+    fn concat(self, other: Self, what: &str) -> Result<Self> {
+        let unlike = |found: String, expected: String| {
+            Error::invalid(what, found, expected, "Save both with the same shape and type.")
+        };
         let Self { example, x, mut y, dropped } = self;
         if other.example != example {
             let found = format!("examples of shape {:?}", other.example);
