@@ -1,9 +1,9 @@
 //! Images other than digits: which score detects them, and of which network?
 use super::detection::{
-    ABOUT_SCORES, Detections, Measure, auroc, bars, mean_of, minus, percent, positive,
+    ABOUT_SCORES, Detections, Measure, auroc, bars, detect, mean_of, minus, percent, positive,
 };
-use super::digits::{Net, digits, predictions, probabilities, protocol, random_rows};
-use super::{Cell, Experiment, Grid, Lab};
+use super::digits::{Net, Settings, digits, predictions, probabilities, protocol, random_rows};
+use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::data::{Dataset, GREY, grey28};
 use crate::error::{Error, Result};
 use crate::metrics::{Detection, accuracy};
@@ -11,7 +11,6 @@ use crate::predict::score::Score;
 use crate::report::chart::Chart;
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::Config;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +31,9 @@ const NETS: [Net; 7] =
 /// The nets that the claim about scores concerns.
 const BAYESIAN: [Net; 2] = [Net::BHN_4, Net::MC_DROPOUT];
 
-struct Settings {
-    /// Training images; `None` for all.
-    subset: Option<usize>,
-    epochs: usize,
-    /// At most this many images, in distribution and out of it.
-    images: usize,
-    /// Posterior samples.
-    samples: usize,
+/// Maximum number of images in distribution, and in each set out of it.
+fn images(tier: Tier) -> usize {
+    tier.pick([60, 2000, 10_000])
 }
 
 /// Results of one trained network.
@@ -59,20 +53,19 @@ struct Set {
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
     let settings = lab.tier.pick([
-        Settings { subset: Some(600), epochs: 1, images: 60, samples: 5 },
-        Settings { subset: None, epochs: 10, images: 2000, samples: 100 },
-        Settings { subset: None, epochs: 100, images: 10_000, samples: 100 },
+        Settings { subset: Some(600), epochs: 1, samples: 5 },
+        Settings { subset: None, epochs: 10, samples: 100 },
+        Settings { subset: None, epochs: 100, samples: 100 },
     ]);
-    let Settings { epochs, images, samples, .. } = settings;
     let data = digits(lab, settings.subset)?;
     let (sets, missing) = sets(lab)?;
     // Fetching another set leads to other cells, of the same networks.
     let initials: String = sets.iter().map(|set| &set.name[..1]).collect();
     let rows = NETS.map(|net| {
-        let cost = net.cost(epochs, (1 + sets.len()) * images, samples);
-        Cell { key: net.key.into(), cost, input: net }
+        let cost = net.cost(&settings, (1 + sets.len()) * images(lab.tier));
+        (Cell { key: net.key.into(), cost, input: net }, lab.seeds)
     });
-    let grid = lab.grid_with(rows, &format!("-{initials}"), |net, seed, name| {
+    let grid = lab.ragged_grid(rows, &format!("-{initials}"), |net, seed, name| {
         measure(lab, &settings, net, (seed, name), &data, &sets)
     })?;
     let names = sets.iter().map(|set| set.name.to_string()).collect();
@@ -82,7 +75,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     Ok(Report {
         title: "Anomaly detection: images other than digits".into(),
         paper: PAPER.into(),
-        ours: ours(&protocol(lab.tier, 10, epochs), &settings),
+        ours: ours(lab.tier, &settings),
         verdicts: verdicts(&found),
         tables: vec![by_set(&grid, &found, &missing), best_score(&found), by_score(&found)],
         figures: figures(&found),
@@ -113,24 +106,14 @@ fn measure(
     data: &Dataset,
     sets: &[Set],
 ) -> Result<Found> {
-    let Settings { subset, epochs, images, samples } = *settings;
-    let config = Config { subset, ..net.config(lab.tier, 10, epochs, seed) };
-    let (_, trained) = lab.run(name, &config, data.clone())?;
+    let (samples, images) = (settings.samples, images(lab.tier));
+    let (_, trained) = net.train(lab, settings, 10, (seed, name), data.clone())?;
     let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));
     let digits = predictions(&trained, samples, x.view());
     let compare = |(set, index): (&Set, u64)| {
         let rows = random_rows(set.images.nrows(), images, seed, index);
         let others = set.images.select(Axis(0), &rows);
-        let others = predictions(&trained, samples, others.view());
-        let detect = |score: &Score| {
-            // Equally many of both, since precision depends on their ratio.
-            let (mut inside, mut outside) = (score.of(&digits), score.of(&others));
-            let n = inside.len().min(outside.len());
-            inside.truncate(n);
-            outside.truncate(n);
-            Detection::of(&inside, &outside)
-        };
-        net.scores().iter().map(detect).collect()
+        detect(net, &digits, &predictions(&trained, samples, others.view()))
     };
     let accuracy = accuracy(probabilities(&digits), y.classes()).value;
     Ok(Found { accuracy, sets: sets.iter().zip(2..).map(compare).collect() })
@@ -148,14 +131,14 @@ fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
     let of_nets = BAYESIAN.iter().map(|net| {
         let claim = format!("Max confidence is the best score of {} (mean over sets)", net.name);
         let quantity = format!("{ahead}, mean over {} sets", found.tasks.len());
-        positive(claim, quantity, &lead(|score| found.mean(net, score, auroc)))
+        positive(claim, quantity, &lead(|score| found.of(net, None, score, auroc)))
     });
     let of_sets = found.tasks.iter().enumerate().map(|(set, name)| {
-        let each = BAYESIAN.map(|net| lead(|score| found.on(&net, set, score, auroc)));
+        let each = BAYESIAN.map(|net| lead(|score| found.of(&net, Some(set), score, auroc)));
         let claim = format!("Max confidence is the best score of {name}");
         positive(claim, format!("{ahead}, mean of BHN (T = 4) and MC dropout"), &mean_of(&each))
     });
-    let by_confidence = |net: &Net| found.mean(net, Score::MaxConfidence, auroc);
+    let by_confidence = |net: &Net| found.of(net, None, Score::MaxConfidence, auroc);
     let pairs = [
         ("MC dropout is at or above BHN (T = 4)", Net::MC_DROPOUT, Net::BHN_4),
         ("BHN (T = 4) is above the non-Bayesian net", Net::BHN_4, Net::MLE),
@@ -170,19 +153,16 @@ fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
 
 fn by_set(grid: &Grid<Net, Found>, found: &Detections<'_>, missing: &[&'static str]) -> Table {
     let caption = "AUROC in % by max confidence. Independent of which class is called positive.";
-    let header: Vec<_> = ["set"].into_iter().chain(NETS.map(|net| net.name)).collect();
-    let mut table = Table::new("sets", caption, &header);
-    let row = |name: &str, of: &dyn Fn(&Net) -> Vec<f64>| {
-        let entries = NETS.iter().map(|net| percent(&of(net)));
-        [name.to_string()].into_iter().chain(entries).collect()
-    };
-    let score = Score::MaxConfidence;
+    let header = ["set"].into_iter().chain(NETS.map(|net| net.name));
+    let mut table = Table::new("sets", caption, header);
+    let row = |set| NETS.map(|net| percent(&found.of(&net, set, Score::MaxConfidence, auroc)));
     for (set, name) in found.tasks.iter().enumerate() {
-        table.row(row(name, &|net| found.on(net, set, score, auroc)));
+        table.wide_row(&[name], row(Some(set)));
     }
     missing.iter().for_each(|name| table.skip(name, name));
-    table.row(row("mean", &|net| found.mean(net, score, auroc)));
-    table.row(row("(accuracy on digits)", &|net| grid[net.key].values(|found| found.accuracy)));
+    table.wide_row(&[&"mean"], row(None));
+    let accuracy = NETS.map(|net| percent(&grid[net.key].values(|found| found.accuracy)));
+    table.wide_row(&[&"(accuracy on digits)"], accuracy);
     table
 }
 
@@ -190,22 +170,18 @@ fn best_score(found: &Detections<'_>) -> Table {
     let caption = "The score with the highest AUROC. Mean over seeds in %, for the nets that have \
                    all five scores; in brackets the lead over max confidence, in points.";
     let nets: Vec<_> = NETS.into_iter().filter(|net| net.scores().len() == 5).collect();
-    let header: Vec<_> = ["set"].into_iter().chain(nets.iter().map(|net| net.name)).collect();
-    let mut table = Table::new("best", caption, &header);
-    let row = |name: &str, of: &dyn Fn(&Net, Score) -> Vec<f64>| {
+    let header = ["set"].into_iter().chain(nets.iter().map(|net| net.name));
+    let mut table = Table::new("best", caption, header);
+    for (name, set) in found.tasks_and_mean() {
         let entry = |net: &Net| {
-            let value = |score: Score| 100. * Mean::of(&of(net, score)).value;
+            let value = |score| 100. * Mean::of(&found.of(net, set, score, auroc)).value;
             let above = |a: Score, b: Score| if value(b) > value(a) { b } else { a };
             let best = Score::ALL.into_iter().reduce(above).expect("five");
             let lead = value(best) - value(Score::MaxConfidence);
             format!("{} {:.1} ({lead:.1})", best.name(), value(best))
         };
-        [name.to_string()].into_iter().chain(nets.iter().map(entry)).collect()
-    };
-    for (set, name) in found.tasks.iter().enumerate() {
-        table.row(row(name, &|net, score| found.on(net, set, score, auroc)));
+        table.wide_row(&[&name], nets.iter().map(entry));
     }
-    table.row(row("mean", &|net, score| found.mean(net, score, auroc)));
     table
 }
 
@@ -218,13 +194,12 @@ const COLUMNS: [(&str, Measure); 4] = [
 
 fn by_score(found: &Detections<'_>) -> Table {
     let caption = "Every score, in %, mean over the sets. Higher is better except for FPR95.";
-    let header: Vec<_> = ["net", "score"].into_iter().chain(COLUMNS.map(|c| c.0)).collect();
-    let mut table = Table::new("scores", caption, &header);
+    let header = ["net", "score"].into_iter().chain(COLUMNS.map(|c| c.0));
+    let mut table = Table::new("scores", caption, header);
     for net in NETS {
         for &score in net.scores() {
-            let entries = COLUMNS.map(|(_, of)| percent(&found.mean(&net, score, of)));
-            let names = [net.name, score.name()].map(String::from);
-            table.row(names.into_iter().chain(entries).collect());
+            let entries = COLUMNS.map(|(_, of)| percent(&found.of(&net, None, score, of)));
+            table.wide_row(&[&net.name, &score.name()], entries);
         }
     }
     table
@@ -232,16 +207,15 @@ fn by_score(found: &Detections<'_>) -> Table {
 
 fn detections(grid: &Grid<Net, Found>, found: &Detections<'_>) -> Table {
     let header = ["net", "set", "score", "seed"].into_iter().chain(COLUMNS.map(|c| c.0));
-    let header: Vec<_> = header.chain(["standard error of AUROC over images"]).collect();
-    let mut table = Table::new("detections", "All results.", &header);
+    let header = header.chain(["standard error of AUROC over images"]);
+    let mut table = Table::new("detections", "All results.", header);
     for (row, seed, Found { sets, .. }) in grid.results() {
         let net = &row.input;
         for (set, detections) in found.tasks.iter().zip(sets) {
             for (score, detection) in net.scores().iter().zip(detections) {
-                let names = [net.name, set, score.name()].map(String::from);
-                let numbers = COLUMNS.map(|(_, of)| of(detection).to_string());
-                let error = detection.auroc.error.to_string();
-                table.row([&names[..], &[seed.to_string()], &numbers, &[error]].concat());
+                let numbers = COLUMNS.iter().map(|(_, of)| of(detection));
+                let numbers = numbers.chain([detection.auroc.error]).map(|v| v.to_string());
+                table.wide_row(&[&net.name, set, &score.name(), &seed], numbers);
             }
         }
     }
@@ -249,24 +223,18 @@ fn detections(grid: &Grid<Net, Found>, found: &Detections<'_>) -> Table {
 }
 
 fn figures(found: &Detections<'_>) -> Vec<Figure> {
-    let mean = found.by_score("mean over sets", |net, score| found.mean(net, score, auroc));
-    let sets = found
-        .tasks
-        .iter()
-        .enumerate()
-        .map(|(set, name)| found.by_score(name, |net, score| found.on(net, set, score, auroc)));
-    let panels = [mean].into_iter().chain(sets).collect();
+    let sets = found.tasks.iter().enumerate();
+    let sets = sets.map(|(set, name)| found.by_score(name, Some(set)));
+    let panels = [found.by_score("mean over sets", None)].into_iter().chain(sets).collect();
     let nets = NETS.iter().map(|net| (net, net.name, net.ink));
     let by_confidence = bars(["", ""], nets, &found.tasks, |net, set| {
-        Some(found.on(net, set, Score::MaxConfidence, auroc))
+        Some(found.of(net, Some(set), Score::MaxConfidence, auroc))
     });
+    let by_confidence = Chart { size: (900., 400.), ..Chart::one(by_confidence) };
+    let by_score = Chart { columns: 2, size: (620., 300.), panels };
     vec![
-        Figure::new(
-            "confidence",
-            CONFIDENCE,
-            Chart { size: (900., 400.), ..Chart::one(by_confidence) },
-        ),
-        Figure::new("scores", SCORES, Chart { columns: 2, size: (620., 300.), panels }),
+        Figure::new("confidence", CONFIDENCE, by_confidence),
+        Figure::new("scores", SCORES, by_score),
     ]
 }
 
@@ -279,25 +247,21 @@ const PAPER: &str = "The paper follows Hendrycks and Gimpel (2017): a network tr
     It claims that the maximum confidence of the softmax is the best score, that MC dropout does \
     at least as well as a Bayesian hypernet, and that both do better than the non-Bayesian net.";
 
-fn ours(protocol: &str, settings: &Settings) -> Vec<String> {
-    let Settings { images, samples, .. } = settings;
-    vec![
-        format!("{protocol} {samples} posterior samples."),
-        "The elementwise layer is initialised with standard deviation 0.08 around 1, our default; \
-         the authors use 0.002 around 0."
-            .into(),
-        format!(
-            "In distribution: {images} of the 10,000 test digits. Out of distribution: equally \
-             many images of each set, or all of a smaller set with equally many digits; drawn anew \
-             for each seed. All sets are grey, 28×28, light on dark. Noise is U[0, 1) and N(0, 1) \
-             per pixel. Fashion-MNIST and KMNIST are our additions."
-        ),
-        format!(
-            "{ABOUT_SCORES} AUROC is the probability that an out-of-distribution image has the \
-             higher score, ties counted half. AUPR+ takes digits as positives, AUPR− the other \
-             images; both are 0.5 by chance. FPR95 is the fraction of other images taken for \
-             digits at a true positive rate of 95 % on digits. detections.csv has the results of \
-             all seeds, with DeLong's standard error of each AUROC over images."
-        ),
-    ]
+fn ours(tier: Tier, settings: &Settings) -> String {
+    let Settings { epochs, samples, .. } = settings;
+    let (protocol, images) = (protocol(tier, 10, *epochs), images(tier));
+    format!(
+        "{protocol} {samples} posterior samples.\n\
+         The elementwise layer is initialised with standard deviation 0.08 around 1, our default; \
+         the authors use 0.002 around 0.\n\
+         In distribution: {images} of the 10,000 test digits. Out of distribution: equally many \
+         images of each set, or all of a smaller set with equally many digits; drawn anew for each \
+         seed. All sets are grey, 28×28, light on dark. Noise is U[0, 1) and N(0, 1) per pixel. \
+         Fashion-MNIST and KMNIST are our additions.\n\
+         {ABOUT_SCORES} AUROC is the probability that an out-of-distribution image has the higher \
+         score, ties counted half. AUPR+ takes digits as positives, AUPR− the other images; both \
+         are 0.5 by chance. FPR95 is the fraction of other images taken for digits at a true \
+         positive rate of 95 % on digits. detections.csv has the results of all seeds, with \
+         DeLong's standard error of each AUROC over images."
+    )
 }

@@ -1,6 +1,7 @@
 //! Detection of unusual inputs by scores of uncertainty: results, differences and figures.
 use super::digits::Net;
 use crate::metrics::Detection;
+use crate::predict::Predictive;
 use crate::predict::score::Score;
 use crate::report::chart::{Axis, Ink, Layer, Mark, Panel};
 use crate::report::verdict::{Mean, Verdict};
@@ -16,6 +17,17 @@ pub type Measure = fn(&Detection) -> f64;
 /// AUROC.
 pub fn auroc(detection: &Detection) -> f64 {
     detection.auroc.value
+}
+
+/// Detection by each score of `net` of the inputs with predictions `outside` among as many of those
+/// with predictions `inside`: precision depends on the ratio of both.
+pub fn detect(net: &Net, inside: &Predictive, outside: &Predictive) -> Vec<Detection> {
+    let detect = |score: &Score| {
+        let (inside, outside) = (score.of(inside), score.of(outside));
+        let n = inside.len().min(outside.len());
+        Detection::of(&inside[..n], &outside[..n])
+    };
+    net.scores().iter().map(detect).collect()
 }
 
 /// Detections by net, by task (what is unusual), by seed and by score.
@@ -38,32 +50,33 @@ impl<'a> Detections<'a> {
         Self { nets, found: nets.iter().map(of).collect(), tasks }
     }
 
-    /// `measure` of a score on one task, one value per seed.
+    /// Names and indices of the tasks and, last, `mean` and `None`.
+    pub fn tasks_and_mean(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
+        let tasks = self.tasks.iter().enumerate().map(|(task, name)| (&**name, Some(task)));
+        tasks.chain([("mean", None)])
+    }
+
+    /// `measure` of a score on `task`, or averaged over all tasks if `None`: one value per seed.
     ///
     /// # Panics
     /// If the net is not among those of the experiment, or does not have the score.
-    pub fn on(&self, net: &Net, task: usize, score: Score, measure: Measure) -> Vec<f64> {
+    pub fn of(&self, net: &Net, task: Option<usize>, score: Score, measure: Measure) -> Vec<f64> {
+        let Some(task) = task else {
+            let each = (0..self.tasks.len()).map(|task| self.of(net, Some(task), score, measure));
+            return mean_of(&each.collect::<Vec<_>>());
+        };
         let row = self.nets.iter().position(|other| other == net).expect("a net of the experiment");
         let column = net.scores().iter().position(|other| *other == score).expect("a score");
         self.found[row][task].iter().map(|found| measure(&found[column])).collect()
     }
 
-    /// `measure` of a score averaged over all tasks, one value per seed.
-    ///
-    /// # Panics
-    /// As [`Detections::on`].
-    pub fn mean(&self, net: &Net, score: Score, measure: Measure) -> Vec<f64> {
-        let tasks = 0..self.tasks.len();
-        mean_of(&tasks.map(|task| self.on(net, task, score, measure)).collect::<Vec<_>>())
-    }
-
-    /// Mean AUROC by score, one color per net.
-    pub fn by_score(&self, title: &str, auroc: impl Fn(&Net, Score) -> Vec<f64>) -> Panel {
+    /// Mean AUROC on `task`, or on all if `None`, by score: one color per net.
+    pub fn by_score(&self, title: &str, task: Option<usize>) -> Panel {
         let scores = Score::ALL.map(|score| score.name().to_string());
         let layers = self.nets.iter().map(|net| (net, net.name, net.ink));
         bars([title, ""], layers, &scores, |net, i| {
             let score = Score::ALL[i];
-            net.scores().contains(&score).then(|| auroc(net, score))
+            net.scores().contains(&score).then(|| self.of(net, task, score, auroc))
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::chart::Ink;
 use crate::run::config::{Config, MethodKind};
-use crate::run::{Trained, load_data};
+use crate::run::{Run, Trained, load_data};
 use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 
@@ -28,6 +28,16 @@ pub fn digits(lab: &Lab<'_>, subset: Option<usize>) -> Result<Dataset> {
         data.test = data.test.subset(500);
     }
     Ok(data)
+}
+
+/// The size of an experiment at a tier.
+pub struct Settings {
+    /// Training images; `None` for all.
+    pub subset: Option<usize>,
+    /// Epochs of training.
+    pub epochs: usize,
+    /// Posterior samples.
+    pub samples: usize,
 }
 
 /// A method of training the network 784-256-256-256-K.
@@ -91,15 +101,31 @@ impl Net {
         config
     }
 
+    /// The run `name` on `data` of `classes` classes, trained to the end.
+    ///
+    /// # Errors
+    /// As [`Lab::run`].
+    pub fn train(
+        &self,
+        lab: &Lab<'_>,
+        settings: &Settings,
+        classes: usize,
+        (seed, name): (u64, &str),
+        data: Dataset,
+    ) -> Result<(Run, Trained)> {
+        let Settings { subset, epochs, .. } = *settings;
+        let config = Config { subset, ..self.config(lab.tier, classes, epochs, seed) };
+        lab.run(name, &config, data)
+    }
+
     /// The scores the net has: of a point estimate, those that need no posterior samples.
     pub fn scores(&self) -> &'static [Score] {
         let is_single = self.config(Tier::Smoke, 10, 1, 0).samples(2) == 1;
         if is_single { &Score::ALL[..2] } else { &Score::ALL }
     }
 
-    /// Approximate seconds of `epochs` epochs on 50,000 digits and of predictions for `inputs`
-    /// inputs.
-    pub fn cost(&self, epochs: usize, inputs: usize, samples: usize) -> f64 {
+    /// Approximate seconds of training on 50,000 digits and of predictions for `inputs` inputs.
+    pub fn cost(&self, settings: &Settings, inputs: usize) -> f64 {
         let epoch = match self.method {
             MethodKind::Mle => 0.7,
             MethodKind::Dropout => 1.7,
@@ -107,8 +133,8 @@ impl Net {
             MethodKind::Bbb | MethodKind::Ensemble => 4.,
             _ => 1.2 + 0.1 * self.couplings as f64,
         };
-        let passes = self.config(Tier::Quick, 10, 1, 0).samples(samples) * inputs;
-        epoch * epochs as f64 + 2.5e-6 * passes as f64
+        let passes = self.config(Tier::Quick, 10, 1, 0).samples(settings.samples) * inputs;
+        epoch * settings.epochs as f64 + 2.5e-6 * passes as f64
     }
 }
 

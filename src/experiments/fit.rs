@@ -27,6 +27,12 @@ pub trait Joint: Send + Sync {
     }
 }
 
+/// `f(θ) [S]` of samples `θ [S, D]`, without gradients.
+pub fn evaluate(theta: Array2<f64>, f: impl for<'t> Fn(Var<'t, f64>) -> Var<'t, f64>) -> Vec<f64> {
+    let tape = Tape::default();
+    f(tape.constant(theta)).value().iter().copied().collect()
+}
+
 /// Training of a posterior: Adam on the ELBO of all examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {

@@ -43,9 +43,10 @@ impl<K, R> Grid<K, R> {
         self.iter().flat_map(move |row| row.results.iter().enumerate().map(of(row)))
     }
 
-    /// `f(a, b)` of the results of rows `a` and `b`, seed by seed.
-    pub fn paired(&self, a: &str, b: &str, f: impl Fn(&R, &R) -> f64) -> Vec<f64> {
-        self[a].results.iter().zip(&self[b].results).map(|(a, b)| f(a, b)).collect()
+    /// Mean over seeds of `f(a, b)` of the results of rows `a` and `b` with the same seed.
+    pub fn paired(&self, a: &str, b: &str, f: impl Fn(&R, &R) -> f64) -> Mean {
+        let pairs = self[a].results.iter().zip(&self[b].results);
+        Mean::of(&pairs.map(|(a, b)| f(a, b)).collect::<Vec<_>>())
     }
 
     /// Add a row of results that no cell holds.
@@ -81,35 +82,37 @@ impl Lab<'_> {
         rows: impl IntoIterator<Item = Cell<K>>,
         compute: impl Fn(&K, u64, &str) -> Result<R> + Sync,
     ) -> Result<Grid<K, R>> {
-        self.grid_with(rows, "", compute)
+        self.ragged_grid(rows.into_iter().map(|row| (row, self.seeds)), "", compute)
     }
 
-    /// [`Lab::grid`] in cells `KEY-SEED` + `suffix`, for results that depend on what the suffix
-    /// identifies, such as the available data sets, while the runs `KEY-SEED` do not.
+    /// [`Lab::grid`] of rows with a number of seeds each, in cells `KEY-SEED` + `suffix`: the suffix
+    /// identifies what the results depend on and the runs `KEY-SEED` do not, such as the available
+    /// data sets.
     ///
     /// # Errors
     /// As [`Lab::cells`].
-    pub fn grid_with<K: Sync, R: Serialize + DeserializeOwned + Send>(
+    pub fn ragged_grid<K: Sync, R: Serialize + DeserializeOwned + Send>(
         &self,
-        rows: impl IntoIterator<Item = Cell<K>>,
+        rows: impl IntoIterator<Item = (Cell<K>, u64)>,
         suffix: &str,
         compute: impl Fn(&K, u64, &str) -> Result<R> + Sync,
     ) -> Result<Grid<K, R>> {
         let rows: Vec<_> = rows.into_iter().collect();
-        let cell = |row, seed| {
-            let Cell { key, cost, input }: &Cell<K> = row;
-            let name = format!("{key}-{seed}");
-            Cell { key: format!("{name}{suffix}"), cost: *cost, input: (input, seed, name) }
-        };
-        let seeds = |row| (0..self.seeds).map(move |seed| cell(row, seed));
-        let cells: Vec<_> = rows.iter().flat_map(seeds).collect();
+        let cells = rows.iter().flat_map(|(Cell { key, cost, input }, seeds)| {
+            (0..*seeds).map(move |seed| {
+                let name = format!("{key}-{seed}");
+                Cell { key: format!("{name}{suffix}"), cost: *cost, input: (input, seed, name) }
+            })
+        });
+        let cells: Vec<_> = cells.collect();
         let results = self.cells(&cells, |(input, seed, name)| compute(input, *seed, name))?;
         let mut results = results.into_iter();
-        let row = |Cell { key, input, .. }| {
-            let results = results.by_ref().take(self.seeds as usize).collect();
-            Row { key, input, results }
-        };
-        Ok(Grid(rows.into_iter().map(row).collect()))
+        let rows = rows.into_iter().map(|(Cell { key, input, .. }, seeds)| Row {
+            key,
+            input,
+            results: results.by_ref().take(seeds as usize).collect(),
+        });
+        Ok(Grid(rows.collect()))
     }
 
     /// `compute(i)` for `i` from 0 to `n − 1`, in cells `KEY-i` of equal cost.

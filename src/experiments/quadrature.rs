@@ -51,41 +51,21 @@ fn trapezoid<const N: usize>(
     steps: usize,
 ) -> f64 {
     let widths = bounds.map(|(low, high)| (high - low) / steps as f64);
-    let (mut sum, mut point) = (LogSum::default(), [1; N]);
+    // `sum` is relative to `eᵐᵃˣ`, the largest term so far.
+    let (mut max, mut sum, mut point) = (f64::NEG_INFINITY, 0., [1; N]);
     loop {
-        sum.add(f(from_fn(|k| bounds[k].0 + point[k] as f64 * widths[k])));
+        let v = f(from_fn(|k| bounds[k].0 + point[k] as f64 * widths[k]));
+        if v > max {
+            sum = sum * (max - v).exp() + 1.;
+            max = v;
+        } else if v > max - 50. {
+            // Ten million terms of e⁻⁵⁰ are below the last bit.
+            sum += (v - max).exp();
+        }
         // The last coordinate varies fastest.
         let Some(k) = (0..N).rev().find(|&k| point[k] + 1 < steps) else { break };
         point[k] += 1;
         point[k + 1..].fill(1);
     }
-    sum.value() + widths.iter().product::<f64>().ln()
-}
-
-/// `ln Σ eᵛ` of a stream of values.
-struct LogSum {
-    max: f64,
-    sum: f64,
-}
-
-impl Default for LogSum {
-    fn default() -> Self {
-        Self { max: f64::NEG_INFINITY, sum: 0. }
-    }
-}
-
-impl LogSum {
-    fn add(&mut self, v: f64) {
-        if v > self.max {
-            self.sum = self.sum * (self.max - v).exp() + 1.;
-            self.max = v;
-        } else if v > self.max - 50. {
-            // Ten million terms of e⁻⁵⁰ are below the last bit.
-            self.sum += (v - self.max).exp();
-        }
-    }
-
-    fn value(&self) -> f64 {
-        self.max + self.sum.ln()
-    }
+    max + sum.ln() + widths.iter().product::<f64>().ln()
 }

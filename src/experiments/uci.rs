@@ -1,5 +1,5 @@
 //! UCI regression, from the authors' code: nine sets with their standard splits.
-use super::{Cell, Experiment, Lab, Tier};
+use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::bayes::{FlowKind, Model, Prior, Targets};
 use crate::data::{Dataset, Split, uci, uci_splits};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::predict::{draw, logits};
 use crate::primary::Layer;
 use crate::random::{Purpose, stream};
 use crate::report::experiment::{Report, Table};
-use crate::report::verdict::{Mean, Outcome, Verdict};
+use crate::report::verdict::{Outcome, Verdict};
 use crate::run::config::Config;
 use crate::run::train::fit;
 use ndarray::{Axis, concatenate};
@@ -131,94 +131,74 @@ struct Found {
 fn run(lab: &Lab<'_>) -> Result<Report> {
     let search = search(lab.tier);
     let sets = &SETS[lab.tier.pick([8..9, 0..9, 0..9])];
-    let mut cells = vec![];
+    let mut rows = vec![];
     for set in sets {
-        match uci(set.name, 0, lab.data_dir.as_deref()) {
-            Ok(first) => {
-                let n = first.train.len() + first.validation.len();
-                let splits = uci_splits(set.name)?.min(set.splits).min(lab.seeds as usize);
-                let most = epochs(&search, set, n);
-                let tries = (search.rates.len() * search.precisions.len()) as f64;
-                let tries = tries * search.shares_for(n, most).iter().sum::<f64>() + 1.;
-                cells.extend((0..splits).map(|split| Cell {
-                    key: format!("{}-{split}", set.name),
-                    cost: tries * (n * most) as f64,
-                    input: (set, split),
-                }));
-            }
-            Err(Error::Missing { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        let first = match uci(set.name, 0, lab.data_dir.as_deref()) {
+            Err(Error::Missing { .. }) => continue,
+            first => first?,
+        };
+        let n = first.train.len() + first.validation.len();
+        let splits = uci_splits(set.name)?.min(set.splits).min(lab.seeds as usize);
+        let most = epochs(&search, set, n);
+        let tries = (search.rates.len() * search.precisions.len()) as f64;
+        let tries = tries * search.shares_for(n, most).iter().sum::<f64>() + 1.;
+        let cost = tries * (n * most) as f64;
+        rows.push((Cell { key: set.name.into(), cost, input: set }, splits as u64));
     }
-    let found = lab.cells(&cells, |&(set, split)| one(lab, &search, set, split))?;
-    let inputs: Vec<_> = cells.iter().map(|cell| cell.input).collect();
-    let results = sets.iter().map(|set| {
-        let own = inputs.iter().zip(&found).filter(|((other, _), _)| other.name == set.name);
-        (set, own.map(|(_, found)| found.clone()).collect())
-    });
-    Ok(report(&search, &results.collect::<Vec<_>>()))
+    let grid = lab.ragged_grid(rows, "", |set, split, _| one(lab, &search, set, split as usize))?;
+    Ok(report(&search, sets, &grid))
 }
 
-/// The table, the verdicts and the description of `results` by set: one per split, none of a
-/// missing set.
-fn report(search: &Search, results: &[(&Known, Vec<Found>)]) -> Report {
+/// The table, the verdicts and the description of the results by split; `grid` lacks missing sets.
+fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report {
     let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
-    let mut table = Table::new("scores", SCORES, &header);
+    let mut table = Table::new("scores", SCORES, header);
     let mut verdicts = vec![];
-    let mut no_worse_than_longer = [0, 0];
-    for (set, found) in results {
-        if found.is_empty() {
+    // Sets on which RMSE and log-likelihood are by the mean no worse than published, not shown to
+    // be worse, and by the mean no worse than after longer training.
+    let mut counts = [[0; 3]; 2];
+    for set in sets {
+        let Some(row) = grid.get(set.name) else {
             table.skip(set.name, "uci");
             continue;
-        }
-        let mean = |of: fn(&Found) -> f64| Mean::of(&found.iter().map(of).collect::<Vec<_>>());
-        let means = [mean(|f| f.rmse), mean(|f| f.log_likelihood)];
+        };
+        let means = [row.mean(|f| f.rmse), row.mean(|f| f.log_likelihood)];
         let known = |i: usize| format!("{:.2} ({:.2})", set.published[i], set.longer[i]);
-        table.row(vec![
-            set.name.into(),
-            found.len().to_string(),
-            means[0].to_string(),
-            known(0),
-            means[1].to_string(),
-            known(1),
-        ]);
-        for (i, (name, unit)) in
-            [("RMSE", ""), ("log-likelihood", ", nats")].into_iter().enumerate()
-        {
-            let longer = no_worse(i, set.longer[i]).contains(&means[i].value);
-            no_worse_than_longer[i] += usize::from(longer);
-            let claim = format!("{}: {name} no worse than {:.2}", set.name, set.published[i]);
-            let range = no_worse(i, set.published[i]);
-            verdicts.push(Verdict::new(claim, format!("test {name}{unit}"), means[i], range));
+        let splits = row.results.len();
+        table.row(&[&set.name, &splits, &means[0], &known(0), &means[1], &known(1)]);
+        for (i, mean) in means.into_iter().enumerate() {
+            let (published, range) = (set.published[i], no_worse(i, set.published[i]));
+            let claim = format!("{}: {} no worse than {published:.2}", set.name, header[2 + 2 * i]);
+            let quantity = ["test RMSE", "test log-likelihood, nats"][i];
+            let verdict = Verdict::new(claim, quantity, mean, range);
+            counts[i][0] += usize::from(verdict.range.contains(&mean.value));
+            counts[i][1] += usize::from(verdict.outcome() != Outcome::Fails);
+            counts[i][2] += usize::from(no_worse(i, set.longer[i]).contains(&mean.value));
+            verdicts.push(verdict);
         }
     }
-    let count = |i: usize, is: &dyn Fn(&Verdict) -> bool| {
-        verdicts.iter().skip(i).step_by(2).filter(|verdict| is(verdict)).count()
-    };
-    let by_mean = |verdict: &Verdict| verdict.range.contains(&verdict.mean.value);
-    let not_worse = |verdict: &Verdict| verdict.outcome() != Outcome::Fails;
-    let summary = (!verdicts.is_empty()).then(|| {
-        format!(
-            "By the mean no worse than MC dropout as published in RMSE on {} of {} sets, in \
-             log-likelihood on {}; not shown to be worse on {} and {}. The published runs have \
-             fewer epochs than ours; compared with MC dropout after ten times as many, ours is by \
-             the mean no worse on {} and {}.",
-            count(0, &by_mean),
-            verdicts.len() / 2,
-            count(1, &by_mean),
-            count(0, &not_worse),
-            count(1, &not_worse),
-            no_worse_than_longer[0],
-            no_worse_than_longer[1]
-        )
-    });
+    let [rmse, log_likelihood] = counts;
+    let summary = format!(
+        "By the mean no worse than MC dropout as published in RMSE on {} of {} sets, in \
+         log-likelihood on {}; not shown to be worse on {} and {}. The published runs have fewer \
+         epochs than ours; compared with MC dropout after ten times as many, ours is by the mean \
+         no worse on {} and {}.\n",
+        rmse[0],
+        grid.len(),
+        log_likelihood[0],
+        rmse[1],
+        log_likelihood[1],
+        rmse[2],
+        log_likelihood[2],
+    );
+    let summary = if verdicts.is_empty() { String::new() } else { summary };
     Report {
         title: "UCI regression".into(),
         paper: PAPER.into(),
-        ours: summary.into_iter().chain([description(search)]).collect(),
+        ours: summary + &description(search),
         verdicts,
         tables: vec![table],
-        data: vec![chosen(results)],
+        data: vec![chosen(grid)],
         ..Report::default()
     }
 }
@@ -232,13 +212,10 @@ fn no_worse(i: usize, published: f64) -> RangeInclusive<f64> {
 }
 
 /// The chosen settings of each split.
-fn chosen(results: &[(&Known, Vec<Found>)]) -> Table {
+fn chosen(grid: &Grid<&Known, Found>) -> Table {
     let caption = "Settings chosen on the validation rows of each split.";
-    let splits = results.iter().flat_map(|(set, found)| {
-        found.iter().enumerate().map(move |(split, found)| (set.name, split, found))
-    });
-    Table::of("splits", caption, splits).columns(&[
-        ("set", &|(set, ..)| set.to_string()),
+    Table::of("splits", caption, grid.results()).columns(&[
+        ("set", &|(row, ..)| row.key.clone()),
         ("split", &|(_, split, _)| split.to_string()),
         ("RMSE", &|(.., found)| (found.rmse as f32).to_string()),
         ("log-likelihood", &|(.., found)| (found.log_likelihood as f32).to_string()),
@@ -291,13 +268,9 @@ fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Foun
             for share in search.shares_for(data.train.len(), most) {
                 let epochs = (share * most as f64).ceil() as usize;
                 let setting = Setting { learning_rate, precision, epochs, noise: None };
-                match train(lab.tier, set, &data, setting) {
-                    Ok(model) => {
-                        let (score, tau) = best_noise(&model, &data.validation, search.samples);
-                        tried.push((score, Setting { noise: Some(tau), ..setting }));
-                    }
-                    Err(Error::Diverged { .. }) => {}
-                    Err(error) => return Err(error),
+                if let Some(model) = train(lab.tier, set, &data, setting)? {
+                    let (score, tau) = best_noise(&model, &data.validation, search.samples);
+                    tried.push((score, Setting { noise: Some(tau), ..setting }));
                 }
             }
         }
@@ -305,14 +278,10 @@ fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Foun
     tried.sort_by(|a, b| b.0.total_cmp(&a.0));
     // A setting that trains on four fifths of the rows may diverge on all of them.
     for (_, setting) in tried {
-        match train(lab.tier, set, &all, setting) {
-            Ok(model) => {
-                let scores = evaluate(&model, &all, search.samples, 0)?.test;
-                let rmse = scores.rmse.expect("a regression");
-                return Ok(Found { rmse, log_likelihood: -scores.nll, setting });
-            }
-            Err(Error::Diverged { .. }) => {}
-            Err(error) => return Err(error),
+        if let Some(model) = train(lab.tier, set, &all, setting)? {
+            let scores = evaluate(&model, &all, search.samples, 0)?.test;
+            let rmse = scores.rmse.expect("a regression");
+            return Ok(Found { rmse, log_likelihood: -scores.nll, setting });
         }
     }
     let expected = "one setting that does not diverge";
@@ -335,8 +304,8 @@ fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {
     tried.max_by(|a, b| a.0.total_cmp(&b.0)).expect("some")
 }
 
-/// The model of a setting, trained on `data.train`.
-fn train(tier: Tier, set: &Known, data: &Dataset, setting: Setting) -> Result<Model> {
+/// The model of a setting, trained on `data.train`; `None` if training diverges.
+fn train(tier: Tier, set: &Known, data: &Dataset, setting: Setting) -> Result<Option<Model>> {
     let Setting { learning_rate, precision, epochs, noise } = setting;
     let mut config = Config { prior: Prior::Gaussian { precision }, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[set.hidden], 1));
@@ -347,7 +316,10 @@ fn train(tier: Tier, set: &Known, data: &Dataset, setting: Setting) -> Result<Mo
     config.train.batch = BATCH;
     config.train.learning_rate = learning_rate;
     config.train.epochs = epochs;
-    fit(config, data)
+    match fit(config, data) {
+        Err(Error::Diverged { .. }) => Ok(None),
+        model => model.map(Some),
+    }
 }
 
 /// The examples of `a` followed by those of `b`.

@@ -1,7 +1,9 @@
 //! Table 3: detection of a digit that was left out of training, by the network's uncertainty.
-use super::detection::{ABOUT_SCORES, Detections, Measure, auroc, bars, minus, percent, positive};
-use super::digits::{Net, digits, predictions, probabilities, protocol, random_rows};
-use super::{Cell, Experiment, Grid, Lab};
+use super::detection::{
+    ABOUT_SCORES, Detections, Measure, auroc, bars, detect, minus, percent, positive,
+};
+use super::digits::{Net, Settings, digits, predictions, probabilities, protocol, random_rows};
+use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::data::{Dataset, Split, Targets, Task};
 use crate::error::Result;
 use crate::metrics::{Detection, accuracy};
@@ -9,7 +11,6 @@ use crate::predict::score::Score;
 use crate::report::chart::{Chart, Ink};
 use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::Config;
 use serde::{Deserialize, Serialize};
 
 /// `bhn reproduce unseen`.
@@ -29,14 +30,6 @@ const NETS: [Net; 4] = [Net::MLE, Net::BHN_4, Net::MC_DROPOUT, Net::DROPOUT];
 const BAYESIAN: [Net; 2] = [Net::BHN_4, Net::MC_DROPOUT];
 const DIGITS: usize = 10;
 
-struct Settings {
-    /// Training images; `None` for all.
-    subset: Option<usize>,
-    epochs: usize,
-    /// Posterior samples.
-    samples: usize,
-}
-
 /// A network, and the digit it is not trained on.
 type Variant = (Net, usize);
 
@@ -55,12 +48,12 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         Settings { subset: None, epochs: 3, samples: 100 },
         Settings { subset: None, epochs: 100, samples: 100 },
     ]);
-    let Settings { subset, epochs, samples } = settings;
-    let data = digits(lab, subset)?;
+    let data = digits(lab, settings.subset)?;
     let key = |net: &Net, digit: usize| format!("{}-without-{digit}", net.key);
-    let row = |(net, digit): Variant| {
-        let cost = net.cost(epochs, 2000, samples);
-        Cell { key: key(&net, digit), cost, input: (net, digit) }
+    let row = |(net, digit): Variant| Cell {
+        key: key(&net, digit),
+        cost: net.cost(&settings, 2000),
+        input: (net, digit),
     };
     let rows = NETS.into_iter().flat_map(|net| (0..DIGITS).map(move |digit| (net, digit)));
     let grid = lab.grid(rows.map(row), |variant, seed, name| {
@@ -73,7 +66,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     Ok(Report {
         title: "Table 3: a digit that was left out of training".into(),
         paper: PAPER.into(),
-        ours: ours(&protocol(lab.tier, DIGITS - 1, epochs), samples),
+        ours: ours(lab.tier, &settings),
         verdicts: verdicts(&found),
         tables: BLOCKS.map(|block| by_digit(&found, block)).into(),
         figures: figures(&found),
@@ -114,19 +107,14 @@ fn measure(
     (seed, name): (u64, &str),
     data: &Dataset,
 ) -> Result<Found> {
-    let Settings { subset, epochs, samples } = *settings;
     let (data, unseen) = without(data, *digit);
-    let config = Config { subset, ..net.config(lab.tier, DIGITS - 1, epochs, seed) };
-    let (run, trained) = lab.run(name, &config, data)?;
+    let (run, trained) = net.train(lab, settings, DIGITS - 1, (seed, name), data)?;
     let test = &run.data.test;
     let (x, y) = test.batch(&random_rows(test.len(), unseen.len(), seed, 1));
-    let inside = predictions(&trained, samples, x.view());
-    let outside = predictions(&trained, samples, unseen.x.view());
-    let detect = |score: &Score| Detection::of(&score.of(&inside), &score.of(&outside));
-    Ok(Found {
-        accuracy: accuracy(probabilities(&inside), y.classes()).value,
-        scores: net.scores().iter().map(detect).collect(),
-    })
+    let inside = predictions(&trained, settings.samples, x.view());
+    let outside = predictions(&trained, settings.samples, unseen.x.view());
+    let accuracy = accuracy(probabilities(&inside), y.classes()).value;
+    Ok(Found { accuracy, scores: detect(net, &inside, &outside) })
 }
 
 /// The blocks of Table 3.
@@ -137,11 +125,11 @@ const BLOCKS: [(&str, &str, Measure); 3] = [
 ];
 
 fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
-    let confidence = |net: &Net| found.mean(net, Score::MaxConfidence, auroc);
+    let confidence = |net: &Net| found.of(net, None, Score::MaxConfidence, auroc);
     let pairs = BAYESIAN.iter().flat_map(|net| [Score::MeanStd, Score::Bald].map(|s| (net, s)));
     pairs
         .flat_map(|(net, score)| {
-            let dispersion = found.mean(net, score, auroc);
+            let dispersion = found.of(net, None, score, auroc);
             let (name, net_name) = (score.name(), net.name);
             let above = |other: &Net, claim: String| {
                 let difference = minus(&dispersion, &confidence(other));
@@ -161,18 +149,18 @@ fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
 /// Ten digits and their mean; a column per net and score.
 fn by_digit(found: &Detections<'_>, (name, caption, of): (&str, &str, Measure)) -> Table {
     let pairs = || NETS.iter().flat_map(|net| net.scores().iter().map(move |&score| (net, score)));
-    let columns: Vec<_> =
-        pairs().map(|(net, score)| format!("{}: {}", net.name, score.name())).collect();
-    let header: Vec<_> = ["unseen"].into_iter().chain(columns.iter().map(|c| &**c)).collect();
-    let mut table = Table::new(name, caption, &header);
-    for digit in 0..DIGITS {
+    let columns = pairs().map(|(net, score)| format!("{}: {}", net.name, score.name()));
+    let mut table = Table::new(name, caption, ["unseen".into()].into_iter().chain(columns));
+    for (name, digit) in found.tasks_and_mean() {
         let entry = |(net, score): (&Net, Score)| {
-            format!("{:.1}", 100. * Mean::of(&found.on(net, digit, score, of)).value)
+            let values = found.of(net, digit, score, of);
+            match digit {
+                Some(_) => format!("{:.1}", 100. * Mean::of(&values).value),
+                None => percent(&values),
+            }
         };
-        table.row([digit.to_string()].into_iter().chain(pairs().map(entry)).collect());
+        table.wide_row(&[&name], pairs().map(entry));
     }
-    let mean = pairs().map(|(net, score)| percent(&found.mean(net, score, of)));
-    table.row(["mean".to_string()].into_iter().chain(mean).collect());
     table
 }
 
@@ -196,17 +184,16 @@ fn detections(grid: &Grid<Variant, Found>) -> Table {
 }
 
 fn figures(found: &Detections<'_>) -> Vec<Figure> {
-    let mean = found.by_score("", |net, score| found.mean(net, score, auroc));
     let by_digit = |net: &Net| {
         let scores = net.scores().iter().enumerate();
         let layers = scores.map(|(color, &score)| (score, score.name(), Ink::Series(color)));
         bars([net.name, "unseen digit"], layers, &found.tasks, |&score, digit| {
-            Some(found.on(net, digit, score, auroc))
+            Some(found.of(net, Some(digit), score, auroc))
         })
     };
     let panels = BAYESIAN.iter().map(by_digit).collect();
     vec![
-        Figure::new("scores", SCORES, Chart::one(mean)),
+        Figure::new("scores", SCORES, Chart::one(found.by_score("", None))),
         Figure::new("digits", BY_DIGIT, Chart { columns: 1, size: (900., 320.), panels }),
     ]
 }
@@ -220,21 +207,18 @@ const PAPER: &str = "The paper leaves one digit at a time out of training and tr
     of scores that measure the dispersion of posterior samples, mean STD and BALD, for the \
     Bayesian nets.";
 
-fn ours(protocol: &str, samples: usize) -> Vec<String> {
-    vec![
-        format!(
-            "{protocol} Training and validation use nine digits, relabelled 0 to 8; T = 4; \
-             {samples} posterior samples."
-        ),
-        "Equally many positive and negative examples: all test images of the unseen digit (about \
+fn ours(tier: Tier, settings: &Settings) -> String {
+    let Settings { epochs, samples, .. } = settings;
+    let protocol = protocol(tier, DIGITS - 1, *epochs);
+    format!(
+        "{protocol} Training and validation use nine digits, relabelled 0 to 8; T = 4; {samples} \
+         posterior samples.\n\
+         Equally many positive and negative examples: all test images of the unseen digit (about \
          1000) and as many of the other nine, drawn anew for each seed. The paper does not state \
-         its ratio, on which AUPR depends."
-            .into(),
-        format!(
-            "{ABOUT_SCORES} The value of a verdict for one seed is the mean over the ten digits. \
-             detections.csv has all results, with DeLong's standard errors over images."
-        ),
-    ]
+         its ratio, on which AUPR depends.\n\
+         {ABOUT_SCORES} The value of a verdict for one seed is the mean over the ten digits. \
+         detections.csv has all results, with DeLong's standard errors over images."
+    )
 }
 
 #[cfg(test)]

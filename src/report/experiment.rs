@@ -21,8 +21,8 @@ pub struct Report {
     pub title: String,
     /// What the paper did and claims, in a paragraph.
     pub paper: String,
-    /// What was done here, one paragraph each, with the differences from the paper.
-    pub ours: Vec<String>,
+    /// What was done here, with the differences from the paper: a paragraph per line.
+    pub ours: String,
     /// The outcome of each claim.
     pub verdicts: Vec<Verdict>,
     /// Tables on the page and as CSV.
@@ -107,7 +107,7 @@ impl Report {
             let _ = write!(text, "\n![{title}]({file})\n\n{caption}\n");
         }
         text += "\n## What was done\n";
-        self.ours.iter().for_each(|paragraph| text += &format!("\n* {paragraph}"));
+        self.ours.lines().for_each(|paragraph| text += &format!("\n* {paragraph}"));
         text += "\n\n## The computation\n\n";
         facts.iter().for_each(|(name, value)| text += &format!("* {name}: {value}\n"));
         text
@@ -129,7 +129,7 @@ impl Report {
             @if !self.tables.is_empty() { h2 { "Tables" } }
             @for table in &self.tables { (table.html()) }
             h2 { "What was done" }
-            @for paragraph in &self.ours { p { (paragraph) } }
+            @for paragraph in self.ours.lines() { p { (paragraph) } }
             h2 { "The computation" }
             (page::facts(facts))
         };

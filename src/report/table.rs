@@ -2,6 +2,7 @@
 use maud::{Markup, html};
 
 use crate::error::{Error, Result, SKIPPED};
+use std::fmt::Display;
 
 /// A table; `NAME.csv` in an experiment's folder.
 #[derive(Clone, Debug)]
@@ -29,10 +30,10 @@ pub struct Rows<I> {
 impl<R, I: IntoIterator<Item = R>> Rows<I> {
     /// The table with these columns.
     pub fn columns(self, columns: &[Column<'_, R>]) -> Table {
-        let header: Vec<_> = columns.iter().map(|(heading, _)| *heading).collect();
-        let mut table = Table::new(&self.name, self.caption, &header);
+        let header = columns.iter().map(|(heading, _)| *heading);
+        let mut table = Table::new(&self.name, self.caption, header);
         for row in self.rows {
-            table.row(columns.iter().map(|(_, entry)| entry(&row)).collect());
+            table.wide_row(&[], columns.iter().map(|(_, entry)| entry(&row)));
         }
         table
     }
@@ -40,8 +41,12 @@ impl<R, I: IntoIterator<Item = R>> Rows<I> {
 
 impl Table {
     /// A table without rows.
-    pub fn new(name: &str, caption: impl Into<String>, header: &[&str]) -> Self {
-        let header = header.iter().map(|&word| word.to_string()).collect();
+    pub fn new(
+        name: &str,
+        caption: impl Into<String>,
+        header: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let header = header.into_iter().map(Into::into).collect();
         Self { name: name.into(), caption: caption.into(), header, rows: vec![] }
     }
 
@@ -58,7 +63,16 @@ impl Table {
     ///
     /// # Panics
     /// If the number of entries is not the number of columns.
-    pub fn row(&mut self, row: Vec<String>) {
+    pub fn row(&mut self, entries: &[&dyn Display]) {
+        self.wide_row(entries, []);
+    }
+
+    /// Appends a row of `names`, followed by `entries` in columns of one kind.
+    ///
+    /// # Panics
+    /// If the number of names and entries is not the number of columns.
+    pub fn wide_row(&mut self, names: &[&dyn Display], entries: impl IntoIterator<Item = String>) {
+        let row: Vec<_> = names.iter().map(|name| name.to_string()).chain(entries).collect();
         let (found, columns) = (row.len(), self.header.len());
         assert!(found == columns, "table {}: {found} entries in {columns} columns", self.name);
         self.rows.push(row);
@@ -66,9 +80,8 @@ impl Table {
 
     /// Appends a row for a data set that is missing, with the command that fetches it.
     pub fn skip(&mut self, row: &str, data: &str) {
-        let mut entries = vec![row.to_string(), format!("{SKIPPED}{data}")];
-        entries.resize(self.header.len().max(2), String::new());
-        self.row(entries);
+        let empty = vec![String::new(); self.header.len() - 2];
+        self.wide_row(&[&row, &format_args!("{SKIPPED}{data}")], empty);
     }
 
     /// The table in Markdown, without its caption.
@@ -120,8 +133,8 @@ mod tests {
 
     #[test]
     fn entries_are_escaped() {
-        let mut table = Table::new("scores", "Scores.", &["set", "a|b", "note"]);
-        table.row(vec!["mnist".into(), "0.5, or so".into(), "\"x\"".into()]);
+        let mut table = Table::new("scores", "Scores.", ["set", "a|b", "note"]);
+        table.row(&[&"mnist", &"0.5, or so", &"\"x\""]);
         table.skip("omniglot", "omniglot");
         let text = table.markdown();
         assert_eq!(text.lines().nth(2), Some("| mnist | 0.5, or so | \"x\" |"));

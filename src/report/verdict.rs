@@ -36,6 +36,11 @@ impl Mean {
         Self { value, error, seeds: values.len(), kind: Kind::Mean }
     }
 
+    /// [`Mean::of`] the values; `None` if there is no value.
+    pub fn if_any(values: &[f64]) -> Option<Self> {
+        (!values.is_empty()).then(|| Self::of(values))
+    }
+
     /// The share of seeds with a property; printed as `9 of 10`.
     ///
     /// # Panics

@@ -2,18 +2,16 @@
 pub mod attack;
 mod report;
 
-use super::digits::{Net, digits, predictions, probabilities, random_rows};
+use super::digits::{Net, Settings, digits, predictions, probabilities, random_rows};
 use super::{Cell, Experiment, Lab};
 use crate::autodiff::Tape;
-use crate::data::Dataset;
 use crate::error::Result;
 use crate::metrics::{self, auroc};
 use crate::random::{Purpose, stream};
 use crate::report::experiment::Report;
 use crate::run::Trained;
-use crate::run::config::Config;
 use ndarray::{Array2, ArrayView2};
-use report::{Attacked, Found, NETS, Settings};
+use report::{Attacked, Found, NETS, Size};
 
 /// `bhn reproduce adversarial`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -31,60 +29,55 @@ pub const EXPERIMENT: Experiment = Experiment {
 const SOURCE: u64 = 1000;
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    let settings = lab.tier.pick([
-        Settings { subset: Some(600), epochs: 1, images: 60, samples: 5, steps: 4 },
-        Settings { subset: None, epochs: 10, images: 1000, samples: 50, steps: 20 },
-        Settings { subset: None, epochs: 100, images: 10_000, samples: 100, steps: 20 },
+    let (settings, size) = lab.tier.pick([
+        (Settings { subset: Some(600), epochs: 1, samples: 5 }, Size { images: 60, steps: 4 }),
+        (Settings { subset: None, epochs: 10, samples: 50 }, Size { images: 1000, steps: 20 }),
+        (Settings { subset: None, epochs: 100, samples: 100 }, Size { images: 10_000, steps: 20 }),
     ]);
-    let Settings { subset, epochs, images, samples, steps } = settings;
-    let data = digits(lab, subset)?;
+    let data = digits(lab, settings.subset)?;
     let train = |net: &Net, seed, name: &str| {
-        let config = Config { subset, ..net.config(lab.tier, 10, epochs, seed) };
-        lab.run(name, &config, data.clone()).map(|(_, trained)| trained)
+        net.train(lab, &settings, 10, (seed, name), data.clone()).map(|(_, trained)| trained)
     };
     lab.repeat("source", lab.seeds, |seed| {
         train(&Net::MLE, SOURCE + seed, &format!("source-{seed}")).map(drop)
     })?;
     let rows = NETS.map(|net| {
-        let cost = net.cost(epochs, images * (2 * steps + 10), samples);
+        let cost = net.cost(&settings, size.images * (2 * size.steps + 10));
         Cell { key: net.key.into(), cost, input: net }
     });
     let grid = lab.grid(rows, |net, seed, name| {
         let source = Trained::load(&lab.dir.join("runs").join(format!("source-{seed}")))?;
-        Ok(measure(&settings, net, &train(net, seed, name)?, &source, seed, &data))
+        let (x, y) = data.test.batch(&random_rows(data.test.len(), size.images, seed, 1));
+        let networks = [&train(net, seed, name)?, &source];
+        Ok(measure(net, settings.samples, networks, &size.epsilons(), x.view(), y.classes()))
     })?;
-    Ok(report::report(lab.tier, &settings, &grid))
+    Ok(report::report(lab.tier, &settings, &size, &grid))
 }
 
-/// Attack a network with its own gradient and with that of `source`.
+/// Attack `trained` with its own gradient and with that of `source`.
 fn measure(
-    settings: &Settings,
     net: &Net,
-    trained: &Trained,
-    source: &Trained,
-    seed: u64,
-    data: &Dataset,
+    samples: usize,
+    [trained, source]: [&Trained; 2],
+    epsilons: &[f64],
+    x: ArrayView2<'_, f32>,
+    y: &[usize],
 ) -> Found {
-    let samples = settings.samples;
-    let (x, y) = data.test.batch(&random_rows(data.test.len(), settings.images, seed, 1));
-    let y = y.classes();
-    let clean = predictions(trained, samples, x.view());
-    let clean_scores: Vec<_> = net.scores().iter().map(|score| score.of(&clean)).collect();
+    let clean = predictions(trained, samples, x);
     let attack = |from: &Trained| {
-        let gradient = gradient(from, samples, x.view(), y);
-        let step = |epsilon: f64| {
-            let moved = attack::moved(x.view(), &gradient, epsilon);
+        let gradient = gradient(from, samples, x, y);
+        let step = |&epsilon: &f64| {
+            let moved = attack::moved(x, &gradient, epsilon);
             let predicted = predictions(trained, samples, moved.view());
             let right = rights(probabilities(&predicted), y);
-            let scores: Vec<_> = net.scores().iter().map(|score| score.of(&predicted)).collect();
-            let pairs = scores.iter().zip(&clean_scores);
-            Attacked {
-                accuracy: fraction(&right),
-                attacked: pairs.map(|(attacked, clean)| auroc(attacked, clean).value).collect(),
-                wrong: scores.iter().map(|scores| wrong_above_right(scores, &right)).collect(),
-            }
+            let aurocs = net.scores().iter().map(|score| {
+                let scores = score.of(&predicted);
+                (auroc(&scores, &score.of(&clean)).value, wrong_above_right(&scores, &right))
+            });
+            let (attacked, wrong) = aurocs.unzip();
+            Attacked { accuracy: fraction(&right), attacked, wrong }
         };
-        settings.epsilons().into_iter().map(step).collect()
+        epsilons.iter().map(step).collect()
     };
     let accuracy = fraction(&rights(probabilities(&clean), y));
     Found { accuracy, attacks: [attack(trained), attack(source)] }

@@ -1,6 +1,6 @@
 //! Results of the attacks: tables, figures and verdicts.
 use crate::experiments::detection::{ABOUT_SCORES, mean_of, minus, percent, positive};
-use crate::experiments::digits::{Net, protocol};
+use crate::experiments::digits::{Net, Settings, protocol};
 use crate::experiments::{Grid, Tier};
 use crate::predict::score::Score;
 use crate::report::chart::{Axis, Chart, Layer, Mark, Panel};
@@ -11,20 +11,15 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
 
-/// The size of the experiment at a tier.
-pub(super) struct Settings {
-    /// Training images; `None` for all.
-    pub subset: Option<usize>,
-    pub epochs: usize,
+/// The size of the attacks at a tier.
+pub(super) struct Size {
     /// Test images.
     pub images: usize,
-    /// Posterior samples, of the network and of the attacker.
-    pub samples: usize,
     /// Number of step sizes `ε`.
     pub steps: usize,
 }
 
-impl Settings {
+impl Size {
     /// `ε` evenly from 0.001 to 0.5.
     pub fn epsilons(&self) -> Vec<f64> {
         let last = self.steps as f64 - 1.;
@@ -83,12 +78,17 @@ impl Results<'_> {
     }
 }
 
-pub(super) fn report(tier: Tier, settings: &Settings, grid: &Grid<Net, Found>) -> Report {
-    let results = Results { grid, epsilons: settings.epsilons() };
+pub(super) fn report(
+    tier: Tier,
+    settings: &Settings,
+    size: &Size,
+    grid: &Grid<Net, Found>,
+) -> Report {
+    let results = Results { grid, epsilons: size.epsilons() };
     Report {
         title: "Adversarial examples: the fast gradient sign".into(),
         paper: PAPER.into(),
-        ours: ours(tier, settings),
+        ours: ours(tier, settings, size),
         verdicts: verdicts(&results),
         tables: vec![defence(&results), accuracy(&results)],
         figures: figures(&results),
@@ -149,13 +149,12 @@ const DEFENCE: &str = "Means over all ε, in %. AUROC of attacked (positive) aga
     by max confidence; in the last column by the score that detects white-box attacks best.";
 
 fn accuracy(results: &Results<'_>) -> Table {
-    let header: Vec<_> = ["attack", "ε"].into_iter().chain(NETS.map(|net| net.name)).collect();
-    let mut table = Table::new("accuracy", "Accuracy in %.", &header);
+    let header = ["attack", "ε"].into_iter().chain(NETS.map(|net| net.name));
+    let mut table = Table::new("accuracy", "Accuracy in %.", header);
     for (attack, name) in ATTACKS.iter().enumerate() {
         for (step, epsilon) in results.epsilons.iter().enumerate() {
             let entry = |net: &Net| percent(&results.at(net, attack, step, |a| a.accuracy));
-            let names = [name.to_string(), format!("{epsilon:.3}")];
-            table.row(names.into_iter().chain(NETS.iter().map(entry)).collect());
+            table.wide_row(&[name, &format_args!("{epsilon:.3}")], NETS.iter().map(entry));
         }
     }
     table
@@ -252,23 +251,19 @@ const PAPER: &str = "The paper's second version attacks networks by the fast gra
     separate errors from right answers. It claims that a Bayesian hypernet defends better than \
     dropout.";
 
-fn ours(tier: Tier, settings: &Settings) -> Vec<String> {
-    let Settings { epochs, samples, images, steps, .. } = settings;
+fn ours(tier: Tier, settings: &Settings, size: &Size) -> String {
+    let (Settings { epochs, samples, .. }, Size { images, steps }) = (settings, size);
     let protocol = protocol(tier, 10, *epochs);
-    vec![
-        format!("{protocol} This is the network of the anomaly experiment; the choice is ours."),
-        format!(
-            "{images} test digits, drawn anew for each seed; {steps} values of ε evenly from 0.001 \
-             to 0.5; images are not clipped to [0, 1]. One gradient per image, of −ln (1/S) Σ \
-             p_s(y|x) with S = {samples} samples of the attacker; the network answers with \
-             {samples} others. Dropout is attacked as it predicts, without masks."
-        ),
-        "Gradients are computed in double precision: in single precision 1 − p of a confident \
-         answer is rounded to 0, and a vanished gradient would look like a defence."
-            .into(),
-        "Transfer: the gradient of an MLE net with another seed, the same for all networks of one \
-         seed."
-            .into(),
-        ABOUT_SCORES.into(),
-    ]
+    format!(
+        "{protocol} This is the network of the anomaly experiment; the choice is ours.\n\
+         {images} test digits, drawn anew for each seed; {steps} values of ε evenly from 0.001 to \
+         0.5; images are not clipped to [0, 1]. One gradient per image, of −ln (1/S) Σ p_s(y|x) \
+         with S = {samples} samples of the attacker; the network answers with {samples} others. \
+         Dropout is attacked as it predicts, without masks.\n\
+         Gradients are computed in double precision: in single precision 1 − p of a confident \
+         answer is rounded to 0, and a vanished gradient would look like a defence.\n\
+         Transfer: the gradient of an MLE net with another seed, the same for all networks of one \
+         seed.\n\
+         {ABOUT_SCORES}"
+    )
 }

@@ -57,10 +57,12 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
             over the scales with T = 0 to 8 couplings, Bayes by Backprop over all weights, maximum \
             likelihood, dropout and MC dropout. Its numbers are known only from a secondary source."
             .into(),
-        ours: vec![
+        ours: format!(
+            "{}\n\
+             {} training images, {epochs} epochs, batch 128.",
             on_digits(lab, &base),
-            format!("{} training images, {epochs} epochs, batch 128.", subset.unwrap_or(50_000)),
-        ],
+            subset.unwrap_or(50_000),
+        ),
         verdicts: vec![
             chosen(&grid, 98.6),
             better(&grid, "bhn-8", "bhn-0", "T = 8 classifies better than T = 0"),
@@ -105,14 +107,13 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
             were read off a figure; its test accuracies, means of ten runs, are known only from a \
             secondary source."
             .into(),
-        ours: vec![
+        ours: format!(
+            "{}\n\
+             {subset} training images, {epochs} epochs, batch 32; the weight of the KL rises from \
+             0.001 to 1 over {} epochs.",
             on_digits(lab, &base),
-            format!(
-                "{subset} training images, {epochs} epochs, batch 32; the weight of the KL rises \
-                 from 0.001 to 1 over {} epochs.",
-                epochs / 2
-            ),
-        ],
+            epochs / 2,
+        ),
         verdicts: vec![
             chosen(&grid, 96.2),
             better(&grid, "bhn-12", "dropout", "T = 12 classifies better than dropout"),

@@ -167,8 +167,8 @@ pub(super) fn difference(
 ) -> Verdict {
     let names = [a, b].map(|key| grid[key].input.name);
     let quantity = format!("test accuracy, {} minus {}, %", names[0], names[1]);
-    let differences = grid.paired(a, b, |a, b| 100. * (a.accuracy - b.accuracy));
-    Verdict::new(claim, quantity, Mean::of(&differences), range)
+    let mean = grid.paired(a, b, |a, b| 100. * (a.accuracy - b.accuracy));
+    Verdict::new(claim, quantity, mean, range)
 }
 
 /// The claim that row `a` has a higher test accuracy than row `b`.

@@ -26,8 +26,7 @@ pub(super) fn skipped(set: &str) -> Report {
 /// Mean validation accuracy at an epoch in per cent, over the seeds that have a record of it.
 fn at(row: &Row<Variant, Found>, epoch: usize) -> Option<Mean> {
     let found = row.results.iter().filter_map(|found| Some(100. * found.at(epoch)?));
-    let found: Vec<_> = found.collect();
-    (!found.is_empty()).then(|| Mean::of(&found))
+    Mean::if_any(&found.collect::<Vec<_>>())
 }
 
 fn scores(rows: &[Row<Variant, Found>]) -> Table {
@@ -39,12 +38,9 @@ fn scores(rows: &[Row<Variant, Found>]) -> Table {
              as those of the other epochs of their runs."
         ),
     };
-    let elbos = |row: &Row<Variant, Found>| -> Vec<f64> {
-        row.results.iter().filter_map(|found| found.elbo).collect()
-    };
-    let elbo = |row| match &elbos(row)[..] {
-        [] => String::new(),
-        elbos => Mean::of(elbos).to_string(),
+    let elbo = |row: &Row<Variant, Found>| {
+        let elbos: Vec<_> = row.results.iter().filter_map(|found| found.elbo).collect();
+        Mean::if_any(&elbos).map_or(String::new(), |mean| mean.to_string())
     };
     let caption = format!("{SCORES}{lost}");
     Table::of("accuracy", caption, rows).columns(&[
@@ -68,7 +64,7 @@ const SCORES: &str = "Scores by method, at the epoch with the best validation ac
 /// Validation accuracy at the epochs that were read off the paper's figure.
 pub(super) fn milestones(rows: &[Row<Variant, Found>], epochs: usize) -> Table {
     let header = ["method", "epoch 20", "epoch 100", "epoch 200", "best"];
-    let mut table = Table::new("milestones", MILESTONES, &header);
+    let mut table = Table::new("milestones", MILESTONES, header);
     for row in rows {
         // Learning rate and annealing scale with the length of a run, so shorter runs do not
         // compare.
@@ -83,7 +79,7 @@ pub(super) fn milestones(rows: &[Row<Variant, Found>], epochs: usize) -> Table {
             published.map_or(ours.clone(), |numbers| format!("{ours} ({})", numbers[i]))
         };
         let entries = [20, 100, 200, usize::MAX].into_iter().enumerate().map(entry);
-        table.row([row.input.name.to_string()].into_iter().chain(entries).collect());
+        table.wide_row(&[&row.input.name], entries);
     }
     table
 }
@@ -131,11 +127,10 @@ fn by_seed(grid: &Grid<Variant, Found>) -> Table {
 
 fn by_epoch(grid: &Grid<Variant, Found>) -> Table {
     let header = ["method", "seed", "epoch", "validation accuracy"];
-    let mut table = Table::new("epochs", "Validation accuracy by epoch.", &header);
+    let mut table = Table::new("epochs", "Validation accuracy by epoch.", header);
     for (row, seed, found) in grid.results() {
         for (epoch, accuracy) in &found.validation {
-            let numbers = [seed.to_string(), epoch.to_string(), format!("{accuracy:.4}")];
-            table.row([row.key.clone()].into_iter().chain(numbers).collect());
+            table.row(&[&row.key, &seed, epoch, &format_args!("{accuracy:.4}")]);
         }
     }
     table

@@ -35,13 +35,11 @@ pub(super) fn report(settings: &Settings, grid: &Grid<Variant, Found>) -> Report
         ("smallest p of D", &|row| format!("{:.2e}", p_values(row).into_iter().fold(1., f64::min))),
         ("uniform", &|row| Mean::share(p_values(row).iter().map(|p| *p >= LEVEL)).to_string()),
     ]);
-    let mut histogram = Table::new("histogram", "", &["samples", "seed", "from", "count"]);
+    let mut histogram = Table::new("histogram", "", ["samples", "seed", "from", "count"]);
     for (name, tests, row) in &rows {
         for (seed, found) in row.results.iter().enumerate() {
             for (bin, count) in tests(found).counts.iter().enumerate() {
-                let from = bin as f64 / BINS as f64;
-                let entries = [seed.to_string(), from.to_string(), count.to_string()];
-                histogram.row([name.clone()].into_iter().chain(entries).collect());
+                histogram.row(&[name, &seed, &(bin as f64 / BINS as f64), count]);
             }
         }
     }
@@ -141,33 +139,27 @@ const FIGURE: &str = "P-values of random pairs of parameters, and the most corre
     Above, histograms with 100 bins and the expectation for independent parameters; below, 500 \
     samples of the pair with the largest |r|. First seed.";
 
-fn ours(settings: &Settings) -> Vec<String> {
+fn ours(settings: &Settings) -> String {
     let Settings { couplings, hidden, units, subset, epochs, samples, pairs } = settings;
     let d = settings.parameters();
     let images = subset.unwrap_or(50_000);
     let chance = settings.chance();
-    vec![
-        format!(
-            "A network 784-{units}-10 on MNIST; all its {d} weights and biases come from a \
-             hypernet: the elementwise layer alone (T = 0), or RealNVP with T = {couplings} \
-             couplings of {hidden} hidden units, with weight normalisation in the conditioners \
-             (our default) or without (the authors' MNIST code). {epochs} epochs on {images} \
-             images in batches of 128, Adam from 10⁻³ to 10⁻⁴. The paper states neither T nor the \
-             length of training; T = 8 is its largest for all of MNIST."
-        ),
-        format!(
-            "{samples} samples of θ and {pairs} random pairs of parameters, each tested by \
-             Pearson's r with a p-value from Student's t. For independent parameters the mean of \
-             |r| is √(2/πN) = {chance:.4}."
-        ),
-        "Random pairs share parameters, so their p-values are not independent, as the \
+    format!(
+        "A network 784-{units}-10 on MNIST; all its {d} weights and biases come from a hypernet: \
+         the elementwise layer alone (T = 0), or RealNVP with T = {couplings} couplings of \
+         {hidden} hidden units, with weight normalisation in the conditioners (our default) or \
+         without (the authors' MNIST code). {epochs} epochs on {images} images in batches of 128, \
+         Adam from 10⁻³ to 10⁻⁴. The paper states neither T nor the length of training; T = 8 is \
+         its largest for all of MNIST.\n\
+         {samples} samples of θ and {pairs} random pairs of parameters, each tested by Pearson's r \
+         with a p-value from Student's t. For independent parameters the mean of |r| is √(2/πN) = \
+         {chance:.4}.\n\
+         Random pairs share parameters, so their p-values are not independent, as the \
          Kolmogorov-Smirnov test and the band in the figure assume. The test therefore uses D/2 \
          pairs that share no parameter, drawn independently of those in the histogram. The \
          fraction of small p-values and |r| measure the size of the effect, which a test on so \
-         many pairs does not show."
-            .into(),
-        "As a control, the samples of each parameter are shuffled: this keeps every marginal and \
+         many pairs does not show.\n\
+         As a control, the samples of each parameter are shuffled: this keeps every marginal and \
          removes all dependence, so a remaining deviation would be an artefact of the test."
-            .into(),
-    ]
+    )
 }

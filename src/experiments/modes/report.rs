@@ -39,26 +39,6 @@ impl Row<Variant<'_>, Fit> {
             Fit::Diverged { .. } => false,
         }))
     }
-
-    fn entries(&self) -> Vec<String> {
-        let (kl, smaller) = (self.kl(), self.smaller());
-        let mut entries = vec![self.input.problem.name.clone(), self.input.name.into()];
-        if kl.is_empty() {
-            entries.extend(["", "", "", ""].map(String::from));
-        } else {
-            let [least, most] = [f64::min, f64::max].map(|f| kl.iter().copied().reduce(f));
-            let [least, most] = [least, most].map(|kl| nats(kl.expect("a fit")));
-            let error = self.fitted().map(|fit| fit.error).fold(0., f64::max);
-            let mean = smaller.iter().sum::<f64>() / smaller.len() as f64;
-            entries.push(Mean::of(&kl).to_string());
-            entries.push(format!("{least} to {most}"));
-            entries.push(nats(error));
-            entries.push(format!("{:.1} %", 100. * mean));
-        }
-        entries.push(self.both().to_string());
-        entries.push((self.results.len() - kl.len()).to_string());
-        entries
-    }
 }
 
 /// Four decimals for small values, one for large ones.
@@ -67,21 +47,35 @@ fn nats(v: f64) -> String {
 }
 
 pub(super) fn report(tier: Tier, problems: &[Problem], grid: &Grid<Variant<'_>, Fit>) -> Report {
-    let header = [
-        "posterior",
-        "hypernet",
-        "KL(q‖p), nats",
-        "lowest to highest",
-        "Monte-Carlo error",
-        "smaller branch",
-        "both branches",
-        "diverged",
-    ];
+    let if_any = |values: Vec<f64>, text: &dyn Fn(&[f64]) -> String| {
+        if values.is_empty() { String::new() } else { text(&values) }
+    };
+    let extreme = |values: &[f64], f: fn(f64, f64) -> f64| {
+        nats(values.iter().copied().reduce(f).expect("a fit"))
+    };
     let table = |name: &str, caption: &str, of_net: bool| {
-        let mut table = Table::new(name, caption, &header);
         let rows = grid.iter().filter(|row| (row.input.problem.key == "net") == of_net);
-        rows.for_each(|row| table.row(row.entries()));
-        table
+        Table::of(name, caption, rows).columns(&[
+            ("posterior", &|row| row.input.problem.name.clone()),
+            ("hypernet", &|row| row.input.name.into()),
+            ("KL(q‖p), nats", &|row| if_any(row.kl(), &|kl| Mean::of(kl).to_string())),
+            ("lowest to highest", &|row| {
+                if_any(row.kl(), &|kl| {
+                    format!("{} to {}", extreme(kl, f64::min), extreme(kl, f64::max))
+                })
+            }),
+            ("Monte-Carlo error", &|row| {
+                let errors = row.fitted().map(|fit| fit.error).collect();
+                if_any(errors, &|errors| extreme(errors, f64::max))
+            }),
+            ("smaller branch", &|row| {
+                if_any(row.smaller(), &|shares| {
+                    format!("{:.1} %", 100. * shares.iter().sum::<f64>() / shares.len() as f64)
+                })
+            }),
+            ("both branches", &|row| row.both().to_string()),
+            ("diverged", &|row| (row.results.len() - row.fitted().count()).to_string()),
+        ])
     };
     Report {
         title: "Figure 3: two branches of a posterior".into(),
@@ -143,41 +137,37 @@ const CLAIMS: [Claim; 12] = {
 };
 
 fn verdicts(grid: &Grid<Variant<'_>, Fit>) -> Vec<Verdict> {
-    let claims = CLAIMS.into_iter().flat_map(|(rows, claim, quantity, range)| {
-        rows.iter().map(move |row| (row, claim, quantity, range.clone()))
-    });
-    let verdict = |(key, claim, quantity, range): (&&str, &str, Quantity, _)| {
-        let row = grid.get(key)?;
-        let mean = |values: Vec<f64>| (!values.is_empty()).then(|| Mean::of(&values));
-        let (words, mean) = match quantity {
-            Quantity::Smaller => ("fraction of samples on the smaller branch", mean(row.smaller())),
-            Quantity::Both => ("seeds with 35 to 65 % on each branch", Some(row.both())),
-            Quantity::Kl => ("KL(q‖p) in nats", mean(row.kl())),
-        };
-        let quantity = format!("{words}; {}, {}", row.input.problem.name, row.input.name);
-        let range: RangeInclusive<f64> = range;
-        Some(Verdict::new(claim, quantity, mean?, range))
-    };
-    claims.filter_map(verdict).collect()
+    let mut verdicts = vec![];
+    for (keys, claim, quantity, range) in CLAIMS {
+        for row in keys.iter().filter_map(|key| grid.get(key)) {
+            let (words, mean) = match quantity {
+                Quantity::Smaller => {
+                    ("fraction of samples on the smaller branch", Mean::if_any(&row.smaller()))
+                }
+                Quantity::Both => ("seeds with 35 to 65 % on each branch", Some(row.both())),
+                Quantity::Kl => ("KL(q‖p) in nats", Mean::if_any(&row.kl())),
+            };
+            let quantity = format!("{words}; {}, {}", row.input.problem.name, row.input.name);
+            verdicts.extend(mean.map(|mean| Verdict::new(claim, quantity, mean, range.clone())));
+        }
+    }
+    verdicts
 }
 
 /// One row per fit.
 fn fits(grid: &Grid<Variant<'_>, Fit>) -> Table {
     let header =
         ["posterior", "hypernet", "seed", "kl", "kl_error", "share_positive", "diverged_at"];
-    let mut table = Table::new("fits", "", &header);
+    let mut table = Table::new("fits", "", header);
     for (row, seed, fit) in grid.results() {
-        let Variant { problem, key, .. } = row.input;
-        let numbers = match fit {
-            Fit::Fitted(fit) => {
-                let kl = problem.log_evidence.value - fit.elbo;
-                let [kl, error, positive] = [kl, fit.error, fit.positive].map(|v| v.to_string());
-                [kl, error, positive, String::new()]
+        let Variant { problem: Problem { key: problem, log_evidence, .. }, key, .. } = &row.input;
+        match fit {
+            Fit::Fitted(Measured { elbo, error, positive, .. }) => {
+                let kl = log_evidence.value - elbo;
+                table.row(&[problem, key, &seed, &kl, error, positive, &""]);
             }
-            Fit::Diverged { steps } => ["".into(), "".into(), "".into(), steps.to_string()],
-        };
-        let names = [problem.key.clone(), key.into(), seed.to_string()];
-        table.row(names.into_iter().chain(numbers).collect());
+            Fit::Diverged { steps } => table.row(&[problem, key, &seed, &"", &"", &"", steps]),
+        }
     }
     table
 }
@@ -244,42 +234,34 @@ const RIDGE_FIGURE: &str = "The phase diagram. Samples of (a, b) of the first se
     central 95 % of b given a in the exact posterior, for a with at least 1 % of the highest \
     density; the lines are ab = 1.";
 
-fn description(tier: Tier, problems: &[Problem]) -> Vec<String> {
+fn description(tier: Tier, problems: &[Problem]) -> String {
     let steps = |settings: Settings| settings.training.steps;
     let evidence = problems.iter().map(|p| format!("{} {:.6}", p.name, p.log_evidence.value));
     let change = problems.iter().map(|p| p.log_evidence.change).fold(0., f64::max);
-    vec![
-        format!(
-            "The paper's net with its authors' settings: 500 examples, half of the x uniform in \
-             [6, 8], half in [9, 12], y = x + N(0, 1)/(0.5x)²; prior precision λ = 20; an \
-             elementwise layer with an initial standard deviation of 1, six RealNVP couplings of \
-             100 hidden units with reversals in between; {} full-batch steps of Adam at 2.5·10⁻⁴ \
-             with one noise sample each. All seeds share the data. The authors' code counts one \
-             layer's log-determinant twice; ours does not.",
-            steps(authors(tier, 6))
-        ),
-        format!(
-            "The phase diagram: {} steps of Adam from 10⁻² to 10⁻⁴ with 32 noise samples each, six \
-             couplings of 100 hidden units with log-scales bounded by 2 tanh(·/2). The net's last \
-             row: {} steps to 10⁻⁵ with 8 samples each. Annealed: the weight of the likelihood \
-             rises log-linearly from 0.01 to 1 over the first half of the steps. Mixture: the \
-             first coordinate of the base distribution is ½N(−{OFFSET}, 1) + ½N({OFFSET}, 1).",
-            steps(ours(tier, 6, 0., 0.)),
-            steps(on_net(tier)),
-        ),
-        format!(
-            "The evidence ln p(D) is computed by quadrature over two dimensions; the last halving \
-             of the step changed no value by more than {change:.0e} nats. The net's likelihood \
-             depends only on u = ab and v = ac; with the Jacobian a⁻² their prior is λ \
-             exp(−λr)/(2πr), r² = u² + v². Values: {}. Each ELBO is a mean over 50,000 fresh \
-             samples.",
-            evidence.collect::<Vec<_>>().join("; ")
-        ),
-        "Why a branch is missed: if q equals the posterior on one of two equal branches and is \
+    format!(
+        "The paper's net with its authors' settings: 500 examples, half of the x uniform in [6, \
+         8], half in [9, 12], y = x + N(0, 1)/(0.5x)²; prior precision λ = 20; an elementwise \
+         layer with an initial standard deviation of 1, six RealNVP couplings of 100 hidden units \
+         with reversals in between; {} full-batch steps of Adam at 2.5·10⁻⁴ with one noise sample \
+         each. All seeds share the data. The authors' code counts one layer's log-determinant \
+         twice; ours does not.\n\
+         The phase diagram: {} steps of Adam from 10⁻² to 10⁻⁴ with 32 noise samples each, six \
+         couplings of 100 hidden units with log-scales bounded by 2 tanh(·/2). The net's last row: \
+         {} steps to 10⁻⁵ with 8 samples each. Annealed: the weight of the likelihood rises \
+         log-linearly from 0.01 to 1 over the first half of the steps. Mixture: the first \
+         coordinate of the base distribution is ½N(−{OFFSET}, 1) + ½N({OFFSET}, 1).\n\
+         The evidence ln p(D) is computed by quadrature over two dimensions; the last halving of \
+         the step changed no value by more than {change:.0e} nats. The net's likelihood depends \
+         only on u = ab and v = ac; with the Jacobian a⁻² their prior is λ exp(−λr)/(2πr), r² = u² \
+         + v². Values: {}. Each ELBO is a mean over 50,000 fresh samples.\n\
+         Why a branch is missed: if q equals the posterior on one of two equal branches and is \
          zero on the other, its density is twice the posterior's on its support, so KL(q‖p) = ln 2 \
          = 0.693 nats, however far apart the branches are. Moving mass across the gap costs more \
          than that on the way. Annealing keeps a flow on both branches while the gap opens, but a \
-         single Gaussian must still be split; a base distribution of two components need not be."
-            .into(),
-    ]
+         single Gaussian must still be split; a base distribution of two components need not be.",
+        steps(authors(tier, 6)),
+        steps(ours(tier, 6, 0., 0.)),
+        steps(on_net(tier)),
+        evidence.collect::<Vec<_>>().join("; "),
+    )
 }

@@ -1,10 +1,130 @@
-//! The gap of each posterior's bound to the evidence, and its moments compared with those of NUTS.
+//! The posterior families that are compared, the gap of their bounds to the evidence, and their
+//! moments compared with those of NUTS.
+use super::evidence::log_mean;
 use super::gaussian::moments;
-use super::methods::{Fitted, Method};
 use super::problems::{Problem, Settings, draws};
+use crate::bayes::{FlowKind, Hypernet, HypernetConfig, MeanField, Posterior};
 use crate::error::Result;
+use crate::experiments::fit::{Joint, Training, Weighted, weigh};
 use crate::experiments::{Cell, Grid, Lab, Row};
+use crate::flows::{Order, Stabiliser};
+use crate::nn::Params;
+use crate::random::{Purpose, stream};
+use crate::stats::{Estimate, k_hat, over_seeds};
 use ndarray::{Array2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+
+/// A family of posteriors.
+pub struct Method {
+    /// Part of a cell's key.
+    pub key: &'static str,
+    /// Name in the tables.
+    pub name: &'static str,
+    /// `None` for a factorised Gaussian (Bayes by Backprop).
+    config: Option<HypernetConfig>,
+}
+
+/// Hidden units of a coupling.
+const HIDDEN: usize = 32;
+
+impl Method {
+    /// All families, in the order of the tables.
+    pub fn all() -> Vec<Self> {
+        let (realnvp, linear) = (FlowKind::Realnvp, FlowKind::Linear);
+        vec![
+            Self { key: "mean-field", name: "mean-field Gaussian", config: None },
+            Self::flow("full", "full Gaussian (one linear layer)", linear, 1),
+            Self::flow("linear", "linear (three layers, kinks)", linear, 3),
+            Self::flow("t0", "RealNVP, T = 0", realnvp, 0),
+            Self::flow("t1", "RealNVP, T = 1", realnvp, 1),
+            Self::flow("t2", "RealNVP, T = 2", realnvp, 2),
+            Self::flow("t4", "RealNVP, T = 4", realnvp, 4),
+            Self::flow("t8", "RealNVP, T = 8", realnvp, 8),
+            Self::flow("iaf", "IAF, T = 4", FlowKind::Iaf, 4),
+            Self::flow("planar", "planar, T = 8", FlowKind::Planar, 8),
+        ]
+    }
+
+    /// A hypernet, initialised about as wide as the prior.
+    fn flow(key: &'static str, name: &'static str, kind: FlowKind, depth: usize) -> Self {
+        let config = HypernetConfig {
+            kind,
+            couplings: depth,
+            layers: depth,
+            hidden: HIDDEN,
+            stabiliser: Stabiliser::Tanh,
+            permutation: Order::Reversal,
+            log_scale: -1.,
+            shift: 0.,
+            ..HypernetConfig::default()
+        };
+        Self { key, name, config: Some(config) }
+    }
+
+    /// `T` of RealNVP.
+    pub fn couplings(&self) -> Option<usize> {
+        self.config.filter(|c| c.kind == FlowKind::Realnvp).map(|c| c.couplings)
+    }
+
+    /// Approximate milliseconds per step.
+    pub fn cost(&self) -> f64 {
+        0.05 + 0.07 * self.config.map_or(0., |c| c.couplings.max(1) as f64)
+    }
+
+    /// Weighted samples of the approximate posterior of `joint`, trained from `seed`; `None` if
+    /// training diverges.
+    pub fn samples(
+        &self,
+        joint: &dyn Joint,
+        training: &Training,
+        samples: (u64, usize),
+        seed: u64,
+    ) -> Option<Weighted> {
+        let (mut params, d) = (Params::default(), joint.dim());
+        let q: Box<dyn Posterior<f64>> = match &self.config {
+            None => Box::new(MeanField::new(&mut params, "q", &vec![0.; d], -1., false)),
+            Some(config) => {
+                let rng = &mut stream(seed, Purpose::Init, 0);
+                Box::new(Hypernet::new(&mut params, "q", d, config, rng))
+            }
+        };
+        training.run(&*q, &mut params, joint, seed).ok()?;
+        Some(weigh(&*q, &params, joint, samples, seed))
+    }
+}
+
+/// Measurements of a trained posterior.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fitted {
+    /// `E_q[ln p(θ, D) − ln q(θ)]`, nats, with its Monte-Carlo error.
+    pub elbo: Estimate,
+    /// `ln E_q[p(θ, D)/q(θ)]`, nats: an estimate of the evidence if `q` covers the posterior.
+    pub importance: Estimate,
+    /// Shape `k̂` of the weights' tail; `None` if it is not finite.
+    pub k_hat: Option<f64>,
+    /// Mean of `θ`.
+    pub mean: Vec<f64>,
+    /// Covariance of `θ`, `[D, D]`.
+    pub covariance: Vec<Vec<f64>>,
+}
+
+impl Fitted {
+    /// Measurements of weighted samples; `None` if one is not finite.
+    pub fn new(weighted: &Weighted) -> Option<Self> {
+        let log_weight = &weighted.log_weight;
+        let elbo = over_seeds(log_weight);
+        let importance = log_mean(log_weight);
+        let (mean, covariance) = moments(weighted.theta.view());
+        let numbers = [elbo.value, elbo.error, importance.value, importance.error];
+        numbers.iter().chain(&mean).all(|v| v.is_finite()).then(|| Self {
+            elbo,
+            importance,
+            k_hat: Some(k_hat(log_weight)).filter(|k| k.is_finite()),
+            mean: mean.to_vec(),
+            covariance: covariance.outer_iter().map(|row| row.to_vec()).collect(),
+        })
+    }
+}
 
 /// A posterior family fitted to a problem.
 pub(super) struct Variant<'a> {

@@ -1,9 +1,6 @@
 //! The posteriors whose evidence is known, and exact draws from some of them.
-use super::averaging;
-use super::bridge;
-use super::linear::Linear;
-use super::logistic::Logistic;
-use super::scales::Scales;
+use super::evidence::{by_averaging, by_bridge_sampling};
+use super::models::{Linear, Logistic, Scales};
 use crate::error::Result;
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::modes::Target;
@@ -70,28 +67,25 @@ pub(super) const EXAMPLES: [usize; 3] = [20, 10, 40];
 pub(super) const BRIDGE: &str = "bridge sampling";
 
 pub(super) fn problems(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Problem>> {
-    let exact = |value| Estimate { value, error: 0. };
-    let problem = |key, name, joint: Box<dyn Joint>, value, how| {
+    let problem = |key, name, value, how, joint: Box<dyn Joint>| {
         let rng = &mut stream(0, Purpose::Evaluation, 0);
-        let averaged = averaging::log_evidence(&*joint, settings.averaged, rng);
-        let (log_evidence, bridge, chains) = (exact(value), None, vec![]);
-        Problem { key, name, joint, log_evidence, how, averaged, bridge, chains }
+        let averaged = by_averaging(&*joint, settings.averaged, rng);
+        let log_evidence = Estimate { value, error: 0. };
+        Problem { key, name, joint, log_evidence, how, averaged, bridge: None, chains: vec![] }
     };
     let linear = Linear::polynomial(EXAMPLES[0], 4, 0);
     let [two, three] = [2, 3].map(|dim| Scales::new(EXAMPLES[1], dim));
     let ridge = Target::Ridge { kappa: 5. };
     let o_rings = Logistic::o_rings();
     let logistic = Logistic::simulated(EXAMPLES[2], 5, 0.25, &mut stream(0, Purpose::Toy, 3));
-    let (of_linear, of_rings) = (linear.log_evidence(), o_rings.log_evidence().value);
-    let [of_two, of_three] = [&two, &three].map(|scales| scales.log_evidence().value);
-    let of_ridge = ridge.log_evidence().value;
+    let by = "quadrature";
     let mut problems = vec![
-        problem("linear", "linear, D = 4", Box::new(linear), of_linear, "closed form"),
-        problem("scales-2", "scales, D = 2", Box::new(two), of_two, "quadrature"),
-        problem("scales-3", "scales, D = 3", Box::new(three), of_three, "quadrature"),
-        problem("ridge", "ridge ab ≈ 1, D = 2", Box::new(ridge), of_ridge, "quadrature"),
-        problem("o-rings", "O-rings, D = 2", Box::new(o_rings), of_rings, "quadrature"),
-        problem("logistic", "logistic, D = 5", Box::new(logistic), 0., BRIDGE),
+        problem("linear", "linear, D = 4", linear.log_evidence(), "closed form", Box::new(linear)),
+        problem("scales-2", "scales, D = 2", two.log_evidence().value, by, Box::new(two)),
+        problem("scales-3", "scales, D = 3", three.log_evidence().value, by, Box::new(three)),
+        problem("ridge", "ridge ab ≈ 1, D = 2", ridge.log_evidence().value, by, Box::new(ridge)),
+        problem("o-rings", "O-rings, D = 2", o_rings.log_evidence().value, by, Box::new(o_rings)),
+        problem("logistic", "logistic, D = 5", 0., BRIDGE, Box::new(logistic)),
     ];
     for problem in problems.iter_mut().filter(|p| ["o-rings", "logistic"].contains(&p.key)) {
         problem.chains =
@@ -101,7 +95,7 @@ pub(super) fn problems(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Problem
         let chains: Vec<_> = problem.chains.iter().map(draws).collect();
         let chains: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
         let rng = &mut stream(0, Purpose::Evaluation, 1);
-        let found = bridge::log_evidence(&chains, &*problem.joint, rng);
+        let found = by_bridge_sampling(&chains, &*problem.joint, rng);
         problem.bridge = Some(found);
         if problem.how == BRIDGE {
             problem.log_evidence = found;

@@ -1,16 +1,14 @@
 //! The tables of the oracles.
-use super::calibration::uniform;
-use super::gaps::{Fits, Moments};
-use super::methods::Fitted;
+use super::calibration::Ranks;
+use super::gaps::{Fits, Fitted, Moments};
 use super::problems::{Problem, Settings};
-use super::ranks::Ranks;
 use crate::report::experiment::Table;
 use crate::report::verdict::Mean;
 use crate::stats::Estimate;
 
 /// A mean over seeds whose error includes that of the evidence; empty if every fit diverged.
 fn mean(values: &[f64], error: f64) -> String {
-    if values.is_empty() { String::new() } else { Mean::of(values).against(error).to_string() }
+    Mean::if_any(values).map_or(String::new(), |mean| mean.against(error).to_string())
 }
 
 /// The problems with draws of NUTS.
@@ -20,14 +18,14 @@ fn with_chains(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
 
 /// A row per method, a column per problem.
 pub(super) fn gaps(problems: &[Problem], fits: &Fits<'_>) -> Table {
-    let header: Vec<_> = ["posterior"].into_iter().chain(problems.iter().map(|p| p.name)).collect();
-    let mut table = Table::new("gaps", GAPS, &header);
+    let header = ["posterior"].into_iter().chain(problems.iter().map(|problem| problem.name));
+    let mut table = Table::new("gaps", GAPS, header);
     for row in fits.iter().filter(|row| row.input.problem.key == problems[0].key) {
         let method = row.input.method;
         let of = |problem: &Problem| {
             mean(&fits.of(problem.key, method.key).gaps(), problem.log_evidence.error)
         };
-        table.row([method.name.into()].into_iter().chain(problems.iter().map(of)).collect());
+        table.wide_row(&[&method.name], problems.iter().map(of));
     }
     table
 }
@@ -76,41 +74,37 @@ pub(super) fn nuts(settings: &Settings, problems: &[Problem]) -> Table {
     ])
 }
 
-pub(super) fn moments(problems: &[Problem], fits: &Fits<'_>) -> Table {
-    let header = [
-        "model",
-        "posterior",
-        "error of the mean",
-        "narrowest",
-        "widest",
-        "error of a correlation",
-    ];
-    let mut table = Table::new("moments", MOMENTS, &header);
-    for problem in with_chains(problems) {
-        for row in fits.iter().filter(|row| row.input.problem.key == problem.key) {
-            let found: Vec<_> = row.fitted().map(|fit| Moments::new(fit, problem)).collect();
-            let of = |f: fn(&Moments) -> f64| mean(&found.iter().map(f).collect::<Vec<_>>(), 0.);
-            let names = [problem.name, row.input.method.name].map(String::from);
-            let measures: [fn(&Moments) -> f64; 4] =
-                [|m| m.mean, |m| m.narrowest, |m| m.widest, |m| m.correlation];
-            table.row(names.into_iter().chain(measures.map(of)).collect());
-        }
-    }
-    table
+pub(super) fn moments(fits: &Fits<'_>) -> Table {
+    let rows = fits.iter().filter(|row| !row.input.problem.chains.is_empty());
+    let rows = rows.map(|row| {
+        let found = row.fitted().map(|fit| Moments::new(fit, row.input.problem));
+        (&row.input, found.collect::<Vec<_>>())
+    });
+    let of = |found: &[Moments], f: fn(&Moments) -> f64| {
+        mean(&found.iter().map(f).collect::<Vec<_>>(), 0.)
+    };
+    Table::of("moments", MOMENTS, rows).columns(&[
+        ("model", &|(variant, _)| variant.problem.name.into()),
+        ("posterior", &|(variant, _)| variant.method.name.into()),
+        ("error of the mean", &|(_, found)| of(found, |m| m.mean)),
+        ("narrowest", &|(_, found)| of(found, |m| m.narrowest)),
+        ("widest", &|(_, found)| of(found, |m| m.widest)),
+        ("error of a correlation", &|(_, found)| of(found, |m| m.correlation)),
+    ])
 }
 
 pub(super) fn calibration(ranks: &[Ranks]) -> Table {
-    let names: Vec<_> = (0..ranks[0].quantities()).map(|q| ranks[0].quantity(q)).collect();
-    let header: Vec<_> = ["posterior"].into_iter().chain(names.iter().map(|n| &**n)).collect();
-    let mut table = Table::new("calibration", CALIBRATION, &header);
+    let quantities = 0..ranks[0].quantities();
+    let names = quantities.clone().map(|q| ranks[0].quantity(q));
+    let mut table =
+        Table::new("calibration", CALIBRATION, ["posterior".into()].into_iter().chain(names));
     let short = |p: f64| if p < 1e-3 { format!("{p:.0e}") } else { format!("{p:.3}") };
     for way in ranks {
         let test = |q| {
-            let found = uniform(&way.counts(q));
+            let found = way.uniform(q);
             format!("χ² = {:.1}, p = {}", found.statistic, short(found.p_value))
         };
-        let tests = (0..way.quantities()).map(test);
-        table.row([way.name.to_string()].into_iter().chain(tests).collect());
+        table.wide_row(&[&way.name], quantities.clone().map(test));
     }
     table
 }
@@ -135,13 +129,11 @@ pub(super) fn fits(fits: &Fits<'_>) -> Table {
 
 /// One row per bin.
 pub(super) fn ranks(ranks: &[Ranks]) -> Table {
-    let mut table = Table::new("ranks", "", &["posterior", "quantity", "bin", "simulations"]);
+    let mut table = Table::new("ranks", "", ["posterior", "quantity", "bin", "simulations"]);
     for way in ranks {
         for q in 0..way.quantities() {
             for (bin, count) in way.counts(q).into_iter().enumerate() {
-                let numbers = [bin.to_string(), count.to_string()];
-                let names = [way.key.into(), way.quantity(q)];
-                table.row(names.into_iter().chain(numbers).collect());
+                table.row(&[&way.key, &way.quantity(q), &bin, &count]);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The verdicts of the oracles.
-use super::averaging::PART;
+use super::calibration::Ranks;
+use super::evidence::PART;
 use super::gaps::{Fits, Moments};
-use super::linear::Linear;
+use super::models::Linear;
 use super::problems::{BRIDGE, EXAMPLES, Problem, Settings};
-use super::ranks::Ranks;
 use crate::report::verdict::{Mean, Verdict};
 use crate::stats::Estimate;
 use std::ops::RangeInclusive;
@@ -33,7 +33,7 @@ fn over_seeds(
     values: &[f64],
     range: RangeInclusive<f64>,
 ) -> Option<Verdict> {
-    (!values.is_empty()).then(|| Verdict::new(claim, quantity, Mean::of(values), range))
+    Mean::if_any(values).map(|mean| Verdict::new(claim, quantity, mean, range))
 }
 
 /// `f(first, second)` seed by seed; empty if a fit diverged.
@@ -67,7 +67,7 @@ fn of_couplings(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
         let curve = fits.by_couplings(problem);
         let growth = curve.windows(2).filter_map(|pair| {
             let growth = paired(&pair[0].1, &pair[1].1, |before, after| after - before);
-            (!growth.is_empty()).then(|| (pair[0].0, pair[1].0, Mean::of(&growth)))
+            Some((pair[0].0, pair[1].0, Mean::if_any(&growth)?))
         });
         let (from, to, mean) = growth.max_by(|a, b| a.2.value.total_cmp(&b.2.value))?;
         let claim = "The gap grows by at most 0.01 nats with the number of couplings";

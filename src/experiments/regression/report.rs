@@ -85,7 +85,7 @@ fn nuts(settings: &Settings, truth: &Truth, diagnostics: &[(f64, f64)]) -> Table
     let (joint, grid) = diagnostics.split_last().expect("the log joint");
     let sum = |of: fn(&Chain) -> u64| truth.chains.iter().map(of).sum::<u64>().to_string();
     let least = grid.iter().map(|d| d.1).fold(f64::INFINITY, f64::min);
-    let mut table = Table::new("nuts", NUTS, &["quantity", "value"]);
+    let mut table = Table::new("nuts", NUTS, ["quantity", "value"]);
     for (name, value) in [
         ("chains × draws", format!("{chains} × {draws} after {warmup}, every {thin} kept")),
         ("target acceptance, maximum depth", format!("{accept}, {depth}")),
@@ -98,7 +98,7 @@ fn nuts(settings: &Settings, truth: &Truth, diagnostics: &[(f64, f64)]) -> Table
         ("gradients", sum(|chain| chain.gradients)),
         ("seconds of computing", format!("{:.0}", truth.seconds)),
     ] {
-        table.row(vec![name.into(), value]);
+        table.row(&[&name, &value]);
     }
     table
 }
@@ -139,14 +139,14 @@ fn verdicts(
         Verdict::new(
             "A hypernet over the scales has half to twice the spread of one over all weights",
             "mean std of f away from the data, scales relative to all weights",
-            Mean::of(&alike),
+            alike,
             0.5..=2.,
         ),
         Verdict::new(
             "Away from the data a hypernet over all weights is closer to the exact posterior than \
              a factorised Gaussian",
             "W₁ to NUTS, Bayes by Backprop minus BHN over all weights",
-            Mean::of(&nearer),
+            nearer,
             0. ..,
         ),
         converged("f", "largest R̂ of f(x) along the grid", largest(along)),
@@ -212,13 +212,12 @@ fn along(rows: &[Row<Variant, Found>]) -> Chart {
 
 /// One row per method and grid point; means over seeds.
 fn curves(rows: &[Row<Variant, Found>]) -> Table {
-    let mut table = Table::new("curves", "", &["method", "x", "mean", "std", "w1", "kl"]);
+    let mut table = Table::new("curves", "", ["method", "x", "mean", "std", "w1", "kl"]);
     let of: [fn(&Found) -> &[f64]; 4] = [|f| &f.mean, |f| &f.spread, |f| &f.wasserstein, |f| &f.kl];
     for row in rows {
         for g in 0..GRID {
             let means = of.iter().map(|&of| format!("{:.5}", at(row, of, g)));
-            let entries = [row.key.clone(), format!("{:.3}", x(g))];
-            table.row(entries.into_iter().chain(means).collect());
+            table.wide_row(&[&row.key, &format_args!("{:.3}", x(g))], means);
         }
     }
     table
@@ -246,43 +245,34 @@ const ALONG: &str = "Along x, on logarithmic axes. The standard deviation of f, 
     Wasserstein-1 distance to the exact posterior (for NUTS: of a chain to the others); means over \
     seeds.";
 
-fn ours(settings: &Settings, precision: f64) -> Vec<String> {
+fn ours(settings: &Settings, precision: f64) -> String {
     let Settings { examples, epochs, samples, .. } = settings;
     let fewer = match examples {
         1000 => "",
         _ => " (the paper has 1000; fewer make NUTS affordable, and more epochs compensate)",
     };
-    vec![
-        format!(
-            "{examples} training examples{fewer}: x = 0.5·U(0, 1), e ~ N(0, 0.02²), y = x + 0.3 \
-             sin 2π(x + e) + 0.3 sin 4π(x + e) + e, the same for all methods and seeds. Seeds \
-             differ in initialisation, order of examples and noise."
-        ),
-        format!(
-            "All methods: a 1-50-1 ReLU network; {epochs} epochs of Adam on minibatches of 32, \
-             learning rate 5·10⁻⁴, decaying linearly to 0 after the first tenth; {samples} \
-             posterior samples; prior N(0, 1) over θ. BHN over all weights (D = 151): three \
-             invertible linear layers with smooth kinks in between, the authors' IGN; beside it \
-             RealNVP with T = 4 couplings of 100 hidden units, as on the scales. MC dropout with \
-             rate 0.1."
-        ),
-        format!(
-            "The noise precision is learned once, by maximum likelihood with the non-Bayesian \
-             network, and then fixed for all methods at τ = {precision:.1} (standard deviation \
-             {:.4}). The paper learns it with each method; posteriors would then differ in their \
-             likelihood and could not be compared with one exact posterior. The noise of the data \
-             is not homoscedastic, since e enters the waves; no method here models that.",
-            precision.powf(-0.5)
-        ),
-        "NUTS (crate nuts-rs, low-rank metric) samples p(θ|D) over all 151 weights in double \
+    format!(
+        "{examples} training examples{fewer}: x = 0.5·U(0, 1), e ~ N(0, 0.02²), y = x + 0.3 sin \
+         2π(x + e) + 0.3 sin 4π(x + e) + e, the same for all methods and seeds. Seeds differ in \
+         initialisation, order of examples and noise.\n\
+         All methods: a 1-50-1 ReLU network; {epochs} epochs of Adam on minibatches of 32, \
+         learning rate 5·10⁻⁴, decaying linearly to 0 after the first tenth; {samples} posterior \
+         samples; prior N(0, 1) over θ. BHN over all weights (D = 151): three invertible linear \
+         layers with smooth kinks in between, the authors' IGN; beside it RealNVP with T = 4 \
+         couplings of 100 hidden units, as on the scales. MC dropout with rate 0.1.\n\
+         The noise precision is learned once, by maximum likelihood with the non-Bayesian network, \
+         and then fixed for all methods at τ = {precision:.1} (standard deviation {:.4}). The \
+         paper learns it with each method; posteriors would then differ in their likelihood and \
+         could not be compared with one exact posterior. The noise of the data is not \
+         homoscedastic, since e enters the waves; no method here models that.\n\
+         NUTS (crate nuts-rs, low-rank metric) samples p(θ|D) over all 151 weights in double \
          precision with gradients from our tape; each chain starts from a separately trained \
          network. It is exact for BHN over all weights and for Bayes by Backprop, which \
          approximate this posterior. BHN on the scales is another model: one scale per unit is \
-         random, while biases and directions (here a sign each) are fitted."
-            .into(),
-        "Most trees of NUTS reach the maximum depth, which costs effective samples but causes no \
+         random, while biases and directions (here a sign each) are fitted.\n\
+         Most trees of NUTS reach the maximum depth, which costs effective samples but causes no \
          bias. About one draw in a hundred diverges, so a narrow part of the posterior may be \
-         missed; hence R̂ over chains with separate starts, and the counts in the table of NUTS."
-            .into(),
-    ]
+         missed; hence R̂ over chains with separate starts, and the counts in the table of NUTS.",
+        precision.powf(-0.5),
+    )
 }

@@ -3,7 +3,7 @@ use super::rng;
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
 use bhn::experiments::nuts::Nuts;
-use bhn::experiments::oracles::bridge::log_evidence;
+use bhn::experiments::oracles::evidence::by_bridge_sampling;
 use bhn::experiments::oracles::{Linear, Logistic};
 use ndarray::Array2;
 
@@ -13,14 +13,15 @@ fn of_linear_regression_from_exact_draws() {
     let posterior = linear.posterior();
     let chains: Vec<_> = (0..2).map(|seed| posterior.sample(2000, &mut rng(seed))).collect();
     let views: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
-    let (found, expected) = (log_evidence(&views, &linear, &mut rng(9)), linear.log_evidence());
+    let (found, expected) =
+        (by_bridge_sampling(&views, &linear, &mut rng(9)), linear.log_evidence());
     assert!((found.value - expected).abs() < 4. * found.error, "{found}, {expected}");
     assert!(found.error < 0.01, "{found}");
     // Draws of another distribution, half as wide, give another number.
     let wrong: Vec<_> =
         chains.iter().map(|chain| (chain - &posterior.mean) * 0.5 + &posterior.mean).collect();
     let views: Vec<_> = wrong.iter().map(|chain| chain.view()).collect();
-    let found = log_evidence(&views, &linear, &mut rng(9));
+    let found = by_bridge_sampling(&views, &linear, &mut rng(9));
     assert!((found.value - expected).abs() > 10. * found.error, "{found}, {expected}");
 }
 
@@ -35,7 +36,7 @@ fn of_two_branches_with_an_honest_error() {
         .map(|seed| {
             let draws = ridge.sample(1000, &mut rng(seed));
             let draws = Array2::from_shape_fn((1000, 2), |(s, d)| [draws[s].0, draws[s].1][d]);
-            let found = log_evidence(&[draws.view()], &ridge, &mut rng(1000 + seed));
+            let found = by_bridge_sampling(&[draws.view()], &ridge, &mut rng(1000 + seed));
             assert!((0.003..0.1).contains(&found.error), "{found}");
             (found.value - expected) / found.error
         })
@@ -59,7 +60,7 @@ fn of_the_o_rings_from_draws_of_nuts() {
         })
         .collect();
     let views: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
-    let found = log_evidence(&views, &o_rings, &mut rng(9));
+    let found = by_bridge_sampling(&views, &o_rings, &mut rng(9));
     let expected = o_rings.log_evidence().value;
     assert!((found.value - expected).abs() < 4. * found.error, "{found}, {expected}");
     assert!(found.error < 0.02, "{found}");

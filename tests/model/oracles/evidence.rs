@@ -4,7 +4,7 @@ use bhn::autodiff::{Tape, Tensor};
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
 use bhn::experiments::oracles::gaussian::{Gaussian, cholesky};
-use bhn::experiments::oracles::{Linear, Logistic, Scales, averaging};
+use bhn::experiments::oracles::{Linear, Logistic, Scales, evidence};
 use bhn::experiments::quadrature::log_integral;
 use bhn::stats::log_mean_exp;
 use ndarray::{Array1, Array2, Axis};
@@ -109,7 +109,7 @@ fn the_density_that_is_fitted_integrates_to_the_evidence(
 #[case::linear(Linear::polynomial(10, 2, 0), Linear::polynomial(10, 2, 0).log_evidence())]
 #[case::scales(Scales::new(10, 3), Scales::new(10, 3).log_evidence().value)]
 fn the_evidence_is_the_mean_over_the_prior(#[case] joint: impl Joint, #[case] expected: f64) {
-    let found = averaging::log_evidence(&joint, 20, &mut rng(2));
+    let found = evidence::by_averaging(&joint, 20, &mut rng(2));
     assert!((found.value - expected).abs() < 4. * found.error, "{found}, {expected}");
     assert!(found.error < 0.03, "{found} tells nothing");
 }

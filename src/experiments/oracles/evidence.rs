@@ -1,13 +1,45 @@
-//! The evidence from posterior draws by bridge sampling (Meng & Wong, Statistica Sinica 1996).
+//! Estimates of the evidence by averaging over the prior and by bridge sampling.
 use super::gaussian::Gaussian;
-use crate::autodiff::{Tape, Tensor};
-use crate::experiments::fit::Joint;
-use crate::stats::{Estimate, ess_bulk, mean, mean_and_variance};
-use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use crate::bayes::Prior;
+use crate::experiments::fit::{Joint, evaluate};
+use crate::stats::{Estimate, ess_bulk, log_mean_exp, mean, mean_and_variance, over_seeds};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::Rng;
 use std::ops::Range;
 
-/// `ln p(D)` from `chains`, each `θ [S, D]` from `p(θ|D)`, with its standard error.
+/// Samples per part.
+pub(super) const PART: usize = 5_000;
+
+/// `ln p(D)` by averaging the likelihood over the prior: slow to converge, but it misses no mode.
+///
+/// `ln p(D) = ln E_{p(θ)}[p(D|θ)]` over `parts` parts of 5,000 samples, with its standard error
+/// `std(w)/(√S mean(w))`, `w = p(D|θ)`.
+///
+/// # Panics
+/// Unless the prior is Gaussian.
+pub fn by_averaging(joint: &dyn Joint, parts: usize, rng: &mut impl Rng) -> Estimate {
+    let Prior::Gaussian { precision } = joint.prior() else {
+        panic!("averaging: {:?} is not Gaussian", joint.prior())
+    };
+    let (d, std) = (joint.dim(), precision.powf(-0.5));
+    let prior = Gaussian { mean: Array1::zeros(d), factor: Array2::eye(d) * std };
+    let mut log_likelihood = vec![];
+    for _ in 0..parts {
+        let theta = prior.sample(PART, rng);
+        log_likelihood.extend(evaluate(theta, |theta| joint.log_likelihood(theta).sum_axis(1)));
+    }
+    log_mean(&log_likelihood)
+}
+
+/// `ln (1/S) Σ w_s` of `ln w [S]`; its error is the relative error of the mean of `w`.
+pub(super) fn log_mean(log_weight: &[f64]) -> Estimate {
+    let value = log_mean_exp(log_weight);
+    let weights: Vec<_> = log_weight.iter().map(|w| (w - value).exp()).collect();
+    Estimate { value, error: over_seeds(&weights).error }
+}
+
+/// `ln p(D)` from `chains`, each `θ [S, D]` from `p(θ|D)`, with its standard error: bridge sampling
+/// (Meng & Wong, Statistica Sinica 1996).
 ///
 /// The first halves of the chains determine a Gaussian `g`; the second halves, `N₁` draws, are
 /// combined with as many of `g`: `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]` for any `h`, and for the
@@ -23,7 +55,7 @@ use std::ops::Range;
 ///
 /// # Panics
 /// If there is no chain, or one has fewer than eight draws.
-pub fn log_evidence(
+pub fn by_bridge_sampling(
     chains: &[ArrayView2<'_, f64>],
     joint: &dyn Joint,
     rng: &mut impl Rng,
@@ -65,8 +97,7 @@ fn square_of_error(f: &[f64], n: f64) -> f64 {
 
 /// `ln p(θₛ, D) − ln g(θₛ) [S]` for `θ [S, D]`.
 fn log_ratios(guess: &Gaussian, joint: &dyn Joint, theta: Array2<f64>) -> Vec<f64> {
-    let (tape, log_g) = (Tape::default(), guess.log_density(theta.view()));
-    let theta = Tensor::from(theta);
-    let log_p = joint.log_joint(tape.constant(theta)).value();
+    let log_g = guess.log_density(theta.view());
+    let log_p = evaluate(theta, |theta| joint.log_joint(theta));
     log_p.iter().zip(log_g).map(|(p, g)| p - g).collect()
 }
