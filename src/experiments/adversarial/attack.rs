@@ -1,8 +1,13 @@
 //! The fast gradient sign (Goodfellow et al. 2015) against a prediction averaged over samples.
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::bayes::Model;
+use crate::experiments::digits::{Net, predictions, probabilities};
 use crate::kernels::scalar::Scalar;
+use crate::metrics::{self, auroc};
+use crate::random::{Purpose, stream};
+use crate::run::Trained;
 use ndarray::{Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 /// Rows `S·B` per pass.
 const ROWS: usize = 2048;
@@ -51,6 +56,92 @@ pub fn gradient<T: Scalar>(
 pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Array2<f32> {
     let sign = |g: f64| if g == 0. { 0. } else { g.signum() };
     ndarray::Zip::from(x).and(gradient).map_collect(|&x, &g| x + (epsilon * sign(g)) as f32)
+}
+
+/// Results of one network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Found {
+    /// Accuracy on the clean images.
+    pub accuracy: f64,
+    /// A row per entry of `ATTACKS`, a column per `ε`.
+    pub attacks: [Vec<Attacked>; 2],
+}
+
+/// Results of one step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Attacked {
+    pub accuracy: f64,
+    /// AUROC of attacked (positive) against clean images, one per score of the net.
+    pub attacked: Vec<f64>,
+    /// AUROC of wrong (positive) against right answers to attacked images, one per score; `None` if
+    /// all are of one kind.
+    pub wrong: Vec<Option<f64>>,
+}
+
+/// Attack `trained` with its own gradient and with that of `source`.
+pub(super) fn measure(
+    net: &Net,
+    samples: usize,
+    [trained, source]: [&Trained; 2],
+    epsilons: &[f64],
+    x: ArrayView2<'_, f32>,
+    y: &[usize],
+) -> Found {
+    let clean = predictions(trained, samples, x);
+    let attack = |from: &Trained| {
+        let gradient = own_gradient(from, samples, x, y);
+        let step = |&epsilon: &f64| {
+            let moved = moved(x, &gradient, epsilon);
+            let predicted = predictions(trained, samples, moved.view());
+            let right = rights(probabilities(&predicted), y);
+            let aurocs = net.scores().iter().map(|score| {
+                let scores = score.of(&predicted);
+                (auroc(&scores, &score.of(&clean)).value, wrong_above_right(&scores, &right))
+            });
+            let (attacked, wrong) = aurocs.unzip();
+            Attacked { accuracy: fraction(&right), attacked, wrong }
+        };
+        epsilons.iter().map(step).collect()
+    };
+    let accuracy = fraction(&rights(probabilities(&clean), y));
+    Found { accuracy, attacks: [attack(trained), attack(source)] }
+}
+
+/// `∇ₓ` of the loss of the averaged prediction, in `f64`, with the attacker's own posterior
+/// samples.
+fn own_gradient(
+    from: &Trained,
+    samples: usize,
+    x: ArrayView2<'_, f32>,
+    y: &[usize],
+) -> Array2<f64> {
+    let config = &from.header.config;
+    let (params, task) = (&from.model.params, &from.header.task);
+    let mut model = config.build_with::<f64>(x.ncols(), task, params.buffers().clone());
+    model.params = params.cast();
+    let tape = Tape::default();
+    let rng = &mut stream(config.seed, Purpose::Evaluation, 2);
+    let p = model.params.freeze(&tape);
+    let theta = model.posterior.predictive(&p, config.samples(samples), rng).theta;
+    gradient(&model, &theta.value(), x.mapv(f64::from).view(), y)
+}
+
+/// Whether each prediction is right.
+fn rights(p: ArrayView2<'_, f32>, y: &[usize]) -> Vec<bool> {
+    metrics::predictions(p).iter().zip(y).map(|(found, label)| found == label).collect()
+}
+
+fn fraction(right: &[bool]) -> f64 {
+    right.iter().filter(|right| **right).count() as f64 / right.len() as f64
+}
+
+/// AUROC of wrong (positive) against right predictions; `None` if all are of one kind.
+fn wrong_above_right(scores: &[f64], right: &[bool]) -> Option<f64> {
+    let of = |kind: bool| -> Vec<f64> {
+        scores.iter().zip(right).filter(|(_, right)| **right == kind).map(|(s, _)| *s).collect()
+    };
+    let (wrong, right) = (of(false), of(true));
+    (!wrong.is_empty() && !right.is_empty()).then(|| auroc(&wrong, &right).value)
 }
 
 #[cfg(test)]

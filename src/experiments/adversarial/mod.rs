@@ -1,17 +1,17 @@
 //! The fast gradient sign: how accuracy falls under attack, and whether uncertainty detects it.
 pub mod attack;
-mod report;
 
-use super::digits::{Net, Settings, digits, predictions, probabilities, random_rows};
-use super::{Cell, Experiment, Lab};
-use crate::autodiff::Tape;
+use super::detection::{ABOUT_SCORES, mean_of, minus, percent, positive};
+use super::digits::{Net, Settings, digits, protocol, random_rows};
+use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::error::Result;
-use crate::metrics::{self, auroc};
-use crate::random::{Purpose, stream};
-use crate::report::experiment::Report;
+use crate::predict::score::Score;
+use crate::report::chart::{Axis, Chart, Layer, Mark, Panel};
+use crate::report::experiment::{Figure, Report, Table};
+use crate::report::verdict::{Mean, Verdict};
 use crate::run::Trained;
-use ndarray::{Array2, ArrayView2};
-use report::{Attacked, Found, NETS, Size};
+use crate::stats::welch;
+use attack::{Attacked, Found, measure};
 
 /// `bhn reproduce adversarial`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -51,66 +51,239 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         let networks = [&train(net, seed, name)?, &source];
         Ok(measure(net, settings.samples, networks, &size.epsilons(), x.view(), y.classes()))
     })?;
-    Ok(report::report(lab.tier, &settings, &size, &grid))
+    Ok(report(lab.tier, &settings, &size, &grid))
 }
 
-/// Attack `trained` with its own gradient and with that of `source`.
-fn measure(
-    net: &Net,
-    samples: usize,
-    [trained, source]: [&Trained; 2],
-    epsilons: &[f64],
-    x: ArrayView2<'_, f32>,
-    y: &[usize],
-) -> Found {
-    let clean = predictions(trained, samples, x);
-    let attack = |from: &Trained| {
-        let gradient = gradient(from, samples, x, y);
-        let step = |&epsilon: &f64| {
-            let moved = attack::moved(x, &gradient, epsilon);
-            let predicted = predictions(trained, samples, moved.view());
-            let right = rights(probabilities(&predicted), y);
-            let aurocs = net.scores().iter().map(|score| {
-                let scores = score.of(&predicted);
-                (auroc(&scores, &score.of(&clean)).value, wrong_above_right(&scores, &right))
-            });
-            let (attacked, wrong) = aurocs.unzip();
-            Attacked { accuracy: fraction(&right), attacked, wrong }
+const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
+
+/// The size of the attacks at a tier.
+struct Size {
+    /// Test images.
+    images: usize,
+    /// Number of step sizes `ε`.
+    steps: usize,
+}
+
+impl Size {
+    /// `ε` evenly from 0.001 to 0.5.
+    fn epsilons(&self) -> Vec<f64> {
+        let last = self.steps as f64 - 1.;
+        (0..self.steps).map(|i| 0.001 + 0.499 * i as f64 / last).collect()
+    }
+}
+
+/// The origin of the gradient, in the order of [`Found::attacks`].
+const ATTACKS: [&str; 2] = ["white box", "transfer from MLE"];
+
+/// Results by net and seed, and the step sizes.
+struct Results<'a> {
+    grid: &'a Grid<Net, Found>,
+    epsilons: Vec<f64>,
+}
+
+impl Results<'_> {
+    /// One value per seed, at one `ε`.
+    fn at(&self, net: &Net, attack: usize, step: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
+        self.grid[net.key].values(|found| of(&found.attacks[attack][step]))
+    }
+
+    /// One value per seed, averaged over all `ε`.
+    fn mean(&self, net: &Net, attack: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
+        let steps = 0..self.epsilons.len();
+        mean_of(&steps.map(|step| self.at(net, attack, step, &of)).collect::<Vec<_>>())
+    }
+
+    /// A curve over `ε`, without a point where a seed has no value.
+    fn curve(&self, net: &Net, attack: usize, of: impl Fn(&Attacked) -> f64) -> Mark {
+        let point = |(step, &epsilon): (usize, &f64)| {
+            let mean = Mean::of(&self.at(net, attack, step, &of));
+            (epsilon, mean.value, mean.error)
         };
-        epsilons.iter().map(step).collect()
+        Mark::Curve(self.epsilons.iter().enumerate().map(point).collect())
+    }
+}
+
+fn report(tier: Tier, settings: &Settings, size: &Size, grid: &Grid<Net, Found>) -> Report {
+    let results = Results { grid, epsilons: size.epsilons() };
+    Report {
+        title: "Adversarial examples: the fast gradient sign".into(),
+        paper: PAPER.into(),
+        ours: ours(tier, settings, size),
+        verdicts: verdicts(&results),
+        tables: vec![defence(&results), accuracy(&results)],
+        figures: figures(&results),
+        data: vec![steps(&results)],
+        ..Report::default()
+    }
+}
+
+fn verdicts(results: &Results<'_>) -> Vec<Verdict> {
+    let compare = |claim: String, other: &Net, of: &dyn Fn(&Net) -> Vec<f64>, quantity: &str| {
+        let (ours, theirs) = (of(&Net::BHN_8), of(other));
+        let p = match ours.len() {
+            1 => String::new(),
+            _ => match welch(&ours, &theirs).p_value {
+                ..0.01 => "; Welch's p < 0.01".into(),
+                p => format!("; Welch's p = {p:.2}"),
+            },
+        };
+        positive(claim, format!("{quantity}{p}"), &minus(&ours, &theirs))
     };
-    let accuracy = fraction(&rights(probabilities(&clean), y));
-    Found { accuracy, attacks: [attack(trained), attack(source)] }
+    let accuracy = "difference of accuracy, mean over ε";
+    let mut verdicts = vec![];
+    for (attack, name) in ATTACKS.iter().enumerate() {
+        for other in [Net::MC_DROPOUT, Net::DROPOUT] {
+            let claim = format!("BHN (T = 8) defends better than {} ({name})", other.name);
+            let of = |net: &Net| results.mean(net, attack, |a| a.accuracy);
+            verdicts.push(compare(claim, &other, &of, accuracy));
+        }
+    }
+    let claim = format!("BHN (T = 8) detects attacks better than MC dropout ({})", ATTACKS[0]);
+    let detection = "difference of AUROC, clean against attacked by max confidence, mean over ε";
+    let of = |net: &Net| results.mean(net, 0, |a| a.attacked[0]);
+    verdicts.push(compare(claim, &Net::MC_DROPOUT, &of, detection));
+    verdicts
 }
 
-/// `∇ₓ` of the loss of the averaged prediction, in `f64`, with the attacker's own posterior
-/// samples.
-fn gradient(from: &Trained, samples: usize, x: ArrayView2<'_, f32>, y: &[usize]) -> Array2<f64> {
-    let config = &from.header.config;
-    let (params, task) = (&from.model.params, &from.header.task);
-    let mut model = config.build_with::<f64>(x.ncols(), task, params.buffers().clone());
-    model.params = params.cast();
-    let tape = Tape::default();
-    let rng = &mut stream(config.seed, Purpose::Evaluation, 2);
-    let p = model.params.freeze(&tape);
-    let theta = model.posterior.predictive(&p, config.samples(samples), rng).theta;
-    attack::gradient(&model, &theta.value(), x.mapv(f64::from).view(), y)
-}
-
-/// Whether each prediction is right.
-fn rights(p: ArrayView2<'_, f32>, y: &[usize]) -> Vec<bool> {
-    metrics::predictions(p).iter().zip(y).map(|(found, label)| found == label).collect()
-}
-
-fn fraction(right: &[bool]) -> f64 {
-    right.iter().filter(|right| **right).count() as f64 / right.len() as f64
-}
-
-/// AUROC of wrong (positive) against right predictions; `None` if all are of one kind.
-fn wrong_above_right(scores: &[f64], right: &[bool]) -> Option<f64> {
-    let of = |kind: bool| -> Vec<f64> {
-        scores.iter().zip(right).filter(|(_, right)| **right == kind).map(|(s, _)| *s).collect()
+fn defence(results: &Results<'_>) -> Table {
+    let attacked = |net: &Net, column: usize| results.mean(net, 0, |a| a.attacked[column]);
+    let accuracy = |net: &Net, attack| percent(&results.mean(net, attack, |a| a.accuracy));
+    let best = |net: &Net| {
+        let value = |column: usize| Mean::of(&attacked(net, column)).value;
+        let above = |a: usize, b: usize| if value(b) > value(a) { b } else { a };
+        let best = (0..net.scores().len()).reduce(above).expect("a score");
+        format!("{} {}", net.scores()[best].name(), percent(&attacked(net, best)))
     };
-    let (wrong, right) = (of(false), of(true));
-    (!wrong.is_empty() && !right.is_empty()).then(|| auroc(&wrong, &right).value)
+    Table::of("defence", DEFENCE, NETS).columns(&[
+        ("net", &|net| net.name.into()),
+        ("clean accuracy", &|net| percent(&results.grid[net.key].values(|f| f.accuracy))),
+        ("accuracy, white box", &|net| accuracy(net, 0)),
+        ("accuracy, transfer", &|net| accuracy(net, 1)),
+        ("AUROC, white box", &|net| percent(&attacked(net, 0))),
+        ("AUROC, transfer", &|net| percent(&results.mean(net, 1, |a| a.attacked[0]))),
+        ("best score, white box", &best),
+    ])
+}
+
+const DEFENCE: &str = "Means over all ε, in %. AUROC of attacked (positive) against clean images \
+    by max confidence; in the last column by the score that detects white-box attacks best.";
+
+fn accuracy(results: &Results<'_>) -> Table {
+    let header = ["attack", "ε"].into_iter().chain(NETS.map(|net| net.name));
+    let mut table = Table::new("accuracy", "Accuracy in %.", header);
+    for (attack, name) in ATTACKS.iter().enumerate() {
+        for (step, epsilon) in results.epsilons.iter().enumerate() {
+            let entry = |net: &Net| percent(&results.at(net, attack, step, |a| a.accuracy));
+            table.wide_row(&[name, &format_args!("{epsilon:.3}")], NETS.iter().map(entry));
+        }
+    }
+    table
+}
+
+fn steps(results: &Results<'_>) -> Table {
+    let steps = results.grid.results().flat_map(|(row, seed, found)| {
+        let attacks = ATTACKS.iter().zip(&found.attacks);
+        let steps = attacks.flat_map(|(attack, steps)| {
+            results.epsilons.iter().zip(steps).map(move |(epsilon, step)| (attack, epsilon, step))
+        });
+        let scores = row.input.scores().iter().enumerate();
+        steps.flat_map(move |step| scores.clone().map(move |score| (row, seed, step, score)))
+    });
+    Table::of("steps", "All results.", steps).columns(&[
+        ("net", &|(row, ..)| row.input.name.into()),
+        ("seed", &|(_, seed, ..)| seed.to_string()),
+        ("attack", &|(_, _, (attack, ..), _)| attack.to_string()),
+        ("ε", &|(_, _, (_, epsilon, _), _)| epsilon.to_string()),
+        ("accuracy", &|(_, _, (.., step), _)| step.accuracy.to_string()),
+        ("score", &|(.., (_, score))| score.name().into()),
+        ("AUROC (positive: attacked; negative: clean)", &|(_, _, (.., step), (column, _))| {
+            step.attacked[*column].to_string()
+        }),
+        ("AUROC (positive: wrong; negative: right)", &|(_, _, (.., step), (column, _))| {
+            step.wrong[*column].map_or(String::new(), |wrong| wrong.to_string())
+        }),
+    ])
+}
+
+/// A panel over `ε` with one curve per net that has one.
+fn panel(title: &str, y: &str, of: impl Fn(&Net) -> Option<Mark>) -> Panel {
+    let layer = |net: &Net| Some(Layer::new(net.name, net.ink, of(net)?));
+    Panel {
+        title: title.into(),
+        x: Axis::new("ε").range(0., 0.5),
+        y: Axis::new(y).range(0., 1.),
+        layers: NETS.iter().filter_map(layer).collect(),
+    }
+}
+
+fn figures(results: &Results<'_>) -> Vec<Figure> {
+    let accuracy = ATTACKS.iter().enumerate().map(|(attack, name)| {
+        panel(name, "accuracy", |net| Some(results.curve(net, attack, |a| a.accuracy)))
+    });
+    let accuracy = Chart { columns: 2, size: (480., 340.), panels: accuracy.collect() };
+    let by_score = |attack: usize, of: fn(&Attacked, usize) -> f64| {
+        let panels = Score::ALL.iter().map(|score| {
+            panel(score.name(), "AUROC", |net| {
+                let column = net.scores().iter().position(|other| other == score)?;
+                Some(results.curve(net, attack, |a| of(a, column)))
+            })
+        });
+        Chart { columns: 2, size: (480., 300.), panels: panels.collect() }
+    };
+    let attacked: fn(&Attacked, usize) -> f64 = |a, column| a.attacked[column];
+    let wrong: fn(&Attacked, usize) -> f64 = |a, column| a.wrong[column].unwrap_or(f64::NAN);
+    vec![
+        Figure::new(
+            "accuracy",
+            "Accuracy under attack. Left with the network's own gradient, right with that of \
+             another net; 0.1 is chance.",
+            accuracy,
+        ),
+        Figure::new(
+            "attacked-white-box",
+            "Detection of attacks. AUROC of attacked against clean images by score, white box; 0.5 \
+             is chance; below it attacked images look more certain than clean ones.",
+            by_score(0, attacked),
+        ),
+        Figure::new(
+            "attacked-transfer",
+            "Detection of transferred attacks. AUROC of attacked against clean images by score.",
+            by_score(1, attacked),
+        ),
+        Figure::new(
+            "wrong-white-box",
+            "Detection of errors. AUROC of wrong against right answers to attacked images by \
+             score, white box; no point where all answers are right or all are wrong.",
+            by_score(0, wrong),
+        ),
+        Figure::new(
+            "wrong-transfer",
+            "Detection of errors under transferred attacks. AUROC of wrong against right answers \
+             by score.",
+            by_score(1, wrong),
+        ),
+    ]
+}
+
+const PAPER: &str = "The paper's second version attacks networks by the fast gradient sign, x + ε \
+    sign(∇ₓ CE) with the cross-entropy of the averaged prediction, and asks how accuracy falls \
+    with ε, whether uncertainty scores separate attacked from clean images, and whether they \
+    separate errors from right answers. It claims that a Bayesian hypernet defends better than \
+    dropout.";
+
+fn ours(tier: Tier, settings: &Settings, size: &Size) -> String {
+    let (Settings { epochs, samples, .. }, Size { images, steps }) = (settings, size);
+    let protocol = protocol(tier, 10, *epochs);
+    format!(
+        "{protocol} This is the network of the anomaly experiment; the choice is ours.\n\
+         {images} test digits, drawn anew for each seed; {steps} values of ε evenly from 0.001 to \
+         0.5; images are not clipped to [0, 1]. One gradient per image, of −ln (1/S) Σ p_s(y|x) \
+         with S = {samples} samples of the attacker; the network answers with {samples} others. \
+         Dropout is attacked as it predicts, without masks.\n\
+         Gradients are computed in double precision: in single precision 1 − p of a confident \
+         answer is rounded to 0, and a vanished gradient would look like a defence.\n\
+         Transfer: the gradient of an MLE net with another seed, the same for all networks of one \
+         seed.\n\
+         {ABOUT_SCORES}"
+    )
 }

@@ -1,6 +1,7 @@
 //! CIFAR-10 (Table 1) and its first five classes.
-use super::protocol::{base, better, chosen, compute, description, hypernet, variant, with};
-use super::tables;
+use super::protocol::{
+    base, better, chosen, compute, description, hypernet, report, skipped, variant, with,
+};
 use crate::error::{Error, Result};
 use crate::experiments::networks::{CIFAR_10 as NETWORK, network};
 use crate::experiments::{Experiment, Lab, Tier};
@@ -80,9 +81,9 @@ fn cifar(lab: &Lab<'_>, classes: usize) -> Result<Report> {
             if is_all {
                 verdicts.insert(0, chosen(&grid, 74.));
             }
-            Report { verdicts, ..tables::report(&grid) }
+            Report { verdicts, ..report(&grid) }
         }
-        Err(Error::Missing { set, .. }) => tables::skipped(&set),
+        Err(Error::Missing { set, .. }) => skipped(&set),
         Err(error) => return Err(error),
     };
     let (title, of_paper, images) = match is_all {

@@ -3,9 +3,6 @@
 mod cifar;
 mod mnist;
 mod protocol;
-mod switches;
-mod tables;
 
 pub use cifar::{CIFAR_5, CIFAR_10};
-pub use mnist::{MNIST, MNIST_5K};
-pub use switches::SWITCHES;
+pub use mnist::{MNIST, MNIST_5K, SWITCHES};
