@@ -269,7 +269,7 @@ fn charts_draw_every_mark() {
 #[test]
 fn a_report_without_anything_is_still_a_page() {
     let folder = tempfile::tempdir().unwrap();
-    let mut table = Table::new("t", "Scores.", &["set", "score"]);
+    let mut table = Table::new("t", "Scores.", ["set", "score"]);
     table.skip("omniglot", "omniglot");
     let chart = Chart::one(Panel { title: "empty".into(), ..Panel::default() });
     let figure = Figure { name: "f".into(), caption: "Nothing. At all.".into(), chart };

@@ -195,7 +195,7 @@ fn accuracies(rows: &[Row<Variant, Vec<Round>>], counts: &[usize; 3]) -> Table {
             n if n < seeds => format!("{:.0}, {n} of {seeds} seeds", Mean::of(&reached).value),
             _ => Mean::of(&reached).to_string(),
         };
-        let (name, by) = (row.input.name(), row.input.acquisition.name());
+        let (name, by) = (row.input.name, row.input.acquisition.name());
         let [a, b, c] = counts.map(|n| row.of_curve(|curve| at(curve, n)));
         table.row(&[&name, &by, &row.of_curve(area), &a, &b, &c, &reached]);
     }
@@ -211,7 +211,7 @@ fn figure(rows: &[Row<Variant, Vec<Round>>]) -> Figure {
             (labels as f64, mean.value, mean.error)
         };
         let points = curve(&row.results[0]).iter().map(point).collect();
-        Layer::new(row.input.name(), row.input.ink(), Mark::Curve(points))
+        Layer::new(row.input.name, row.input.ink, Mark::Curve(points))
     };
     let panel = |&by: &Acquisition| Panel {
         title: by.name().into(),
@@ -229,7 +229,7 @@ fn sheet(row: &Row<Variant, Vec<Round>>, data: &Dataset, protocol: &Protocol) ->
     let bought = (0..protocol.bought).flat_map(|i| rounds.iter().map(move |round| round.bought[i]));
     let bought: Vec<_> = bought.collect();
     let images: Array2<f32> = data.train.x.select(Along(0), &bought);
-    let (name, by) = (row.input.name(), row.input.acquisition.name());
+    let (name, by) = (row.input.name, row.input.acquisition.name());
     Sheet {
         name: format!("bought-{}", row.key),
         caption: format!(
@@ -246,7 +246,7 @@ fn curves(grid: &Grid<Variant, Vec<Round>>) -> Table {
     let header = ["network", "acquisition", "seed", "labels", "accuracy"];
     let mut table = Table::new("curves", "Test accuracy by number of labels.", header);
     for (row, seed, rounds) in grid.results() {
-        let (name, by) = (row.input.name(), row.input.acquisition.name());
+        let (name, by) = (row.input.name, row.input.acquisition.name());
         for (labels, accuracy) in curve(rounds) {
             table.row(&[&name, &by, &seed, &labels, &format_args!("{accuracy:.2}")]);
         }
@@ -259,7 +259,7 @@ fn bought(grid: &Grid<Variant, Vec<Round>>, data: &Dataset) -> Table {
     let mut table = Table::new("bought", BOUGHT, header);
     let labels = data.train.y.classes();
     for (row, seed, rounds) in grid.results() {
-        let (name, by) = (row.input.name(), row.input.acquisition.name());
+        let (name, by) = (row.input.name, row.input.acquisition.name());
         for (number, round) in rounds.iter().enumerate() {
             for image in &round.bought {
                 table.row(&[&name, &by, &seed, &number, image, &labels[*image]]);

@@ -4,7 +4,7 @@ use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{Dataset, Split, files};
 use crate::error::{Error, Result};
-use crate::metrics::predictions;
+use crate::metrics::accuracy;
 use crate::predict::acquire::{Acquisition, Pool};
 use crate::predict::{Predictive, draw, logits, predict};
 use crate::random::{Purpose, stream};
@@ -112,8 +112,10 @@ pub fn learn(
         let samples = config.samples(protocol.samples);
         let (theta, _) = draw(trained, samples, &mut stream(seed, Purpose::Evaluation, 0));
         let is_due = number == protocol.rounds || number.is_multiple_of(protocol.test_every);
-        let accuracy =
-            is_due.then(|| accuracy(&predict(trained, &theta, data.test.x.view()), data));
+        let accuracy = is_due.then(|| match predict(trained, &theta, data.test.x.view()) {
+            Predictive::Classes { p, .. } => accuracy(p.view(), data.test.y.classes()).value,
+            Predictive::Values { .. } => panic!("learn: a regression"),
+        });
         let bought = match number == protocol.rounds {
             true => vec![],
             false => {
@@ -213,14 +215,6 @@ fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<us
     }
     let (what, advice) = ("first labels", "Set more rows aside.");
     Err(Error::invalid(what, first.len(), format!("{wanted}"), advice))
-}
-
-fn accuracy(predictive: &Predictive, data: &Dataset) -> f64 {
-    let Predictive::Classes { p, .. } = predictive else { panic!("learn: a regression") };
-    let labels = data.test.y.classes();
-    let pairs = predictions(p.view()).into_iter().zip(labels);
-    let right = pairs.filter(|(found, label)| found == *label);
-    right.count() as f64 / labels.len() as f64
 }
 
 /// The finished rounds, and the network of the last one for a warm start.

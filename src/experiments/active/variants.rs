@@ -10,13 +10,26 @@ use crate::report::chart::Ink;
 use crate::run::config::{Config, MethodKind};
 
 /// A row of the table.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Variant {
     pub method: MethodKind,
     /// Whether training continues from the last round's weights.
     pub warm: bool,
+    /// Name of the network in tables and figures.
+    pub name: &'static str,
+    pub ink: Ink,
     pub acquisition: Acquisition,
 }
+
+/// The networks: method, whether it is warm-started, name and color.
+const NETS: [(MethodKind, bool, &str, Ink); 6] = [
+    (MethodKind::Bhn, true, "BHN, T = 4, warm", Ink::Series(0)),
+    (MethodKind::Bhn, false, "BHN, T = 4", Ink::Series(3)),
+    (MethodKind::McDropout, true, "MC dropout, warm", Ink::Series(4)),
+    (MethodKind::McDropout, false, "MC dropout", Ink::Series(1)),
+    (MethodKind::Dropout, false, "dropout", Ink::Series(2)),
+    (MethodKind::Mle, false, "MLE", Ink::Gray),
+];
 
 /// The key of a row.
 pub(super) fn key(method: MethodKind, warm: bool, acquisition: Acquisition) -> String {
@@ -31,19 +44,13 @@ pub(super) fn epochs(tier: Tier) -> usize {
 /// The rows of a tier.
 pub(super) fn variants(tier: Tier, protocol: &Protocol) -> Vec<Cell<Variant>> {
     use Acquisition::{Bald, MaxEntropy, Random};
-    let [bhn, mc, dropout, mle] =
-        [MethodKind::Bhn, MethodKind::McDropout, MethodKind::Dropout, MethodKind::Mle];
-    // Method, and whether it is warm-started.
-    let nets = tier.pick([
-        vec![(bhn, true), (mc, false), (mle, false)],
-        vec![(bhn, true), (mc, false), (dropout, false), (mle, false)],
-        vec![(bhn, true), (bhn, false), (mc, true), (mc, false), (dropout, false), (mle, false)],
-    ]);
+    let nets: &[usize] = tier.pick([&[0, 3, 5], &[0, 3, 4, 5], &[0, 1, 2, 3, 4, 5]]);
     let acquisitions: &[Acquisition] =
         tier.pick([&Acquisition::ALL, &[Random, Bald, MaxEntropy], &[Random, Bald]]);
     let row = |&acquisition: &Acquisition| {
-        nets.iter().map(move |&(method, warm)| {
-            let variant = Variant { method, warm, acquisition };
+        nets.iter().map(move |&net| {
+            let (method, warm, name, ink) = NETS[net];
+            let variant = Variant { method, warm, name, ink, acquisition };
             let key = key(method, warm, acquisition);
             Cell { key, cost: variant.cost(protocol), input: variant }
         })
@@ -52,28 +59,6 @@ pub(super) fn variants(tier: Tier, protocol: &Protocol) -> Vec<Cell<Variant>> {
 }
 
 impl Variant {
-    /// Name of the network in tables and figures.
-    pub fn name(&self) -> String {
-        let name = match self.method {
-            MethodKind::Bhn => "BHN, T = 4",
-            MethodKind::McDropout => "MC dropout",
-            MethodKind::Dropout => "dropout",
-            _ => "MLE",
-        };
-        if self.warm { format!("{name}, warm") } else { name.into() }
-    }
-
-    pub fn ink(&self) -> Ink {
-        match (self.method, self.warm) {
-            (MethodKind::Bhn, true) => Ink::Series(0),
-            (MethodKind::McDropout, false) => Ink::Series(1),
-            (MethodKind::Dropout, _) => Ink::Series(2),
-            (MethodKind::Bhn, false) => Ink::Series(3),
-            (MethodKind::McDropout, true) => Ink::Series(4),
-            _ => Ink::Gray,
-        }
-    }
-
     pub fn learner(&self, tier: Tier, seed: u64) -> Result<Learner> {
         let mut config = Config { method: self.method, seed, ..Config::default() };
         let layers = network(tier, ACTIVE)?;

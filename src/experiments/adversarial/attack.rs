@@ -93,17 +93,19 @@ pub(super) fn measure(
         let step = |&epsilon: &f64| {
             let moved = moved(x, &gradient, epsilon);
             let predicted = predictions(trained, samples, moved.view());
-            let right = rights(probabilities(&predicted), y);
+            let p = probabilities(&predicted);
+            let right: Vec<_> =
+                metrics::predictions(p).iter().zip(y).map(|(k, y)| k == y).collect();
             let aurocs = net.scores().iter().map(|score| {
                 let scores = score.of(&predicted);
                 (auroc(&scores, &score.of(&clean)).value, wrong_above_right(&scores, &right))
             });
             let (attacked, wrong) = aurocs.unzip();
-            Attacked { accuracy: fraction(&right), attacked, wrong }
+            Attacked { accuracy: metrics::accuracy(p, y).value, attacked, wrong }
         };
         epsilons.iter().map(step).collect()
     };
-    let accuracy = fraction(&rights(probabilities(&clean), y));
+    let accuracy = metrics::accuracy(probabilities(&clean), y).value;
     Found { accuracy, attacks: [attack(trained), attack(source)] }
 }
 
@@ -124,15 +126,6 @@ fn own_gradient(
     let p = model.params.freeze(&tape);
     let theta = model.posterior.predictive(&p, config.samples(samples), rng).theta;
     gradient(&model, &theta.value(), x.mapv(f64::from).view(), y)
-}
-
-/// Whether each prediction is right.
-fn rights(p: ArrayView2<'_, f32>, y: &[usize]) -> Vec<bool> {
-    metrics::predictions(p).iter().zip(y).map(|(found, label)| found == label).collect()
-}
-
-fn fraction(right: &[bool]) -> f64 {
-    right.iter().filter(|right| **right).count() as f64 / right.len() as f64
 }
 
 /// AUROC of wrong (positive) against right predictions; `None` if all are of one kind.

@@ -96,56 +96,39 @@ enum Quantity {
     Both,
     Kl,
 }
+use Quantity::{Both, Kl, Smaller};
 
-/// Rows, claim, quantity, and the range that the claim states.
+/// Keys of rows, claim, quantity, and the range that the claim states.
 type Claim = (&'static [&'static str], &'static str, Quantity, RangeInclusive<f64>);
 
 const ANY: f64 = f64::INFINITY;
-const CLAIMS: [Claim; 12] = {
-    use Quantity::{Both, Kl, Smaller};
-    const RIDGES: &[&str] = &["ridge-30-ours", "ridge-200-ours"];
-    const ANNEALED: &[&str] = &["ridge-30-t6-annealed", "ridge-200-t6-annealed"];
-    [
-        (&["net-t6"], "T = 6 finds both branches (5 % or more; Figure 3)", Smaller, 0.05..=ANY),
-        (&["net-t6"], "T = 6 is close to the posterior (KL below 1)", Kl, -ANY..=1.),
-        (&["net-t6-longer"], "Longer training keeps both branches", Smaller, 0.05..=ANY),
-        (&["net-t0"], "T = 0 finds one branch (at most 5 %; Figure 3)", Smaller, -ANY..=0.05),
-        (&["net-ours"], "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
-        (&["ridge-5-t6"], "T = 6 fits joined branches (KL below 0.02)", Kl, -ANY..=0.02),
-        (&["ridge-5-t0"], "T = 0 loses at least the ln 2 of one branch", Kl, LN_2..=ANY),
-        (ANNEALED, "Annealing alone finds both branches in most seeds", Both, 0.5..=ANY),
-        (RIDGES, "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
-        (
-            &["ridge-30-ours"],
-            "Our setting is close to the posterior (KL below 0.1)",
-            Kl,
-            -ANY..=0.1,
-        ),
-        (
-            &["ridge-200-ours"],
-            "Our setting is close to the posterior (KL below 0.3)",
-            Kl,
-            -ANY..=0.3,
-        ),
-        (
-            &["ridge-200-t6-mixture"],
-            "A mixture base needs no annealing (KL below 0.1)",
-            Kl,
-            -ANY..=0.1,
-        ),
-    ]
-};
+const RIDGES: &[&str] = &["ridge-30-ours", "ridge-200-ours"];
+const ANNEALED: &[&str] = &["ridge-30-t6-annealed", "ridge-200-t6-annealed"];
+const CLAIMS: [Claim; 12] = [
+    (&["net-t6"], "T = 6 finds both branches (5 % or more; Figure 3)", Smaller, 0.05..=ANY),
+    (&["net-t6"], "T = 6 is close to the posterior (KL below 1)", Kl, -ANY..=1.),
+    (&["net-t6-longer"], "Longer training keeps both branches", Smaller, 0.05..=ANY),
+    (&["net-t0"], "T = 0 finds one branch (at most 5 %; Figure 3)", Smaller, -ANY..=0.05),
+    (&["net-ours"], "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
+    (&["ridge-5-t6"], "T = 6 fits joined branches (KL below 0.02)", Kl, -ANY..=0.02),
+    (&["ridge-5-t0"], "T = 0 loses at least the ln 2 of one branch", Kl, LN_2..=ANY),
+    (ANNEALED, "Annealing alone finds both branches in most seeds", Both, 0.5..=ANY),
+    (RIDGES, "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
+    (&["ridge-30-ours"], "Our setting is close to the posterior (KL below 0.1)", Kl, -ANY..=0.1),
+    (&["ridge-200-ours"], "Our setting is close to the posterior (KL below 0.3)", Kl, -ANY..=0.3),
+    (&["ridge-200-t6-mixture"], "A mixture base needs no annealing (KL below 0.1)", Kl, -ANY..=0.1),
+];
 
 fn verdicts(grid: &Grid<Variant<'_>, Fit>) -> Vec<Verdict> {
     let mut verdicts = vec![];
     for (keys, claim, quantity, range) in CLAIMS {
         for row in keys.iter().filter_map(|key| grid.get(key)) {
             let (words, mean) = match quantity {
-                Quantity::Smaller => {
+                Smaller => {
                     ("fraction of samples on the smaller branch", Mean::if_any(&row.smaller()))
                 }
-                Quantity::Both => ("seeds with 35 to 65 % on each branch", Some(row.both())),
-                Quantity::Kl => ("KL(q‖p) in nats", Mean::if_any(&row.kl())),
+                Both => ("seeds with 35 to 65 % on each branch", Some(row.both())),
+                Kl => ("KL(q‖p) in nats", Mean::if_any(&row.kl())),
             };
             let quantity = format!("{words}; {}, {}", row.input.problem.name, row.input.name);
             verdicts.extend(mean.map(|mean| Verdict::new(claim, quantity, mean, range.clone())));

@@ -1,10 +1,16 @@
-//! Functions sampled from a posterior, their scores, and their distance to the exact posterior.
+//! The data and configurations; functions sampled from a posterior, their scores, and their distance
+//! to the exact posterior.
 use crate::autodiff::{Tape, Tensor};
-use crate::bayes::{Model, Targets};
-use crate::data::Split;
+use crate::bayes::{FlowKind, Model, Targets};
+use crate::data::{Dataset, Preprocess, Split, Task};
+use crate::experiments::nuts::Nuts;
+use crate::experiments::{Cell, Tier};
 use crate::kernels::scalar::Scalar;
 use crate::metrics::{coverage, gaussian_mixture_log_likelihood, rmse};
+use crate::nn::optim::Schedule;
+use crate::primary::Layer;
 use crate::random::{Purpose, stream};
+use crate::run::config::{Config, MethodKind};
 use crate::stats::{log_mean_exp, wasserstein_1};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::RngExt;
@@ -12,6 +18,94 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 use std::ops::Range;
+
+/// The size of the experiment at a tier.
+pub(super) struct Settings {
+    /// Training examples.
+    pub examples: usize,
+    pub epochs: usize,
+    /// Posterior samples of each method.
+    pub samples: usize,
+    /// Chains of NUTS.
+    pub chains: u64,
+    pub nuts: Nuts,
+}
+
+impl Settings {
+    pub fn new(tier: Tier) -> Self {
+        let nuts = |warmup, draws, thin, depth| Nuts { warmup, draws, thin, depth, accept: 0.8 };
+        Self {
+            examples: tier.pick([60, 200, 1000]),
+            epochs: tier.pick([20, 4000, 1000]),
+            samples: tier.pick([100, 1000, 1000]),
+            chains: 4,
+            nuts: tier.pick([nuts(50, 50, 1, 6), nuts(1200, 2500, 1, 10), nuts(2000, 4000, 4, 10)]),
+        }
+    }
+}
+
+/// Inputs with training data.
+pub(super) const INSIDE: Range<f64> = 0.0..0.5;
+/// Inputs at which functions are evaluated.
+pub(super) const SEEN: Range<f64> = -0.5..1.5;
+/// Points of the grid over [`SEEN`].
+pub(super) const GRID: usize = 81;
+/// Test examples over [`SEEN`].
+const TEST: usize = 2000;
+
+/// `x` at grid point `g`.
+pub(super) fn x(g: usize) -> f64 {
+    SEEN.start + (SEEN.end - SEEN.start) * g as f64 / (GRID - 1) as f64
+}
+
+/// Training examples, and the test examples of `places`.
+pub(super) fn dataset(examples: usize, places: &Places) -> Dataset {
+    Dataset {
+        name: "waves".into(),
+        task: Task::Regression,
+        image: None,
+        preprocess: Preprocess { inputs: 1, ..Preprocess::default() },
+        notes: vec![],
+        train: data(examples, INSIDE, 0),
+        validation: places.inside.clone(),
+        test: places.outside.clone(),
+    }
+}
+
+/// A row of the tables.
+pub(super) struct Variant {
+    pub name: &'static str,
+    pub config: Config,
+}
+
+/// All rows but NUTS, with a fixed noise precision, or a learned one if `None`.
+pub(super) fn variants(settings: &Settings, precision: Option<f64>) -> [Cell<Variant>; 7] {
+    let mut base = Config::default();
+    base.primary.layers = Some(Layer::mlp(&[50], 1));
+    base.likelihood.precision = precision;
+    base.train.epochs = settings.epochs;
+    base.train.batch = 32;
+    base.train.learning_rate = 5e-4;
+    base.train.schedule = Schedule::LateLinear;
+    base.flow.hidden = 100;
+    base.dropout.rate = 0.1;
+    // Costs are per step, relative to the non-Bayesian network.
+    let variant = |key: &str, name, method, kind, cost| {
+        let mut config = Config { method, ..base.clone() };
+        config.flow.kind = kind;
+        Cell { key: key.into(), cost, input: Variant { name, config } }
+    };
+    let (linear, realnvp) = (FlowKind::Linear, FlowKind::Realnvp);
+    [
+        variant("mle", "non-Bayesian", MethodKind::Mle, realnvp, 1.),
+        variant("bhn", "BHN on the scales", MethodKind::Bhn, realnvp, 3.),
+        variant("full-bhn", "BHN over all weights", MethodKind::FullBhn, linear, 5.),
+        variant("full-realnvp", "RealNVP over all weights", MethodKind::FullBhn, realnvp, 5.),
+        variant("bbb", "Bayes by Backprop", MethodKind::Bbb, realnvp, 2.),
+        variant("mc-dropout", "MC dropout", MethodKind::McDropout, realnvp, 2.),
+        variant("ensemble", "ensemble of 5", MethodKind::Ensemble, realnvp, 3.),
+    ]
+}
 
 /// The standard deviation of `e`.
 const NOISE: f64 = 0.02;
@@ -77,17 +171,17 @@ pub struct Functions {
 }
 
 impl Places {
-    /// `grid` points over `seen`; `test` test examples over `data_range`, and those of `test`
-    /// examples over `seen` that are outside `data_range`.
-    pub fn new(grid: usize, test: usize, data_range: Range<f64>, seen: Range<f64>) -> Self {
-        let step = (seen.end - seen.start) / (grid - 1) as f64;
-        let all = data(test, seen.clone(), 1);
-        let is_outside = |&n: &usize| !data_range.contains(&f64::from(all.x[[n, 0]]));
-        let rows: Vec<_> = (0..test).filter(is_outside).collect();
+    /// [`GRID`] points over [`SEEN`]; [`TEST`] test examples over [`INSIDE`], and those of [`TEST`]
+    /// examples over [`SEEN`] that are outside it.
+    pub fn new() -> Self {
+        let step = (SEEN.end - SEEN.start) / (GRID - 1) as f64;
+        let all = data(TEST, SEEN, 1);
+        let is_outside = |&n: &usize| !INSIDE.contains(&f64::from(all.x[[n, 0]]));
+        let rows: Vec<_> = (0..TEST).filter(is_outside).collect();
         let (x, y) = all.batch(&rows);
         Self {
-            grid: column((0..grid).map(|i| (seen.start + step * i as f64) as f32).collect()),
-            inside: data(test, data_range, 2),
+            grid: column((0..GRID).map(|i| (SEEN.start + step * i as f64) as f32).collect()),
+            inside: data(TEST, INSIDE, 2),
             outside: Split { x, y },
         }
     }

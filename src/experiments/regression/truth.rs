@@ -1,6 +1,5 @@
 //! The exact posterior: chains of NUTS over all weights, and the functions of their draws.
-use super::curves::{Found, Functions, Places};
-use super::protocol::{GRID, Settings};
+use super::curves::{Found, Functions, GRID, Places, Settings};
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::bayes::{Model, Targets};
 use crate::data::{Dataset, Task};
