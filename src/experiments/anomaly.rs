@@ -1,8 +1,8 @@
 //! Images other than digits: which score detects them, and of which network?
-use super::detection::{
-    ABOUT_SCORES, Detections, Measure, auroc, bars, detect, mean_of, minus, percent, positive,
+use super::digits::{
+    ABOUT_SCORES, Detections, Measure, Net, Settings, auroc, bars, detect, digits, mean_of, minus,
+    percent, positive, predictions, probabilities, protocol, random_rows,
 };
-use super::digits::{Net, Settings, digits, predictions, probabilities, protocol, random_rows};
 use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::data::{Dataset, GREY, grey28};
 use crate::error::{Error, Result};
@@ -45,11 +45,8 @@ struct Found {
     sets: Vec<Vec<Detection>>,
 }
 
-/// Images other than digits.
-struct Set {
-    name: &'static str,
-    images: Array2<f32>,
-}
+/// The name of a set of images other than digits, and its images `[N, 784]`.
+type Set = (&'static str, Array2<f32>);
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
     let settings = lab.tier.pick([
@@ -60,7 +57,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let data = digits(lab, settings.subset)?;
     let (sets, missing) = sets(lab)?;
     // Fetching another set leads to other cells, of the same networks.
-    let initials: String = sets.iter().map(|set| &set.name[..1]).collect();
+    let initials: String = sets.iter().map(|(name, _)| &name[..1]).collect();
     let rows = NETS.map(|net| {
         let cost = net.cost(&settings, (1 + sets.len()) * images(lab.tier));
         (Cell { key: net.key.into(), cost, input: net }, lab.seeds)
@@ -68,7 +65,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let grid = lab.ragged_grid(rows, &format!("-{initials}"), |net, seed, name| {
         measure(lab, &settings, net, (seed, name), &data, &sets)
     })?;
-    let names = sets.iter().map(|set| set.name.to_string()).collect();
+    let names = sets.iter().map(|(name, _)| name.to_string()).collect();
     let found = Detections::new(&NETS, names, |net, set| {
         grid[net.key].results.iter().map(|found| &*found.sets[set]).collect()
     });
@@ -89,7 +86,7 @@ fn sets(lab: &Lab<'_>) -> Result<(Vec<Set>, Vec<&'static str>)> {
     let (mut sets, mut missing) = (vec![], vec![]);
     for name in GREY {
         match grey28(name, lab.data_dir.as_deref()) {
-            Ok(images) => sets.push(Set { name, images }),
+            Ok(images) => sets.push((name, images)),
             Err(Error::Missing { .. }) => missing.push(name),
             Err(error) => return Err(error),
         }
@@ -110,9 +107,8 @@ fn measure(
     let (_, trained) = net.train(lab, settings, 10, (seed, name), data.clone())?;
     let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));
     let digits = predictions(&trained, samples, x.view());
-    let compare = |(set, index): (&Set, u64)| {
-        let rows = random_rows(set.images.nrows(), images, seed, index);
-        let others = set.images.select(Axis(0), &rows);
+    let compare = |((_, set), index): (&Set, u64)| {
+        let others = set.select(Axis(0), &random_rows(set.nrows(), images, seed, index));
         detect(net, &digits, &predictions(&trained, samples, others.view()))
     };
     let accuracy = accuracy(probabilities(&digits), y.classes()).value;

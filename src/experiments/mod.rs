@@ -8,7 +8,6 @@ pub mod adversarial;
 pub mod anomaly;
 pub mod classify;
 pub mod dependence;
-pub mod detection;
 pub mod digits;
 pub mod fit;
 mod grid;

@@ -1,6 +1,5 @@
 //! The paper's networks, from the files in `networks/` that `bhn train --config` reads too.
 use super::Tier;
-use crate::error::{Error, Result};
 use crate::primary::Layer;
 use crate::run::config::Config;
 
@@ -11,14 +10,12 @@ pub const CIFAR_10: &str = include_str!("../../networks/cifar-10.toml");
 
 /// The layers of the configuration `text`, with few channels and units at the smoke tier.
 ///
-/// # Errors
-/// If `text` is not a configuration.
-pub fn network(tier: Tier, text: &str) -> Result<Vec<Layer>> {
-    let found: Config = toml::from_str(text).map_err(|error| {
-        Error::invalid("networks/", error, "a configuration with layers", "Please report it.")
-    })?;
-    let mut layers = found.primary.layers.unwrap_or_default();
-    let last = layers.len().saturating_sub(1);
+/// # Panics
+/// If `text` is not a configuration with layers.
+pub fn network(tier: Tier, text: &str) -> Vec<Layer> {
+    let found: Config = toml::from_str(text).expect("a file of `networks/` is a configuration");
+    let mut layers = found.primary.layers.expect("layers");
+    let last = layers.len() - 1;
     if tier == Tier::Smoke {
         for layer in &mut layers[..last] {
             match layer {
@@ -28,5 +25,5 @@ pub fn network(tier: Tier, text: &str) -> Result<Vec<Layer>> {
             }
         }
     }
-    Ok(layers)
+    layers
 }

@@ -51,6 +51,17 @@ pub struct Chain {
     pub gradients: u64,
 }
 
+impl Chain {
+    /// The draws kept, `θ [S, D]`.
+    ///
+    /// # Panics
+    /// If there is no draw.
+    pub fn draws(&self) -> Array2<f64> {
+        let shape = (self.theta.len(), self.theta[0].len());
+        Array2::from_shape_fn(shape, |(s, d)| self.theta[s][d])
+    }
+}
+
 impl Nuts {
     /// One chain for a density given by its logarithm up to a constant: `log_density` of `θ [1, D]`
     /// is a scalar on the tape of `θ`.

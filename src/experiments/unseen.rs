@@ -1,8 +1,8 @@
 //! Table 3: detection of a digit that was left out of training, by the network's uncertainty.
-use super::detection::{
-    ABOUT_SCORES, Detections, Measure, auroc, bars, detect, minus, percent, positive,
+use super::digits::{
+    ABOUT_SCORES, Detections, Measure, Net, Settings, auroc, bars, detect, digits, minus, percent,
+    positive, predictions, probabilities, protocol, random_rows,
 };
-use super::digits::{Net, Settings, digits, predictions, probabilities, protocol, random_rows};
 use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::data::{Dataset, Split, Targets, Task};
 use crate::error::Result;
@@ -125,25 +125,21 @@ const BLOCKS: [(&str, &str, Measure); 3] = [
 ];
 
 fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
-    let confidence = |net: &Net| found.of(net, None, Score::MaxConfidence, auroc);
-    let pairs = BAYESIAN.iter().flat_map(|net| [Score::MeanStd, Score::Bald].map(|s| (net, s)));
-    pairs
-        .flat_map(|(net, score)| {
+    let mut verdicts = vec![];
+    for net in &BAYESIAN {
+        for score in [Score::MeanStd, Score::Bald] {
             let dispersion = found.of(net, None, score, auroc);
-            let (name, net_name) = (score.name(), net.name);
-            let above = |other: &Net, claim: String| {
-                let difference = minus(&dispersion, &confidence(other));
-                positive(claim, "difference of AUROC, mean over ten digits", &difference)
-            };
-            [
-                above(net, format!("{name} of {net_name} detects better than its max confidence")),
-                above(
-                    &Net::MLE,
-                    format!("{name} of {net_name} detects better than max confidence of MLE"),
-                ),
-            ]
-        })
-        .collect()
+            for (other, whose) in
+                [(net, "its max confidence"), (&Net::MLE, "max confidence of MLE")]
+            {
+                let claim = format!("{} of {} detects better than {whose}", score.name(), net.name);
+                let confidence = found.of(other, None, Score::MaxConfidence, auroc);
+                let quantity = "difference of AUROC, mean over ten digits";
+                verdicts.push(positive(claim, quantity, &minus(&dispersion, &confidence)));
+            }
+        }
+    }
+    verdicts
 }
 
 /// Ten digits and their mean; a column per net and score.

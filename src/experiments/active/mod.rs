@@ -45,36 +45,27 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     }
     let rows = variants(lab.tier, &protocol);
     let grid = lab.grid(rows, |variant, seed, name| {
-        let learner = variant.learner(lab.tier, seed)?;
+        let learner = variant.learner(lab.tier, seed);
         let done = |round| lab.round(name, round + 1, protocol.rounds + 1);
         learn(&lab.dir.join("runs").join(name), &learner, &protocol, &data, done)
     })?;
-    Ok(report(lab.tier, &protocol, &data, &grid))
+    let first = grid.first().expect("a row");
+    let labels = first.results[0].last().expect("a round").labels;
+    let counts = [labels / 3, 2 * labels / 3, labels].map(|n| tested_near(first, n));
+    Ok(Report {
+        title: "Figure 4: active learning on MNIST".into(),
+        paper: PAPER.into(),
+        ours: ours(lab.tier, &protocol, &data),
+        verdicts: verdicts(&grid),
+        tables: vec![accuracies(&grid, &counts)],
+        figures: vec![figure(&grid)],
+        sheets: grid.iter().map(|row| sheet(row, &data, &protocol)).collect(),
+        data: vec![curves(&grid), bought(&grid, &data)],
+    })
 }
 
 /// `(labels, accuracy in per cent)` of each test.
 type Curve = [(usize, f64)];
-
-fn report(
-    tier: Tier,
-    protocol: &Protocol,
-    data: &Dataset,
-    grid: &Grid<Variant, Vec<Round>>,
-) -> Report {
-    let first = grid.first().expect("a row");
-    let labels = first.results[0].last().expect("a round").labels;
-    let counts = [labels / 3, 2 * labels / 3, labels].map(|n| tested_near(first, n));
-    Report {
-        title: "Figure 4: active learning on MNIST".into(),
-        paper: PAPER.into(),
-        ours: ours(tier, protocol, data),
-        verdicts: verdicts(grid),
-        tables: vec![accuracies(grid, &counts)],
-        figures: vec![figure(grid)],
-        sheets: grid.iter().map(|row| sheet(row, data, protocol)).collect(),
-        data: vec![curves(grid), bought(grid, data)],
-    }
-}
 
 /// The curve of the rounds that were tested.
 fn curve(rounds: &[Round]) -> Vec<(usize, f64)> {

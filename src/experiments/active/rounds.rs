@@ -4,9 +4,10 @@ use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{Dataset, Split, files};
 use crate::error::{Error, Result};
+use crate::experiments::digits::probabilities;
 use crate::metrics::accuracy;
 use crate::predict::acquire::{Acquisition, Pool};
-use crate::predict::{Predictive, draw, logits, predict};
+use crate::predict::{draw, logits, predict};
 use crate::random::{Purpose, stream};
 use crate::run::atomic;
 use crate::run::checkpoint::{self, Checkpoint, Header};
@@ -112,9 +113,9 @@ pub fn learn(
         let samples = config.samples(protocol.samples);
         let (theta, _) = draw(trained, samples, &mut stream(seed, Purpose::Evaluation, 0));
         let is_due = number == protocol.rounds || number.is_multiple_of(protocol.test_every);
-        let accuracy = is_due.then(|| match predict(trained, &theta, data.test.x.view()) {
-            Predictive::Classes { p, .. } => accuracy(p.view(), data.test.y.classes()).value,
-            Predictive::Values { .. } => panic!("learn: a regression"),
+        let accuracy = is_due.then(|| {
+            let predicted = predict(trained, &theta, data.test.x.view());
+            accuracy(probabilities(&predicted), data.test.y.classes()).value
         });
         let bought = match number == protocol.rounds {
             true => vec![],

@@ -1,6 +1,5 @@
 //! The learners that are compared.
 use super::rounds::{Learner, Protocol};
-use crate::error::Result;
 use crate::experiments::networks::{ACTIVE, network};
 use crate::experiments::{Cell, Tier};
 use crate::nn::optim::Schedule;
@@ -59,9 +58,9 @@ pub(super) fn variants(tier: Tier, protocol: &Protocol) -> Vec<Cell<Variant>> {
 }
 
 impl Variant {
-    pub fn learner(&self, tier: Tier, seed: u64) -> Result<Learner> {
+    pub fn learner(&self, tier: Tier, seed: u64) -> Learner {
         let mut config = Config { method: self.method, seed, ..Config::default() };
-        let layers = network(tier, ACTIVE)?;
+        let layers = network(tier, ACTIVE);
         config.primary.layers = Some(match self.method {
             MethodKind::Dropout | MethodKind::McDropout => dropped(&layers),
             _ => layers,
@@ -72,7 +71,7 @@ impl Variant {
         config.train.batch = 128;
         config.train.learning_rate = 1e-3;
         config.train.schedule = Schedule::Constant;
-        Ok(Learner { config, warm: self.warm, acquisition: self.acquisition })
+        Learner { config, warm: self.warm, acquisition: self.acquisition }
     }
 
     /// Approximate seconds at the quick tier, mostly of forward passes.

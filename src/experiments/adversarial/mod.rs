@@ -1,8 +1,9 @@
 //! The fast gradient sign: how accuracy falls under attack, and whether uncertainty detects it.
 pub mod attack;
 
-use super::detection::{ABOUT_SCORES, mean_of, minus, percent, positive};
-use super::digits::{Net, Settings, digits, protocol, random_rows};
+use super::digits::{
+    ABOUT_SCORES, Net, Settings, digits, mean_of, minus, percent, positive, protocol, random_rows,
+};
 use super::{Cell, Experiment, Grid, Lab, Tier};
 use crate::error::Result;
 use crate::predict::score::Score;
@@ -51,7 +52,17 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         let networks = [&train(net, seed, name)?, &source];
         Ok(measure(net, settings.samples, networks, &size.epsilons(), x.view(), y.classes()))
     })?;
-    Ok(report(lab.tier, &settings, &size, &grid))
+    let results = Results { grid, epsilons: size.epsilons() };
+    Ok(Report {
+        title: "Adversarial examples: the fast gradient sign".into(),
+        paper: PAPER.into(),
+        ours: ours(lab.tier, &settings, &size),
+        verdicts: verdicts(&results),
+        tables: vec![defence(&results), accuracy(&results)],
+        figures: figures(&results),
+        data: vec![steps(&results)],
+        ..Report::default()
+    })
 }
 
 const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
@@ -76,12 +87,12 @@ impl Size {
 const ATTACKS: [&str; 2] = ["white box", "transfer from MLE"];
 
 /// Results by net and seed, and the step sizes.
-struct Results<'a> {
-    grid: &'a Grid<Net, Found>,
+struct Results {
+    grid: Grid<Net, Found>,
     epsilons: Vec<f64>,
 }
 
-impl Results<'_> {
+impl Results {
     /// One value per seed, at one `ε`.
     fn at(&self, net: &Net, attack: usize, step: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
         self.grid[net.key].values(|found| of(&found.attacks[attack][step]))
@@ -103,21 +114,7 @@ impl Results<'_> {
     }
 }
 
-fn report(tier: Tier, settings: &Settings, size: &Size, grid: &Grid<Net, Found>) -> Report {
-    let results = Results { grid, epsilons: size.epsilons() };
-    Report {
-        title: "Adversarial examples: the fast gradient sign".into(),
-        paper: PAPER.into(),
-        ours: ours(tier, settings, size),
-        verdicts: verdicts(&results),
-        tables: vec![defence(&results), accuracy(&results)],
-        figures: figures(&results),
-        data: vec![steps(&results)],
-        ..Report::default()
-    }
-}
-
-fn verdicts(results: &Results<'_>) -> Vec<Verdict> {
+fn verdicts(results: &Results) -> Vec<Verdict> {
     let compare = |claim: String, other: &Net, of: &dyn Fn(&Net) -> Vec<f64>, quantity: &str| {
         let (ours, theirs) = (of(&Net::BHN_8), of(other));
         let p = match ours.len() {
@@ -145,7 +142,7 @@ fn verdicts(results: &Results<'_>) -> Vec<Verdict> {
     verdicts
 }
 
-fn defence(results: &Results<'_>) -> Table {
+fn defence(results: &Results) -> Table {
     let attacked = |net: &Net, column: usize| results.mean(net, 0, |a| a.attacked[column]);
     let accuracy = |net: &Net, attack| percent(&results.mean(net, attack, |a| a.accuracy));
     let best = |net: &Net| {
@@ -168,7 +165,7 @@ fn defence(results: &Results<'_>) -> Table {
 const DEFENCE: &str = "Means over all ε, in %. AUROC of attacked (positive) against clean images \
     by max confidence; in the last column by the score that detects white-box attacks best.";
 
-fn accuracy(results: &Results<'_>) -> Table {
+fn accuracy(results: &Results) -> Table {
     let header = ["attack", "ε"].into_iter().chain(NETS.map(|net| net.name));
     let mut table = Table::new("accuracy", "Accuracy in %.", header);
     for (attack, name) in ATTACKS.iter().enumerate() {
@@ -180,7 +177,7 @@ fn accuracy(results: &Results<'_>) -> Table {
     table
 }
 
-fn steps(results: &Results<'_>) -> Table {
+fn steps(results: &Results) -> Table {
     let steps = results.grid.results().flat_map(|(row, seed, found)| {
         let attacks = ATTACKS.iter().zip(&found.attacks);
         let steps = attacks.flat_map(|(attack, steps)| {
@@ -216,7 +213,7 @@ fn panel(title: &str, y: &str, of: impl Fn(&Net) -> Option<Mark>) -> Panel {
     }
 }
 
-fn figures(results: &Results<'_>) -> Vec<Figure> {
+fn figures(results: &Results) -> Vec<Figure> {
     let accuracy = ATTACKS.iter().enumerate().map(|(attack, name)| {
         panel(name, "accuracy", |net| Some(results.curve(net, attack, |a| a.accuracy)))
     });
@@ -233,38 +230,24 @@ fn figures(results: &Results<'_>) -> Vec<Figure> {
     let attacked: fn(&Attacked, usize) -> f64 = |a, column| a.attacked[column];
     let wrong: fn(&Attacked, usize) -> f64 = |a, column| a.wrong[column].unwrap_or(f64::NAN);
     vec![
-        Figure::new(
-            "accuracy",
-            "Accuracy under attack. Left with the network's own gradient, right with that of \
-             another net; 0.1 is chance.",
-            accuracy,
-        ),
-        Figure::new(
-            "attacked-white-box",
-            "Detection of attacks. AUROC of attacked against clean images by score, white box; 0.5 \
-             is chance; below it attacked images look more certain than clean ones.",
-            by_score(0, attacked),
-        ),
-        Figure::new(
-            "attacked-transfer",
-            "Detection of transferred attacks. AUROC of attacked against clean images by score.",
-            by_score(1, attacked),
-        ),
-        Figure::new(
-            "wrong-white-box",
-            "Detection of errors. AUROC of wrong against right answers to attacked images by \
-             score, white box; no point where all answers are right or all are wrong.",
-            by_score(0, wrong),
-        ),
-        Figure::new(
-            "wrong-transfer",
-            "Detection of errors under transferred attacks. AUROC of wrong against right answers \
-             by score.",
-            by_score(1, wrong),
-        ),
+        Figure::new("accuracy", ACCURACY, accuracy),
+        Figure::new("attacked-white-box", ATTACKED, by_score(0, attacked)),
+        Figure::new("attacked-transfer", ATTACKED_TRANSFER, by_score(1, attacked)),
+        Figure::new("wrong-white-box", WRONG, by_score(0, wrong)),
+        Figure::new("wrong-transfer", WRONG_TRANSFER, by_score(1, wrong)),
     ]
 }
 
+const ACCURACY: &str = "Accuracy under attack. Left with the network's own gradient, right with \
+    that of another net; 0.1 is chance.";
+const ATTACKED: &str = "Detection of attacks. AUROC of attacked against clean images by score, \
+    white box; 0.5 is chance; below it attacked images look more certain than clean ones.";
+const ATTACKED_TRANSFER: &str =
+    "Detection of transferred attacks. AUROC of attacked against clean images by score.";
+const WRONG: &str = "Detection of errors. AUROC of wrong against right answers to attacked images \
+    by score, white box; no point where all answers are right or all are wrong.";
+const WRONG_TRANSFER: &str = "Detection of errors under transferred attacks. AUROC of wrong \
+    against right answers by score.";
 const PAPER: &str = "The paper's second version attacks networks by the fast gradient sign, x + ε \
     sign(∇ₓ CE) with the cross-entropy of the averaged prediction, and asks how accuracy falls \
     with ε, whether uncertainty scores separate attacked from clean images, and whether they \

@@ -42,7 +42,7 @@ fn cifar(lab: &Lab<'_>, classes: usize) -> Result<Report> {
     let epochs = lab.tier.pick([1, 6, 10]);
     let mut base = base(lab.tier, subset, epochs, 64);
     base.data = format!("cifar-{classes}");
-    let mut layers = network(lab.tier, NETWORK)?;
+    let mut layers = network(lab.tier, NETWORK);
     *layers.last_mut().expect("a layer") = Layer::Dense(classes);
     base.primary.layers = Some(layers.clone());
     base.train.validation_samples = lab.tier.pick([2, 2, 10]);

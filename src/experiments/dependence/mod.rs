@@ -11,6 +11,7 @@ use crate::report::experiment::{Figure, Report, Table};
 use crate::report::verdict::{Mean, Verdict};
 use crate::run::load_data;
 use pairs::{BINS, Found, SMALL, Scatter, Settings, Tests, Variant, measure};
+use std::ops::RangeInclusive;
 
 /// `bhn reproduce dependence`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -38,18 +39,6 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let data = load_data(&variants[0].input.config, lab.data_dir.as_deref())?;
     let grid =
         lab.grid(variants, |variant, seed, _| measure(&settings, &variant.config, seed, &data))?;
-    Ok(report(&settings, &grid))
-}
-
-/// Level of the Kolmogorov-Smirnov test.
-const LEVEL: f64 = 1e-3;
-/// `√m D` of `m` p-values at that level, `√(−½ ln(level/2))`.
-const CRITICAL: f64 = 1.95;
-
-/// A line of the table: its name, which of the statistics it shows, and the row they are of.
-type Line<'a> = (String, fn(&Found) -> &Tests, &'a Row<Variant, Found>);
-
-fn report(settings: &Settings, grid: &Grid<Variant, Found>) -> Report {
     // Each row as it is, then shuffled.
     let tests: [fn(&Found) -> &Tests; 2] = [|f| &f.drawn, |f| &f.shuffled];
     let rows = grid.iter().flat_map(|row| {
@@ -78,17 +67,25 @@ fn report(settings: &Settings, grid: &Grid<Variant, Found>) -> Report {
             }
         }
     }
-    Report {
+    Ok(Report {
         title: "Figure 2: dependent parameters".into(),
         paper: PAPER.into(),
-        ours: ours(settings),
-        verdicts: grid.iter().flat_map(|row| verdicts(settings, row)).collect(),
+        ours: ours(&settings),
+        verdicts: grid.iter().flat_map(|row| verdicts(&settings, row)).collect(),
         tables: vec![table],
-        figures: vec![Figure::new("dependence", FIGURE, chart(settings, grid))],
+        figures: vec![Figure::new("dependence", FIGURE, chart(&settings, &grid))],
         data: vec![histogram],
         ..Report::default()
-    }
+    })
 }
+
+/// Level of the Kolmogorov-Smirnov test.
+const LEVEL: f64 = 1e-3;
+/// `√m D` of `m` p-values at that level, `√(−½ ln(level/2))`.
+const CRITICAL: f64 = 1.95;
+
+/// A line of the table: its name, which of the statistics it shows, and the row they are of.
+type Line<'a> = (String, fn(&Found) -> &Tests, &'a Row<Variant, Found>);
 
 fn verdicts(settings: &Settings, row: &Row<Variant, Found>) -> Vec<Verdict> {
     let name = &row.input.name;
@@ -103,27 +100,26 @@ fn verdicts(settings: &Settings, row: &Row<Variant, Found>) -> Vec<Verdict> {
         let claim = format!("{name}: p-values are uniform");
         return vec![Verdict::new(claim, distance, drawn, 0. ..=CRITICAL)];
     }
-    let many = format!("{name}: at least twice as many p-values below 0.01 as expected by chance");
-    let output = format!("{name}: the output layer's parameters depend on each other");
-    let of_output = "mean |r| of all pairs in the output layer, relative to independent parameters";
-    let shuffled = format!("{name}: p-values are uniform after shuffling each parameter's samples");
-    vec![
-        Verdict::new(format!("{name}: p-values are not uniform"), &*distance, drawn, CRITICAL..),
-        Verdict::new(
-            many,
-            "fraction of p-values below 0.01",
-            row.mean(|f| f.drawn.small),
-            2. * SMALL..=1.,
-        ),
-        Verdict::new(output, of_output, row.mean(|f| f.drawn.output / settings.chance()), 1. ..),
-        Verdict::new(
-            shuffled,
-            &*distance,
-            row.mean(|f| root * f.shuffled.distance),
-            0. ..=CRITICAL,
-        ),
-    ]
+    let small = row.mean(|f| f.drawn.small);
+    let output = row.mean(|f| f.drawn.output / settings.chance());
+    let shuffled = row.mean(|f| root * f.shuffled.distance);
+    let claims = [
+        ("p-values are not uniform", &*distance, drawn, CRITICAL..=f64::INFINITY),
+        (MANY, "fraction of p-values below 0.01", small, 2. * SMALL..=1.),
+        (DEPENDENT, OF_OUTPUT, output, 1. ..=f64::INFINITY),
+        (SHUFFLED, &*distance, shuffled, 0. ..=CRITICAL),
+    ];
+    let verdict = |(claim, quantity, mean, range): (&str, &str, _, RangeInclusive<f64>)| {
+        Verdict::new(format!("{name}: {claim}"), quantity, mean, range)
+    };
+    claims.map(verdict).into()
 }
+
+const MANY: &str = "at least twice as many p-values below 0.01 as expected by chance";
+const DEPENDENT: &str = "the output layer's parameters depend on each other";
+const OF_OUTPUT: &str =
+    "mean |r| of all pairs in the output layer, relative to independent parameters";
+const SHUFFLED: &str = "p-values are uniform after shuffling each parameter's samples";
 
 /// Histograms above, the most correlated pairs below.
 fn chart<'a>(settings: &Settings, grid: &'a Grid<Variant, Found>) -> Chart {

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// The size of the experiment at a tier.
-#[derive(Clone, Copy)]
 pub(super) struct Settings {
     /// `T` of the hypernets with couplings.
     pub couplings: usize,
@@ -37,25 +36,15 @@ pub(super) struct Settings {
 
 impl Settings {
     pub fn new(tier: Tier) -> Self {
-        let paper = Self {
-            couplings: 8,
-            hidden: 200,
-            units: 10,
-            subset: None,
-            epochs: 20,
-            samples: 10_000,
-            pairs: 10_000,
-        };
-        let smoke = Self {
-            couplings: 2,
-            hidden: 10,
-            units: 2,
-            subset: Some(1000),
-            epochs: 2,
-            samples: 1000,
-            pairs: 1000,
-        };
-        tier.pick([smoke, Self { epochs: 5, ..paper }, paper])
+        Self {
+            couplings: tier.pick([2, 8, 8]),
+            hidden: tier.pick([10, 200, 200]),
+            units: tier.pick([2, 10, 10]),
+            subset: tier.pick([Some(1000), None, None]),
+            epochs: tier.pick([2, 5, 20]),
+            samples: tier.pick([1000, 10_000, 10_000]),
+            pairs: tier.pick([1000, 10_000, 10_000]),
+        }
     }
 
     /// Number of weights and biases of the primary network 784-`units`-10.

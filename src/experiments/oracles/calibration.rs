@@ -4,7 +4,7 @@
 //! uniform on `0 … L` for every `f`. A posterior that is too narrow yields a U-shaped histogram.
 use super::gaps::Method;
 use super::models::Logistic;
-use super::problems::{Settings, draws, sample};
+use super::problems::{Settings, sample};
 use crate::error::{Error, Result};
 use crate::experiments::fit::{Joint, Training, evaluate};
 use crate::experiments::nuts::Nuts;
@@ -41,27 +41,24 @@ pub fn band(n: usize) -> RangeInclusive<u64> {
     counts.inverse_cdf(0.005)..=counts.inverse_cdf(0.995)
 }
 
-/// Ranks by one way to a posterior, `[simulations][quantities]`.
+/// Ranks under the draws of one posterior approximation or of NUTS.
 pub(super) struct Ranks {
     pub key: &'static str,
     pub name: &'static str,
+    /// `[simulations][quantities]`.
     pub ranks: Vec<Vec<usize>>,
 }
 
-/// The ways that are calibrated.
+/// Keys and names of the posteriors that are calibrated.
 const CALIBRATED: [(&str, &str); 3] =
     [("nuts", "NUTS"), ("mean-field", "Bayes by Backprop"), ("t4", "BHN, T = 4")];
 /// Simulations per cell.
 const TOGETHER: u64 = 25;
 
-pub(super) fn calibrate(
-    lab: &Lab<'_>,
-    settings: &Settings,
-    methods: &[Method],
-) -> Result<Vec<Ranks>> {
+pub(super) fn calibrate(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Ranks>> {
     let mut cells = vec![];
     for (key, _) in CALIBRATED {
-        let method = methods.iter().find(|method| method.key == key);
+        let method = Method::ALL.iter().find(|method| method.key == key);
         for first in (0..settings.simulations).step_by(TOGETHER as usize) {
             let last = (first + TOGETHER).min(settings.simulations);
             let cost =
@@ -90,7 +87,7 @@ fn simulate(method: Option<&Method>, brief: &Training, i: u64) -> Result<Vec<usi
         None => {
             let nuts =
                 Nuts { warmup: 300, draws: 5 * DRAWS as u64, thin: 5, depth: 8, accept: 0.9 };
-            draws(&sample(&joint, &nuts, i)?)
+            sample(&joint, &nuts, i)?.draws()
         }
         Some(method) => {
             let weighted = method.samples(&joint, brief, (1, DRAWS), i);

@@ -2,10 +2,11 @@
 //! moments compared with those of NUTS.
 use super::evidence::log_mean;
 use super::gaussian::moments;
-use super::problems::{Problem, Settings, draws};
+use super::problems::{Problem, Settings};
 use crate::bayes::{FlowKind, Hypernet, HypernetConfig, MeanField, Posterior};
 use crate::error::Result;
 use crate::experiments::fit::{Joint, Training, Weighted, weigh};
+use crate::experiments::nuts::Chain;
 use crate::experiments::{Cell, Grid, Lab, Row};
 use crate::flows::{Order, Stabiliser};
 use crate::nn::Params;
@@ -20,8 +21,8 @@ pub struct Method {
     pub key: &'static str,
     /// Name in the tables.
     pub name: &'static str,
-    /// `None` for a factorised Gaussian (Bayes by Backprop).
-    config: Option<HypernetConfig>,
+    /// Flow and number of layers of a hypernet; `None` for a factorised Gaussian (Bayes by Backprop).
+    flow: Option<(FlowKind, usize)>,
 }
 
 /// Hidden units of a coupling.
@@ -29,46 +30,31 @@ const HIDDEN: usize = 32;
 
 impl Method {
     /// All families, in the order of the tables.
-    pub fn all() -> Vec<Self> {
-        let (realnvp, linear) = (FlowKind::Realnvp, FlowKind::Linear);
-        vec![
-            Self { key: "mean-field", name: "mean-field Gaussian", config: None },
-            Self::flow("full", "full Gaussian (one linear layer)", linear, 1),
-            Self::flow("linear", "linear (three layers, kinks)", linear, 3),
-            Self::flow("t0", "RealNVP, T = 0", realnvp, 0),
-            Self::flow("t1", "RealNVP, T = 1", realnvp, 1),
-            Self::flow("t2", "RealNVP, T = 2", realnvp, 2),
-            Self::flow("t4", "RealNVP, T = 4", realnvp, 4),
-            Self::flow("t8", "RealNVP, T = 8", realnvp, 8),
-            Self::flow("iaf", "IAF, T = 4", FlowKind::Iaf, 4),
-            Self::flow("planar", "planar, T = 8", FlowKind::Planar, 8),
-        ]
-    }
+    pub const ALL: &'static [Self] = &[
+        Self { key: "mean-field", name: "mean-field Gaussian", flow: None },
+        Self::flow("full", "full Gaussian (one linear layer)", FlowKind::Linear, 1),
+        Self::flow("linear", "linear (three layers, kinks)", FlowKind::Linear, 3),
+        Self::flow("t0", "RealNVP, T = 0", FlowKind::Realnvp, 0),
+        Self::flow("t1", "RealNVP, T = 1", FlowKind::Realnvp, 1),
+        Self::flow("t2", "RealNVP, T = 2", FlowKind::Realnvp, 2),
+        Self::flow("t4", "RealNVP, T = 4", FlowKind::Realnvp, 4),
+        Self::flow("t8", "RealNVP, T = 8", FlowKind::Realnvp, 8),
+        Self::flow("iaf", "IAF, T = 4", FlowKind::Iaf, 4),
+        Self::flow("planar", "planar, T = 8", FlowKind::Planar, 8),
+    ];
 
-    /// A hypernet, initialised about as wide as the prior.
-    fn flow(key: &'static str, name: &'static str, kind: FlowKind, depth: usize) -> Self {
-        let config = HypernetConfig {
-            kind,
-            couplings: depth,
-            layers: depth,
-            hidden: HIDDEN,
-            stabiliser: Stabiliser::Tanh,
-            permutation: Order::Reversal,
-            log_scale: -1.,
-            shift: 0.,
-            ..HypernetConfig::default()
-        };
-        Self { key, name, config: Some(config) }
+    const fn flow(key: &'static str, name: &'static str, kind: FlowKind, depth: usize) -> Self {
+        Self { key, name, flow: Some((kind, depth)) }
     }
 
     /// `T` of RealNVP.
     pub fn couplings(&self) -> Option<usize> {
-        self.config.filter(|c| c.kind == FlowKind::Realnvp).map(|c| c.couplings)
+        self.flow.filter(|(kind, _)| *kind == FlowKind::Realnvp).map(|(_, depth)| depth)
     }
 
     /// Approximate milliseconds per step.
     pub fn cost(&self) -> f64 {
-        0.05 + 0.07 * self.config.map_or(0., |c| c.couplings.max(1) as f64)
+        0.05 + 0.07 * self.flow.map_or(0., |(_, depth)| depth.max(1) as f64)
     }
 
     /// Weighted samples of the approximate posterior of `joint`, trained from `seed`; `None` if
@@ -81,11 +67,23 @@ impl Method {
         seed: u64,
     ) -> Option<Weighted> {
         let (mut params, d) = (Params::default(), joint.dim());
-        let q: Box<dyn Posterior<f64>> = match &self.config {
+        let q: Box<dyn Posterior<f64>> = match self.flow {
             None => Box::new(MeanField::new(&mut params, "q", &vec![0.; d], -1., false)),
-            Some(config) => {
+            Some((kind, depth)) => {
+                // Initialised about as wide as the prior.
+                let config = HypernetConfig {
+                    kind,
+                    couplings: depth,
+                    layers: depth,
+                    hidden: HIDDEN,
+                    stabiliser: Stabiliser::Tanh,
+                    permutation: Order::Reversal,
+                    log_scale: -1.,
+                    shift: 0.,
+                    ..HypernetConfig::default()
+                };
                 let rng = &mut stream(seed, Purpose::Init, 0);
-                Box::new(Hypernet::new(&mut params, "q", d, config, rng))
+                Box::new(Hypernet::new(&mut params, "q", d, &config, rng))
             }
         };
         training.run(&*q, &mut params, joint, seed).ok()?;
@@ -129,7 +127,7 @@ impl Fitted {
 /// A posterior family fitted to a problem.
 pub(super) struct Variant<'a> {
     pub problem: &'a Problem,
-    pub method: &'a Method,
+    pub method: &'static Method,
 }
 
 /// One fit per seed; `None` if it diverged.
@@ -140,14 +138,13 @@ pub(super) fn fit<'a>(
     lab: &Lab<'_>,
     settings: &Settings,
     problems: &'a [Problem],
-    methods: &'a [Method],
 ) -> Result<Fits<'a>> {
-    let row = |problem: &'a Problem, method: &'a Method| {
+    let row = |problem: &'a Problem, method: &'static Method| {
         let key = format!("{}-{}", problem.key, method.key);
         let cost = method.cost() * settings.training.steps as f64;
         Cell { key, cost, input: Variant { problem, method } }
     };
-    let rows = problems.iter().flat_map(|problem| methods.iter().map(move |m| row(problem, m)));
+    let rows = problems.iter().flat_map(|problem| Method::ALL.iter().map(move |m| row(problem, m)));
     lab.grid(rows, |Variant { problem, method }, seed, _| {
         let Settings { training, measured, .. } = settings;
         let weighted = method.samples(&*problem.joint, training, *measured, seed);
@@ -195,7 +192,7 @@ pub(super) struct Moments {
 
 impl Moments {
     pub fn new(fit: &Fitted, problem: &Problem) -> Self {
-        let chains: Vec<_> = problem.chains.iter().map(draws).collect();
+        let chains: Vec<_> = problem.chains.iter().map(Chain::draws).collect();
         let views: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
         let (m, c) = moments(concatenate(Axis(0), &views).expect("chains of one width").view());
         let d = m.len();

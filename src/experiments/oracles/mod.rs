@@ -10,7 +10,6 @@ pub mod gaussian;
 mod models;
 mod problems;
 mod tables;
-mod verdicts;
 
 pub use gaps::{Fitted, Method};
 pub use models::{Linear, Logistic, Scales};
@@ -19,10 +18,13 @@ use super::{Experiment, Lab};
 use crate::error::Result;
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use crate::report::experiment::{Figure, Report};
-use crate::report::verdict::Mean;
+use crate::report::verdict::{Mean, Verdict};
+use crate::stats::Estimate;
 use calibration::{BINS, DRAWS, Ranks, band};
-use gaps::Fits;
-use problems::{EXAMPLES, Problem, Settings};
+use evidence::PART;
+use gaps::{Fits, Moments};
+use problems::{BRIDGE, EXAMPLES, Problem, Settings};
+use std::ops::RangeInclusive;
 
 /// `bhn reproduce oracles`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -38,14 +40,20 @@ pub const EXPERIMENT: Experiment = Experiment {
 fn run(lab: &Lab<'_>) -> Result<Report> {
     let settings = &Settings::new(lab.tier);
     let problems = &problems::problems(lab, settings)?;
-    let methods = Method::all();
-    let fits = &gaps::fit(lab, settings, problems, &methods)?;
-    let ranks = &calibration::calibrate(lab, settings, &methods)?;
+    let fits = &gaps::fit(lab, settings, problems)?;
+    let ranks = &calibration::calibrate(lab, settings)?;
     Ok(Report {
         title: "Oracles: posteriors whose evidence is known".into(),
         paper: PAPER.into(),
         ours: ours(settings, lab.seeds),
-        verdicts: verdicts::verdicts(settings, problems, fits, ranks),
+        verdicts: [
+            of_the_conjugate(fits),
+            of_couplings(problems, fits),
+            of_oracles(settings, problems, fits),
+            of_moments(problems, fits),
+            of_ranks(ranks),
+        ]
+        .concat(),
         tables: vec![
             tables::gaps(problems, fits),
             tables::evidence(problems),
@@ -61,6 +69,133 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         data: vec![tables::fits(fits), tables::ranks(ranks)],
         ..Report::default()
     })
+}
+
+const ANY: f64 = f64::INFINITY;
+
+/// A claim about a mean over seeds; `None` if every fit diverged.
+fn over_seeds(
+    claim: &str,
+    quantity: String,
+    values: &[f64],
+    range: RangeInclusive<f64>,
+) -> Option<Verdict> {
+    Mean::if_any(values).map(|mean| Verdict::new(claim, quantity, mean, range))
+}
+
+/// `f(first, second)` seed by seed; empty if a fit diverged.
+fn paired(first: &[f64], second: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let zipped = first.iter().zip(second).map(|(a, b)| f(*a, *b));
+    if first.len() == second.len() { zipped.collect() } else { vec![] }
+}
+
+fn of_the_conjugate(fits: &Fits<'_>) -> Vec<Verdict> {
+    let least = Linear::polynomial(EXAMPLES[0], 4, 0).least_of_mean_field();
+    let reached = ["full", "linear", "t4", "t8"].map(|method| {
+        let row = fits.of("linear", method);
+        let claim =
+            "Flows that contain Gaussians reach the evidence of linear regression to 0.01 nats";
+        let quantity = format!("ln p(D) − ELBO, nats; {}", row.input.method.name);
+        over_seeds(claim, quantity, &row.gaps(), -0.01..=0.01)
+    });
+    let short = ["mean-field", "t0"].map(|method| {
+        let row = fits.of("linear", method);
+        let ratios: Vec<_> = row.gaps().iter().map(|gap| gap / least).collect();
+        let claim = "The gap of a factorised Gaussian equals its closed form within 1 %";
+        let name = row.input.method.name;
+        let quantity = format!("gap relative to its closed form, {least:.4} nats; {name}");
+        over_seeds(claim, quantity, &ratios, 0.99..=1.01)
+    });
+    reached.into_iter().chain(short).flatten().collect()
+}
+
+fn of_couplings(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
+    let grows = problems.iter().filter_map(|problem| {
+        let curve = fits.by_couplings(problem);
+        let growth = curve.windows(2).filter_map(|pair| {
+            let growth = paired(&pair[0].1, &pair[1].1, |before, after| after - before);
+            Some((pair[0].0, pair[1].0, Mean::if_any(&growth)?))
+        });
+        let (from, to, mean) = growth.max_by(|a, b| a.2.value.total_cmp(&b.2.value))?;
+        let claim = "The gap grows by at most 0.01 nats with the number of couplings";
+        let quantity = format!("largest growth, T = {from} to {to}, nats; {}", problem.name);
+        Some(Verdict::new(claim, quantity, mean, ..=0.01))
+    });
+    let shrinks = problems.iter().filter(|problem| problem.key != "linear").filter_map(|problem| {
+        let [none, eight] = ["t0", "t8"].map(|method| fits.of(problem.key, method).gaps());
+        let shares = paired(&none, &eight, |none, eight| eight / none);
+        let claim = "Couplings close at least half of the gap where the posterior is not Gaussian";
+        let quantity = format!("gap of T = 8 relative to T = 0; {}", problem.name);
+        over_seeds(claim, quantity, &shares, -ANY..=0.5)
+    });
+    grows.chain(shrinks).collect()
+}
+
+fn of_oracles(settings: &Settings, problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
+    // `v − ln p(D)` in standard errors of both.
+    let above = |v: Estimate, problem: &Problem| {
+        let Estimate { value, error } = problem.log_evidence;
+        (v.value - value) / v.error.hypot(error).max(1e-9)
+    };
+    let bounds =
+        fits.iter().flat_map(|row| row.fitted().map(|fit| above(fit.elbo, row.input.problem)));
+    let (fits, most) = bounds.fold((0, -ANY), |(n, most), z| (n + 1, most.max(z)));
+    let claim = "No bound exceeds the evidence by more than 4 Monte-Carlo errors";
+    let quantity = format!("largest (ELBO − ln p(D)) / error of {fits} fits");
+    let most = Mean::number(most, fits);
+    let first = (fits > 0).then(|| Verdict::new(claim, quantity, most, ..=4.));
+    let others = problems.iter().flat_map(|problem| {
+        let agrees = |by: &str, found: Estimate, draws| {
+            let claim = "Another estimate of the evidence agrees within 4 standard errors";
+            let quantity = format!("difference of {by} in its standard errors; {}", problem.name);
+            Verdict::new(claim, quantity, Mean::number(above(found, problem), draws), -4. ..=4.)
+        };
+        let draws = settings.averaged * PART;
+        let averaged = agrees("averaging over the prior", problem.averaged, draws);
+        let bridge = problem.bridge.filter(|_| problem.how != BRIDGE);
+        let draws = problem.chains.iter().map(|chain| chain.theta.len()).sum();
+        [averaged].into_iter().chain(bridge.map(|found| agrees(BRIDGE, found, draws)))
+    });
+    first.into_iter().chain(others).collect()
+}
+
+fn of_moments(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
+    let narrowest = |problem: &Problem, method, claim, range| {
+        let fits = fits.of(problem.key, method).fitted();
+        let values: Vec<_> = fits.map(|fit| Moments::new(fit, problem).narrowest).collect();
+        let quantity = format!("narrowest σ relative to NUTS; {}", problem.name);
+        over_seeds(claim, quantity, &values, range)
+    };
+    let each = problems.iter().filter(|problem| !problem.chains.is_empty()).flat_map(|problem| {
+        let (rhat, ess) = problem.convergence();
+        let quantity = format!("largest R̂ (bulk-ESS at least {ess:.0}); {}", problem.name);
+        let claim = "The chains of NUTS converged (R̂ below 1.01)";
+        let rhat = Mean::number(rhat, problem.chains.len());
+        let converged = Verdict::new(claim, quantity, rhat, 0. ..=1.01);
+        let eight = "T = 8 has the standard deviations of NUTS within 5 %";
+        let none = "A factorised Gaussian is too narrow by at least a tenth";
+        [
+            Some(converged),
+            narrowest(problem, "t8", eight, 0.95..=1.05),
+            narrowest(problem, "mean-field", none, 0. ..=0.9),
+        ]
+    });
+    each.flatten().collect()
+}
+
+fn of_ranks(ranks: &[Ranks]) -> Vec<Verdict> {
+    let of = |posterior: &Ranks| {
+        let (claim, range) = match posterior.key {
+            "mean-field" => ("A factorised Gaussian is not calibrated (p below 0.01)", 2. ..=ANY),
+            "nuts" => ("NUTS is calibrated (p above 0.01)", 0. ..=2.),
+            _ => ("The hypernet is calibrated (p above 0.01)", 0. ..=2.),
+        };
+        let (tests, n) = (posterior.quantities(), posterior.ranks.len());
+        let name = posterior.name;
+        let quantity = format!("−log₁₀ of {tests} × the smallest p-value of {tests} tests; {name}");
+        Verdict::new(claim, quantity, Mean::number(posterior.p_value().log10().abs(), n), range)
+    };
+    ranks.iter().map(of).collect()
 }
 
 /// The gap against `T`, a panel per problem; families without `T` are horizontal lines.
@@ -95,20 +230,20 @@ const LEVELS: [(&str, &str); 4] = [
     ("planar", "planar, T = 8"),
 ];
 
-/// A row of panels per way to a posterior, a column per quantity.
+/// A row of panels per posterior, a column per quantity.
 fn histograms(ranks: &[Ranks]) -> Chart {
     let of = ranks[0].quantities();
     let width = (DRAWS + 1) as f64 / BINS as f64;
-    let panel = |way: &Ranks, q: usize| {
-        let counts = way.counts(q).map(|n| n as f64);
+    let panel = |posterior: &Ranks, q: usize| {
+        let counts = posterior.counts(q).map(|n| n as f64);
         let edges = (0..=BINS).map(|i| width * i as f64).collect();
-        let expected = band(way.ranks.len());
+        let expected = band(posterior.ranks.len());
         let (low, high) = (*expected.start() as f64, *expected.end() as f64);
         let end = (DRAWS + 1) as f64;
         let shade = Mark::Band(vec![(0., low, high), (end, low, high)], 0.35);
         let top = counts.iter().copied().fold(high, f64::max) * 1.1;
         Panel {
-            title: format!("{}: {}", way.name, way.quantity(q)),
+            title: format!("{}: {}", posterior.name, posterior.quantity(q)),
             x: Axis::new("rank").range(0., end),
             y: Axis::new("simulations").range(0., top),
             layers: vec![
@@ -117,7 +252,8 @@ fn histograms(ranks: &[Ranks]) -> Chart {
             ],
         }
     };
-    let panels = ranks.iter().flat_map(|way| (0..of).map(move |q| panel(way, q))).collect();
+    let panels =
+        ranks.iter().flat_map(|posterior| (0..of).map(move |q| panel(posterior, q))).collect();
     Chart { columns: of, size: (260., 210.), panels }
 }
 

@@ -8,7 +8,6 @@ use crate::experiments::nuts::{Chain, Nuts, diagnose};
 use crate::experiments::{Lab, Tier};
 use crate::random::{Purpose, stream};
 use crate::stats::Estimate;
-use ndarray::Array2;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
@@ -92,7 +91,7 @@ pub(super) fn problems(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Problem
             lab.repeat(&format!("nuts-{}", problem.key), settings.chains, |chain| {
                 sample(&*problem.joint, &settings.nuts, chain)
             })?;
-        let chains: Vec<_> = problem.chains.iter().map(draws).collect();
+        let chains: Vec<_> = problem.chains.iter().map(Chain::draws).collect();
         let chains: Vec<_> = chains.iter().map(|chain| chain.view()).collect();
         let rng = &mut stream(0, Purpose::Evaluation, 1);
         let found = by_bridge_sampling(&chains, &*problem.joint, rng);
@@ -110,12 +109,6 @@ pub(super) fn sample(joint: &dyn Joint, nuts: &Nuts, seed: u64) -> Result<Chain>
     let start: Vec<f64> =
         (0..joint.dim()).map(|_| 0.1 * rng.sample::<f64, _>(StandardNormal)).collect();
     nuts.chain(&start, |theta| joint.log_joint(theta).sum(), rng)
-}
-
-/// The draws `θ [S, D]` of a chain.
-pub(super) fn draws(chain: &Chain) -> Array2<f64> {
-    let shape = (chain.theta.len(), chain.theta[0].len());
-    Array2::from_shape_fn(shape, |(s, d)| chain.theta[s][d])
 }
 
 impl Problem {

@@ -99,12 +99,12 @@ pub(super) fn calibration(ranks: &[Ranks]) -> Table {
     let mut table =
         Table::new("calibration", CALIBRATION, ["posterior".into()].into_iter().chain(names));
     let short = |p: f64| if p < 1e-3 { format!("{p:.0e}") } else { format!("{p:.3}") };
-    for way in ranks {
+    for posterior in ranks {
         let test = |q| {
-            let found = way.uniform(q);
+            let found = posterior.uniform(q);
             format!("χ² = {:.1}, p = {}", found.statistic, short(found.p_value))
         };
-        table.wide_row(&[&way.name], quantities.clone().map(test));
+        table.wide_row(&[&posterior.name], quantities.clone().map(test));
     }
     table
 }
@@ -130,10 +130,10 @@ pub(super) fn fits(fits: &Fits<'_>) -> Table {
 /// One row per bin.
 pub(super) fn ranks(ranks: &[Ranks]) -> Table {
     let mut table = Table::new("ranks", "", ["posterior", "quantity", "bin", "simulations"]);
-    for way in ranks {
-        for q in 0..way.quantities() {
-            for (bin, count) in way.counts(q).into_iter().enumerate() {
-                table.row(&[&way.key, &way.quantity(q), &bin, &count]);
+    for posterior in ranks {
+        for q in 0..posterior.quantities() {
+            for (bin, count) in posterior.counts(q).into_iter().enumerate() {
+                table.row(&[&posterior.key, &posterior.quantity(q), &bin, &count]);
             }
         }
     }

@@ -55,34 +55,23 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         let (theta, _) = draw(&model, samples, &mut stream(seed, Purpose::Evaluation, 0));
         Ok(Found::new(&Functions::new(&model, &theta, &places), exact.view(), precision, &places))
     })?;
-    let nuts = Variant { name: "NUTS", config: mle };
-    grid.push("nuts", nuts, truth.found(precision, &places));
-    Ok(report(&settings, &data.train, precision, &truth, &grid))
-}
-
-fn report(
-    settings: &Settings,
-    data: &Split,
-    precision: f64,
-    truth: &Truth,
-    grid: &Grid<Variant, Found>,
-) -> Report {
+    grid.push("nuts", Variant { name: "NUTS", config: mle }, truth.found(precision, &places));
     let diagnostics = truth.diagnostics();
-    let mut tables = tables(grid);
-    tables.push(nuts(settings, truth, &diagnostics));
-    Report {
+    let mut tables = tables(&grid);
+    tables.push(nuts(&settings, &truth, &diagnostics));
+    Ok(Report {
         title: "Figure 1: regression, and uncertainty away from the data".into(),
         paper: PAPER.into(),
-        ours: ours(settings, precision),
-        verdicts: verdicts(grid, &diagnostics, truth.chains.len()),
+        ours: ours(&settings, precision),
+        verdicts: verdicts(&grid, &diagnostics, truth.chains.len()),
         tables,
         figures: vec![
-            Figure::new("panels", PANELS, panels(grid, data, precision)),
-            Figure::new("along", ALONG, along(grid)),
+            Figure::new("panels", PANELS, panels(&grid, &data.train, precision)),
+            Figure::new("along", ALONG, along(&grid)),
         ],
-        data: vec![curves(grid)],
+        data: vec![curves(&grid)],
         ..Report::default()
-    }
+    })
 }
 
 /// Mean over the grid points with data (`inside`) or without.
@@ -169,40 +158,32 @@ fn verdicts(
         Verdict::new(claim, quantity, grid[key].mean(growth), 5. ..)
     };
     let outside = |f: &Found| over(&f.spread, false);
-    let alike = grid.paired("full-bhn", "bhn", |full, scales| outside(scales) / outside(full));
-    let nearer = grid.paired("full-bhn", "bbb", |full, other| {
+    let ratio = grid.paired("full-bhn", "bhn", |full, scales| outside(scales) / outside(full));
+    let closer = grid.paired("full-bhn", "bbb", |full, other| {
         over(&other.wasserstein, false) - over(&full.wasserstein, false)
     });
     let (joint, along) = diagnostics.split_last().expect("the log joint");
     let converged = |of: &str, quantity: &str, value| {
         let claim = format!("The chains of NUTS converged in {of} (R̂ below 1.01)");
-        Verdict::new(
-            claim,
-            format!("{quantity}, over the chains"),
-            Mean::number(value, chains),
-            0. ..=1.01,
-        )
+        let quantity = format!("{quantity}, over the chains");
+        Verdict::new(claim, quantity, Mean::number(value, chains), 0. ..=1.01)
     };
     vec![
         grows("full-bhn", "BHN over all weights"),
         grows("nuts", "the exact posterior by NUTS (chains instead of seeds)"),
-        Verdict::new(
-            "A hypernet over the scales has half to twice the spread of one over all weights",
-            "mean std of f away from the data, scales relative to all weights",
-            alike,
-            0.5..=2.,
-        ),
-        Verdict::new(
-            "Away from the data a hypernet over all weights is closer to the exact posterior than \
-             a factorised Gaussian",
-            "W₁ to NUTS, Bayes by Backprop minus BHN over all weights",
-            nearer,
-            0. ..,
-        ),
+        Verdict::new(RATIO, SPREAD, ratio, 0.5..=2.),
+        Verdict::new(CLOSER, DISTANCE, closer, 0. ..),
         converged("f", "largest R̂ of f(x) along the grid", largest(along)),
         converged("their density", "R̂ of ln p(θ, D)", joint.0),
     ]
 }
+
+const RATIO: &str =
+    "A hypernet over the scales has half to twice the spread of one over all weights";
+const SPREAD: &str = "mean std of f away from the data, scales relative to all weights";
+const CLOSER: &str = "Away from the data a hypernet over all weights is closer to the exact \
+    posterior than a factorised Gaussian";
+const DISTANCE: &str = "W₁ to NUTS, Bayes by Backprop minus BHN over all weights";
 
 /// Training examples drawn in a panel.
 const PLOTTED: usize = 50;

@@ -1,6 +1,6 @@
 //! The exact posterior: chains of NUTS over all weights, and the functions of their draws.
 use super::curves::{Found, Functions, GRID, Places, Settings};
-use crate::autodiff::{Owned, Tensor, Var};
+use crate::autodiff::{Tensor, Var};
 use crate::bayes::{Model, Targets};
 use crate::data::{Dataset, Task};
 use crate::error::Result;
@@ -46,12 +46,8 @@ impl Truth {
             let rng = &mut stream(chain, Purpose::Sample, 0);
             settings.nuts.chain(&start, |theta| log_joint(&model, theta, &x, &y), rng)
         })?;
-        let functions = chains.iter().map(|chain| {
-            let theta = Owned::from_shape_fn(vec![chain.theta.len(), model.primary.dim()], |i| {
-                chain.theta[i[0]][i[1]]
-            });
-            Functions::new(&model, &theta.into(), places)
-        });
+        let functions =
+            chains.iter().map(|chain| Functions::new(&model, &chain.draws().into(), places));
         let functions = functions.collect();
         Ok(Self { chains, functions, seconds: lab.seconds() - before })
     }

@@ -7,7 +7,7 @@ const TRAINING: Training =
     Training { steps: 3000, samples: 32, rate: 3e-2, decay: 1e3, anneal: 0. };
 
 fn fit(joint: &dyn Joint, method: &str, training: &Training) -> Fitted {
-    let method = Method::all().into_iter().find(|m| m.key == method).unwrap();
+    let method = Method::ALL.iter().find(|m| m.key == method).unwrap();
     let weighed = method.samples(joint, training, (20, 2500), 0).expect("it converges");
     Fitted::new(&weighed).expect("finite")
 }
@@ -64,7 +64,7 @@ fn a_coupling_closes_some_of_the_gap_of_a_product() {
 fn a_fit_that_diverges_is_none() {
     let linear = Linear::polynomial(20, 4, 0);
     let wild = Training { rate: f64::INFINITY, ..TRAINING };
-    let method = Method::all().into_iter().find(|m| m.key == "t4").unwrap();
+    let method = Method::ALL.iter().find(|m| m.key == "t4").unwrap();
     let found = method.samples(&linear, &wild, (1, 10), 0).and_then(|w| Fitted::new(&w));
     assert!(found.is_none(), "{found:?}");
 }
