@@ -30,11 +30,13 @@ pub const EXPERIMENT: Experiment = Experiment {
 const SOURCE: u64 = 1000;
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    let (settings, size) = lab.tier.pick([
-        (Settings { subset: Some(600), epochs: 1, samples: 5 }, Size { images: 60, steps: 4 }),
-        (Settings { subset: None, epochs: 10, samples: 50 }, Size { images: 1000, steps: 20 }),
-        (Settings { subset: None, epochs: 100, samples: 100 }, Size { images: 10_000, steps: 20 }),
+    let (settings, images, steps) = lab.tier.pick([
+        (Settings { subset: Some(600), epochs: 1, samples: 5 }, 60, 4),
+        (Settings { subset: None, epochs: 10, samples: 50 }, 1000, 20),
+        (Settings { subset: None, epochs: 100, samples: 100 }, 10_000, 20),
     ]);
+    let epsilon = |i| 0.001 + 0.499 * f64::from(i) / f64::from(steps - 1);
+    let epsilons: Vec<_> = (0..steps).map(epsilon).collect();
     let data = digits(lab, settings.subset)?;
     let train = |net: &Net, seed, name: &str| {
         net.train(lab, &settings, 10, (seed, name), data.clone()).map(|(_, trained)| trained)
@@ -43,45 +45,29 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         train(&Net::MLE, SOURCE + seed, &format!("source-{seed}")).map(drop)
     })?;
     let rows = NETS.map(|net| {
-        let cost = net.cost(&settings, size.images * (2 * size.steps + 10));
+        let cost = net.cost(&settings, images * (2 * epsilons.len() + 10));
         Cell { key: net.key.into(), cost, input: net }
     });
     let grid = lab.grid(rows, |net, seed, name| {
         let source = Trained::load(&lab.dir.join("runs").join(format!("source-{seed}")))?;
-        let (x, y) = data.test.batch(&random_rows(data.test.len(), size.images, seed, 1));
+        let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));
         let networks = [&train(net, seed, name)?, &source];
-        Ok(measure(net, settings.samples, networks, &size.epsilons(), x.view(), y.classes()))
+        Ok(measure(net, settings.samples, networks, &epsilons, x.view(), y.classes()))
     })?;
-    let results = Results { grid, epsilons: size.epsilons() };
+    let results = Results { grid, epsilons };
     Ok(Report {
         title: "Adversarial examples: the fast gradient sign".into(),
         paper: PAPER.into(),
-        ours: ours(lab.tier, &settings, &size),
+        ours: ours(lab.tier, &settings, images, steps),
         verdicts: verdicts(&results),
         tables: vec![defence(&results), accuracy(&results)],
         figures: figures(&results),
-        data: vec![steps(&results)],
+        data: vec![by_step(&results)],
         ..Report::default()
     })
 }
 
 const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
-
-/// The size of the attacks at a tier.
-struct Size {
-    /// Test images.
-    images: usize,
-    /// Number of step sizes `ε`.
-    steps: usize,
-}
-
-impl Size {
-    /// `ε` evenly from 0.001 to 0.5.
-    fn epsilons(&self) -> Vec<f64> {
-        let last = self.steps as f64 - 1.;
-        (0..self.steps).map(|i| 0.001 + 0.499 * i as f64 / last).collect()
-    }
-}
 
 /// The origin of the gradient, in the order of [`Found::attacks`].
 const ATTACKS: [&str; 2] = ["white box", "transfer from MLE"];
@@ -177,7 +163,7 @@ fn accuracy(results: &Results) -> Table {
     table
 }
 
-fn steps(results: &Results) -> Table {
+fn by_step(results: &Results) -> Table {
     let steps = results.grid.results().flat_map(|(row, seed, found)| {
         let attacks = ATTACKS.iter().zip(&found.attacks);
         let steps = attacks.flat_map(|(attack, steps)| {
@@ -254,8 +240,8 @@ const PAPER: &str = "The paper's second version attacks networks by the fast gra
     separate errors from right answers. It claims that a Bayesian hypernet defends better than \
     dropout.";
 
-fn ours(tier: Tier, settings: &Settings, size: &Size) -> String {
-    let (Settings { epochs, samples, .. }, Size { images, steps }) = (settings, size);
+fn ours(tier: Tier, settings: &Settings, images: usize, steps: i32) -> String {
+    let Settings { epochs, samples, .. } = settings;
     let protocol = protocol(tier, 10, *epochs);
     format!(
         "{protocol} This is the network of the anomaly experiment; the choice is ours.\n\
