@@ -4,7 +4,7 @@ use super::digits::{
     percent, positive, predictions, probabilities, protocol, random_rows,
 };
 use super::{Cell, Experiment, Grid, Lab, Tier};
-use crate::data::{Dataset, GREY, grey28};
+use crate::data::{GREY, grey28};
 use crate::error::{Error, Result};
 use crate::metrics::{Detection, accuracy};
 use crate::predict::score::Score;
@@ -31,11 +31,6 @@ const NETS: [Net; 7] =
 /// The nets that the claim about scores concerns.
 const BAYESIAN: [Net; 2] = [Net::BHN_4, Net::MC_DROPOUT];
 
-/// Maximum number of images in distribution, and in each set out of it.
-fn images(tier: Tier) -> usize {
-    tier.pick([60, 2000, 10_000])
-}
-
 /// Results of one trained network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Found {
@@ -49,21 +44,32 @@ struct Found {
 type Set = (&'static str, Array2<f32>);
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    let settings = lab.tier.pick([
-        Settings { subset: Some(600), epochs: 1, samples: 5 },
-        Settings { subset: None, epochs: 10, samples: 100 },
-        Settings { subset: None, epochs: 100, samples: 100 },
+    // Settings, and the maximum number of images in distribution and in each set out of it.
+    let (settings, images) = lab.tier.pick([
+        (Settings { subset: Some(600), epochs: 1, samples: 5 }, 60),
+        (Settings { subset: None, epochs: 10, samples: 100 }, 2000),
+        (Settings { subset: None, epochs: 100, samples: 100 }, 10_000),
     ]);
     let data = digits(lab, settings.subset)?;
     let (sets, missing) = sets(lab)?;
     // Fetching another set leads to other cells, of the same networks.
     let initials: String = sets.iter().map(|(name, _)| &name[..1]).collect();
+    let samples = settings.samples;
     let rows = NETS.map(|net| {
-        let cost = net.cost(&settings, (1 + sets.len()) * images(lab.tier));
+        let cost = net.cost(&settings, (1 + sets.len()) * images);
         (Cell { key: net.key.into(), cost, input: net }, lab.seeds)
     });
+    // Detect the images of each set among as many test digits.
     let grid = lab.ragged_grid(rows, &format!("-{initials}"), |net, seed, name| {
-        measure(lab, &settings, net, (seed, name), &data, &sets)
+        let (_, trained) = net.train(lab, &settings, 10, (seed, name), data.clone())?;
+        let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));
+        let digits = predictions(&trained, samples, x.view());
+        let compare = |((_, set), index): (&Set, u64)| {
+            let others = set.select(Axis(0), &random_rows(set.nrows(), images, seed, index));
+            detect(net, &digits, &predictions(&trained, samples, others.view()))
+        };
+        let accuracy = accuracy(probabilities(&digits), y.classes()).value;
+        Ok(Found { accuracy, sets: sets.iter().zip(2..).map(compare).collect() })
     })?;
     let names = sets.iter().map(|(name, _)| name.to_string()).collect();
     let found = Detections::new(&NETS, names, |net, set| {
@@ -72,7 +78,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     Ok(Report {
         title: "Anomaly detection: images other than digits".into(),
         paper: PAPER.into(),
-        ours: ours(lab.tier, &settings),
+        ours: ours(lab.tier, &settings, images),
         verdicts: verdicts(&found),
         tables: vec![by_set(&grid, &found, &missing), best_score(&found), by_score(&found)],
         figures: figures(&found),
@@ -92,27 +98,6 @@ fn sets(lab: &Lab<'_>) -> Result<(Vec<Set>, Vec<&'static str>)> {
         }
     }
     Ok((sets, missing))
-}
-
-/// Train one network, and detect the images of each set among as many test digits.
-fn measure(
-    lab: &Lab<'_>,
-    settings: &Settings,
-    net: &Net,
-    (seed, name): (u64, &str),
-    data: &Dataset,
-    sets: &[Set],
-) -> Result<Found> {
-    let (samples, images) = (settings.samples, images(lab.tier));
-    let (_, trained) = net.train(lab, settings, 10, (seed, name), data.clone())?;
-    let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));
-    let digits = predictions(&trained, samples, x.view());
-    let compare = |((_, set), index): (&Set, u64)| {
-        let others = set.select(Axis(0), &random_rows(set.nrows(), images, seed, index));
-        detect(net, &digits, &predictions(&trained, samples, others.view()))
-    };
-    let accuracy = accuracy(probabilities(&digits), y.classes()).value;
-    Ok(Found { accuracy, sets: sets.iter().zip(2..).map(compare).collect() })
 }
 
 /// AUROC of max confidence minus that of the best other score, seed by seed.
@@ -243,9 +228,9 @@ const PAPER: &str = "The paper follows Hendrycks and Gimpel (2017): a network tr
     It claims that the maximum confidence of the softmax is the best score, that MC dropout does \
     at least as well as a Bayesian hypernet, and that both do better than the non-Bayesian net.";
 
-fn ours(tier: Tier, settings: &Settings) -> String {
+fn ours(tier: Tier, settings: &Settings, images: usize) -> String {
     let Settings { epochs, samples, .. } = settings;
-    let (protocol, images) = (protocol(tier, 10, *epochs), images(tier));
+    let protocol = protocol(tier, 10, *epochs);
     format!(
         "{protocol} {samples} posterior samples.\n\
          The elementwise layer is initialised with standard deviation 0.08 around 1, our default; \

@@ -17,8 +17,8 @@ use crate::run::{Run, Trained, load_data};
 use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 
-/// MNIST with its first `subset` training examples (all if `None`), and few others at the smoke
-/// tier.
+/// MNIST with its first `subset` training examples (all if `None`); at the smoke tier with 500
+/// validation and 500 test examples.
 ///
 /// # Errors
 /// If MNIST has fewer, or its files are damaged.
@@ -194,8 +194,8 @@ pub fn auroc(detection: &Detection) -> f64 {
     detection.auroc.value
 }
 
-/// Detection by each score of `net` of the inputs with predictions `outside` among as many of those
-/// with predictions `inside`: precision depends on the ratio of both.
+/// How well each score of `net` separates the inputs with predictions `outside` from equally many
+/// inputs with predictions `inside`; precision depends on the ratio of the two.
 pub fn detect(net: &Net, inside: &Predictive, outside: &Predictive) -> Vec<Detection> {
     let detect = |score: &Score| {
         let (inside, outside) = (score.of(inside), score.of(outside));

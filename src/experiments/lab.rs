@@ -79,7 +79,7 @@ pub enum Progress<'a> {
     Begun {
         /// Name of the cell.
         key: &'a str,
-        /// Its cost.
+        /// Cost of the cell.
         cost: f64,
     },
     /// The computation of a cell finished.

@@ -67,11 +67,14 @@ impl Nuts {
     /// is a scalar on the tape of `θ`.
     ///
     /// ```
-    /// use bhn::experiments::nuts::Nuts; use rand::{SeedableRng, rngs::ChaCha8Rng}; let settings =
-    /// Nuts { warmup: 200, draws: 500, ..Nuts::default() }; let rng = &mut
-    /// ChaCha8Rng::seed_from_u64(0); let chain = settings.chain(&[1.], |theta|
-    /// theta.standard_normal_log_prob().sum(), rng).unwrap(); let mean =
-    /// chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.; assert!(mean.abs() < 0.3);
+    /// use bhn::experiments::nuts::Nuts;
+    /// use rand::{SeedableRng, rngs::ChaCha8Rng};
+    ///
+    /// let nuts = Nuts { warmup: 200, draws: 500, ..Nuts::default() };
+    /// let rng = &mut ChaCha8Rng::seed_from_u64(0);
+    /// let chain = nuts.chain(&[1.], |theta| theta.standard_normal_log_prob().sum(), rng).unwrap();
+    /// let mean = chain.theta.iter().map(|theta| theta[0]).sum::<f64>() / 500.;
+    /// assert!(mean.abs() < 0.3);
     /// ```
     ///
     /// # Errors
@@ -126,6 +129,12 @@ pub fn diagnose(chains: &[Chain], value: impl Fn(usize, usize) -> f64) -> (f64, 
     let shape = (chains.len(), chains[0].theta.len());
     let draws = Array2::from_shape_fn(shape, |(chain, draw)| value(chain, draw));
     (rhat(draws.view()), ess_bulk(draws.view()))
+}
+
+/// The largest `R̂` and the smallest bulk-ESS of several quantities.
+pub fn worst(diagnostics: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let start = (f64::NEG_INFINITY, f64::INFINITY);
+    diagnostics.fold(start, |(r, e), (rhat, ess)| (r.max(rhat), e.min(ess)))
 }
 
 /// The density in the form that `nuts-rs` requires.

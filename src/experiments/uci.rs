@@ -167,10 +167,9 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
         let splits = row.results.len();
         table.row(&[&set.name, &splits, &means[0], &known(0), &means[1], &known(1)]);
         for (i, mean) in means.into_iter().enumerate() {
-            let (published, range) = (set.published[i], no_worse(i, set.published[i]));
-            let claim = format!("{}: {} no worse than {published:.2}", set.name, header[2 + 2 * i]);
-            let quantity = ["test RMSE", "test log-likelihood, nats"][i];
-            let verdict = Verdict::new(claim, quantity, mean, range);
+            let (published, (score, quantity)) = (set.published[i], QUANTITIES[i]);
+            let claim = format!("{}: {score} no worse than {published:.2}", set.name);
+            let verdict = Verdict::new(claim, quantity, mean, no_worse(i, published));
             counts[i][0] += usize::from(verdict.range.contains(&mean.value));
             counts[i][1] += usize::from(verdict.outcome() != Outcome::Fails);
             counts[i][2] += usize::from(no_worse(i, set.longer[i]).contains(&mean.value));
@@ -202,6 +201,10 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
         ..Report::default()
     }
 }
+
+/// RMSE and log-likelihood: names, and quantities with units.
+const QUANTITIES: [(&str, &str); 2] =
+    [("RMSE", "test RMSE"), ("log-likelihood", "test log-likelihood, nats")];
 
 /// The range no worse than a published RMSE (`i = 0`) or log-likelihood (`i = 1`).
 fn no_worse(i: usize, published: f64) -> RangeInclusive<f64> {

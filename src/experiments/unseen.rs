@@ -56,8 +56,16 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         input: (net, digit),
     };
     let rows = NETS.into_iter().flat_map(|net| (0..DIGITS).map(move |digit| (net, digit)));
-    let grid = lab.grid(rows.map(row), |variant, seed, name| {
-        measure(lab, &settings, variant, (seed, name), &data)
+    // Detect the unseen digit of each network among equally many test images of the others.
+    let grid = lab.grid(rows.map(row), |(net, digit), seed, name| {
+        let (data, unseen) = without(&data, *digit);
+        let (run, trained) = net.train(lab, &settings, DIGITS - 1, (seed, name), data)?;
+        let test = &run.data.test;
+        let (x, y) = test.batch(&random_rows(test.len(), unseen.len(), seed, 1));
+        let inside = predictions(&trained, settings.samples, x.view());
+        let outside = predictions(&trained, settings.samples, unseen.x.view());
+        let accuracy = accuracy(probabilities(&inside), y.classes()).value;
+        Ok(Found { accuracy, scores: detect(net, &inside, &outside) })
     })?;
     let names = (0..DIGITS).map(|digit| digit.to_string()).collect();
     let found = Detections::new(&NETS, names, |net, digit| {
@@ -97,24 +105,6 @@ fn without(data: &Dataset, digit: usize) -> (Dataset, Split) {
         test: part(&data.test, true),
     };
     (nine, part(&data.test, false))
-}
-
-/// Train one network, and detect its unseen digit among equally many test images of the others.
-fn measure(
-    lab: &Lab<'_>,
-    settings: &Settings,
-    (net, digit): &Variant,
-    (seed, name): (u64, &str),
-    data: &Dataset,
-) -> Result<Found> {
-    let (data, unseen) = without(data, *digit);
-    let (run, trained) = net.train(lab, settings, DIGITS - 1, (seed, name), data)?;
-    let test = &run.data.test;
-    let (x, y) = test.batch(&random_rows(test.len(), unseen.len(), seed, 1));
-    let inside = predictions(&trained, settings.samples, x.view());
-    let outside = predictions(&trained, settings.samples, unseen.x.view());
-    let accuracy = accuracy(probabilities(&inside), y.classes()).value;
-    Ok(Found { accuracy, scores: detect(net, &inside, &outside) })
 }
 
 /// The blocks of Table 3.

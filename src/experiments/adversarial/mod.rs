@@ -30,6 +30,7 @@ pub const EXPERIMENT: Experiment = Experiment {
 const SOURCE: u64 = 1000;
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
+    // Settings, number of test images, and number of step sizes ε, evenly from 0.001 to 0.5.
     let (settings, images, steps) = lab.tier.pick([
         (Settings { subset: Some(600), epochs: 1, samples: 5 }, 60, 4),
         (Settings { subset: None, epochs: 10, samples: 50 }, 1000, 20),

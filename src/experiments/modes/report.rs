@@ -34,10 +34,8 @@ impl Row<Variant<'_>, Fit> {
 
     /// Fraction of the seeds that found both branches; a fit that diverged did not.
     fn both(&self) -> Mean {
-        Mean::share(self.results.iter().map(|fit| match fit {
-            Fit::Fitted(fit) => FOUND.contains(&fit.positive),
-            Fit::Diverged { .. } => false,
-        }))
+        let both = |fit: &Fit| matches!(fit, Fit::Fitted(fit) if FOUND.contains(&fit.positive));
+        Mean::share(self.results.iter().map(both))
     }
 }
 
@@ -47,31 +45,25 @@ fn nats(v: f64) -> String {
 }
 
 pub(super) fn report(tier: Tier, problems: &[Problem], grid: &Grid<Variant<'_>, Fit>) -> Report {
-    let if_any = |values: Vec<f64>, text: &dyn Fn(&[f64]) -> String| {
-        if values.is_empty() { String::new() } else { text(&values) }
-    };
-    let extreme = |values: &[f64], f: fn(f64, f64) -> f64| {
-        nats(values.iter().copied().reduce(f).expect("a fit"))
+    let range = |row: &Row<Variant<'_>, Fit>| {
+        let [least, most] = [f64::min, f64::max].map(|f| row.kl().into_iter().reduce(f));
+        Some(format!("{} to {}", nats(least?), nats(most?)))
     };
     let table = |name: &str, caption: &str, of_net: bool| {
         let rows = grid.iter().filter(|row| (row.input.problem.key == "net") == of_net);
         Table::of(name, caption, rows).columns(&[
             ("posterior", &|row| row.input.problem.name.clone()),
             ("hypernet", &|row| row.input.name.into()),
-            ("KL(q‖p), nats", &|row| if_any(row.kl(), &|kl| Mean::of(kl).to_string())),
-            ("lowest to highest", &|row| {
-                if_any(row.kl(), &|kl| {
-                    format!("{} to {}", extreme(kl, f64::min), extreme(kl, f64::max))
-                })
+            ("KL(q‖p), nats", &|row| {
+                Mean::if_any(&row.kl()).map_or(String::new(), |kl| kl.to_string())
             }),
+            ("lowest to highest", &|row| range(row).unwrap_or_default()),
             ("Monte-Carlo error", &|row| {
-                let errors = row.fitted().map(|fit| fit.error).collect();
-                if_any(errors, &|errors| extreme(errors, f64::max))
+                row.fitted().map(|fit| fit.error).reduce(f64::max).map_or(String::new(), nats)
             }),
             ("smaller branch", &|row| {
-                if_any(row.smaller(), &|shares| {
-                    format!("{:.1} %", 100. * shares.iter().sum::<f64>() / shares.len() as f64)
-                })
+                let share = Mean::if_any(&row.smaller());
+                share.map_or(String::new(), |share| format!("{:.1} %", 100. * share.value))
             }),
             ("both branches", &|row| row.both().to_string()),
             ("diverged", &|row| (row.results.len() - row.fitted().count()).to_string()),
@@ -89,14 +81,13 @@ pub(super) fn report(tier: Tier, problems: &[Problem], grid: &Grid<Variant<'_>, 
     }
 }
 
-/// The quantity of a claim.
-#[derive(Clone, Copy)]
-enum Quantity {
-    Smaller,
-    Both,
-    Kl,
-}
-use Quantity::{Both, Kl, Smaller};
+/// The quantity of a claim in words and of a row; `None` if every fit diverged.
+type Quantity = (&'static str, fn(&Row<Variant<'_>, Fit>) -> Option<Mean>);
+
+const SMALLER: Quantity =
+    ("fraction of samples on the smaller branch", |row| Mean::if_any(&row.smaller()));
+const BOTH: Quantity = ("seeds with 35 to 65 % on each branch", |row| Some(row.both()));
+const KL: Quantity = ("KL(q‖p) in nats", |row| Mean::if_any(&row.kl()));
 
 /// Keys of rows, claim, quantity, and the range that the claim states.
 type Claim = (&'static [&'static str], &'static str, Quantity, RangeInclusive<f64>);
@@ -105,33 +96,27 @@ const ANY: f64 = f64::INFINITY;
 const RIDGES: &[&str] = &["ridge-30-ours", "ridge-200-ours"];
 const ANNEALED: &[&str] = &["ridge-30-t6-annealed", "ridge-200-t6-annealed"];
 const CLAIMS: [Claim; 12] = [
-    (&["net-t6"], "T = 6 finds both branches (5 % or more; Figure 3)", Smaller, 0.05..=ANY),
-    (&["net-t6"], "T = 6 is close to the posterior (KL below 1)", Kl, -ANY..=1.),
-    (&["net-t6-longer"], "Longer training keeps both branches", Smaller, 0.05..=ANY),
-    (&["net-t0"], "T = 0 finds one branch (at most 5 %; Figure 3)", Smaller, -ANY..=0.05),
-    (&["net-ours"], "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
-    (&["ridge-5-t6"], "T = 6 fits joined branches (KL below 0.02)", Kl, -ANY..=0.02),
-    (&["ridge-5-t0"], "T = 0 loses at least the ln 2 of one branch", Kl, LN_2..=ANY),
-    (ANNEALED, "Annealing alone finds both branches in most seeds", Both, 0.5..=ANY),
-    (RIDGES, "Our setting finds both branches in most seeds", Both, 0.5..=ANY),
-    (&["ridge-30-ours"], "Our setting is close to the posterior (KL below 0.1)", Kl, -ANY..=0.1),
-    (&["ridge-200-ours"], "Our setting is close to the posterior (KL below 0.3)", Kl, -ANY..=0.3),
-    (&["ridge-200-t6-mixture"], "A mixture base needs no annealing (KL below 0.1)", Kl, -ANY..=0.1),
+    (&["net-t6"], "T = 6 finds both branches (5 % or more; Figure 3)", SMALLER, 0.05..=ANY),
+    (&["net-t6"], "T = 6 is close to the posterior (KL below 1)", KL, -ANY..=1.),
+    (&["net-t6-longer"], "Longer training keeps both branches", SMALLER, 0.05..=ANY),
+    (&["net-t0"], "T = 0 finds one branch (at most 5 %; Figure 3)", SMALLER, -ANY..=0.05),
+    (&["net-ours"], "Our setting finds both branches in most seeds", BOTH, 0.5..=ANY),
+    (&["ridge-5-t6"], "T = 6 fits joined branches (KL below 0.02)", KL, -ANY..=0.02),
+    (&["ridge-5-t0"], "T = 0 loses at least the ln 2 of one branch", KL, LN_2..=ANY),
+    (ANNEALED, "Annealing alone finds both branches in most seeds", BOTH, 0.5..=ANY),
+    (RIDGES, "Our setting finds both branches in most seeds", BOTH, 0.5..=ANY),
+    (&["ridge-30-ours"], "Our setting is close to the posterior (KL below 0.1)", KL, -ANY..=0.1),
+    (&["ridge-200-ours"], "Our setting is close to the posterior (KL below 0.3)", KL, -ANY..=0.3),
+    (&["ridge-200-t6-mixture"], "A mixture base needs no annealing (KL below 0.1)", KL, -ANY..=0.1),
 ];
 
 fn verdicts(grid: &Grid<Variant<'_>, Fit>) -> Vec<Verdict> {
     let mut verdicts = vec![];
-    for (keys, claim, quantity, range) in CLAIMS {
+    for (keys, claim, (words, quantity), range) in CLAIMS {
         for row in keys.iter().filter_map(|key| grid.get(key)) {
-            let (words, mean) = match quantity {
-                Smaller => {
-                    ("fraction of samples on the smaller branch", Mean::if_any(&row.smaller()))
-                }
-                Both => ("seeds with 35 to 65 % on each branch", Some(row.both())),
-                Kl => ("KL(q‖p) in nats", Mean::if_any(&row.kl())),
-            };
-            let quantity = format!("{words}; {}, {}", row.input.problem.name, row.input.name);
-            verdicts.extend(mean.map(|mean| Verdict::new(claim, quantity, mean, range.clone())));
+            let words = format!("{words}; {}, {}", row.input.problem.name, row.input.name);
+            let verdict = |mean| Verdict::new(claim, words, mean, range.clone());
+            verdicts.extend(quantity(row).map(verdict));
         }
     }
     verdicts

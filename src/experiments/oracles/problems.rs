@@ -4,7 +4,8 @@ use super::models::{Linear, Logistic, Scales};
 use crate::error::Result;
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::modes::Target;
-use crate::experiments::nuts::{Chain, Nuts, diagnose};
+use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};
+use crate::experiments::quadrature::LogIntegral;
 use crate::experiments::{Lab, Tier};
 use crate::random::{Purpose, stream};
 use crate::stats::Estimate;
@@ -77,13 +78,15 @@ pub(super) fn problems(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Problem
     let ridge = Target::Ridge { kappa: 5. };
     let o_rings = Logistic::o_rings();
     let logistic = Logistic::simulated(EXAMPLES[2], 5, 0.25, &mut stream(0, Purpose::Toy, 3));
-    let by = "quadrature";
+    let by_quadrature = |key, name, evidence: LogIntegral, joint| {
+        problem(key, name, evidence.value, "quadrature", joint)
+    };
     let mut problems = vec![
         problem("linear", "linear, D = 4", linear.log_evidence(), "closed form", Box::new(linear)),
-        problem("scales-2", "scales, D = 2", two.log_evidence().value, by, Box::new(two)),
-        problem("scales-3", "scales, D = 3", three.log_evidence().value, by, Box::new(three)),
-        problem("ridge", "ridge ab ≈ 1, D = 2", ridge.log_evidence().value, by, Box::new(ridge)),
-        problem("o-rings", "O-rings, D = 2", o_rings.log_evidence().value, by, Box::new(o_rings)),
+        by_quadrature("scales-2", "scales, D = 2", two.log_evidence(), Box::new(two)),
+        by_quadrature("scales-3", "scales, D = 3", three.log_evidence(), Box::new(three)),
+        by_quadrature("ridge", "ridge ab ≈ 1, D = 2", ridge.log_evidence(), Box::new(ridge)),
+        by_quadrature("o-rings", "O-rings, D = 2", o_rings.log_evidence(), Box::new(o_rings)),
         problem("logistic", "logistic, D = 5", 0., BRIDGE, Box::new(logistic)),
     ];
     for problem in problems.iter_mut().filter(|p| ["o-rings", "logistic"].contains(&p.key)) {
@@ -117,7 +120,6 @@ impl Problem {
         let chains = &self.chains;
         let entries = (0..self.joint.dim()).map(|d| diagnose(chains, |c, s| chains[c].theta[s][d]));
         let joint = diagnose(chains, |c, s| chains[c].log_density[s]);
-        let start = (f64::NEG_INFINITY, f64::INFINITY);
-        entries.chain([joint]).fold(start, |(r, e), (rhat, ess)| (r.max(rhat), e.min(ess)))
+        worst(entries.chain([joint]))
     }
 }

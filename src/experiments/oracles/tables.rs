@@ -1,6 +1,6 @@
 //! The tables of the oracles.
 use super::calibration::Ranks;
-use super::gaps::{Fits, Fitted, Moments};
+use super::gaps::{Fits, Fitted, Method, Moments};
 use super::problems::{Problem, Settings};
 use crate::report::experiment::Table;
 use crate::report::verdict::Mean;
@@ -11,17 +11,11 @@ fn mean(values: &[f64], error: f64) -> String {
     Mean::if_any(values).map_or(String::new(), |mean| mean.against(error).to_string())
 }
 
-/// The problems with draws of NUTS.
-fn with_chains(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
-    problems.iter().filter(|problem| !problem.chains.is_empty())
-}
-
 /// A row per method, a column per problem.
 pub(super) fn gaps(problems: &[Problem], fits: &Fits<'_>) -> Table {
     let header = ["posterior"].into_iter().chain(problems.iter().map(|problem| problem.name));
     let mut table = Table::new("gaps", GAPS, header);
-    for row in fits.iter().filter(|row| row.input.problem.key == problems[0].key) {
-        let method = row.input.method;
+    for method in Method::ALL {
         let of = |problem: &Problem| {
             mean(&fits.of(problem.key, method.key).gaps(), problem.log_evidence.error)
         };
@@ -65,7 +59,8 @@ pub(super) fn weights(problems: &[Problem], fits: &Fits<'_>) -> Table {
 pub(super) fn nuts(settings: &Settings, problems: &[Problem]) -> Table {
     let divergences =
         |problem: &Problem| -> u64 { problem.chains.iter().map(|chain| chain.divergences).sum() };
-    Table::of("nuts", NUTS, with_chains(problems)).columns(&[
+    let sampled = problems.iter().filter(|problem| !problem.chains.is_empty());
+    Table::of("nuts", NUTS, sampled).columns(&[
         ("model", &|problem| problem.name.into()),
         ("chains × draws", &|_| format!("{} × {}", settings.chains, settings.nuts.draws)),
         ("largest R̂", &|problem| format!("{:.4}", problem.convergence().0)),

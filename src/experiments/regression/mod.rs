@@ -58,12 +58,12 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     grid.push("nuts", Variant { name: "NUTS", config: mle }, truth.found(precision, &places));
     let diagnostics = truth.diagnostics();
     let mut tables = tables(&grid);
-    tables.push(nuts(&settings, &truth, &diagnostics));
+    tables.push(nuts(&settings, &truth, diagnostics));
     Ok(Report {
         title: "Figure 1: regression, and uncertainty away from the data".into(),
         paper: PAPER.into(),
         ours: ours(&settings, precision),
-        verdicts: verdicts(&grid, &diagnostics, truth.chains.len()),
+        verdicts: verdicts(&grid, diagnostics, truth.chains.len()),
         tables,
         figures: vec![
             Figure::new("panels", PANELS, panels(&grid, &data.train, precision)),
@@ -119,18 +119,16 @@ fn tables(rows: &[Row<Variant, Found>]) -> Vec<Table> {
 }
 
 /// Convergence diagnostics of the chains.
-fn nuts(settings: &Settings, truth: &Truth, diagnostics: &[(f64, f64)]) -> Table {
+fn nuts(settings: &Settings, truth: &Truth, [f, joint]: [(f64, f64); 2]) -> Table {
     let Settings { chains, nuts: Nuts { warmup, draws, thin, depth, accept }, .. } = settings;
-    let (joint, grid) = diagnostics.split_last().expect("the log joint");
     let sum = |of: fn(&Chain) -> u64| truth.chains.iter().map(of).sum::<u64>().to_string();
-    let least = grid.iter().map(|d| d.1).fold(f64::INFINITY, f64::min);
     let mut table = Table::new("nuts", NUTS, ["quantity", "value"]);
     for (name, value) in [
         ("chains × draws", format!("{chains} × {draws} after {warmup}, every {thin} kept")),
         ("target acceptance, maximum depth", format!("{accept}, {depth}")),
-        ("largest R̂ of f(x) along the grid", format!("{:.4}", largest(grid))),
+        ("largest R̂ of f(x) along the grid", format!("{:.4}", f.0)),
         ("R̂ of ln p(θ, D)", format!("{:.4}", joint.0)),
-        ("smallest bulk-ESS of f(x) along the grid", format!("{least:.0}")),
+        ("smallest bulk-ESS of f(x) along the grid", format!("{:.0}", f.1)),
         ("bulk-ESS of ln p(θ, D)", format!("{:.0}", joint.1)),
         ("divergences", sum(|chain| chain.divergences)),
         ("draws at maximum depth", sum(|chain| chain.cut_off)),
@@ -142,14 +140,9 @@ fn nuts(settings: &Settings, truth: &Truth, diagnostics: &[(f64, f64)]) -> Table
     table
 }
 
-/// The largest `R̂`.
-fn largest(diagnostics: &[(f64, f64)]) -> f64 {
-    diagnostics.iter().map(|d| d.0).fold(f64::NEG_INFINITY, f64::max)
-}
-
 fn verdicts(
     grid: &Grid<Variant, Found>,
-    diagnostics: &[(f64, f64)],
+    [f, joint]: [(f64, f64); 2],
     chains: usize,
 ) -> Vec<Verdict> {
     let grows = |key: &str, words: &str| {
@@ -162,7 +155,6 @@ fn verdicts(
     let closer = grid.paired("full-bhn", "bbb", |full, other| {
         over(&other.wasserstein, false) - over(&full.wasserstein, false)
     });
-    let (joint, along) = diagnostics.split_last().expect("the log joint");
     let converged = |of: &str, quantity: &str, value| {
         let claim = format!("The chains of NUTS converged in {of} (R̂ below 1.01)");
         let quantity = format!("{quantity}, over the chains");
@@ -173,7 +165,7 @@ fn verdicts(
         grows("nuts", "the exact posterior by NUTS (chains instead of seeds)"),
         Verdict::new(RATIO, SPREAD, ratio, 0.5..=2.),
         Verdict::new(CLOSER, DISTANCE, closer, 0. ..),
-        converged("f", "largest R̂ of f(x) along the grid", largest(along)),
+        converged("f", "largest R̂ of f(x) along the grid", f.0),
         converged("their density", "R̂ of ln p(θ, D)", joint.0),
     ]
 }

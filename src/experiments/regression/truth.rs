@@ -5,7 +5,7 @@ use crate::bayes::{Model, Targets};
 use crate::data::{Dataset, Task};
 use crate::error::Result;
 use crate::experiments::Lab;
-use crate::experiments::nuts::{Chain, diagnose};
+use crate::experiments::nuts::{Chain, diagnose, worst};
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::config::{Config, MethodKind};
@@ -70,12 +70,12 @@ impl Truth {
         self.functions.iter().enumerate().map(of).collect()
     }
 
-    /// `R̂` and bulk-ESS of `f` along the grid and, last, of `ln p(θ, D)`.
-    pub fn diagnostics(&self) -> Vec<(f64, f64)> {
+    /// `R̂` and bulk-ESS: the worst of `f` along the grid, and those of `ln p(θ, D)`.
+    pub fn diagnostics(&self) -> [(f64, f64); 2] {
         let grid = (0..GRID)
             .map(|g| diagnose(&self.chains, |c, draw| self.functions[c].grid[[draw, g]].into()));
         let joint = diagnose(&self.chains, |c, draw| self.chains[c].log_density[draw]);
-        grid.chain([joint]).collect()
+        [worst(grid), joint]
     }
 }
 
