@@ -85,9 +85,9 @@ impl Lab<'_> {
         self.ragged_grid(rows.into_iter().map(|row| (row, self.seeds)), "", compute)
     }
 
-    /// [`Lab::grid`] of rows with a number of seeds each, in cells `KEY-SEED` + `suffix`: the suffix
-    /// identifies what the results depend on and the runs `KEY-SEED` do not, such as the available
-    /// data sets.
+    /// [`Lab::grid`] of rows, each with its number of seeds, in cells `KEY-SEED` + `suffix`. The
+    /// suffix identifies what the results depend on but the runs `KEY-SEED` do not, such as the
+    /// available data sets.
     ///
     /// # Errors
     /// As [`Lab::cells`].

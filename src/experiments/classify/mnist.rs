@@ -1,5 +1,5 @@
-//! MNIST with all of its training images (Table 1) and with 5000 of them (Table 2), and an ablation:
-//! each setting in which the authors' code differs from our defaults, one at a time.
+//! MNIST with all of its training images (Table 1) and with 5000 of them (Table 2), and an ablation
+//! of each setting in which the authors' code differs from our defaults.
 use super::protocol::{
     Found, base, better, chosen, compute, difference, hypernet, milestones, on_digits, report,
     samples, variant, with,

@@ -21,7 +21,7 @@ pub struct Method {
     pub key: &'static str,
     /// Name in the tables.
     pub name: &'static str,
-    /// Flow and number of layers of a hypernet; `None` for a factorised Gaussian (Bayes by Backprop).
+    /// Kind and depth of a hypernet's flow; `None` for a factorised Gaussian (Bayes by Backprop).
     flow: Option<(FlowKind, usize)>,
 }
 

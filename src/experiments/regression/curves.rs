@@ -1,5 +1,5 @@
-//! The data and configurations; functions sampled from a posterior, their scores, and their distance
-//! to the exact posterior.
+//! Data and configurations; functions sampled from a posterior, their scores, and their distance to
+//! the exact posterior.
 use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{FlowKind, Model, Targets};
 use crate::data::{Dataset, Preprocess, Split, Task};
