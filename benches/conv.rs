@@ -38,7 +38,7 @@ fn main() {
 fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs: Duration) {
     let window = Window { padding: [padding; 2], ..Window::new([3, 3]) };
     let over = window.over([side, side, channels]).expect("it fits");
-    let positions: usize = over.positions().iter().product();
+    let positions: usize = over.positions.iter().product();
     let numbers = |n: usize| (0..n).map(|i| (i * 7 % 11) as f32 - 5.).collect::<Vec<_>>();
     let (mut x, mut y) =
         (numbers(images * side * side * channels), numbers(images * positions * out));

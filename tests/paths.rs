@@ -152,7 +152,7 @@ fn convolutions<T: Scalar>(of: &mut Bits) {
         (2, [11, 13, 50], window([3, 3], [1, 1], [1, 2]), 17),
     ] {
         let over = window.over(image).unwrap();
-        let positions: usize = over.positions().iter().product();
+        let positions: usize = over.positions.iter().product();
         let (entries, k) = (image.iter().product::<usize>(), over.covered());
         let (x, dy) = (numbers::<T>(images * entries, 1), numbers(images * positions * n, 2));
         let w = matrix::<T>(n, k, 3);

@@ -1,5 +1,4 @@
 //! The peak performance of this machine, measured with the library's own loops.
-use super::gemm::block;
 use super::gemm::native::Native;
 use super::gemm::packed::panel_product;
 use super::vector;
@@ -32,7 +31,7 @@ fn tile() -> f64 {
         } else {
             let view = |x, shape| ArrayView2::from_shape(shape, x).expect("its length");
             let c = ArrayViewMut2::from_shape([rows, cols], &mut c[..]).expect("its length");
-            block(1., view(&a[..], [rows, DEPTH]), view(&b[..], [DEPTH, cols]), 0., c);
+            f32::block(1., view(&a[..], [rows, DEPTH]), view(&b[..], [DEPTH, cols]), 0., c);
         }
     }
     black_box(&c);

@@ -184,8 +184,7 @@ fn repeated(of: &[usize], to: &[usize]) -> ArrayD<usize> {
 /// Calls `f(p, k, q)` for each position `p` of the window over the images and each place `k` within
 /// the window that covers a pixel `q` and not padding.
 fn pixels(over: &Sliding, images: usize, mut f: impl FnMut(usize, usize, usize)) {
-    let (window, [height, width, _], [rows, columns]) =
-        (over.window(), over.image(), over.positions());
+    let (window, [height, width, _], [rows, columns]) = (over.window, over.image, over.positions);
     for p in 0..images * rows * columns {
         let (image, row, column) = (p / (rows * columns), p / columns % rows, p % columns);
         for k in 0..window.size[0] * window.size[1] {
@@ -209,7 +208,7 @@ pub fn conv2d_terms(
     images: usize,
     mut f: impl FnMut(usize, [usize; 2], usize),
 ) {
-    let channels = over.image()[2];
+    let channels = over.image[2];
     pixels(over, images, |p, k, q| {
         for n in 0..units {
             for c in 0..channels {
@@ -255,7 +254,7 @@ pub fn conv2d_backward_weight<T: Scalar>(
 
 /// `y[p, c] = max x[q, c]` over the pixels `q` that the window covers; NaN if any of them is.
 pub fn max_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let channels = over.image()[2];
+    let channels = over.image[2];
     y.fill(T::neg_infinity());
     pixels(over, images(over, x), |p, _, q| {
         for c in 0..channels {
@@ -267,7 +266,7 @@ pub fn max_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
 
 /// `dx[q, c] += dy[p, c]` for the first pixel `q` at which `x` is the maximum, or NaN.
 pub fn max_pool_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
-    let (channels, mut left) = (over.image()[2], dy.to_vec());
+    let (channels, mut left) = (over.image[2], dy.to_vec());
     pixels(over, images(over, x), |p, _, q| {
         for c in 0..channels {
             let (p, q) = (p * channels + c, q * channels + c);
@@ -280,7 +279,7 @@ pub fn max_pool_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], 
 
 /// `y[p, c] = mean x[q, c]` over the pixels `q` that the window covers, in `f64`.
 pub fn avg_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
-    let (channels, [h, w]) = (over.image()[2], over.window().size);
+    let (channels, [h, w]) = (over.image[2], over.window.size);
     let mut sums = vec![0.; y.len()];
     pixels(over, images(over, x), |p, _, q| {
         (0..channels).for_each(|c| sums[p * channels + c] += x[q * channels + c].f64());
@@ -290,7 +289,7 @@ pub fn avg_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
 
 /// `dx[q, c] += dy[p, c] / (h·w)` for each pixel `q` that the window covers.
 pub fn avg_pool_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
-    let (channels, [h, w]) = (over.image()[2], over.window().size);
+    let (channels, [h, w]) = (over.image[2], over.window.size);
     pixels(over, images(over, dx), |p, _, q| {
         for c in 0..channels {
             dx[q * channels + c] += dy[p * channels + c] / T::of((h * w) as f64);
@@ -300,5 +299,5 @@ pub fn avg_pool_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
 
 /// The number of images in `x [B, H, W, C]`.
 fn images<T>(over: &Sliding, x: &[T]) -> usize {
-    x.len() / over.image().iter().product::<usize>()
+    x.len() / over.image.iter().product::<usize>()
 }

@@ -48,7 +48,7 @@ pub fn mean_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
 /// Lengths of an image and of its pool; checks the lengths of a batch of both.
 fn lengths(over: &Sliding, x: usize, y: usize) -> [usize; 2] {
     let [image, out] = [over.image_len(), over.count() * over.channels()];
-    let fits = over.window().padding == [0, 0] && x.is_multiple_of(image) && x / image * out == y;
+    let fits = over.window.padding == [0, 0] && x.is_multiple_of(image) && x / image * out == y;
     assert!(fits, "pool: {x} entries of {over:?} and {y} outputs");
     [image, out]
 }
@@ -56,7 +56,7 @@ fn lengths(over: &Sliding, x: usize, y: usize) -> [usize; 2] {
 /// Offsets of the pixels that the window covers at its `i`-th position.
 #[inline(always)]
 fn pixels(over: &Sliding, i: usize) -> impl Iterator<Item = usize> {
-    let (over, [_, width], [h, w]) = (*over, over.positions(), over.window().size);
+    let (over, [_, width], [h, w]) = (*over, over.positions, over.window.size);
     (0..h * w).map(move |k| over.offset([i / width, i % width], k / w) + k % w * over.channels())
 }
 
@@ -117,5 +117,5 @@ multiversion! {
 
 /// `h·w`.
 fn covered(over: &Sliding) -> f64 {
-    over.window().size.iter().product::<usize>() as f64
+    over.window.size.iter().product::<usize>() as f64
 }

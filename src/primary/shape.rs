@@ -97,7 +97,7 @@ impl Layer {
         let slide = |window: Window, channels: Option<usize>| match input {
             Shape::Image([c, h, w]) => match window.over([h, w, c]) {
                 Some(over) => {
-                    let [h, w] = over.positions();
+                    let [h, w] = over.positions;
                     Ok(Shape::Image([channels.unwrap_or(c), h, w]))
                 }
                 None => bad("an image as large", "Use a smaller window, or pad the image."),

@@ -1,6 +1,6 @@
 //! Convolutions against their definition in [`kernels::plain`](crate::kernels::plain), and their
 //! gradients as adjoints.
-use super::suite::{Instance, Measurement, Property, Suite, largest};
+use super::suite::{Instance, Measurement, Property, Suite, distance};
 use crate::autodiff::gradcheck::randn;
 use crate::kernels::conv::{self, Sliding, Window};
 use crate::kernels::gemm::Packed;
@@ -31,15 +31,23 @@ pub fn suite() -> Suite<Convolution> {
             Property {
                 name: "forward",
                 statement: "every stride, padding and ragged window agrees with loops over the definition",
-                measure: |c| on_every_case(c, |run| (run.y.clone(), run.plain.clone())),
+                measure: |c| {
+                    on_every_case(|over, Case { x, w, dy, y }| {
+                        let mut found = dy.clone();
+                        (c.forward)(over, x, w.view(), &mut found);
+                        (found, y.clone())
+                    })
+                },
             },
             Property {
                 name: "adjoints",
                 statement: "⟨dy, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩, so that both gradients are those of the forward pass",
                 measure: |c| {
-                    on_every_case(c, |run| {
-                        let whole = dot(&run.dy, &run.plain);
-                        (vec![dot(&run.dx, &run.x), dot(&run.dw, &run.w)], vec![whole, whole])
+                    on_every_case(|over, Case { x, w, dy, y }| {
+                        let (mut dx, mut dw) = (x.clone(), w.clone());
+                        (c.by_input)(over, dy, w.view(), &mut dx);
+                        (c.by_weight)(over, x, dy, &mut dw);
+                        (vec![dot(&dx, x), dot(&dw, w)], vec![dot(dy, y); 2])
                     })
                 },
             },
@@ -65,93 +73,57 @@ const fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Wi
     Window { size, stride, padding }
 }
 
-/// Inputs and outputs of a convolution on one case.
-struct Run {
+/// Images, weights, a gradient of the output, and the output by its definition.
+struct Case {
     x: Vec<f64>,
-    w: Vec<f64>,
+    w: Array2<f64>,
     dy: Vec<f64>,
     y: Vec<f64>,
-    /// `y` by its definition.
-    plain: Vec<f64>,
-    dx: Vec<f64>,
-    dw: Vec<f64>,
 }
 
-/// Compares the found and expected values that `compare` takes from a run, on every case.
-fn on_every_case(c: &Convolution, compare: fn(&Run) -> (Vec<f64>, Vec<f64>)) -> Measurement {
+/// Compares the values that `compute` finds and expects on every case.
+fn on_every_case(compute: impl Fn(&Sliding, &Case) -> (Vec<f64>, Vec<f64>)) -> Measurement {
     Measurement::worst(CASES.map(|(sizes, window)| {
-        let (found, expected) = compare(&run(c, sizes, window));
-        let size = expected.iter().fold(1., |m: f64, e| m.max(e.abs()));
-        let errors = found.iter().zip(&expected).map(|(f, e)| (f - e).abs() / size);
         let [images, h, w, channels, n] = sizes;
+        let over = window.over([h, w, channels]).expect("the window fits");
+        let [rows, columns] = over.positions;
+        let random = |n: usize, seed| randn(&[n], seed).into_raw_vec_and_offset().0;
+        let x = random(images * h * w * channels, 1);
+        let weights = randn(&[n, over.covered()], 2).into_dimensionality().expect("a matrix");
+        let dy = random(images * rows * columns * n, 3);
+        let mut y = vec![0.; dy.len()];
+        plain::conv2d(&over, &x, weights.view(), &mut y);
+        let (found, expected) = compute(&over, &Case { x, w: weights, dy, y });
         let at = format!("{images}×{h}×{w}×{channels} → {n}, {window:?}");
         // Sums of at most a few thousand products.
-        Measurement::new(largest(errors), 1e-12, at)
+        Measurement::new(distance(&found, &expected), 1e-12, at)
     }))
 }
 
-fn run(c: &Convolution, [images, h, w, channels, n]: [usize; 5], window: Window) -> Run {
-    let over = window.over([h, w, channels]).expect("the window fits");
-    let [rows, columns] = over.positions();
-    let random = |n: usize, seed| randn(&[n], seed).into_raw_vec_and_offset().0;
-    let x = random(images * h * w * channels, 1);
-    let weights = random(n * over.covered(), 2);
-    let dy = random(images * rows * columns * n, 3);
-    let matrix = ArrayView2::from_shape([n, over.covered()], &weights).expect("as many entries");
-    let mut plain = vec![0.; dy.len()];
-    plain::conv2d(&over, &x, matrix, &mut plain);
-    let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), matrix.to_owned());
-    (c.forward)(&over, &x, matrix, &mut y);
-    (c.by_input)(&over, &dy, matrix, &mut dx);
-    (c.by_weight)(&over, &x, &dy, &mut dw);
-    Run { dw: dw.into_raw_vec_and_offset().0, x, w: weights, dy, y, plain, dx }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+fn dot<'a>(a: impl IntoIterator<Item = &'a f64>, b: impl IntoIterator<Item = &'a f64>) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn faults() -> Vec<Instance<Convolution>> {
+    let forward = |name, forward| Instance::new(name, Convolution { forward, ..ENGINE });
+    let by_input = |name, by_input| Instance::new(name, Convolution { by_input, ..ENGINE });
+    let by_weight = |name, by_weight| Instance::new(name, Convolution { by_weight, ..ENGINE });
     vec![
-        Instance::new(
-            "a true convolution: its weights flipped",
-            Convolution {
-                forward: |over, x, w, y| {
-                    (ENGINE.forward)(over, x, w.slice(s![.., ..;-1]).to_owned().view(), y);
-                },
-                ..ENGINE
-            },
-        ),
-        Instance::new(
-            "the first position is left out",
-            Convolution {
-                forward: |over, x, w, y| {
-                    (ENGINE.forward)(over, x, w, y);
-                    y[..w.nrows()].fill(0.);
-                },
-                ..ENGINE
-            },
-        ),
-        Instance::new(
-            "the gradient by the input stops short of the border",
-            Convolution {
-                by_input: |over, dy, w, dx| {
-                    (ENGINE.by_input)(over, dy, w, dx);
-                    *dx.last_mut().expect("an entry") = 0.;
-                },
-                ..ENGINE
-            },
-        ),
-        Instance::new(
-            "the gradient by the weights is that of the first image",
-            Convolution {
-                by_weight: |over, x, dy, dw| {
-                    let positions: usize = over.positions().iter().product();
-                    let images = dy.len() / (positions * dw.nrows());
-                    (ENGINE.by_weight)(over, &x[..x.len() / images], &dy[..dy.len() / images], dw);
-                },
-                ..ENGINE
-            },
-        ),
+        forward("a true convolution: its weights flipped", |over, x, w, y| {
+            (ENGINE.forward)(over, x, w.slice(s![.., ..;-1]).to_owned().view(), y);
+        }),
+        forward("the first position is left out", |over, x, w, y| {
+            (ENGINE.forward)(over, x, w, y);
+            y[..w.nrows()].fill(0.);
+        }),
+        by_input("the gradient by the input stops short of the border", |over, dy, w, dx| {
+            (ENGINE.by_input)(over, dy, w, dx);
+            *dx.last_mut().expect("an entry") = 0.;
+        }),
+        by_weight("the gradient by the weights is that of the first image", |over, x, dy, dw| {
+            let positions: usize = over.positions.iter().product();
+            let images = dy.len() / (positions * dw.nrows());
+            (ENGINE.by_weight)(over, &x[..x.len() / images], &dy[..dy.len() / images], dw);
+        }),
     ]
 }

@@ -83,6 +83,16 @@ pub(super) fn largest(errors: impl IntoIterator<Item = f64>) -> f64 {
     errors.into_iter().fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m })
 }
 
+/// The largest difference `|found − expected|`, relative to the largest entry expected, or to 1.
+pub(super) fn distance<'a>(
+    found: impl IntoIterator<Item = &'a f64>,
+    expected: impl IntoIterator<Item = &'a f64, IntoIter: Clone>,
+) -> f64 {
+    let expected = expected.into_iter();
+    let size = expected.clone().fold(1., |size: f64, e| size.max(e.abs()));
+    largest(found.into_iter().zip(expected).map(|(f, e)| (f - e).abs())) / size
+}
+
 /// A named implementation of what a suite verifies.
 pub struct Instance<S> {
     /// Its name in reports.

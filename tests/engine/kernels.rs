@@ -403,7 +403,7 @@ fn images<T: Scalar>() {
         (0, [2, 2, 3], window([2, 2], [2, 2], [0, 0]), 3),
     ] {
         let over = window.over(image).unwrap();
-        let ([rows, columns], k) = (over.positions(), over.covered());
+        let ([rows, columns], k) = (over.positions, over.covered());
         let flat = |n, seed| integers::<T>(1, n, seed).into_raw_vec_and_offset().0;
         let (x, w) = (flat(count * image.iter().product::<usize>(), 1), integers::<T>(n, k, 5));
         let dy = flat(count * rows * columns * n, 3);

@@ -4,6 +4,7 @@ use crate::autodiff::{Op, Var};
 use crate::kernels::conv::{self, Sliding, Window};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm::Packed, pool};
+use std::ops::Range;
 
 /// The window over the last three axes of `x`, and the shape of an output with `n` channels, or as
 /// many as `x`.
@@ -17,20 +18,14 @@ fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, 
             "{name}: {x:?}: no place for {size:?} with stride {stride:?} and padding {padding:?}"
         )
     });
-    let [h, w] = over.positions();
+    let [h, w] = over.positions;
     (over, lead.iter().copied().chain([h, w, n.unwrap_or(image[2])]).collect())
 }
 
-/// Part `s` of `samples` equal ones, or all of `x` if the samples share it.
-fn part<T>(x: &[T], s: usize, samples: usize, shared: bool) -> &[T] {
-    let n = x.len() / samples;
-    if shared { x } else { &x[n * s..][..n] }
-}
-
-/// [`part`] for writing.
-fn part_mut<T>(x: &mut [T], s: usize, samples: usize, shared: bool) -> &mut [T] {
-    let n = x.len() / samples;
-    if shared { x } else { &mut x[n * s..][..n] }
+/// The range of sample `s` of `samples` in `len` entries: all of them if the samples share them.
+fn part(len: usize, s: usize, samples: usize, shared: bool) -> Range<usize> {
+    let n = len / samples;
+    if shared { 0..len } else { n * s..n * (s + 1) }
 }
 
 impl<T: Scalar> Var<'_, T> {
@@ -79,9 +74,10 @@ impl<T: Scalar> Var<'_, T> {
         let shared = x.ndim() < shape.len();
         let mut y = self.tape().alloc(shape);
         let caches = w.caches().filter(|_| w_value.ndim() == 2);
+        let [x_part, y_part] = [(x.len(), shared), (y.len(), false)]
+            .map(|(len, shared)| move |s| part(len, s, samples, shared));
         for s in 0..samples {
-            let x = part(x.as_slice(), s, samples, shared);
-            let y = part_mut(y.as_slice_mut(), s, samples, false);
+            let (x, y) = (&x.as_slice()[x_part(s)], &mut y.as_slice_mut()[y_part(s)]);
             match &caches {
                 Some(w) => conv::forward(&over, x, w.transposed(), y),
                 None => {
@@ -97,14 +93,14 @@ impl<T: Scalar> Var<'_, T> {
                     dx.scale(beta);
                 }
                 for s in 0..samples {
-                    let (g, beta) = (part(g, s, samples, false), shared_beta(beta, shared, s));
-                    let dx = part_mut(dx.as_slice_mut(), s, samples, shared);
+                    let (g, dx) = (&g[y_part(s)], &mut dx.as_slice_mut()[x_part(s)]);
+                    let beta = shared_beta(beta, shared, s);
                     conv::backward_input(&over, g, sample(w, s), beta, dx);
                 }
             });
             sink.write(1, |beta, dw| {
                 for s in 0..samples {
-                    let (x, g) = (part(x, s, samples, shared), part(g, s, samples, false));
+                    let (x, g) = (&x[x_part(s)], &g[y_part(s)]);
                     conv::backward_weight(&over, x, g, beta, sample_mut(dw, s));
                 }
             });

@@ -22,8 +22,8 @@ pub fn forward<T: Scalar>(
     y: &mut [T],
 ) {
     let mut rows = |over: &Sliding, x: &[T]| {
-        let ([height, width], k) = (over.positions(), over.row_len());
-        let step = over.window().stride[1] * over.channels();
+        let ([height, width], k) = (over.positions, over.row_len());
+        let step = over.window.stride[1] * over.channels();
         let panels = panels.chunks_exact(over.covered() * micro.cols);
         for (j, panel) in (0..n).step_by(micro.cols).zip(panels) {
             for down in 0..height {
@@ -55,8 +55,8 @@ pub fn backward_input<T: Scalar>(
     (panels, n): (&[T], usize),
     dx: &mut [T],
 ) {
-    let ([height, width], c, inner) = (over.positions(), over.channels(), over.padded());
-    let (size, step) = (over.window().size, over.window().stride[1] * c);
+    let ([height, width], c, inner) = (over.positions, over.channels(), over.padded());
+    let (size, step) = (over.window.size, over.window.stride[1] * c);
     let places = (0..size[0]).flat_map(|y| (0..size[1]).map(move |x| (y, x)));
     let products = places.flat_map(|place| (0..c).step_by(micro.cols).map(move |j| (place, j)));
     pad_backward(over, dx, |dx| {

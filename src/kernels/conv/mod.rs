@@ -80,7 +80,7 @@ fn backward_input_with<T: Scalar>(
         let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
         return tasks.for_each(|(dx, dy)| unfold::backward_input(over, dy, w, dx));
     };
-    let (c, places) = (over.channels(), over.window().size.iter().product::<usize>());
+    let (c, places) = (over.channels(), over.window.size.iter().product::<usize>());
     let panel = n * c.next_multiple_of(micro.cols);
     with_workspace(places * panel, |panels| {
         for (place, panels) in panels.chunks_exact_mut(panel).enumerate() {
@@ -167,6 +167,7 @@ fn batch<T>(over: &Sliding, x: &[T], [n, k]: [usize; 2], y: &[T]) -> usize {
 mod tests {
     use super::*;
     use crate::kernels::gemm::native::Native;
+    use crate::kernels::path::Path;
     use crate::kernels::plain;
     use ndarray::Array2;
     use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -179,7 +180,8 @@ mod tests {
 
     /// Every route, whether or not this processor would take it, with and without `β`.
     fn routes<T: Scalar>() {
-        let micros = [T::avx512(), T::avx2()].into_iter().flatten().map(Some).chain([None]);
+        let micros = [Path::Avx512, Path::Avx2].into_iter().filter_map(T::micro_for);
+        let micros = micros.map(Some).chain([None]);
         let window = |size, stride, padding| Window { size, stride, padding };
         for micro in micros {
             let weights_of =
@@ -247,7 +249,7 @@ mod tests {
     /// a running sum; with the points 1 and 2 they would be 4 times as large.
     #[test]
     fn winograd_rounds_little_more_than_a_plain_sum() {
-        let Some(micro) = f32::avx2() else { return };
+        let Some(micro) = f32::micro_for(Path::Avx2) else { return };
         let (images, n) = (4, 16);
         let over = Window::new([3, 3]).over([10, 10, 64]).unwrap();
         assert!(winograd::suits(&over, n));

@@ -1,7 +1,6 @@
 //! Padding and unfolding (im2col) of single images, their adjoints, and convolutions as one product
 //! with an unfolded image.
 use super::window::Sliding;
-use crate::kernels::gemm::block;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -9,7 +8,7 @@ use std::ops::Range;
 
 /// Calls `f` with `x` and its padding.
 pub fn pad<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
-    if over.window().padding == [0, 0] {
+    if over.window.padding == [0, 0] {
         return f(x);
     }
     with_workspace(over.padded().image_len(), |padded| {
@@ -23,7 +22,7 @@ pub fn pad<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
 
 /// Adjoint of [`pad`]: `f` adds the gradient by the padded image, whose inside is added to `dx`.
 pub fn pad_backward<T: Scalar>(over: &Sliding, dx: &mut [T], f: impl FnOnce(&mut [T])) {
-    if over.window().padding == [0, 0] {
+    if over.window.padding == [0, 0] {
         return f(dx);
     }
     with_workspace(over.padded().image_len(), |padded| {
@@ -37,7 +36,7 @@ pub fn pad_backward<T: Scalar>(over: &Sliding, dx: &mut [T], f: impl FnOnce(&mut
 
 /// The ranges of each row, in the image and in the padded image.
 fn rows(over: &Sliding) -> impl Iterator<Item = [Range<usize>; 2]> {
-    let ([h, w, c], [y, x]) = (over.image(), over.window().padding);
+    let ([h, w, c], [y, x]) = (over.image, over.window.padding);
     let row = move |start: usize| start..start + w * c;
     (0..h).map(move |i| [row(i * w * c), row(((i + y) * (w + 2 * x) + x) * c)])
 }
@@ -49,7 +48,7 @@ pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
         with_workspace(over.count() * over.covered(), |unfolded| {
             let mut start = 0;
             for at in inner.each() {
-                for row in 0..over.window().size[0] {
+                for row in 0..over.window.size[0] {
                     copy(&x[inner.offset(at, row)..], &mut unfolded[start..], n);
                     start += n;
                 }
@@ -101,7 +100,7 @@ fn copy<T: Scalar>(from: &[T], to: &mut [T], n: usize) {
 pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: ArrayView2<'_, T>, y: &mut [T]) {
     unfold(over, x, |unfolded| {
         let y = matrix_mut(y, w.ncols());
-        block(T::one(), matrix(unfolded, w.nrows()), w, T::zero(), y);
+        T::block(T::one(), matrix(unfolded, w.nrows()), w, T::zero(), y);
     });
 }
 
@@ -110,7 +109,7 @@ pub fn backward_input<T: Scalar>(over: &Sliding, dy: &[T], w: ArrayView2<'_, T>,
     let ((n, k), inner) = (w.dim(), over.padded());
     pad_backward(over, dx, |dx| {
         with_workspace(over.count() * k, |unfolded| {
-            block(T::one(), matrix(dy, n), w, T::zero(), matrix_mut(unfolded, k));
+            T::block(T::one(), matrix(dy, n), w, T::zero(), matrix_mut(unfolded, k));
             for (at, from) in inner.each().zip(unfolded.chunks_exact(k)) {
                 for (row, from) in from.chunks_exact(over.row_len()).enumerate() {
                     let to = &mut dx[inner.offset(at, row)..][..over.row_len()];
@@ -125,7 +124,7 @@ pub fn backward_input<T: Scalar>(over: &Sliding, dy: &[T], w: ArrayView2<'_, T>,
 pub fn backward_weight<T: Scalar>(over: &Sliding, x: &[T], (dy, n): (&[T], usize), dw: &mut [T]) {
     let k = over.covered();
     unfold(over, x, |unfolded| {
-        block(T::one(), matrix(dy, n).t(), matrix(unfolded, k), T::one(), matrix_mut(dw, k));
+        T::block(T::one(), matrix(dy, n).t(), matrix(unfolded, k), T::one(), matrix_mut(dw, k));
     });
 }
 

@@ -38,33 +38,22 @@ impl Window {
     }
 }
 
-/// A window and the images `[H, W, C]` over which it slides.
+/// A window and the images over which it slides, made by [`Window::over`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Sliding {
-    window: Window,
-    image: [usize; 3],
-    positions: [usize; 2],
+    /// The window.
+    pub window: Window,
+    /// The shape of an image, `[H, W, C]`.
+    pub image: [usize; 3],
+    /// Positions of the window along height and width, `[H', W']`.
+    pub positions: [usize; 2],
 }
 
 impl Sliding {
-    /// Positions of the window along height and width, `[H', W']`.
-    pub fn positions(&self) -> [usize; 2] {
-        self.positions
-    }
-
     /// Elements under the window: `h·w·C`.
     pub fn covered(&self) -> usize {
         self.window.size[0] * self.row_len()
-    }
-
-    /// The window.
-    pub fn window(&self) -> Window {
-        self.window
-    }
-
-    /// `[H, W, C]`.
-    pub fn image(&self) -> [usize; 3] {
-        self.image
     }
 
     /// Contiguous elements under one row of the window: `w·C`.
@@ -114,11 +103,11 @@ mod tests {
     #[test]
     fn a_window_fits_or_does_not() {
         let window = Window { padding: [1, 0], ..Window::new([4, 3]) };
-        assert_eq!(window.over([2, 3, 1]).unwrap().positions(), [1, 1]);
+        assert_eq!(window.over([2, 3, 1]).unwrap().positions, [1, 1]);
         assert!(window.over([1, 3, 1]).is_none() && window.over([2, 2, 1]).is_none());
         assert!(window.over([2, 3, 0]).is_none() && Window::new([0, 1]).over([2, 2, 1]).is_none());
         assert!(Window { stride: [0, 1], ..window }.over([9, 9, 1]).is_none());
-        assert_eq!(Window::squares(2).over([5, 4, 1]).unwrap().positions(), [2, 2]);
+        assert_eq!(Window::squares(2).over([5, 4, 1]).unwrap().positions, [2, 2]);
         assert!(Window { padding: [usize::MAX; 2], ..window }.over([9, 9, 1]).is_none());
     }
 }

@@ -49,7 +49,7 @@ const Q: f64 = 1.5;
 
 /// Whether this algorithm applies, and pays, for `n` output channels.
 pub fn suits(over: &Sliding, n: usize) -> bool {
-    let Window { size, stride, padding } = over.window();
+    let Window { size, stride, padding } = over.window;
     let shape = size == [3, 3] && stride == [1, 1] && padding[0] <= 2 && padding[1] <= 2;
     let enough = over.channels() >= MIN_CHANNELS && n >= MIN_CHANNELS;
     shape && enough && PLACES * tiles(over) < 9 * over.count()
@@ -82,8 +82,8 @@ pub fn backward_input<T: Scalar>(
     dx: &mut [T],
 ) {
     let (c, panel, len) = (over.channels(), panels.len() / 9, PLACES * n * micro.cols);
-    let ([h, w], padding) = (over.positions(), over.window().padding.map(|side| 2 - side));
-    let window = Window { padding, ..over.window() };
+    let ([h, w], padding) = (over.positions, over.window.padding.map(|side| 2 - side));
+    let window = Window { padding, ..over.window };
     let over = window.over([h, w, n]).expect("a position for each pixel of dx");
     with_workspace(c.div_ceil(micro.cols) * len, |u| {
         u.par_chunks_mut(len).enumerate().for_each(|(j, u)| {
@@ -197,7 +197,7 @@ fn transform_input<T: Scalar>(
 
 /// Tiles along height and width.
 fn tiling(over: &Sliding) -> [usize; 2] {
-    over.positions().map(|n| n.div_ceil(SIDE))
+    over.positions.map(|n| n.div_ceil(SIDE))
 }
 
 /// Tiles of an image.
@@ -245,7 +245,7 @@ impl<T: Scalar> Scratch<T> {
 
 /// Offsets of the inputs of a tile in the images; `None` in padding or beyond.
 fn inputs(over: &Sliding, tile: usize) -> Offsets<WIDE> {
-    let ([h, w, c], [y, x]) = (over.image(), over.window().padding);
+    let ([h, w, c], [y, x]) = (over.image, over.window.padding);
     let (image, [top, left]) = origin(over, tile);
     let mut all = [[None; WIDE]; WIDE];
     for (i, row) in (top..).zip(&mut all).filter(|(i, _)| (y..y + h).contains(i)) {
@@ -258,7 +258,7 @@ fn inputs(over: &Sliding, tile: usize) -> Offsets<WIDE> {
 
 /// Offsets of the outputs of a tile; `None` beyond the last position.
 fn outputs(over: &Sliding, n: usize, tile: usize) -> Offsets<SIDE> {
-    let ([height, width], (image, [top, left])) = (over.positions(), origin(over, tile));
+    let ([height, width], (image, [top, left])) = (over.positions, origin(over, tile));
     let mut all = [[None; SIDE]; SIDE];
     for (i, row) in (top..height).zip(&mut all) {
         for (j, at) in (left..width).zip(row) {

@@ -219,6 +219,7 @@ micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4, 2,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::path::Path;
     use crate::kernels::plain;
     use crate::kernels::scalar::Scalar;
     use ndarray::{Array2, s};
@@ -231,7 +232,7 @@ mod tests {
 
     #[allow(unsafe_code)]
     fn equal_their_definitions<T: Scalar>() {
-        for micro in [T::avx512(), T::avx2()].into_iter().flatten() {
+        for micro in [Path::Avx512, Path::Avx2].into_iter().filter_map(T::micro_for) {
             let sizes = (1..=micro.rows).flat_map(|m| (1..=micro.cols).map(move |n| [m, n]));
             for ([m, n], k) in sizes.flat_map(|size| [0, 1, 7].map(|k| (size, k))) {
                 let (a, b) = (integers::<T>(m, k, 1), integers(k, micro.cols, 2));

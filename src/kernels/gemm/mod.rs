@@ -44,7 +44,7 @@ pub fn gemm<T: Scalar>(
         || thin::gemm(alpha, b.t(), a.t(), beta, &mut c.view_mut().reversed_axes())
     {
     } else if m * k * n < thin::SERIAL {
-        block(alpha, a, b, beta, c);
+        T::block(alpha, a, b, beta, c);
     } else if let Some(micro) = T::micro() {
         by_micro_kernels(micro, [alpha, beta], a, b, c);
     } else {
@@ -97,33 +97,8 @@ fn by_blocks<T: Scalar>(
         let blocks = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
         blocks
             .zip(b.axis_chunks_iter(Axis(1), cols))
-            .for_each(|(c, b)| block(alpha, a, b, beta, c));
+            .for_each(|(c, b)| T::block(alpha, a, b, beta, c));
     });
-}
-
-/// The product by one call of matrixmultiply, on one thread.
-#[allow(unsafe_code)]
-pub(super) fn block<T: Scalar>(
-    alpha: T,
-    a: ArrayView2<'_, T>,
-    b: ArrayView2<'_, T>,
-    beta: T,
-    mut c: ArrayViewMut2<'_, T>,
-) {
-    assert!(a.ncols() == b.nrows() && c.dim() == (a.nrows(), b.ncols()), "block: shapes differ");
-    let strides = |s: &[isize]| [s[0], s[1]];
-    let (sa, sb, sc) = (strides(a.strides()), strides(b.strides()), strides(c.strides()));
-    // SAFETY: pointers, shapes and strides come from live views, and the mutable one is exclusive.
-    unsafe {
-        T::gemm_block(
-            [a.nrows(), a.ncols(), b.ncols()],
-            alpha,
-            (a.as_ptr(), sa),
-            (b.as_ptr(), sb),
-            beta,
-            (c.as_mut_ptr(), sc),
-        )
-    }
 }
 
 /// A matrix `B [k, n]`, packed once for the products of many `A` with it.
@@ -186,6 +161,7 @@ impl<T: Scalar> Packed<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::path::Path;
     use crate::kernels::plain;
 
     fn matrix<T: Scalar>(n: usize, m: usize, seed: usize) -> Array2<T> {
@@ -196,7 +172,7 @@ mod tests {
     /// integers, whose sums are exact.
     fn routes<T: Scalar>() {
         type Route<'a, T> = Box<dyn Fn(T, ArrayView2<T>, ArrayView2<T>, T, ArrayViewMut2<T>) + 'a>;
-        let micros = [T::avx512(), T::avx2()].into_iter().flatten();
+        let micros = [Path::Avx512, Path::Avx2].into_iter().filter_map(T::micro_for);
         let by_tiles = |micro: Micro<T>| -> Route<'_, T> {
             Box::new(move |alpha, a, b, beta, c| by_micro_kernels(micro, [alpha, beta], a, b, c))
         };

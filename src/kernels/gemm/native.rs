@@ -4,6 +4,7 @@ use super::micro::Micro;
 #[cfg(target_arch = "x86_64")]
 use super::micro::{avx2_f32, avx2_f64, avx512_f32, avx512_f64};
 use crate::kernels::path::Path;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -11,33 +12,24 @@ use std::thread::LocalKey;
 pub trait Native: Sized + 'static {
     /// This thread's buffers that are not in use, for `with_workspace`.
     fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
-    /// The micro-kernel for AVX-512, if the processor has it.
-    fn avx512() -> Option<Micro<Self>>;
-    /// The micro-kernel for AVX2 with FMA, if the processor has both.
-    fn avx2() -> Option<Micro<Self>>;
+    /// The micro-kernel for this instruction set, if there is one and the processor has the set.
+    fn micro_for(path: Path) -> Option<Micro<Self>>;
 
     /// The micro-kernel for the instruction set in use; `None` on the portable path.
     fn micro() -> Option<Micro<Self>> {
-        match Path::current() {
-            Path::Avx512 => Self::avx512(),
-            Path::Avx2 => Self::avx2(),
-            Path::Portable => None,
-        }
+        Self::micro_for(Path::current())
     }
 
-    /// `C ← α A B + β C` on one thread, by matrixmultiply.
+    /// `C ← α A B + β C` on one thread, by one call of matrixmultiply.
     ///
-    /// # Safety
-    /// `a`, `b` and `c` must be valid at every index `i·rs + j·cs` of the `m×k`, `k×n` and `m×n`
-    /// matrices, `[rs, cs]` being their strides, and `c` must not overlap the others.
-    #[allow(unsafe_code, clippy::too_many_arguments)]
-    unsafe fn gemm_block(
-        mkn: [usize; 3],
+    /// # Panics
+    /// Unless the shapes agree.
+    fn block(
         alpha: Self,
-        a: (*const Self, [isize; 2]),
-        b: (*const Self, [isize; 2]),
+        a: ArrayView2<'_, Self>,
+        b: ArrayView2<'_, Self>,
         beta: Self,
-        c: (*mut Self, [isize; 2]),
+        c: ArrayViewMut2<'_, Self>,
     );
 }
 
@@ -49,35 +41,33 @@ macro_rules! native {
                 &FREE
             }
 
-            fn avx512() -> Option<Micro<Self>> {
-                #[cfg(target_arch = "x86_64")]
-                if Path::Avx512.is_available() {
-                    return Some($avx512::MICRO);
+            fn micro_for(path: Path) -> Option<Micro<Self>> {
+                match path {
+                    #[cfg(target_arch = "x86_64")]
+                    Path::Avx512 if path.is_available() => Some($avx512::MICRO),
+                    #[cfg(target_arch = "x86_64")]
+                    Path::Avx2 if path.is_available() => Some($avx2::MICRO),
+                    _ => None,
                 }
-                None
-            }
-
-            fn avx2() -> Option<Micro<Self>> {
-                #[cfg(target_arch = "x86_64")]
-                if Path::Avx2.is_available() {
-                    return Some($avx2::MICRO);
-                }
-                None
             }
 
             #[allow(unsafe_code)]
-            unsafe fn gemm_block(
-                [m, k, n]: [usize; 3],
+            fn block(
                 alpha: Self,
-                (a, sa): (*const Self, [isize; 2]),
-                (b, sb): (*const Self, [isize; 2]),
+                a: ArrayView2<'_, Self>,
+                b: ArrayView2<'_, Self>,
                 beta: Self,
-                (c, sc): (*mut Self, [isize; 2]),
+                mut c: ArrayViewMut2<'_, Self>,
             ) {
-                // SAFETY: the caller's contract is that of matrixmultiply.
-                unsafe {
-                    $gemm(m, k, n, alpha, a, sa[0], sa[1], b, sb[0], sb[1], beta, c, sc[0], sc[1])
-                }
+                let ((m, k), n) = (a.dim(), b.ncols());
+                assert!(k == b.nrows() && c.dim() == (m, n), "block: shapes differ");
+                let strides = |s: &[isize]| (s[0], s[1]);
+                let [(ar, ac), (br, bc), (cr, cc)] =
+                    [a.strides(), b.strides(), c.strides()].map(strides);
+                let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                // SAFETY: pointers, shapes and strides come from live views, and the mutable one is
+                // exclusive.
+                unsafe { $gemm(m, k, n, alpha, a, ar, ac, b, br, bc, beta, c, cr, cc) }
             }
         }
     };

@@ -121,19 +121,12 @@ pub mod transpose {
         }
     }
 
-    /// # Safety
-    /// See `Micro::transpose`.
-    pub unsafe fn f32x8(from: (*const f32, isize), to: (*mut f32, isize)) {
-        // SAFETY: the caller's contract.
-        unsafe { avx2_f32x8(from, to) }
-    }
-
     /// Three rounds: interleave pairs of elements, pairs of pairs, halves.
     ///
     /// # Safety
     /// See `Micro::transpose`.
     #[target_feature(enable = "avx2")]
-    unsafe fn avx2_f32x8((from, down): (*const f32, isize), (to, across): (*mut f32, isize)) {
+    pub unsafe fn f32x8((from, down): (*const f32, isize), (to, across): (*mut f32, isize)) {
         // SAFETY: the caller's contract.
         let x: [_; SIDE] =
             std::array::from_fn(|i| unsafe { _mm256_loadu_ps(from.offset(i as isize * down)) });
