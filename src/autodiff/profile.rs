@@ -1,5 +1,4 @@
 //! Time by operation, and how close each comes to the roofline of the machine.
-use crate::autodiff::cost::{Op, Operand};
 use crate::kernels::peak;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,22 +113,6 @@ impl Profile {
                 watch.rows.push(Row { name, pass, calls: 1, seconds, bytes, flops });
             }
         }
-    }
-
-    /// Attribute it to an operation, whose value has `y` entries of `size` bytes.
-    pub(crate) fn operation(
-        &self,
-        op: &Op,
-        phase: Phase,
-        y: usize,
-        inputs: &[Operand],
-        size: usize,
-    ) {
-        let [entries, flops] = match phase {
-            Phase::Forward => op.forward(y, inputs),
-            _ => op.backward(y, inputs),
-        };
-        self.spent(&op.label(inputs), phase, (size * entries) as f64, flops as f64);
     }
 }
 

@@ -201,13 +201,18 @@ impl<T: Scalar> Tape<T> {
         let Some(profile) = self.profile.as_ref().filter(|_| !node.parents.is_empty()) else {
             return;
         };
-        let phase = if written.is_some() { Phase::Backward } else { Phase::Forward };
         let input = |(k, &id): (usize, &usize)| Operand {
             shape: nodes[id].value.shape(),
             written: written.map_or(0, |written| written[k]),
         };
         let inputs: Vec<_> = node.parents.iter().enumerate().map(input).collect();
-        profile.operation(&node.op, phase, node.value.len(), &inputs, size_of::<T>());
+        let (op, y) = (&node.op, node.value.len());
+        let (phase, [entries, flops]) = match written {
+            None => (Phase::Forward, op.forward(y, &inputs)),
+            Some(_) => (Phase::Backward, op.backward(y, &inputs)),
+        };
+        let bytes = (size_of::<T>() * entries) as f64;
+        profile.spent(&op.label(&inputs), phase, bytes, flops as f64);
     }
 }
 

@@ -1,19 +1,13 @@
 //! Arithmetic between variables, broadcast as in NumPy, and with plain numbers.
 use super::{map, zip};
-use crate::autodiff::{Cotangent, Op, Sink, Var};
+use crate::autodiff::{Op, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 impl<T: Scalar> Var<'_, T> {
-    fn binary(
-        self,
-        b: Self,
-        op: Op,
-        f: impl Fn(T, T) -> T + Sync,
-        rule: impl Fn(&Cotangent<'_, T>, &mut Sink<'_, T>) + 'static,
-    ) -> Self {
-        let y = zip(&op.name, self.tape().memory(), (&self.value(), &b.value()), f);
-        Self::record(op, &[self, b], y, rule)
+    /// `f(a, b)`, entry by entry and broadcast.
+    fn zip(self, name: &str, b: Self, f: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
+        zip(name, self.tape().memory(), (&self.value(), &b.value()), f)
     }
 
     /// `a x + b` for numbers `a` and `b`; `dx = a dy`.
@@ -29,15 +23,11 @@ impl<T: Scalar> Add for Var<'_, T> {
     type Output = Self;
     /// `a + b`; `da = dy`, `db = dy`.
     fn add(self, b: Self) -> Self {
-        self.binary(
-            b,
-            Op::linear("add"),
-            |a, b| a + b,
-            |c, sink| {
-                sink.add(0, || c.g.clone());
-                sink.add(1, || c.g.clone());
-            },
-        )
+        let y = self.zip("add", b, |a, b| a + b);
+        Self::record(Op::linear("add"), &[self, b], y, |c, sink| {
+            sink.add(0, || c.g.clone());
+            sink.add(1, || c.g.clone());
+        })
     }
 }
 
@@ -45,15 +35,11 @@ impl<T: Scalar> Sub for Var<'_, T> {
     type Output = Self;
     /// `a − b`; `da = dy`, `db = −dy`.
     fn sub(self, b: Self) -> Self {
-        self.binary(
-            b,
-            Op::linear("sub"),
-            |a, b| a - b,
-            |c, sink| {
-                sink.add(0, || c.g.clone());
-                sink.add(1, || c.map(T::neg));
-            },
-        )
+        let y = self.zip("sub", b, |a, b| a - b);
+        Self::record(Op::linear("sub"), &[self, b], y, |c, sink| {
+            sink.add(0, || c.g.clone());
+            sink.add(1, || c.map(T::neg));
+        })
     }
 }
 
@@ -61,15 +47,11 @@ impl<T: Scalar> Mul for Var<'_, T> {
     type Output = Self;
     /// `a b`, entry by entry; `da = b dy`, `db = a dy`.
     fn mul(self, b: Self) -> Self {
-        self.binary(
-            b,
-            Op::bilinear("mul"),
-            |a, b| a * b,
-            |c, sink| {
-                sink.add(0, || c.zip(c.x(1), |g, b| g * b));
-                sink.add(1, || c.zip(c.x(0), |g, a| g * a));
-            },
-        )
+        let y = self.zip("mul", b, |a, b| a * b);
+        Self::record(Op::bilinear("mul"), &[self, b], y, |c, sink| {
+            sink.add(0, || c.zip(c.x(1), |g, b| g * b));
+            sink.add(1, || c.zip(c.x(0), |g, a| g * a));
+        })
     }
 }
 
@@ -77,18 +59,14 @@ impl<T: Scalar> Div for Var<'_, T> {
     type Output = Self;
     /// `a / b`, entry by entry; `da = dy / b`, `db = −y dy / b`.
     fn div(self, b: Self) -> Self {
-        self.binary(
-            b,
-            "div".into(),
-            |a, b| a / b,
-            |c, sink| {
-                sink.add(0, || c.zip(c.x(1), |g, b| g / b));
-                sink.add(1, || {
-                    let gy = c.zip(c.y, |g, y| -(g * y));
-                    zip("gradient", c.memory, (&gy, c.x(1)), |gy, b| gy / b)
-                });
-            },
-        )
+        let y = self.zip("div", b, |a, b| a / b);
+        Self::record("div", &[self, b], y, |c, sink| {
+            sink.add(0, || c.zip(c.x(1), |g, b| g / b));
+            sink.add(1, || {
+                let gy = c.zip(c.y, |g, y| -(g * y));
+                zip("gradient", c.memory, (&gy, c.x(1)), |gy, b| gy / b)
+            });
+        })
     }
 }
 

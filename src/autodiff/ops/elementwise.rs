@@ -1,96 +1,79 @@
 //! Functions of one number, entry by entry.
 use super::map;
-use crate::autodiff::Var;
+use crate::autodiff::{Cotangent, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 
-/// The variable in which the derivative is written.
-enum Of {
-    Input,
-    Output,
-}
-
 impl<'t, T: Scalar> Var<'t, T> {
-    /// `y = f(x)`; `dx = rule(dy, x)` or `rule(dy, y)`.
+    /// `y = f(x)`; `dx = rule(c)`.
     fn unary(
         self,
         name: &'static str,
         f: impl Fn(T) -> T + Sync,
-        of: Of,
-        rule: impl Fn(T, T) -> T + Sync + 'static,
+        rule: impl Fn(&Cotangent<'_, T>) -> Tensor<T> + 'static,
     ) -> Self {
         let y = map(self.tape().memory(), &self.value(), f);
-        Self::record(name, &[self], y, move |c, sink| {
-            let at = match of {
-                Of::Input => c.x(0),
-                Of::Output => c.y,
-            };
-            sink.add(0, || c.zip(at, &rule));
-        })
+        Self::record(name, &[self], y, move |c, sink| sink.add(0, || rule(c)))
     }
 
     /// `eˣ`; `dx = y dy`.
     pub fn exp(self) -> Self {
-        self.unary("exp", T::exp, Of::Output, |dy, y| dy * y)
+        self.unary("exp", T::exp, |c| c.zip(c.y, |dy, y| dy * y))
     }
 
     /// `ln x`; `dx = dy / x`.
     pub fn ln(self) -> Self {
-        self.unary("ln", T::ln, Of::Input, |dy, x| dy / x)
+        self.unary("ln", T::ln, |c| c.zip(c.x(0), |dy, x| dy / x))
     }
 
     /// `√x`; `dx = dy / 2y`.
     pub fn sqrt(self) -> Self {
-        self.unary("sqrt", T::sqrt, Of::Output, |dy, y| dy / (y + y))
+        self.unary("sqrt", T::sqrt, |c| c.zip(c.y, |dy, y| dy / (y + y)))
     }
 
     /// `x²`; `dx = 2x dy`.
     pub fn square(self) -> Self {
-        self.unary("square", |x| x * x, Of::Input, |dy, x| dy * (x + x))
+        self.unary("square", |x| x * x, |c| c.zip(c.x(0), |dy, x| dy * (x + x)))
     }
 
     /// `xⁿ`; `dx = n xⁿ⁻¹ dy`.
     pub fn powi(self, n: i32) -> Self {
         let factor = T::of(n.into());
         let slope = move |x: T| if n == 0 { T::zero() } else { factor * x.powi(n - 1) };
-        self.unary("powi", move |x| x.powi(n), Of::Input, move |dy, x| dy * slope(x))
+        self.unary("powi", move |x| x.powi(n), move |c| c.zip(c.x(0), |dy, x| dy * slope(x)))
     }
 
     /// `xᵃ` for `x > 0`; `dx = a xᵃ⁻¹ dy`.
     pub fn powf(self, a: T) -> Self {
-        self.unary(
-            "powf",
-            move |x| x.powf(a),
-            Of::Input,
-            move |dy, x| dy * (a * x.powf(a - T::one())),
-        )
+        let slope = move |x: T| a * x.powf(a - T::one());
+        self.unary("powf", move |x| x.powf(a), move |c| c.zip(c.x(0), |dy, x| dy * slope(x)))
     }
 
     /// `|x|`; `dx = sign(x) dy`, with 0 at 0.
     pub fn abs(self) -> Self {
         let sign = |x: T| if x == T::zero() { x } else { x.signum() };
-        self.unary("abs", T::abs, Of::Input, move |dy, x| dy * sign(x))
+        self.unary("abs", T::abs, move |c| c.zip(c.x(0), |dy, x| dy * sign(x)))
     }
 
     /// `max(x, 0)`; `dx = dy` where `x > 0`, 0 elsewhere. A NaN stays NaN, with `dx = dy`.
     pub fn relu(self) -> Self {
         let positive = |x: T| if x < T::zero() { T::zero() } else { x };
         let step = |y: T| if y <= T::zero() { T::zero() } else { T::one() };
-        self.unary("relu", positive, Of::Output, move |dy, y| dy * step(y))
+        self.unary("relu", positive, move |c| c.zip(c.y, |dy, y| dy * step(y)))
     }
 
     /// `tanh x`; `dx = (1 − y²) dy`.
     pub fn tanh(self) -> Self {
-        self.unary("tanh", T::tanh, Of::Output, |dy, y| dy * (T::one() - y * y))
+        self.unary("tanh", T::tanh, |c| c.zip(c.y, |dy, y| dy * (T::one() - y * y)))
     }
 
     /// `1 / (1 + e⁻ˣ)`; `dx = y (1 − y) dy`.
     pub fn sigmoid(self) -> Self {
-        self.unary("sigmoid", sigmoid, Of::Output, |dy, y| dy * (y * (T::one() - y)))
+        self.unary("sigmoid", sigmoid, |c| c.zip(c.y, |dy, y| dy * (y * (T::one() - y))))
     }
 
     /// `ln(1 + eˣ)`, without overflow; `dx = sigmoid(x) dy`.
     pub fn softplus(self) -> Self {
-        self.unary("softplus", softplus, Of::Input, |dy, x| dy * sigmoid(x))
+        self.unary("softplus", softplus, |c| c.zip(c.x(0), |dy, x| dy * sigmoid(x)))
     }
 
     /// `min(max(x, low), high)`; `dx = dy` strictly inside, 0 elsewhere. A NaN stays NaN.
@@ -105,7 +88,7 @@ impl<'t, T: Scalar> Var<'t, T> {
                 x
             }
         };
-        self.unary("clamp", clamp, Of::Input, move |dy, x| dy * inside(x))
+        self.unary("clamp", clamp, move |c| c.zip(c.x(0), |dy, x| dy * inside(x)))
     }
 }
 

@@ -1,21 +1,19 @@
 //! Reductions: sums, means, maxima and log-sum-exps, of all entries or over one axis.
-use super::shape::around;
+use super::shape::{around, check_axis};
 use crate::autodiff::{Op, Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector;
-use ndarray::Axis;
+use ndarray::{ArrayView1, Axis};
 
 /// `f` of every line of `x` along `axis`, which is removed.
 fn fold<T: Scalar>(
     name: &str,
     x: &Tensor<T>,
     axis: usize,
-    f: impl Fn(ndarray::ArrayView1<'_, T>) -> T,
+    f: impl Fn(ArrayView1<'_, T>) -> T,
 ) -> Owned<T> {
-    assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
-    let mut y = Owned::zeros(ndarray::RemoveAxis::remove_axis(&x.raw_dim(), Axis(axis)));
-    ndarray::Zip::from(&mut y).and(x.lanes(Axis(axis))).for_each(|y, lane| *y = f(lane));
-    y
+    check_axis(name, x, axis);
+    x.map_axis(Axis(axis), f)
 }
 
 /// Sums over `axis`, which is removed, accumulated in `f64`.
@@ -87,7 +85,7 @@ impl<T: Scalar> Var<'_, T> {
     /// If there is no such axis.
     pub fn sum_axis(self, axis: usize) -> Self {
         let x = self.value();
-        assert!(axis < x.ndim(), "sum_axis: no axis {axis} in {:?}", x.shape());
+        check_axis("sum_axis", &x, axis);
         let y = sums(&x, axis);
         Self::record(Op::linear("sum_axis"), &[self], y, move |c, sink| {
             sink.add(0, || repeat(c.g, axis, c.x(0)));

@@ -6,7 +6,8 @@ use ndarray::{ArcArray, Axis, IxDyn, Slice};
 use std::ops::Range;
 use std::sync::Arc;
 
-fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
+/// Panics unless `x` has the axis.
+pub(super) fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
     assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
 }
 
@@ -59,14 +60,10 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// Unless `axes` is a permutation of the axes.
     pub fn permute_axes(self, axes: &[usize]) -> Self {
         let x = self.value();
-        let mut back = vec![usize::MAX; axes.len()];
-        axes.iter().enumerate().for_each(|(i, &a)| {
-            *back
-                .get_mut(a)
-                .unwrap_or_else(|| panic!("permute_axes: {axes:?} of {:?}", x.shape())) = i;
-        });
-        let fits = axes.len() == x.ndim() && !back.contains(&usize::MAX);
-        assert!(fits, "permute_axes: {axes:?} of {:?}", x.shape());
+        let position = |axis| axes.iter().position(|&a| a == axis);
+        let back = (0..x.ndim()).map(position).collect::<Option<Vec<_>>>();
+        let back = back.filter(|back| back.len() == axes.len());
+        let back = back.unwrap_or_else(|| panic!("permute_axes: {axes:?} of {:?}", x.shape()));
         let y = permuted(&x, axes);
         Self::record(Op::linear("permute_axes"), &[self], y, move |c, sink| {
             sink.add(0, || permuted(c.g, &back));

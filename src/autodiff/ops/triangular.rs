@@ -1,7 +1,8 @@
 //! Unit triangular matrices, of which one square stores two: strictly below and above its diagonal.
-use crate::autodiff::{Tensor, Var};
+use crate::autodiff::{Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm, vector};
+use ndarray::ArrayView2;
 use std::ops::Range;
 
 #[derive(Clone, Copy)]
@@ -28,14 +29,11 @@ impl Triangle {
     }
 
     /// The triangle of `a`, 0 elsewhere.
-    fn of<T: Scalar>(self, a: &[T], n: usize) -> Tensor<T> {
-        let mut y = Tensor::zeros(vec![n, n]);
-        let rows = y.as_slice_mut().chunks_exact_mut(n.max(1)).zip(a.chunks_exact(n.max(1)));
-        for (i, (y, a)) in rows.enumerate() {
-            let part = self.columns(i, n);
-            y[part.clone()].copy_from_slice(&a[part]);
+    fn of<T: Scalar>(self, a: ArrayView2<'_, T>) -> Owned<T> {
+        match self {
+            Self::Lower => a.tril(-1).into_dyn(),
+            Self::Upper => a.triu(1).into_dyn(),
         }
-        y
     }
 
     /// `x ← x (I + A)⁻¹`, row by row, with `A` this triangle of `a`.
@@ -85,9 +83,9 @@ impl<T: Scalar> Var<'_, T> {
 
     fn triangle(self, name: &'static str, triangle: Triangle) -> Self {
         let x = self.value();
-        let n = side(name, &x);
-        Self::record(name, &[self], triangle.of(x.as_slice(), n), move |c, sink| {
-            sink.add(0, || triangle.of(c.g.as_slice(), n));
+        side(name, &x);
+        Self::record(name, &[self], triangle.of(x.as_matrix()), move |c, sink| {
+            sink.add(0, || triangle.of(c.g.as_matrix()));
         })
     }
 
@@ -119,8 +117,8 @@ impl<T: Scalar> Var<'_, T> {
             let mut dx = c.g.clone();
             triangle.solve_transposed(c.x(1).as_slice(), n, &mut dx);
             sink.add(1, || {
-                let product = -gemm::matmul(c.y.as_matrix().reversed_axes(), dx.as_matrix());
-                triangle.of(product.as_slice().expect("row-major"), n)
+                let product = gemm::matmul(c.y.as_matrix().reversed_axes(), dx.as_matrix());
+                triangle.of((-product).view())
             });
             sink.add(0, || dx);
         })
@@ -158,8 +156,8 @@ mod tests {
                 tape.constant(Owned::from_shape_fn(vec![rows, n], entry))
             };
             let (x, a) = (of(3, 1.), of(n, 0.3));
-            let identity = tape
-                .constant(Owned::from_shape_fn(vec![n, n], |i| f64::from(u8::from(i[0] == i[1]))));
+            let identity =
+                tape.constant(Owned::from_shape_fn(vec![n, n], |i| f64::from(i[0] == i[1])));
             let [lower, upper] = [a.strictly_lower() + identity, a.strictly_upper() + identity];
             for (y, matrix) in [(x.solve_unit_lower(a), lower), (x.solve_unit_upper(a), upper)] {
                 let size = y.value().iter().fold(1., |m: f64, y| m.max(y.abs()));
