@@ -2,6 +2,7 @@
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::BoundParams;
+use std::sync::Arc;
 
 /// An invertible map from `[S, D]` to `[S, D]`, applied to each row.
 pub trait Bijector<T: Scalar>: Send + Sync {
@@ -12,7 +13,7 @@ pub trait Bijector<T: Scalar>: Send + Sync {
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
 }
 
-impl<T: Scalar> Bijector<T> for Box<dyn Bijector<T>> {
+impl<T: Scalar, B: Bijector<T> + ?Sized> Bijector<T> for Arc<B> {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         (**self).forward(p, x)
     }

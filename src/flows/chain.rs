@@ -32,24 +32,9 @@ impl<T: Scalar> Chain<T> {
         self
     }
 
-    /// `fₙ(… f₁(x))`.
-    pub(crate) fn forward_through<'t>(
-        &self,
-        n: usize,
-        p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
-    ) -> Var<'t, T> {
-        compose(x, self.0[..n].iter(), |f, x| f.forward(p, x)).0
-    }
-
-    /// The inverse of all maps after the first `n`.
-    pub(crate) fn inverse_to<'t>(
-        &self,
-        n: usize,
-        p: &BoundParams<'t, T>,
-        y: Var<'t, T>,
-    ) -> Var<'t, T> {
-        compose(y, self.0[n..].iter().rev(), |f, y| f.inverse(p, y)).0
+    /// `f₁ … fₙ`.
+    pub(crate) fn maps(&self) -> &[Box<dyn Bijector<T>>] {
+        &self.0
     }
 }
 

@@ -192,9 +192,9 @@ impl<T: Scalar> Optimiser<T> {
             let (rows, width) = (rows_at_a_time(w.shape()), width(w.shape()));
             let [mut m, mut v] = [&mut m, &mut v].map(|moments| {
                 let moments = moments.as_mut().and_then(Iterator::next);
-                moments.map_or(&mut [][..], entries).chunks_mut(rows * width)
+                moments.map_or(&mut [][..], Tensor::as_slice_mut).chunks_mut(rows * width)
             });
-            for (i, w) in entries(w).chunks_mut(rows * width).enumerate() {
+            for (i, w) in w.as_slice_mut().chunks_mut(rows * width).enumerate() {
                 let [m, v] = [&mut m, &mut v].map(|moments| moments.next().unwrap_or_default());
                 let grad = g.as_ref().unwrap_or(zero);
                 parts.push(Part { grad, first: i * rows, width, w, m, v });
@@ -212,8 +212,4 @@ struct Part<'a, T> {
     w: &'a mut [T],
     m: &'a mut [T],
     v: &'a mut [T],
-}
-
-fn entries<T: Scalar>(x: &mut Tensor<T>) -> &mut [T] {
-    x.as_slice_mut()
 }

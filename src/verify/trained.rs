@@ -7,12 +7,10 @@ use super::hypernets::{self, Density};
 use super::loss::{self, Loss, Setting};
 use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
-use crate::autodiff::{Owned, Tape, Tensor, Var};
-use crate::bayes::{Kl, Model, Noise, Posterior, Targets};
+use crate::autodiff::{Owned, Tape, Tensor};
+use crate::bayes::{Kl, Model, Noise, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::flows::Bijector;
-use crate::nn::BoundParams;
 use crate::nn::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};
@@ -71,6 +69,11 @@ impl Case {
     /// The model in `f64`, otherwise as trained.
     pub fn precise(&self) -> Model<f64> {
         self.model(false)
+    }
+
+    /// `D`.
+    fn dim(&self) -> usize {
+        self.trained.model.primary.dim()
     }
 
     /// Whether the bound has a KL, which the method alone does not determine.
@@ -142,13 +145,13 @@ impl Case {
     }
 
     fn density(&self) -> Density {
-        let Model { params, posterior, primary, .. } = self.model(true);
-        Density::new(primary.dim(), params, posterior)
+        let Model { params, posterior, .. } = self.model(true);
+        Density::new(self.dim(), params, posterior)
     }
 
     fn flow(&self) -> Flow {
         let Model { params, posterior, .. } = self.model(true);
-        Flow { params, map: Box::new(PosteriorFlow(posterior)) }
+        Flow { params, map: Box::new(posterior.flow().expect("a flow")) }
     }
 
     /// The noise of the posterior's own samples, `[S, D]`.
@@ -199,74 +202,41 @@ impl Case {
     }
 }
 
-/// The flow of a posterior.
-struct PosteriorFlow(Box<dyn Posterior<f64>>);
-
-impl Bijector<f64> for PosteriorFlow {
-    fn forward<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        x: Var<'t, f64>,
-    ) -> (Var<'t, f64>, Var<'t, f64>) {
-        self.0.flow().expect("a flow").forward(p, x)
-    }
-
-    fn inverse<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        y: Var<'t, f64>,
-    ) -> (Var<'t, f64>, Var<'t, f64>) {
-        self.0.flow().expect("a flow").inverse(p, y)
-    }
-}
-
 /// Every suite that applies to a run, and the properties that do not apply.
 pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     let config = &case.trained.header.config;
-    let method = config.method;
-    let d = case.trained.model.primary.dim();
-    let (mut suites, mut absent) = (vec![], vec![]);
-    let mut none = |suite, property, why: String| absent.push(Absent { suite, property, why });
-    let (has_kl, has_moments) = (case.has_kl(), case.has_moments());
-    suites.push(make("gradients", case, move |case| Box::new(gradients(case, has_kl))));
-    if let Method::Hypernet(..) = Method::from(config) {
-        let has_jacobian = d <= JACOBIAN;
-        if !has_jacobian {
-            let why = format!(
-                "D = {d}, and no Jacobian beyond {JACOBIAN} is built: `inverse` compares the way there with the way back, and the engine's `flows` has the Jacobian of this kind of flow for D = 5"
-            );
-            none("flows", "log-determinant", why);
-        }
-        suites.push(make("flows", case, move |case| Box::new(flows(case, has_jacobian))));
-    } else {
-        let why = format!("{method} has no flow");
-        none("flows", "inverse", why.clone());
-        none("flows", "log-determinant", why);
-    }
-    if Method::from(config).has_density() {
-        suites.push(make("densities", case, |case| Box::new(densities(case))));
-    } else {
-        none("densities", "draws", format!("{method} has no density q(θ)"));
-    }
-    if !has_kl {
-        none("bound", "annealing", format!("{method} has no KL, so no β"));
-    }
-    if !has_moments {
-        none("checkpoints", "moments", "sgd without momentum keeps none".into());
-    }
-    suites.push(make("bound", case, move |case| Box::new(bounds(case, has_kl))));
-    suites.push(make("threads", case, |case| Box::new(threads(case))));
-    suites.push(make("checkpoints", case, move |case| Box::new(checkpoints(case, has_moments))));
-    (suites, absent)
-}
-
-fn make(
-    name: &'static str,
-    case: &Arc<Case>,
-    suite: impl Fn(&Arc<Case>) -> Box<dyn Verify> + 'static,
-) -> MakeSuite {
-    let case = case.clone();
-    (name, Box::new(move || suite(&case)))
+    let (method, d) = (config.method, case.dim());
+    let has_flow = matches!(Method::from(config), Method::Hypernet(..));
+    let has_density = Method::from(config).has_density();
+    let suites: [(_, _, fn(&Arc<Case>) -> Box<dyn Verify>); 6] = [
+        ("gradients", true, |case| Box::new(gradients(case))),
+        ("flows", has_flow, |case| Box::new(flows(case))),
+        ("densities", has_density, |case| Box::new(densities(case))),
+        ("bound", true, |case| Box::new(bounds(case))),
+        ("threads", true, |case| Box::new(threads(case))),
+        ("checkpoints", true, |case| Box::new(checkpoints(case))),
+    ];
+    let make = |(name, _, suite): (_, _, fn(&Arc<Case>) -> Box<dyn Verify>)| -> MakeSuite {
+        let case = case.clone();
+        (name, Box::new(move || suite(&case)))
+    };
+    let no_flow = || format!("{method} has no flow");
+    let large = format!(
+        "D = {d}, and no Jacobian beyond {JACOBIAN} is built: `inverse` compares the way there with the way back, and the engine's `flows` has the Jacobian of this kind of flow for D = 5"
+    );
+    let properties = [
+        ("flows", "inverse", has_flow, no_flow()),
+        ("flows", "log-determinant", has_flow, no_flow()),
+        ("flows", "log-determinant", !has_flow || d <= JACOBIAN, large),
+        ("densities", "draws", has_density, format!("{method} has no density q(θ)")),
+        ("bound", "annealing", case.has_kl(), format!("{method} has no KL, so no β")),
+        ("checkpoints", "moments", case.has_moments(), "sgd without momentum keeps none".into()),
+    ];
+    let absent = properties.into_iter().filter(|&(_, _, applies, _)| !applies);
+    (
+        suites.into_iter().filter(|&(_, applies, _)| applies).map(make).collect(),
+        absent.map(|(suite, property, _, why)| Absent { suite, property, why }).collect(),
+    )
 }
 
 /// The engine's outcomes, which say which faults a property must notice.
@@ -278,47 +248,41 @@ fn the_run<S>(value: S) -> Vec<Instance<S>> {
     vec![Instance::new("the run", value)]
 }
 
-fn gradients(case: &Arc<Case>, has_kl: bool) -> RunSuite<Loss> {
+fn gradients(case: &Case) -> RunSuite<Loss> {
     let suite = Suite {
         properties: vec![loss::WHOLE_LOSS],
         instances: the_run(case.loss()),
-        faults: loss::faults(&|| case.loss(), has_kl),
+        faults: loss::faults(&|| case.loss(), case.has_kl()),
     };
     RunSuite { suite, equivalent: Loss::equivalent, engine: None }
 }
 
 /// A flow and noise `ε [S, D]` to send through it.
-struct AtNoise {
-    flow: Flow,
-    eps: Owned<f64>,
-}
+type AtNoise = (Flow, Owned<f64>);
 
-/// The measurement at `ε`, unless the flow is singular there.
-fn unless_singular(at: &AtNoise, measure: impl FnOnce() -> Measurement) -> Measurement {
-    flows::singular(&at.flow, &at.eps).unwrap_or_else(measure)
-}
-
-fn flows(case: &Arc<Case>, has_jacobian: bool) -> RunSuite<AtNoise> {
+fn flows(case: &Case) -> RunSuite<AtNoise> {
     let eps = case.noise();
     let mut properties: Vec<Property<AtNoise>> = vec![Property {
         name: "inverse",
         statement: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants of both directions cancel",
-        measure: |at| unless_singular(at, || flows::inverse(&at.flow, &at.eps)),
+        measure: |(flow, eps)| {
+            flows::singular(flow, eps).unwrap_or_else(|| flows::inverse(flow, eps))
+        },
     }];
     let mut faults = flows::inverse_faults(&|| case.flow());
-    if has_jacobian {
+    if case.dim() <= JACOBIAN {
         properties.push(Property {
             name: "log-determinant",
             statement: "ln|det ∂h/∂ε| is that of the Jacobian built row by row, at its own samples",
-            measure: |at| {
-                let samples = if at.eps.shape()[1] > SMALL { 1 } else { SAMPLES };
-                let eps = at.eps.slice_axis(Axis(0), Slice::from(..samples)).to_owned();
-                unless_singular(at, || flows::log_det(&at.flow, &eps))
+            measure: |(flow, eps)| {
+                let samples = if eps.shape()[1] > SMALL { 1 } else { SAMPLES };
+                let some = eps.slice_axis(Axis(0), Slice::from(..samples)).to_owned();
+                flows::singular(flow, eps).unwrap_or_else(|| flows::log_det(flow, &some))
             },
         });
         faults.extend(flows::log_det_faults(&|| case.flow()));
     }
-    let at_noise = |flow| AtNoise { flow, eps: eps.clone() };
+    let at_noise = |flow| (flow, eps.clone());
     let suite = Suite {
         properties,
         instances: the_run(at_noise(case.flow())),
@@ -326,12 +290,12 @@ fn flows(case: &Arc<Case>, has_jacobian: bool) -> RunSuite<AtNoise> {
     };
     RunSuite {
         suite,
-        equivalent: |run, fault| flows::equivalent(&run.flow, &fault.flow, &run.eps),
+        equivalent: |(run, eps), (fault, _)| flows::equivalent(run, fault, eps),
         engine: Some(&FLOWS),
     }
 }
 
-fn densities(case: &Arc<Case>) -> RunSuite<Density> {
+fn densities(case: &Case) -> RunSuite<Density> {
     let suite = Suite {
         properties: vec![hypernets::DRAWS],
         instances: the_run(case.density()),
@@ -340,15 +304,13 @@ fn densities(case: &Arc<Case>) -> RunSuite<Density> {
     RunSuite { suite, equivalent: |_, _| None, engine: None }
 }
 
-fn bounds(case: &Arc<Case>, has_kl: bool) -> RunSuite<Elbo> {
+fn bounds(case: &Case) -> RunSuite<Elbo> {
     let mut properties = vec![bound::MINIBATCHES, bound::TERMS];
-    if has_kl {
-        properties.push(bound::ANNEALING);
-    }
+    properties.extend(case.has_kl().then_some(bound::ANNEALING));
     let suite = Suite {
         properties,
         instances: the_run(case.elbo()),
-        faults: bound::faults(&|| case.elbo(), has_kl),
+        faults: bound::faults(&|| case.elbo(), case.has_kl()),
     };
     RunSuite { suite, equivalent: bound::equivalent, engine: Some(&BOUND) }
 }
@@ -372,20 +334,14 @@ fn threads(case: &Arc<Case>) -> Suite<Computation> {
     }
 }
 
-/// A run and a format for its checkpoint.
-struct Saved {
-    case: Arc<Case>,
-    format: Format,
-}
-
-fn checkpoints(case: &Arc<Case>, has_moments: bool) -> Suite<Saved> {
-    let saved = |format| Saved { case: case.clone(), format };
-    let faults = checkpoints::lossy(has_moments).into_iter();
+fn checkpoints(case: &Arc<Case>) -> Suite<(Arc<Case>, Format)> {
+    let saved = |format| (case.clone(), format);
+    let faults = checkpoints::lossy(case.has_moments()).into_iter();
     Suite {
         properties: vec![Property {
             name: "round trip",
             statement: "its parameters, moments beside them and the position come back to the bit",
-            measure: |saved| saved.case.round_trip(&saved.format),
+            measure: |(case, format)| case.round_trip(format),
         }],
         instances: the_run(saved(checkpoints::ENGINE)),
         faults: faults.map(|fault| fault.map(saved)).collect(),

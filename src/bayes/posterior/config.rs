@@ -104,55 +104,41 @@ impl HypernetConfig {
         let conditioner = Conditioner { hidden, stabiliser, weight_norm };
         let part = |kind: &str, t: usize| format!("{name}.{kind}.{t}");
         let [w, b] = [self.log_scale, self.shift].map(|mean| Init::Normal { mean, std: 0.01 });
-        let elementwise = |params: &mut Params<T>, rng: &mut _| {
-            let layer = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
-            let shift = Shift { maps: 1, param: layer.shift() };
-            (Chain::default().then(layer), shift)
-        };
-        match self.kind {
-            FlowKind::Realnvp => {
-                let (mut flow, shift) = elementwise(params, rng);
-                for t in 0..self.couplings {
-                    if t > 0 {
-                        let order = self.order(d, rng);
-                        flow = flow.then(order.registered(params, &part("permutation", t)));
-                    }
-                    flow =
-                        flow.then(Coupling::new(params, &part("coupling", t), d, conditioner, rng));
-                }
-                (flow, shift)
+        let mut flow = Chain::default();
+        if self.kind == FlowKind::Linear {
+            assert!(self.layers > 0, "Hypernet: no linear layers");
+            let around_zero = Init::Normal { mean: 0., std: 0.01 };
+            for t in 1..self.layers {
+                let lu = Lu::new(params, &part("linear", t), d, around_zero, around_zero, rng);
+                flow = flow.then(lu).then(Kink::new(params, &part("kink", t), d, self.kink));
             }
-            FlowKind::Iaf => {
-                let (mut flow, shift) = elementwise(params, rng);
-                for t in 0..self.couplings {
+            let last = Lu::new(params, &part("linear", self.layers), d, w, b, rng);
+            let shift = Shift { maps: 2 * self.layers - 1, param: last.shift() };
+            return (flow.then(last), shift);
+        }
+        let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
+        let shift = Shift { maps: 1, param: first.shift() };
+        flow = flow.then(first);
+        for t in 0..self.couplings {
+            flow = match self.kind {
+                FlowKind::Planar => flow.then(Planar::new(params, &part("planar", t), d, rng)),
+                FlowKind::Iaf => {
                     let order = match self.permutation {
                         Order::Reversal if t % 2 == 0 => Permutation::new((0..d).collect()),
                         _ => self.order(d, rng),
                     };
-                    flow = flow.then(Iaf::new(params, &part("iaf", t), order, conditioner, rng));
+                    flow.then(Iaf::new(params, &part("iaf", t), order, conditioner, rng))
                 }
-                (flow, shift)
-            }
-            FlowKind::Planar => {
-                let (mut flow, shift) = elementwise(params, rng);
-                for t in 0..self.couplings {
-                    flow = flow.then(Planar::new(params, &part("planar", t), d, rng));
+                FlowKind::Realnvp | FlowKind::Linear => {
+                    if t > 0 {
+                        let order = self.order(d, rng);
+                        flow = flow.then(order.registered(params, &part("permutation", t)));
+                    }
+                    flow.then(Coupling::new(params, &part("coupling", t), d, conditioner, rng))
                 }
-                (flow, shift)
-            }
-            FlowKind::Linear => {
-                assert!(self.layers > 0, "Hypernet: no linear layers");
-                let mut flow = Chain::default();
-                let around_zero = Init::Normal { mean: 0., std: 0.01 };
-                for t in 1..self.layers {
-                    let lu = Lu::new(params, &part("linear", t), d, around_zero, around_zero, rng);
-                    flow = flow.then(lu).then(Kink::new(params, &part("kink", t), d, self.kink));
-                }
-                let last = Lu::new(params, &part("linear", self.layers), d, w, b, rng);
-                let shift = Shift { maps: 2 * self.layers - 1, param: last.shift() };
-                (flow.then(last), shift)
-            }
+            };
         }
+        (flow, shift)
     }
 
     /// The next permutation of `d` entries.

@@ -6,6 +6,7 @@ use crate::flows::{Bijector, Chain};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use rand::Rng;
+use std::sync::Arc;
 
 /// The pushforward of a base distribution by an invertible `h`:
 /// `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`, or the density of another [`Base`] in place of the
@@ -28,7 +29,7 @@ use rand::Rng;
 pub struct Hypernet<T> {
     d: usize,
     base: Base,
-    flow: Chain<T>,
+    flow: Arc<Chain<T>>,
     /// The shift that centres `q`, if it is known.
     shift: Option<Shift>,
 }
@@ -47,12 +48,12 @@ impl<T: Scalar> Hypernet<T> {
     ) -> Self {
         let base = config.base.registered(params, &format!("{name}.base"));
         let (flow, shift) = config.flow(params, name, d, rng);
-        Self { d, base, flow, shift: Some(shift) }
+        Self { d, base, flow: Arc::new(flow), shift: Some(shift) }
     }
 
     /// A hypernet for `θ [d]` from any flow and base distribution. It cannot be recentred.
     pub fn from_flow(d: usize, base: Base, flow: Chain<T>) -> Self {
-        Self { d, base, flow, shift: None }
+        Self { d, base, flow: Arc::new(flow), shift: None }
     }
 
     /// `h`.
@@ -75,8 +76,8 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         Draw { theta, kl: Kl::Sampled { log_q: self.base.log_prob(eps) - ln_det } }
     }
 
-    fn flow(&self) -> Option<&dyn Bijector<T>> {
-        Some(&self.flow)
+    fn flow(&self) -> Option<Arc<dyn Bijector<T>>> {
+        Some(self.flow.clone())
     }
 
     fn density<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {
@@ -93,9 +94,11 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         let tape = Tape::default();
         let p = params.freeze(&tape);
         let theta = Owned::from_shape_fn(vec![1, self.d], |i| T::of(theta[i[1]]));
-        let aim = self.flow.inverse_to(maps, &p, tape.constant(theta)).value();
-        let zero = tape.constant(Owned::zeros(vec![1, self.d]));
-        let found = self.flow.forward_through(maps, &p, zero).value();
+        let [theta, zero] =
+            [theta, Owned::zeros(vec![1, self.d])].map(|value| tape.constant(value));
+        let (before, after) = self.flow.maps().split_at(maps);
+        let found = before.iter().fold(zero, |x, f| f.forward(&p, x).0).value();
+        let aim = after.iter().rev().fold(theta, |y, f| f.inverse(&p, y).0).value();
         let moved = params.get(param).iter().zip(&aim).zip(&found);
         let moved: Vec<_> = moved.map(|((b, aim), y)| (*b + *aim - *y).f64()).collect();
         super::set(params.get_mut(param), &moved);

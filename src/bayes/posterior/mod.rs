@@ -21,6 +21,7 @@ use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use ndarray::Array1;
 use rand::Rng;
+use std::sync::Arc;
 
 /// `S` samples of `θ` from a posterior.
 #[derive(Clone, Copy)]
@@ -88,7 +89,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     }
 
     /// `h`, if the posterior is the pushforward `θ = h(ε)` of a flow.
-    fn flow(&self) -> Option<&dyn Bijector<T>> {
+    fn flow(&self) -> Option<Arc<dyn Bijector<T>>> {
         None
     }
 
