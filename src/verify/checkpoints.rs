@@ -42,10 +42,8 @@ pub fn suite() -> Suite<Format> {
                 statement: "parameters, moments and position come back to the bit",
                 measure: |format| {
                     saved(format, |path, before| {
-                        Measurement::holds(
-                            restores(format, path, before) == Ok(true),
-                            "its numbers",
-                        )
+                        let is_restored = restores(format, path, before) == Ok(true);
+                        Measurement::holds(is_restored, "its numbers")
                     })
                 },
             },
@@ -123,41 +121,26 @@ pub(super) fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
 
 /// Formats that lose something; moments only if there are any.
 pub(super) fn lossy(has_moments: bool) -> Vec<Instance<Format>> {
-    let moments = Instance::new(
-        "the optimiser's moments are not restored",
-        Format {
-            load: |path, params, optimiser| {
-                let saved = Checkpoint::load(path)?;
-                optimiser.set_steps(saved.header.steps);
-                saved.restore(params)
-            },
-            ..ENGINE
-        },
-    );
-    let position = Instance::new(
-        "the position is not restored",
-        Format {
-            load: |path, params, optimiser| {
-                (ENGINE.load)(path, params, optimiser)?;
-                optimiser.set_steps(0);
-                Ok(())
-            },
-            ..ENGINE
-        },
-    );
-    let rounded = Instance::new(
-        "numbers are rounded to half precision",
-        Format {
-            save: |path, header, params, optimiser| {
-                let mut rounded = params.cast::<f32>();
-                for (_, w) in rounded.iter_mut() {
-                    *w = w.mapv(|w| f32::from_bits(w.to_bits() & !0x1fff)).into();
-                }
-                (ENGINE.save)(path, header, &rounded, optimiser)
-            },
-            ..ENGINE
-        },
-    );
+    let load = |name, load| Instance::new(name, Format { load, ..ENGINE });
+    let save = |name, save| Instance::new(name, Format { save, ..ENGINE });
+    let moments = load("the optimiser's moments are not restored", |path, params, optimiser| {
+        let saved = Checkpoint::load(path)?;
+        optimiser.set_steps(saved.header.steps);
+        saved.restore(params)
+    });
+    let position = load("the position is not restored", |path, params, optimiser| {
+        (ENGINE.load)(path, params, optimiser)?;
+        optimiser.set_steps(0);
+        Ok(())
+    });
+    let rounded =
+        save("numbers are rounded to half precision", |path, header, params, optimiser| {
+            let mut rounded = params.cast::<f32>();
+            for (_, w) in rounded.iter_mut() {
+                *w = w.mapv(|w| f32::from_bits(w.to_bits() & !0x1fff)).into();
+            }
+            (ENGINE.save)(path, header, &rounded, optimiser)
+        });
     has_moments.then_some(moments).into_iter().chain([position, rounded]).collect()
 }
 

@@ -42,7 +42,7 @@ pub fn suite() -> Suite<Scores> {
                 statement: "it is the mean of Σ_c (p_c − 1[c = y])²",
                 measure: |scores| {
                     against(scores.brier, |p, y| {
-                        let square = |n, c| (p[[n, c]] - f64::from(u8::from(c == y[n]))).powi(2);
+                        let square = |n, c| (p[[n, c]] - f64::from(c == y[n])).powi(2);
                         mean(N, |n| (0..K).map(|c| square(n, c)).sum())
                     })
                 },
@@ -55,7 +55,7 @@ pub fn suite() -> Suite<Scores> {
                         let mut gaps = [0.; 10];
                         for (n, &label) in y.iter().enumerate() {
                             let class = top(p, n);
-                            let right = f64::from(u8::from(class == label));
+                            let right = f64::from(class == label);
                             gaps[((10. * p[[n, class]]) as usize).min(9)] += right - p[[n, class]];
                         }
                         gaps.iter().map(|gap| gap.abs()).sum::<f64>() / N as f64
@@ -66,9 +66,7 @@ pub fn suite() -> Suite<Scores> {
                 name: "accuracy",
                 statement: "it is the share of examples whose likeliest class is theirs",
                 measure: |scores| {
-                    against(scores.accuracy, |p, y| {
-                        mean(N, |n| f64::from(u8::from(top(p, n) == y[n])))
-                    })
+                    against(scores.accuracy, |p, y| mean(N, |n| f64::from(top(p, n) == y[n])))
                 },
             },
         ],
@@ -103,48 +101,27 @@ fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measu
 }
 
 fn faults() -> Vec<Instance<Scores>> {
-    let fault = |name, scores| Instance::new(name, scores);
+    let nll = |name, nll| Instance::new(name, Scores { nll, ..ENGINE });
+    let brier = |name, brier| Instance::new(name, Scores { brier, ..ENGINE });
+    let ece = |name, ece| Instance::new(name, Scores { ece, ..ENGINE });
+    let accuracy = |name, accuracy| Instance::new(name, Scores { accuracy, ..ENGINE });
     vec![
-        fault("NLL in bits", Scores { nll: |p, y| metrics::nll(p, y).value / LN_2, ..ENGINE }),
-        fault(
-            "NLL: of the likeliest class",
-            Scores { nll: |p, _| metrics::nll(p, &metrics::predictions(p)).value, ..ENGINE },
-        ),
-        fault(
-            "Brier score: the mean over classes",
-            Scores { brier: |p, y| metrics::brier(p, y).value / K as f64, ..ENGINE },
-        ),
-        fault(
-            "ECE: bins that all count as much",
-            Scores {
-                ece: |p, y| {
-                    let bins = metrics::reliability(p, y, 10);
-                    let gaps = bins.iter().filter(|bin| bin.count > 0);
-                    gaps.map(|bin| (bin.accuracy - bin.confidence).abs()).sum::<f64>() / 10.
-                },
-                ..ENGINE
-            },
-        ),
-        fault(
-            "ECE: gaps of either sign cancel",
-            Scores {
-                ece: |p, y| {
-                    let bins = metrics::reliability(p, y, 10);
-                    let gaps = bins.iter().map(|b| b.count as f64 * (b.accuracy - b.confidence));
-                    (gaps.sum::<f64>() / y.len() as f64).abs()
-                },
-                ..ENGINE
-            },
-        ),
-        fault(
-            "accuracy: labels off by one",
-            Scores {
-                accuracy: |p, y| {
-                    let moved: Vec<_> = y.iter().map(|y| (y + 1) % K).collect();
-                    metrics::accuracy(p, &moved).value
-                },
-                ..ENGINE
-            },
-        ),
+        nll("NLL in bits", |p, y| metrics::nll(p, y).value / LN_2),
+        nll("NLL: of the likeliest class", |p, _| metrics::nll(p, &metrics::predictions(p)).value),
+        brier("Brier score: the mean over classes", |p, y| metrics::brier(p, y).value / K as f64),
+        ece("ECE: bins that all count as much", |p, y| {
+            let bins = metrics::reliability(p, y, 10);
+            let gaps = bins.iter().filter(|bin| bin.count > 0);
+            gaps.map(|bin| (bin.accuracy - bin.confidence).abs()).sum::<f64>() / 10.
+        }),
+        ece("ECE: gaps of either sign cancel", |p, y| {
+            let bins = metrics::reliability(p, y, 10);
+            let gaps = bins.iter().map(|b| b.count as f64 * (b.accuracy - b.confidence));
+            (gaps.sum::<f64>() / y.len() as f64).abs()
+        }),
+        accuracy("accuracy: labels off by one", |p, y| {
+            let moved: Vec<_> = y.iter().map(|y| (y + 1) % K).collect();
+            metrics::accuracy(p, &moved).value
+        }),
     ]
 }

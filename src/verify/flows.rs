@@ -1,15 +1,16 @@
 //! Flows: invertible, with the log-determinants of their Jacobians and right gradients.
 use super::gradients::at_smooth_point;
-use super::suite::{Instance, Measurement, Property, Suite, largest};
+use super::suite::{Instance, Measurement, Property, Suite, distance};
 use crate::autodiff::gradcheck::{gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
     Permutation, Planar, Stabiliser,
 };
+use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, Params};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView1, Axis, Ix2, s};
+use ndarray::{Array2, ArrayView1, Axis, Ix2, IxDyn, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::ops::Range;
 
@@ -55,24 +56,19 @@ const SAMPLES: usize = 3;
 pub const CONDITIONER: Conditioner =
     Conditioner { hidden: 7, stabiliser: Stabiliser::Exp, weight_norm: true };
 
+const TANH: Conditioner = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
+const SIGMOID: Conditioner = Conditioner { stabiliser: Stabiliser::Sigmoid, ..CONDITIONER };
+const PLAIN: Conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
+
 const ZERO: Init = Init::Constant(0.);
 
 /// Every bijector.
 pub const FLOWS: [(&str, Build); 13] = [
     ("elementwise", |p, d, rng| Box::new(Elementwise::new(p, "f", d, ZERO, ZERO, rng))),
     ("coupling, exp", |p, d, rng| Box::new(Coupling::new(p, "f", d, CONDITIONER, rng))),
-    ("coupling, tanh", |p, d, rng| {
-        let conditioner = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", d, conditioner, rng))
-    }),
-    ("coupling, sigmoid", |p, d, rng| {
-        let conditioner = Conditioner { stabiliser: Stabiliser::Sigmoid, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", d, conditioner, rng))
-    }),
-    ("coupling, plain weights", |p, d, rng| {
-        let conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
-        Box::new(Coupling::new(p, "f", d, conditioner, rng))
-    }),
+    ("coupling, tanh", |p, d, rng| Box::new(Coupling::new(p, "f", d, TANH, rng))),
+    ("coupling, sigmoid", |p, d, rng| Box::new(Coupling::new(p, "f", d, SIGMOID, rng))),
+    ("coupling, plain weights", |p, d, rng| Box::new(Coupling::new(p, "f", d, PLAIN, rng))),
     ("IAF", |p, d, rng| {
         let order = Permutation::random(d, rng);
         Box::new(Iaf::new(p, "f", order, CONDITIONER, rng))
@@ -87,10 +83,9 @@ pub const FLOWS: [(&str, Build); 13] = [
 ];
 
 fn chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Chain<f64> {
-    let tanh = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
     Chain::default()
         .then(Elementwise::new(p, "a", d, ZERO, ZERO, rng))
-        .then(Coupling::new(p, "b", d, tanh, rng))
+        .then(Coupling::new(p, "b", d, TANH, rng))
         .then(Permutation::random(d, rng))
         .then(Coupling::new(p, "c", d, CONDITIONER, rng))
 }
@@ -126,12 +121,6 @@ pub fn suite() -> Suite<Flow> {
         instances: FLOWS.map(|(name, build)| Instance::new(name, Flow::new(build, D))).into(),
         faults: faults(),
     }
-}
-
-/// The largest difference, relative to the largest entry or 1.
-fn distance(a: &Owned<f64>, b: &Owned<f64>) -> f64 {
-    let size = b.iter().fold(1., |m: f64, e| m.max(e.abs()));
-    largest((a - b).iter().map(|e| e.abs())) / size
 }
 
 /// The rounding of a value of order one by `h` and `h⁻¹`.
@@ -188,9 +177,8 @@ fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
         let copies = x.broadcast((rows.len(), d)).expect("[B, D]").to_owned();
         let x = tape.leaf(copies.into_dyn());
         let (y, log_det) = flow.map.forward(&flow.params.freeze(&tape), x);
-        let entry = Owned::from_shape_fn(vec![rows.len(), d], |i| {
-            f64::from(u8::from(i[1] == start + i[0]))
-        });
+        let entry = |i: IxDyn| f64::from(i[1] == start + i[0]);
+        let entry = Owned::from_shape_fn(vec![rows.len(), d], entry);
         let grads = (y * tape.constant(entry)).sum().backward();
         if let Some(gradient) = grads.wrt(x) {
             jacobian.slice_mut(s![rows, ..]).into_dyn().assign(gradient);
@@ -242,65 +230,59 @@ pub fn gradients(flow: &Flow, d: usize, inverse: bool) -> Measurement {
 }
 
 /// Changes an output and its log-determinant.
-type Change = for<'t> fn(Var<'t, f64>, Var<'t, f64>) -> (Var<'t, f64>, Var<'t, f64>);
+type Change<T> = for<'t> fn(Var<'t, T>, Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
 
-const UNCHANGED: Change = |y, log_det| (y, log_det);
+const UNCHANGED: Change<f64> = |y, log_det| (y, log_det);
 
 /// A bijector with the outputs of `forward` and `inverse` changed.
-struct Changed {
-    map: Box<dyn Bijector<f64>>,
-    forward: Change,
-    inverse: Change,
+struct Changed<T> {
+    map: Box<dyn Bijector<T>>,
+    forward: Change<T>,
+    inverse: Change<T>,
 }
 
-impl Bijector<f64> for Changed {
-    fn forward<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        x: Var<'t, f64>,
-    ) -> (Var<'t, f64>, Var<'t, f64>) {
+impl<T: Scalar> Bijector<T> for Changed<T> {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (y, log_det) = self.map.forward(p, x);
         (self.forward)(y, log_det)
     }
 
-    fn inverse<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        y: Var<'t, f64>,
-    ) -> (Var<'t, f64>, Var<'t, f64>) {
+    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (x, log_det) = self.map.inverse(p, y);
         (self.inverse)(x, log_det)
     }
 }
 
-fn changed(name: &str, sound: Flow, forward: Change, inverse: Change) -> Instance<Flow> {
-    let Flow { params, map } = sound;
+type Fault = (&'static str, Change<f64>, Change<f64>);
+
+/// `sound` with the outputs of `forward` and `inverse` changed.
+fn changed(sound: &dyn Fn() -> Flow, (name, forward, inverse): Fault) -> Instance<Flow> {
+    let Flow { params, map } = sound();
     Instance::new(name, Flow { params, map: Box::new(Changed { map, forward, inverse }) })
 }
 
 /// `sound` with an `inverse` that is not the inverse of its `forward`.
 pub(super) fn inverse_faults(sound: &dyn Fn() -> Flow) -> Vec<Instance<Flow>> {
-    let fault = |name, inverse| changed(name, sound(), UNCHANGED, inverse);
-    vec![
-        fault("log-determinant: the wrong sign, back", |x, l| (x, -l)),
-        fault("the inverse is not one", |x, l| (x * 1.001, l)),
-    ]
+    let faults: [Fault; 2] = [
+        ("log-determinant: the wrong sign, back", UNCHANGED, |x, l| (x, -l)),
+        ("the inverse is not one", UNCHANGED, |x, l| (x * 1.001, l)),
+    ];
+    faults.map(|fault| changed(sound, fault)).into()
 }
 
 /// `sound` with a log-determinant that is wrong in both directions.
 pub(super) fn log_det_faults(sound: &dyn Fn() -> Flow) -> Vec<Instance<Flow>> {
-    let fault = |name, forward, inverse| changed(name, sound(), forward, inverse);
-    let both = |name, change| fault(name, change, change);
-    vec![
-        both("log-determinant: the wrong sign, there and back", |y, l| (y, -l)),
-        both("log-determinant: counted twice", |y, l| (y, l * 2.)),
-        both("log-determinant: forgotten", |y, l| (y, l * 0.)),
-        fault(
+    let faults: [Fault; 4] = [
+        ("log-determinant: the wrong sign, there and back", |y, l| (y, -l), |x, l| (x, -l)),
+        ("log-determinant: counted twice", |y, l| (y, l * 2.), |x, l| (x, l * 2.)),
+        ("log-determinant: forgotten", |y, l| (y, l * 0.), |x, l| (x, l * 0.)),
+        (
             "log-determinant: without the floor of the scales",
             |y, l| (y, l - 1e-3),
             |x, l| (x, l + 1e-3),
         ),
-    ]
+    ];
+    faults.map(|fault| changed(sound, fault)).into()
 }
 
 fn faults() -> Vec<Instance<Flow>> {
@@ -309,22 +291,20 @@ fn faults() -> Vec<Instance<Flow>> {
         x.gather(axis, (0..n).map(|i| (i + 1) % n).collect::<Vec<_>>())
     }
     let coupling = || Flow::new(FLOWS[1].1, D);
-    let permutation = Permutation::new(vec![2, 0, 4, 1, 3]);
-    let permutation = Flow { params: Params::default(), map: Box::new(permutation) };
-    let no_gradient: Change = |y, l| (y, l.detach());
+    let permutation = || {
+        let map = Box::new(Permutation::new(vec![2, 0, 4, 1, 3]));
+        Flow { params: Params::default(), map }
+    };
+    let of_coupling: [Fault; 3] = [
+        ("log-determinant: no gradient", |y, l| (y, l.detach()), |x, l| (x, l.detach())),
+        ("a sample sees the next", |y, l| (y + next(y, 0) * 1e-3, l), UNCHANGED),
+        ("the inverse has no gradient", UNCHANGED, |x, l| (x.detach(), l)),
+    ];
+    let name = "a permutation that is off by one on its way back";
     let mut all = inverse_faults(&coupling);
     all.extend(log_det_faults(&coupling));
-    all.extend([
-        changed("log-determinant: no gradient", coupling(), no_gradient, no_gradient),
-        changed("a sample sees the next", coupling(), |y, l| (y + next(y, 0) * 1e-3, l), UNCHANGED),
-        changed("the inverse has no gradient", coupling(), UNCHANGED, |x, l| (x.detach(), l)),
-        changed(
-            "a permutation that is off by one on its way back",
-            permutation,
-            UNCHANGED,
-            |x, l| (next(x, 1), l),
-        ),
-    ]);
+    all.extend(of_coupling.map(|fault| changed(&coupling, fault)));
+    all.push(changed(&permutation, (name, UNCHANGED, |x, l| (next(x, 1), l))));
     all
 }
 

@@ -9,7 +9,6 @@ use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
 /// Samples `[S, D]`, and `ln q [S]` as computed while drawing them.
 pub type Samples = (Array2<f64>, Array1<f64>);
@@ -18,10 +17,12 @@ pub type Samples = (Array2<f64>, Array1<f64>);
 pub struct Density {
     /// `D`.
     pub dim: usize,
-    /// Samples of a number `S` and a seed.
-    pub draw: Box<dyn Fn(usize, u64) -> Samples + Send + Sync>,
-    /// `ln q [S]` of any `θ [S, D]`.
-    pub log_prob: Box<dyn Fn(Array2<f64>) -> Array1<f64> + Send + Sync>,
+    params: Params<f64>,
+    posterior: Box<dyn Posterior<f64>>,
+    /// Applied to all samples; the identity except in faults.
+    change_draws: fn(Array2<f64>, Array1<f64>) -> Samples,
+    /// Applied to `θ` and `ln q` of [`Density::log_prob`]; returns `ln q` except in faults.
+    change_density: fn(&Array2<f64>, Array1<f64>) -> Array1<f64>,
 }
 
 impl Density {
@@ -30,23 +31,25 @@ impl Density {
     /// # Panics
     /// When evaluated, if the posterior has no density.
     pub fn new(dim: usize, params: Params<f64>, posterior: Box<dyn Posterior<f64>>) -> Self {
-        let q = Arc::new((params, posterior));
-        let (sampler, density) = (q.clone(), q);
-        let draw = move |samples, seed| {
-            let ((params, posterior), tape) = (&*sampler, Tape::default());
-            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-            let draw = posterior.draw(&params.freeze(&tape), samples, rng);
-            let [theta, log_q] = [draw.theta, draw.log_q().expect("a density")].map(|v| v.value());
-            let theta = theta.to_owned().into_dimensionality().expect("[S, D]");
-            (theta, log_q.to_owned().into_dimensionality().expect("[S]"))
-        };
-        let log_prob = move |theta: Array2<f64>| {
-            let ((params, posterior), tape) = (&*density, Tape::default());
-            let theta = tape.constant(theta.into_dyn());
-            let log_q = posterior.density(&params.freeze(&tape), theta).expect("a density");
-            log_q.value().to_owned().into_dimensionality().expect("[S]")
-        };
-        Self { dim, draw: Box::new(draw), log_prob: Box::new(log_prob) }
+        Self { dim, params, posterior, change_draws: |t, q| (t, q), change_density: |_, q| q }
+    }
+
+    /// `S` samples of a seed.
+    fn draw(&self, samples: usize, seed: u64) -> Samples {
+        let (tape, rng) = (Tape::default(), &mut ChaCha8Rng::seed_from_u64(seed));
+        let draw = self.posterior.draw(&self.params.freeze(&tape), samples, rng);
+        let [theta, log_q] = [draw.theta, draw.log_q().expect("a density")].map(|v| v.value());
+        let theta = theta.to_owned().into_dimensionality().expect("[S, D]");
+        (self.change_draws)(theta, log_q.to_owned().into_dimensionality().expect("[S]"))
+    }
+
+    /// `ln q [S]` of any `θ [S, D]`.
+    fn log_prob(&self, theta: &Array2<f64>) -> Array1<f64> {
+        let tape = Tape::default();
+        let at = tape.constant(theta.clone().into_dyn());
+        let log_q = self.posterior.density(&self.params.freeze(&tape), at).expect("a density");
+        let log_q = log_q.value().to_owned().into_dimensionality().expect("[S]");
+        (self.change_density)(theta, log_q)
     }
 }
 
@@ -75,13 +78,12 @@ pub fn suite() -> Suite<Density> {
         ("planar, D = 2", 2, config(FlowKind::Planar, Base::Normal)),
     ];
     let mut faults = faults(&|| hypernet(2, &realnvp));
-    let constant = |_: &Array2<f64>, q: Array1<f64>| q + TAU.ln();
-    faults.push(changed(
-        "the base's constant is left out",
-        hypernet(2, &realnvp),
-        |t, q| (t, q + TAU.ln()),
-        constant,
-    ));
+    let without_constant = Density {
+        change_draws: |t, q| (t, q + TAU.ln()),
+        change_density: |_, q| q + TAU.ln(),
+        ..hypernet(2, &realnvp)
+    };
+    faults.push(Instance::new("the base's constant is left out", without_constant));
     Suite {
         properties: vec![
             Property {
@@ -126,11 +128,11 @@ const SAME: f64 = 1e-7;
 #[expect(clippy::missing_panics_doc, reason = "shapes are those of the samples")]
 pub fn consistent(q: &Density) -> Measurement {
     // The inverse of an IAF takes a pass for each entry of θ.
-    let (theta, log_q) = (q.draw)(if q.dim < 100 { 64 } else { 4 }, 3);
+    let (theta, log_q) = q.draw(if q.dim < 100 { 64 } else { 4 }, 3);
     let noise = randn(theta.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
     let noise: Array2<f64> = noise.into_dimensionality().expect("[S, D]");
     let nudged = &theta * &noise;
-    let [again, nudged] = [theta, nudged].map(|theta| (q.log_prob)(theta));
+    let [again, nudged] = [theta, nudged].map(|theta| q.log_prob(&theta));
     let difference = |a: &Array1<f64>, b: &Array1<f64>| {
         largest(a.iter().zip(b).map(|(a, b)| (a - b).abs() / a.abs().max(1.)))
     };
@@ -156,7 +158,7 @@ struct Grid {
 
 impl Grid {
     fn over(q: &Density) -> Self {
-        let (draws, _) = (q.draw)(2000, 7);
+        let (draws, _) = q.draw(2000, 7);
         let axis = |column: ArrayView1<'_, f64>| {
             let mut sorted = column.to_vec();
             sorted.sort_by(f64::total_cmp);
@@ -195,7 +197,7 @@ impl Grid {
                     code /= self.steps;
                 }
             }
-            (q.log_prob)(theta).iter().zip(weights).map(|(q, w)| q.exp() * w).sum()
+            q.log_prob(&theta).iter().zip(weights).map(|(q, w)| q.exp() * w).sum()
         };
         (0..self.steps).into_par_iter().map(slab).collect()
     }
@@ -228,26 +230,10 @@ fn goodness_of_fit(q: &Density) -> Measurement {
         let [[x0, f0], [x1, f1]] = [distribution[i - 1], distribution[i]];
         f0 + (f1 - f0) * ((x - x0) / (x1 - x0)).clamp(0., 1.)
     };
-    let (draws, _) = (q.draw)(4000, 11);
+    let (draws, _) = q.draw(4000, 11);
     let found = ks_uniform(&draws.column(0).iter().map(uniform).collect::<Vec<_>>());
     let at = format!("distance {:.4}, p = {:.3}", found.distance, found.p_value);
     Measurement::new(1. / found.p_value, 1e3, at)
-}
-
-/// `sound` with its samples and its density changed.
-fn changed(
-    name: &str,
-    sound: Density,
-    draws: fn(Array2<f64>, Array1<f64>) -> Samples,
-    density: fn(&Array2<f64>, Array1<f64>) -> Array1<f64>,
-) -> Instance<Density> {
-    let Density { dim, draw, log_prob } = sound;
-    let draw = move |samples, seed| {
-        let (theta, log_q) = draw(samples, seed);
-        draws(theta, log_q)
-    };
-    let log_prob = move |theta: Array2<f64>| density(&theta, log_prob(theta.clone()));
-    Instance::new(name, Density { dim, draw: Box::new(draw), log_prob: Box::new(log_prob) })
 }
 
 /// Samples that do not have the density of `sound`.
@@ -255,7 +241,7 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
     fn normal(theta: &Array2<f64>) -> Array1<f64> {
         theta.map_axis(Axis(1), |row| -0.5 * row.dot(&row) - TAU.ln())
     }
-    let draws = |name, draws| changed(name, sound(), draws, |_, q| q);
+    let draws = |name, change_draws| Instance::new(name, Density { change_draws, ..sound() });
     vec![
         draws("ln q of a draw at its noise and not at θ", |t, q| {
             let base = normal(&t);
@@ -266,11 +252,9 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
             let std = t.std_axis(Axis(0), 0.);
             (t + std * 0.1, q)
         }),
-        changed(
+        Instance::new(
             "the density of another distribution",
-            sound(),
-            |t, q| (t, q),
-            |theta, _| normal(theta),
+            Density { change_density: |theta, _| normal(theta), ..sound() },
         ),
     ]
 }

@@ -93,7 +93,7 @@ pub fn diagnose(
     let (elbo, elbo_error) = estimate(&each);
     // Networks whose outputs overflow have no comparable weights.
     let defined = log_weights.iter().all(|w| !w.is_nan());
-    let inverted = |one: Option<f64>, two: Option<f64>| Some([one?, two?]);
+    let inversion_error = inversion_error(model, seed).zip(inversion_error(precise, seed));
     Diagnostics {
         draws,
         examples: train.len(),
@@ -104,7 +104,7 @@ pub fn diagnose(
         k_hat: if defined { k_hat(&log_weights) } else { f64::NAN },
         k_limit: k_limit(draws),
         effective_sample_size: effective_sample_size(&log_weights),
-        inversion_error: inverted(inversion_error(model, seed), inversion_error(precise, seed)),
+        inversion_error: inversion_error.map(<[f64; 2]>::from),
     }
 }
 

@@ -5,6 +5,7 @@ use super::suite::{Instance, Measurement, Property};
 use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::bayes::{Draw, Elbo, Kl, Model, Posterior, Scale, Targets, Terms};
+use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use crate::primary::PrimaryNet;
 use ndarray::Array2;
@@ -103,12 +104,10 @@ impl Loss {
         }
         // Not the size of the loss, in which terms may cancel.
         let size = (log_likelihood.abs() + loss.beta * kl.abs()) / data as f64;
-        let gradient = loss.gradient();
+        let gradient = loss.gradient(loss.beta);
         let norm = gradient.iter().map(squares).sum::<f64>().sqrt();
         loss.reach = CHANGE * size / norm;
-        let beta = std::mem::take(&mut loss.beta);
-        let likelihood = loss.gradient();
-        loss.beta = beta;
+        let likelihood = loss.gradient(0.);
         // The same length in each tensor: a small part of the gradient counts by its share, not by
         // the share's square. Also along the likelihood's gradient, which may be orthogonal to the
         // whole.
@@ -125,16 +124,16 @@ impl Loss {
     /// Whether the gradient jumps: at a kink a backward rule may take one side, and differences the
     /// mean of both.
     pub(super) fn is_at_kink(&mut self) -> bool {
-        let before = self.gradient();
+        let before = self.gradient(self.beta);
         for (i, (_, w)) in self.model.params.iter_mut().enumerate() {
             *w = (&*w + &(randn(w.shape(), 7 + i as u64) * NUDGE)).into();
         }
-        relative_difference(&before, &self.gradient()) > JUMP
+        relative_difference(&before, &self.gradient(self.beta)) > JUMP
     }
 
     fn terms(&self) -> Terms {
         let tape = Tape::default();
-        self.elbo(&self.model.params.freeze(&tape), &tape).terms
+        self.elbo(&self.model.params.freeze(&tape), self.beta).terms
     }
 
     /// Whether the likelihood is large enough, and a short enough step changes the loss.
@@ -146,7 +145,8 @@ impl Loss {
     /// Why the gradient with a fault is that of the sound loss, if differences cannot tell them
     /// apart.
     pub(super) fn equivalent(sound: &Self, fault: &Self) -> Option<String> {
-        let share = relative_difference(&sound.gradient(), &fault.gradient());
+        let [a, b] = [sound, fault].map(|loss| loss.gradient(loss.beta));
+        let share = relative_difference(&a, &b);
         (share < RESOLUTION).then(|| match share {
             0. => "with it the gradient is the same".into(),
             _ => format!(
@@ -156,18 +156,18 @@ impl Loss {
         })
     }
 
-    fn elbo<'t>(&self, p: &BoundParams<'t, f64>, tape: &'t Tape<f64>) -> Elbo<'t, f64> {
-        let x = tape.constant(self.x.clone().into_dyn());
-        let scale = Scale { data: self.data, batch: self.x.nrows(), beta: self.beta };
+    fn elbo<'t>(&self, p: &BoundParams<'t, f64>, beta: f64) -> Elbo<'t, f64> {
+        let x = p.tape().constant(self.x.clone().into_dyn());
+        let scale = Scale { data: self.data, batch: self.x.nrows(), beta };
         let rng = &mut ChaCha8Rng::seed_from_u64(5);
         self.model.pass(p, x, &self.y, self.samples, scale, rng).elbo
     }
 
-    /// The gradient by backpropagation, as in training.
-    fn gradient(&self) -> Vec<Owned<f64>> {
+    /// The gradient by backpropagation, as in training, with the KL weighted by `beta`.
+    fn gradient(&self, beta: f64) -> Vec<Owned<f64>> {
         let (params, tape) = (&self.model.params, Tape::default());
         let p = params.bind(&tape);
-        let gradients = p.gradients(self.elbo(&p, &tape).loss.backward());
+        let gradients = p.gradients(self.elbo(&p, beta).loss.backward());
         let dense = params.iter().zip(gradients).map(|((_, w), gradient)| match gradient {
             Some(gradient) => gradient.to_dense(w).into_owned(),
             None => Owned::zeros(w.shape()),
@@ -188,7 +188,7 @@ impl Loss {
             .zip(&self.uphill)
             .map(|(seed, v)| randn(v.shape(), seed) * random + v)
             .collect();
-        let slopes = self.gradient();
+        let slopes = self.gradient(self.beta);
         let slopes = slopes.iter().zip(&directions).map(|(g, v)| (g * v).sum()).collect();
         let slopes = Owned::from_shape_vec(vec![directions.len()], slopes).expect("one axis");
         gradcheck(&[Owned::zeros(slopes.shape())], |t| {
@@ -196,7 +196,7 @@ impl Loss {
             let by = t.value();
             let moved = params.iter().zip(&directions).zip(&by);
             let moved = moved.map(|(((_, w), v), &t)| tape.constant(w + &(v * t))).collect();
-            let loss = self.elbo(&BoundParams::from_vars(&tape, moved), &tape).loss.value();
+            let loss = self.elbo(&BoundParams::from_vars(&tape, moved), self.beta).loss.value();
             Var::record("loss", &[t], loss, move |c, sink| sink.add(0, || &slopes * c.g.sum()))
         })
     }
@@ -244,30 +244,25 @@ fn relative_difference(a: &[Owned<f64>], b: &[Owned<f64>]) -> f64 {
 }
 
 /// A posterior with its draws changed.
-struct Changed {
-    posterior: Box<dyn Posterior<f64>>,
-    change: for<'t> fn(Draw<'t, f64>) -> Draw<'t, f64>,
+struct Changed<T> {
+    posterior: Box<dyn Posterior<T>>,
+    change: for<'t> fn(Draw<'t, T>) -> Draw<'t, T>,
 }
 
-impl Posterior<f64> for Changed {
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        samples: usize,
-        rng: &mut dyn Rng,
-    ) -> Draw<'t, f64> {
+impl<T: Scalar> Posterior<T> for Changed<T> {
+    fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T> {
         (self.change)(self.posterior.draw(p, samples, rng))
     }
 
-    fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
+    fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
         self.posterior.recentre(params, theta);
     }
 }
 
 /// A network whose outputs have a gradient a thousandth too large.
-struct Steep(Box<dyn PrimaryNet<f64>>);
+struct Steep<T>(Box<dyn PrimaryNet<T>>);
 
-impl PrimaryNet<f64> for Steep {
+impl<T: Scalar> PrimaryNet<T> for Steep<T> {
     fn dim(&self) -> usize {
         self.0.dim()
     }
@@ -280,28 +275,23 @@ impl PrimaryNet<f64> for Steep {
         self.0.parts()
     }
 
-    fn forward<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        theta: Var<'t, f64>,
-        x: Var<'t, f64>,
-    ) -> Var<'t, f64> {
+    fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         steep(self.0.forward(p, theta, x))
     }
 
     fn forward_normal<'t>(
         &self,
-        theta: [Var<'t, f64>; 2],
-        x: Var<'t, f64>,
+        theta: [Var<'t, T>; 2],
+        x: Var<'t, T>,
         samples: usize,
         rng: &mut dyn Rng,
-    ) -> Option<Var<'t, f64>> {
+    ) -> Option<Var<'t, T>> {
         self.0.forward_normal(theta, x, samples, rng).map(steep)
     }
 }
 
-fn steep(y: Var<'_, f64>) -> Var<'_, f64> {
-    Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g * 1.001))
+fn steep<T: Scalar>(y: Var<'_, T>) -> Var<'_, T> {
+    Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g.mapv(|g| g * T::of(1.001))))
 }
 
 /// Losses with a wrong gradient; that of the KL only if the sound one has a KL.

@@ -17,12 +17,11 @@ pub struct Ranking {
     pub fpr95: Score,
 }
 
-const ENGINE: Ranking =
-    Ranking { auroc, aupr: metrics::aupr, fpr95: |p, n| fpr_at_tpr(p, n, 0.95) };
-
-fn auroc(positives: &[f64], negatives: &[f64]) -> f64 {
-    metrics::auroc(positives, negatives).value
-}
+const ENGINE: Ranking = Ranking {
+    auroc: |p, n| metrics::auroc(p, n).value,
+    aupr: metrics::aupr,
+    fpr95: |p, n| fpr_at_tpr(p, n, 0.95),
+};
 
 /// The suite of rankings in [`metrics`].
 pub fn suite() -> Suite<Ranking> {
@@ -33,7 +32,7 @@ pub fn suite() -> Suite<Ranking> {
                 statement: "it is the share of pairs in the right order, ties half, counted pair by pair",
                 measure: |r| {
                     against(r.auroc, |p, n| {
-                        let won = |&a: &f64, &b: &f64| (share(a > b) + share(a >= b)) / 2.;
+                        let won = |&a: &f64, &b: &f64| (f64::from(a > b) + f64::from(a >= b)) / 2.;
                         pairs(p, n, won)
                     })
                 },
@@ -65,10 +64,6 @@ pub fn suite() -> Suite<Ranking> {
     }
 }
 
-fn share(holds: bool) -> f64 {
-    f64::from(u8::from(holds))
-}
-
 /// The mean of `f` over all pairs of a positive and a negative.
 fn pairs(positives: &[f64], negatives: &[f64], f: impl Fn(&f64, &f64) -> f64) -> f64 {
     let sum: f64 = positives.iter().map(|a| negatives.iter().map(|b| f(a, b)).sum::<f64>()).sum();
@@ -95,28 +90,18 @@ fn against(score: Score, definition: Score) -> Measurement {
 }
 
 fn faults() -> Vec<Instance<Ranking>> {
-    let fault = |name, ranking| Instance::new(name, ranking);
+    let aupr = |name, aupr| Instance::new(name, Ranking { aupr, ..ENGINE });
+    let auroc = |name, auroc| Instance::new(name, Ranking { auroc, ..ENGINE });
+    let fpr95 = |name, fpr95| Instance::new(name, Ranking { fpr95, ..ENGINE });
     vec![
-        fault(
-            "AUPR: positives and negatives swapped",
-            Ranking { aupr: |p, n| metrics::aupr(n, p), ..ENGINE },
-        ),
-        fault(
-            "AUPR: scores that point the other way",
-            Ranking {
-                aupr: |p, n| {
-                    let negated = |v: &[f64]| v.iter().map(|x| -x).collect::<Vec<_>>();
-                    metrics::aupr(&negated(p), &negated(n))
-                },
-                ..ENGINE
-            },
-        ),
-        fault("AUROC: swapped", Ranking { auroc: |p, n| auroc(n, p), ..ENGINE }),
-        fault(
-            "AUROC: ties count as won",
-            Ranking { auroc: |p, n| pairs(p, n, |a, b| share(a >= b)), ..ENGINE },
-        ),
-        fault("FPR95: swapped", Ranking { fpr95: |p, n| fpr_at_tpr(n, p, 0.95), ..ENGINE }),
-        fault("FPR95: at 90 %", Ranking { fpr95: |p, n| fpr_at_tpr(p, n, 0.9), ..ENGINE }),
+        aupr("AUPR: positives and negatives swapped", |p, n| metrics::aupr(n, p)),
+        aupr("AUPR: scores that point the other way", |p, n| {
+            let negated = |v: &[f64]| v.iter().map(|x| -x).collect::<Vec<_>>();
+            metrics::aupr(&negated(p), &negated(n))
+        }),
+        auroc("AUROC: swapped", |p, n| metrics::auroc(n, p).value),
+        auroc("AUROC: ties count as won", |p, n| pairs(p, n, |a, b| f64::from(a >= b))),
+        fpr95("FPR95: swapped", |p, n| fpr_at_tpr(n, p, 0.95)),
+        fpr95("FPR95: at 90 %", |p, n| fpr_at_tpr(p, n, 0.9)),
     ]
 }

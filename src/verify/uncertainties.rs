@@ -1,13 +1,11 @@
 //! Predictive probabilities and uncertainties against their definitions.
 use super::suite::{Instance, Measurement, Property, Suite};
-use crate::autodiff::Var;
 use crate::autodiff::gradcheck::randn;
-use crate::bayes::{Base, Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior};
-use crate::nn::{BoundParams, Params};
+use crate::bayes::{Likelihood, Model, Noise, Point, Prior};
+use crate::nn::Params;
 use crate::predict::{Predictive, predict};
-use crate::primary::PrimaryNet;
-use ndarray::{Array2, Array3, Axis, s};
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use crate::primary::{AllWeights, Layer};
+use ndarray::{Array2, Array3, Axis, concatenate, s};
 use std::f64::consts::LN_2;
 
 /// The uncertainty about one input, from probabilities `p_s` of `S` samples with mean `p̄`.
@@ -26,55 +24,23 @@ pub struct Uncertainty {
 /// The uncertainty about each of `N` inputs, from logits `[S, N, K]`.
 pub type Uncertainties = fn(&Array3<f32>) -> Vec<Uncertainty>;
 
-/// A network whose outputs are given: `θ` is the logits of all inputs, and `x` is the input's
-/// number.
-struct Lookup {
-    inputs: usize,
-    classes: usize,
-}
-
-impl PrimaryNet<f32> for Lookup {
-    fn dim(&self) -> usize {
-        self.inputs * self.classes
-    }
-
-    fn widest(&self) -> usize {
-        self.dim()
-    }
-
-    fn parts(&self) -> Vec<(String, usize)> {
-        vec![("logits".into(), self.dim())]
-    }
-
-    fn forward<'t>(
-        &self,
-        _: &BoundParams<'t, f32>,
-        theta: Var<'t, f32>,
-        x: Var<'t, f32>,
-    ) -> Var<'t, f32> {
-        let samples = theta.shape()[0];
-        let rows: Vec<usize> = x.value().iter().map(|&x| x as usize).collect();
-        theta.reshape(&[samples, self.inputs, self.classes]).gather(1, rows)
-    }
-}
-
-/// The uncertainties of [`predict`].
+/// The uncertainties of [`predict`] for a linear layer whose weights are the logits, at the rows of
+/// the identity matrix: its outputs are the logits exactly.
 fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
     let (samples, inputs, classes) = logits.dim();
-    let (mut params, rng) = (Params::default(), &mut ChaCha8Rng::seed_from_u64(0));
-    let config = HypernetConfig { couplings: 0, base: Base::Normal, ..HypernetConfig::default() };
-    let posterior = Hypernet::new(&mut params, "q", inputs * classes, &config, rng);
+    let mut params = Params::default();
     let model = Model {
+        posterior: Box::new(Point::new(&mut params, "q", &[])),
         params,
-        primary: Box::new(Lookup { inputs, classes }),
-        posterior: Box::new(posterior),
+        primary: Box::new(AllWeights::new(inputs, &Layer::mlp(&[], classes))),
         prior: Prior::default(),
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
     };
-    let theta = logits.to_shape([samples, inputs * classes]).expect("as many").into_owned();
-    let x = Array2::from_shape_fn((inputs, 1), |(n, _)| n as f32);
-    let found = predict(&model, &theta.into(), x.view());
+    let weights = logits.view().permuted_axes([0, 2, 1]);
+    let weights = weights.to_shape([samples, classes * inputs]).expect("as many entries");
+    let theta = concatenate![Axis(1), weights, Array2::zeros([samples, classes])];
+    let found = predict(&model, &theta.into(), Array2::eye(inputs).view());
     let Predictive::Classes { p, entropy, bald, mean_std, .. } = found else {
         unreachable!("a classification")
     };
