@@ -4,6 +4,8 @@
 //! Rust neither fuses `a * b + c` nor reorders sums, so loops that the compiler vectorises give the
 //! same bits with any instruction set. Micro-kernels use fused multiply-adds and sum in vectors,
 //! with AVX-512 and AVX2 in the same order.
+#[cfg(test)]
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// An instruction set.
@@ -25,6 +27,10 @@ static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
 impl Path {
     /// The fastest path of this processor, or the one set by [`choose_path`].
     pub fn current() -> Self {
+        #[cfg(test)]
+        if let Some(path) = ON_THIS_THREAD.get() {
+            return path;
+        }
         match ALL.get(usize::from(CHOSEN.load(Relaxed))) {
             Some(&path) => path,
             None => Self::detect(),
@@ -115,3 +121,20 @@ macro_rules! multiversion {
     )*};
 }
 pub(super) use multiversion;
+
+#[cfg(test)]
+thread_local!(static ON_THIS_THREAD: Cell<Option<Path>> = const { Cell::new(None) });
+
+#[cfg(test)]
+impl Path {
+    /// `f` with each path of this processor in use, on this thread alone.
+    pub fn each<R>(f: impl Fn(Self) -> R) -> Vec<R> {
+        let run = |path| {
+            ON_THIS_THREAD.set(Some(path));
+            f(path)
+        };
+        let found = ALL.into_iter().filter(|path| path.is_available()).map(run).collect();
+        ON_THIS_THREAD.set(None);
+        found
+    }
+}

@@ -28,21 +28,21 @@ const ENGINE: Convolution = Convolution {
 pub fn suite() -> Suite<Convolution> {
     Suite {
         properties: vec![
-            Property {
-                name: "forward",
-                statement: "every stride, padding and ragged window agrees with loops over the definition",
-                measure: |c| {
+            Property::new(
+                "forward",
+                "every stride, padding and ragged window agrees with loops over the definition",
+                |c| {
                     on_every_case(|over, Case { x, w, dy, y }| {
                         let mut found = dy.clone();
                         (c.forward)(over, x, w.view(), &mut found);
                         (found, y.clone())
                     })
                 },
-            },
-            Property {
-                name: "adjoints",
-                statement: "⟨dy, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩, so that both gradients are those of the forward pass",
-                measure: |c| {
+            ),
+            Property::new(
+                "adjoints",
+                "⟨dy, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩, so that both gradients are those of the forward pass",
+                |c| {
                     on_every_case(|over, Case { x, w, dy, y }| {
                         let (mut dx, mut dw) = (x.clone(), w.clone());
                         (c.by_input)(over, dy, w.view(), &mut dx);
@@ -50,7 +50,7 @@ pub fn suite() -> Suite<Convolution> {
                         (vec![dot(&dx, x), dot(&dw, w)], vec![dot(dy, y); 2])
                     })
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("conv", ENGINE)],
         faults: faults(),
@@ -59,19 +59,15 @@ pub fn suite() -> Suite<Convolution> {
 
 /// `[images, H, W, C, N]`, and a window.
 const CASES: [([usize; 5], Window); 8] = [
-    ([2, 6, 5, 3, 4], window([3, 3], [1, 1], [0, 0])),
-    ([1, 7, 6, 1, 5], window([3, 2], [2, 1], [0, 0])),
-    ([3, 5, 5, 2, 3], window([3, 3], [1, 1], [1, 1])),
-    ([2, 9, 8, 4, 7], window([4, 3], [3, 2], [2, 1])),
-    ([1, 4, 4, 40, 36], window([2, 2], [1, 1], [0, 0])),
-    ([1, 12, 11, 17, 65], window([5, 3], [1, 2], [1, 0])),
-    ([3, 9, 40, 19, 33], window([3, 3], [1, 1], [0, 0])),
-    ([2, 5, 6, 16, 16], window([3, 3], [1, 1], [2, 1])),
+    ([2, 6, 5, 3, 4], Window::of([3, 3], [1, 1], [0, 0])),
+    ([1, 7, 6, 1, 5], Window::of([3, 2], [2, 1], [0, 0])),
+    ([3, 5, 5, 2, 3], Window::of([3, 3], [1, 1], [1, 1])),
+    ([2, 9, 8, 4, 7], Window::of([4, 3], [3, 2], [2, 1])),
+    ([1, 4, 4, 40, 36], Window::of([2, 2], [1, 1], [0, 0])),
+    ([1, 12, 11, 17, 65], Window::of([5, 3], [1, 2], [1, 0])),
+    ([3, 9, 40, 19, 33], Window::of([3, 3], [1, 1], [0, 0])),
+    ([2, 5, 6, 16, 16], Window::of([3, 3], [1, 1], [2, 1])),
 ];
-
-const fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
-    Window { size, stride, padding }
-}
 
 /// Images, weights, a gradient of the output, and the output by its definition.
 struct Case {

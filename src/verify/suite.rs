@@ -123,6 +123,17 @@ pub struct Property<S> {
     pub measure: fn(&S) -> Measurement,
 }
 
+impl<S> Property<S> {
+    /// A property with this name and statement.
+    pub const fn new(
+        name: &'static str,
+        statement: &'static str,
+        measure: fn(&S) -> Measurement,
+    ) -> Self {
+        Self { name, statement, measure }
+    }
+}
+
 /// Properties, the implementations that must have them, and broken copies of these.
 ///
 /// A property that holds on every broken copy verifies nothing, and a broken copy with every

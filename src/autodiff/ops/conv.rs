@@ -55,12 +55,10 @@ impl<T: Scalar> Var<'_, T> {
     pub fn conv2d_each(self, w: Self, window: Window) -> Self {
         let (xs, ws) = (self.shape(), w.shape());
         let (over, mut shape) = over("conv2d_each", &xs, window, ws.get(1).copied());
-        let fits = ws.len() == 3 && ws[2] == over.covered();
-        assert!(
-            fits && (xs.len() == 4 || xs.len() == 5 && xs[0] == ws[0]),
-            "conv2d_each: {xs:?} with weights {ws:?}, and not [S, N, {}]",
-            over.covered()
-        );
+        let k = over.covered();
+        let is_each = xs.len() == 4 || xs.len() == 5 && Some(&xs[0]) == ws.first();
+        let fits = is_each && ws.len() == 3 && ws[2] == k;
+        assert!(fits, "conv2d_each: {xs:?} with weights {ws:?}, and not [S, N, {k}]");
         if xs.len() == 4 {
             shape.insert(0, ws[0]);
         }
@@ -147,29 +145,27 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-#[allow(dead_code)]
-fn window(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Window {
-    Window { size, stride, padding }
-}
-
 crate::gradchecks! {
     conv2d: [[2, 5, 6, 3], [4, 18]] => |[x, w]| x.conv2d(w, Window::new([2, 3]));
     conv2d_with_strides: [[2, 7, 6, 2], [3, 12]] =>
-        |[x, w]| x.conv2d(w, window([3, 2], [2, 3], [0, 0]));
-    conv2d_padded: [[2, 4, 3, 2], [3, 18]] => |[x, w]| x.conv2d(w, window([3, 3], [1, 2], [1, 2]));
+        |[x, w]| x.conv2d(w, Window::of([3, 2], [2, 3], [0, 0]));
+    conv2d_padded: [[2, 4, 3, 2], [3, 18]] =>
+        |[x, w]| x.conv2d(w, Window::of([3, 3], [1, 2], [1, 2]));
     conv2d_of_samples: [[2, 1, 4, 4, 2], [3, 8]] => |[x, w]| x.conv2d(w, Window::new([2, 2]));
     conv2d_of_everything: [[2, 3, 2, 2], [3, 12]] => |[x, w]| x.conv2d(w, Window::new([3, 2]));
     conv2d_wide: [[1, 4, 17, 9], [35, 27]] => |[x, w]| x.conv2d(w, Window::new([1, 3]));
     conv2d_by_winograd: [[1, 5, 4, 16], [16, 144]] =>
-        |[x, w]| x.conv2d(w, window([3, 3], [1, 1], [1, 0]));
+        |[x, w]| x.conv2d(w, Window::of([3, 3], [1, 1], [1, 0]));
     conv2d_each: [[2, 2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     conv2d_each_of_no_sample: [[2, 4, 4, 2], [0, 3, 8]] =>
         |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     conv2d_each_shared: [[2, 4, 4, 2], [2, 3, 8]] => |[x, w]| x.conv2d_each(w, Window::new([2, 2]));
     max_pool2d: [[2, 4, 6, 3]] => |[x]| x.max_pool2d(Window::squares(2));
-    max_pool2d_overlapping: [[2, 5, 5, 3]] => |[x]| x.max_pool2d(window([3, 2], [2, 1], [0, 0]));
+    max_pool2d_overlapping: [[2, 5, 5, 3]] =>
+        |[x]| x.max_pool2d(Window::of([3, 2], [2, 1], [0, 0]));
     avg_pool2d: [[2, 4, 6, 3]] => |[x]| x.avg_pool2d(Window::squares(2));
-    avg_pool2d_overlapping: [[2, 5, 5, 3]] => |[x]| x.avg_pool2d(window([3, 2], [2, 1], [0, 0]));
+    avg_pool2d_overlapping: [[2, 5, 5, 3]] =>
+        |[x]| x.avg_pool2d(Window::of([3, 2], [2, 1], [0, 0]));
     avg_pool2d_of_everything: [[2, 3, 4, 3]] => |[x]| x.avg_pool2d(Window::new([3, 4]));
 }
 

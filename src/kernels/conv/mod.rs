@@ -11,7 +11,6 @@ mod winograd;
 
 pub use window::{Sliding, Window};
 
-use super::gemm::micro::Micro;
 use super::gemm::packed::pack;
 use super::gemm::{Form, Packed};
 use super::scalar::Scalar;
@@ -55,18 +54,7 @@ pub fn backward_input<T: Scalar>(
     beta: T,
     dx: &mut [T],
 ) {
-    backward_input_with(T::micro(), over, dy, w, beta, dx);
-}
-
-fn backward_input_with<T: Scalar>(
-    micro: Option<Micro<T>>,
-    over: &Sliding,
-    dy: &[T],
-    w: ArrayView2<'_, T>,
-    beta: T,
-    dx: &mut [T],
-) {
-    let (n, k) = w.dim();
+    let ((n, k), micro) = (w.dim(), T::micro());
     let images = batch(over, dx, [n, k], dy);
     let by_winograd = micro.is_some() && winograd::suits(over, n);
     if beta == T::zero() && !by_winograd {
@@ -104,20 +92,9 @@ pub fn backward_weight<T: Scalar>(
     x: &[T],
     dy: &[T],
     beta: T,
-    dw: ArrayViewMut2<'_, T>,
-) {
-    backward_weight_with(T::micro(), over, x, dy, beta, dw);
-}
-
-fn backward_weight_with<T: Scalar>(
-    micro: Option<Micro<T>>,
-    over: &Sliding,
-    x: &[T],
-    dy: &[T],
-    beta: T,
     mut dw: ArrayViewMut2<'_, T>,
 ) {
-    let (n, k) = dw.dim();
+    let ((n, k), micro) = (dw.dim(), T::micro());
     let images = batch(over, x, [n, k], dy);
     let dw = dw.as_slice_mut().expect("row-major");
     if beta == T::zero() {
@@ -166,7 +143,6 @@ fn batch<T>(over: &Sliding, x: &[T], [n, k]: [usize; 2], y: &[T]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gemm::native::Native;
     use crate::kernels::path::Path;
     use crate::kernels::plain;
     use ndarray::Array2;
@@ -180,29 +156,26 @@ mod tests {
 
     /// Every route, whether or not this processor would take it, with and without `β`.
     fn routes<T: Scalar>() {
-        let micros = [Path::Avx512, Path::Avx2].into_iter().filter_map(T::micro_for);
-        let micros = micros.map(Some).chain([None]);
-        let window = |size, stride, padding| Window { size, stride, padding };
-        for micro in micros {
+        Path::each(|path| {
             let weights_of =
                 |n, k| Array2::from_shape_vec((n, k), integers::<T>(n * k, 5)).unwrap();
             for (images, image, window, n) in [
-                (2, [5, 6, 3], window([2, 3], [1, 1], [0, 0]), 4),
-                (1, [1, 1, 1], window([1, 1], [1, 1], [0, 0]), 1),
-                (9, [4, 4, 2], window([3, 3], [1, 1], [0, 0]), 70),
-                (2, [3, 19, 11], window([1, 3], [1, 1], [0, 0]), 33),
-                (3, [7, 33, 8], window([3, 4], [1, 2], [0, 0]), 17),
-                (2, [9, 8, 40], window([3, 2], [4, 3], [0, 0]), 5),
-                (2, [4, 5, 33], window([3, 3], [1, 1], [1, 1]), 16),
-                (2, [3, 2, 5], window([5, 4], [2, 1], [2, 3]), 3),
-                (2, [4, 5, 33], window([3, 3], [1, 1], [1, 2]), 16),
-                (9, [8, 7, 16], window([3, 3], [1, 1], [0, 0]), 35),
-                (3, [6, 11, 50], window([3, 3], [1, 1], [0, 0]), 17),
-                (40, [6, 6, 17], window([3, 3], [1, 1], [2, 2]), 16),
-                (3, [4, 42, 50], window([3, 3], [1, 1], [0, 0]), 17),
-                (2, [38, 37, 16], window([3, 3], [1, 1], [0, 0]), 16),
-                (2, [2, 2, 3], window([1, 1], [3, 2], [0, 0]), 0),
-                (0, [2, 2, 3], window([1, 1], [1, 1], [0, 0]), 3),
+                (2, [5, 6, 3], Window::of([2, 3], [1, 1], [0, 0]), 4),
+                (1, [1, 1, 1], Window::of([1, 1], [1, 1], [0, 0]), 1),
+                (9, [4, 4, 2], Window::of([3, 3], [1, 1], [0, 0]), 70),
+                (2, [3, 19, 11], Window::of([1, 3], [1, 1], [0, 0]), 33),
+                (3, [7, 33, 8], Window::of([3, 4], [1, 2], [0, 0]), 17),
+                (2, [9, 8, 40], Window::of([3, 2], [4, 3], [0, 0]), 5),
+                (2, [4, 5, 33], Window::of([3, 3], [1, 1], [1, 1]), 16),
+                (2, [3, 2, 5], Window::of([5, 4], [2, 1], [2, 3]), 3),
+                (2, [4, 5, 33], Window::of([3, 3], [1, 1], [1, 2]), 16),
+                (9, [8, 7, 16], Window::of([3, 3], [1, 1], [0, 0]), 35),
+                (3, [6, 11, 50], Window::of([3, 3], [1, 1], [0, 0]), 17),
+                (40, [6, 6, 17], Window::of([3, 3], [1, 1], [2, 2]), 16),
+                (3, [4, 42, 50], Window::of([3, 3], [1, 1], [0, 0]), 17),
+                (2, [38, 37, 16], Window::of([3, 3], [1, 1], [0, 0]), 16),
+                (2, [2, 2, 3], Window::of([1, 1], [3, 2], [0, 0]), 0),
+                (0, [2, 2, 3], Window::of([1, 1], [1, 1], [0, 0]), 3),
             ] {
                 let over = window.over(image).unwrap();
                 let (k, len) = (over.covered(), images * over.image_len());
@@ -210,29 +183,29 @@ mod tests {
                 let dy = integers::<T>(images * over.count() * n, 3);
                 // Winograd's sums round, by far less than the 1 by which integers differ; others
                 // do not.
-                let rounds = micro.is_some() && winograd::suits(&over, n);
+                let rounds = path != Path::Portable && winograd::suits(&over, n);
                 let most = T::of(if rounds { 1e5 } else { 0. }) * T::epsilon();
                 let check = |found: &[T], expected: &[T], beta: T| {
                     let is_near = |(&y, &e): (&T, &T)| (y - e).abs() <= most;
                     assert!(found.iter().zip(expected).all(is_near), "{over:?}, β = {beta}");
                 };
                 let [mut found, mut expected] = [(); 2].map(|()| vec![T::nan(); dy.len()]);
-                forward(&over, &x, &Packed::with(micro, w.t()), &mut found);
+                forward(&over, &x, &Packed::new(w.t()), &mut found);
                 plain::conv2d(&over, &x, w.view(), &mut expected);
                 check(&found, &expected, T::zero());
                 for (beta, start) in [(T::zero(), T::nan()), (T::one(), T::one())] {
                     let [mut found, mut expected] = [(); 2].map(|()| vec![start; len]);
-                    backward_input_with(micro, &over, &dy, w.view(), beta, &mut found);
+                    backward_input(&over, &dy, w.view(), beta, &mut found);
                     plain::conv2d_backward_input(&over, &dy, w.view(), beta, &mut expected);
                     check(&found, &expected, beta);
                     let [mut found, mut expected] =
                         [(); 2].map(|()| Array2::from_elem((n, k), start));
-                    backward_weight_with(micro, &over, &x, &dy, beta, found.view_mut());
+                    backward_weight(&over, &x, &dy, beta, found.view_mut());
                     plain::conv2d_backward_weight(&over, &x, &dy, beta, expected.view_mut());
                     check(found.as_slice().unwrap(), expected.as_slice().unwrap(), beta);
                 }
             }
-        }
+        });
     }
 
     #[test]
@@ -249,7 +222,6 @@ mod tests {
     /// a running sum; with the points 1 and 2 they would be 4 times as large.
     #[test]
     fn winograd_rounds_little_more_than_a_plain_sum() {
-        let Some(micro) = f32::micro_for(Path::Avx2) else { return };
         let (images, n) = (4, 16);
         let over = Window::new([3, 3]).over([10, 10, 64]).unwrap();
         assert!(winograd::suits(&over, n));
@@ -268,18 +240,20 @@ mod tests {
             }
         });
         let weights = Array2::from_shape_vec((n, k), w.clone()).unwrap();
-        let (mut y, mut dx) = (vec![0.; count], vec![0.; x.len()]);
-        let mut dw = Array2::zeros((n, k));
-        forward(&over, &x, &Packed::with(Some(micro), weights.t()), &mut y);
-        backward_input_with(Some(micro), &over, &dy, weights.view(), 0., &mut dx);
-        backward_weight_with(Some(micro), &over, &x, &dy, 0., dw.view_mut());
-        for (i, found) in [&y[..], &dx, dw.as_slice().unwrap()].into_iter().enumerate() {
-            let error = |found: &[f32]| {
-                let squares = found.iter().zip(&exact[i]).map(|(&y, e)| (f64::from(y) - e).powi(2));
-                squares.sum::<f64>().sqrt()
-            };
-            let ratio = error(found) / error(&plain[i]);
-            assert!(ratio < 3., "{ratio} times as much in {i}");
-        }
+        Path::each(|_| {
+            let (mut y, mut dx) = (vec![0.; count], vec![0.; x.len()]);
+            let mut dw = Array2::zeros((n, k));
+            forward(&over, &x, &Packed::new(weights.t()), &mut y);
+            backward_input(&over, &dy, weights.view(), 0., &mut dx);
+            backward_weight(&over, &x, &dy, 0., dw.view_mut());
+            for (i, found) in [&y[..], &dx, dw.as_slice().unwrap()].into_iter().enumerate() {
+                let error = |found: &[f32]| {
+                    let errors = found.iter().zip(&exact[i]).map(|(&y, e)| f64::from(y) - e);
+                    errors.map(|error| error.powi(2)).sum::<f64>().sqrt()
+                };
+                let ratio = error(found) / error(&plain[i]);
+                assert!(ratio < 3., "{ratio} times as much in {i}");
+            }
+        });
     }
 }

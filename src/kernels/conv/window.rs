@@ -14,7 +14,12 @@ pub struct Window {
 impl Window {
     /// A window with stride 1 and no padding.
     pub fn new(size: [usize; 2]) -> Self {
-        Self { size, stride: [1, 1], padding: [0, 0] }
+        Self::of(size, [1, 1], [0, 0])
+    }
+
+    /// A window of this size, stride and padding.
+    pub const fn of(size: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Self {
+        Self { size, stride, padding }
     }
 
     /// Square windows that do not overlap, as pools use them: the stride is the side.

@@ -114,15 +114,10 @@ pub(super) enum Form<T> {
 }
 
 impl<T: Scalar> Packed<T> {
-    /// A packed copy of `B`.
+    /// A copy of `B`, packed for the micro-kernel in use.
     pub fn new(b: ArrayView2<'_, T>) -> Self {
-        Self::with(T::micro(), b)
-    }
-
-    /// A copy of `B` for this micro-kernel, or for matrixmultiply.
-    pub(super) fn with(micro: Option<Micro<T>>, b: ArrayView2<'_, T>) -> Self {
         let (k, n) = b.dim();
-        Self(match micro {
+        Self(match T::micro() {
             Some(micro) if k * n > 0 => {
                 let mut panels = vec![T::zero(); k * n.next_multiple_of(micro.cols)];
                 packed::pack(micro, b, &mut panels);
@@ -172,7 +167,7 @@ mod tests {
     /// integers, whose sums are exact.
     fn routes<T: Scalar>() {
         type Route<'a, T> = Box<dyn Fn(T, ArrayView2<T>, ArrayView2<T>, T, ArrayViewMut2<T>) + 'a>;
-        let micros = [Path::Avx512, Path::Avx2].into_iter().filter_map(T::micro_for);
+        let micros = Path::each(|_| T::micro()).into_iter().flatten();
         let by_tiles = |micro: Micro<T>| -> Route<'_, T> {
             Box::new(move |alpha, a, b, beta, c| by_micro_kernels(micro, [alpha, beta], a, b, c))
         };

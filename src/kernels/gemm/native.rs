@@ -12,13 +12,8 @@ use std::thread::LocalKey;
 pub trait Native: Sized + 'static {
     /// This thread's buffers that are not in use, for `with_workspace`.
     fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
-    /// The micro-kernel for this instruction set, if there is one and the processor has the set.
-    fn micro_for(path: Path) -> Option<Micro<Self>>;
-
     /// The micro-kernel for the instruction set in use; `None` on the portable path.
-    fn micro() -> Option<Micro<Self>> {
-        Self::micro_for(Path::current())
-    }
+    fn micro() -> Option<Micro<Self>>;
 
     /// `C ← α A B + β C` on one thread, by one call of matrixmultiply.
     ///
@@ -41,12 +36,12 @@ macro_rules! native {
                 &FREE
             }
 
-            fn micro_for(path: Path) -> Option<Micro<Self>> {
-                match path {
+            fn micro() -> Option<Micro<Self>> {
+                match Path::current() {
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx512 if path.is_available() => Some($avx512::MICRO),
+                    Path::Avx512 => Some($avx512::MICRO),
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx2 if path.is_available() => Some($avx2::MICRO),
+                    Path::Avx2 => Some($avx2::MICRO),
                     _ => None,
                 }
             }
