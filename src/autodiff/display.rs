@@ -10,10 +10,8 @@ impl<T: Scalar> Tape<T> {
         let nodes = self.nodes();
         let label =
             |id: usize| format!("node {id} `{}` {:?}", nodes[id].op.name, nodes[id].value.shape());
-        let bad = |node: &Node<T>| {
-            let entries = node.value.as_slice();
-            entries.iter().position(|x| !x.is_finite()).map(|at| (at, entries[at]))
-        };
+        let bad =
+            |node: &Node<T>| node.value.iter().copied().enumerate().find(|x| !x.1.is_finite());
         let (id, (at, x)) = nodes.iter().enumerate().find_map(|(id, n)| Some((id, bad(n)?)))?;
         let parents: Vec<_> = nodes[id].parents.iter().map(|&p| label(p)).collect();
         let of = if parents.is_empty() { "" } else { " of " };

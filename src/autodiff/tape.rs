@@ -308,7 +308,8 @@ impl<'t, T: Scalar> Var<'t, T> {
             let Some(dy) = grads[id].take().and_then(Gradient::into_dense) else { continue };
             self.tape.call(rule, (&nodes, id), dy, &mut grads[..id]);
         }
-        Grads::new(grads, &self.tape.identity)
+        let formed = grads.iter().map(|_| OnceCell::new()).collect();
+        Grads { grads, formed, identity: self.tape.identity.clone() }
     }
 }
 
@@ -322,11 +323,6 @@ pub struct Grads<T> {
 }
 
 impl<T: Scalar> Grads<T> {
-    fn new(grads: Vec<Option<Gradient<T>>>, identity: &Arc<()>) -> Self {
-        let formed = grads.iter().map(|_| OnceCell::new()).collect();
-        Self { grads, formed, identity: identity.clone() }
-    }
-
     /// The gradient with respect to the leaf `x`, if the loss depends on it.
     ///
     /// # Panics

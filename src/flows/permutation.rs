@@ -48,10 +48,8 @@ impl Permutation {
     pub fn new(order: Vec<usize>) -> Self {
         let mut inverse = vec![usize::MAX; order.len()];
         for (i, &from) in order.iter().enumerate() {
-            assert!(
-                from < inverse.len() && inverse[from] == usize::MAX,
-                "not a permutation: {order:?}"
-            );
+            let is_new = inverse.get(from) == Some(&usize::MAX);
+            assert!(is_new, "not a permutation: {order:?}");
             inverse[from] = i;
         }
         Self { order: order.into(), inverse: inverse.into() }

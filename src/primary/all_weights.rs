@@ -82,10 +82,8 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
 
     fn forward<'t>(&self, _: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
-        assert!(
-            shape.len() == 2 && shape[1] == d,
-            "theta {shape:?} is not [S, {d}]: a batch shares its weights"
-        );
+        let fits = shape.len() == 2 && shape[1] == d;
+        assert!(fits, "theta {shape:?} is not [S, {d}]: a batch shares its weights");
         self.compose(x, |h, placed, [n, k], start| {
             let w = theta.slice(1, start..start + n * k).reshape(&[shape[0], n, k]);
             let b = theta.slice(1, start + n * k..start + n * k + n);

@@ -188,8 +188,8 @@ impl Placed {
     }
 
     /// The largest number of entries of an activation or input, per example.
-    pub fn widest(placed: &[Self]) -> usize {
-        let widths = placed.iter().map(|placed| placed.input.len().max(placed.output.len()));
+    pub fn widest<'a>(placed: impl IntoIterator<Item = &'a Self>) -> usize {
+        let widths = placed.into_iter().map(|p| p.input.len().max(p.output.len()));
         widths.max().unwrap_or(1)
     }
 }

@@ -72,8 +72,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
     }
 
     fn widest(&self) -> usize {
-        let placed: Vec<_> = self.0.iter().map(|step| step.placed).collect();
-        Placed::widest(&placed)
+        Placed::widest(self.0.iter().map(|step| &step.placed))
     }
 
     fn parts(&self) -> Vec<(String, usize)> {

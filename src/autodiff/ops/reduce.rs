@@ -107,11 +107,8 @@ impl<T: Scalar> Var<'_, T> {
     /// If there is no such axis, or it is empty.
     pub fn max_axis(self, axis: usize) -> Self {
         let x = self.value();
-        assert!(
-            x.shape().get(axis) != Some(&0),
-            "max_axis: axis {axis} of {:?} is empty",
-            x.shape()
-        );
+        let is_empty = x.shape().get(axis) == Some(&0);
+        assert!(!is_empty, "max_axis: axis {axis} of {:?} is empty", x.shape());
         let y = fold("max_axis", &x, axis, |lane| largest(lane.iter().copied()).1);
         Self::record("max_axis", &[self], y, move |c, sink| {
             sink.write(0, |beta, dx| {

@@ -129,11 +129,8 @@ impl<'t, T: Scalar> Var<'t, T> {
             x.ndim() > axis && rest(x.shape()) == rest(&shape)
         };
         let shapes = || values.iter().map(|x| x.shape()).collect::<Vec<_>>();
-        assert!(
-            !values.is_empty() && values.iter().all(fits),
-            "concat: {:?} along {axis}",
-            shapes()
-        );
+        let fits = !values.is_empty() && values.iter().all(fits);
+        assert!(fits, "concat: {:?} along {axis}", shapes());
         shape[axis] = values.iter().map(|x| x.shape()[axis]).sum();
         let mut y = parts[0].tape().alloc(&shape);
         let mut to = y.as_slice_mut();
