@@ -69,25 +69,25 @@ fn of_method(method: MethodKind) -> Elbo {
 }
 
 /// Minibatches' bounds average to the whole.
-pub(super) const MINIBATCHES: Property<Elbo> = Property {
-    name: "minibatches",
-    statement: "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
-    measure: minibatches,
-};
+pub(super) const MINIBATCHES: Property<Elbo> = Property::new(
+    "minibatches",
+    "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
+    minibatches,
+);
 
 /// The bound is the sum of its terms.
-pub(super) const TERMS: Property<Elbo> = Property {
-    name: "terms",
-    statement: "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
-    measure: terms,
-};
+pub(super) const TERMS: Property<Elbo> = Property::new(
+    "terms",
+    "ELBO = log-likelihood + ln p(θ) − ln q(θ), and the loss is −ELBO/N",
+    terms,
+);
 
 /// The effect of `β`; for a bound with a KL.
-pub(super) const ANNEALING: Property<Elbo> = Property {
-    name: "annealing",
-    statement: "β weighs the KL and nothing else, and what is reported does not depend on it",
-    measure: annealing,
-};
+pub(super) const ANNEALING: Property<Elbo> = Property::new(
+    "annealing",
+    "β weighs the KL and nothing else, and what is reported does not depend on it",
+    annealing,
+);
 
 /// The rounding of sums of nats, relative to the largest term.
 const ROUNDING: f64 = 1e-11;

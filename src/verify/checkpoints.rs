@@ -37,20 +37,20 @@ pub(super) const ENGINE: Format = Format {
 pub fn suite() -> Suite<Format> {
     Suite {
         properties: vec![
-            Property {
-                name: "round trip",
-                statement: "parameters, moments and position come back to the bit",
-                measure: |format| {
+            Property::new(
+                "round trip",
+                "parameters, moments and position come back to the bit",
+                |format| {
                     saved(format, |path, before| {
                         let is_restored = restores(format, path, before) == Ok(true);
                         Measurement::holds(is_restored, "its numbers")
                     })
                 },
-            },
-            Property {
-                name: "damage",
-                statement: "a flipped bit anywhere and a cut at any length are refused, with an error and not a panic",
-                measure: |format| {
+            ),
+            Property::new(
+                "damage",
+                "a flipped bit anywhere and a cut at any length are refused, with an error and not a panic",
+                |format| {
                     saved(format, |path, before| {
                         let whole = fs::read(path).expect("it was written");
                         let rng = &mut ChaCha8Rng::seed_from_u64(3);
@@ -70,7 +70,7 @@ pub fn suite() -> Suite<Format> {
                         Measurement::new(accepted.into(), 0., at)
                     })
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("Checkpoint", ENGINE)],
         faults: faults(),

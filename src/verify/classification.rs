@@ -32,25 +32,19 @@ const ENGINE: Scores = Scores {
 pub fn suite() -> Suite<Scores> {
     Suite {
         properties: vec![
-            Property {
-                name: "NLL",
-                statement: "it is the mean of −ln p of the true class",
-                measure: |scores| against(scores.nll, |p, y| mean(N, |n| -p[[n, y[n]]].ln())),
-            },
-            Property {
-                name: "Brier score",
-                statement: "it is the mean of Σ_c (p_c − 1[c = y])²",
-                measure: |scores| {
-                    against(scores.brier, |p, y| {
-                        let square = |n, c| (p[[n, c]] - f64::from(c == y[n])).powi(2);
-                        mean(N, |n| (0..K).map(|c| square(n, c)).sum())
-                    })
-                },
-            },
-            Property {
-                name: "ECE",
-                statement: "it is Σ_b N_b/N |accuracy − confidence| over ten equal bins",
-                measure: |scores| {
+            Property::new("NLL", "it is the mean of −ln p of the true class", |scores| {
+                against(scores.nll, |p, y| mean(N, |n| -p[[n, y[n]]].ln()))
+            }),
+            Property::new("Brier score", "it is the mean of Σ_c (p_c − 1[c = y])²", |scores| {
+                against(scores.brier, |p, y| {
+                    let square = |n, c| (p[[n, c]] - f64::from(c == y[n])).powi(2);
+                    mean(N, |n| (0..K).map(|c| square(n, c)).sum())
+                })
+            }),
+            Property::new(
+                "ECE",
+                "it is Σ_b N_b/N |accuracy − confidence| over ten equal bins",
+                |scores| {
                     against(scores.ece, |p, y| {
                         let mut gaps = [0.; 10];
                         for (n, &label) in y.iter().enumerate() {
@@ -61,14 +55,12 @@ pub fn suite() -> Suite<Scores> {
                         gaps.iter().map(|gap| gap.abs()).sum::<f64>() / N as f64
                     })
                 },
-            },
-            Property {
-                name: "accuracy",
-                statement: "it is the share of examples whose likeliest class is theirs",
-                measure: |scores| {
-                    against(scores.accuracy, |p, y| mean(N, |n| f64::from(top(p, n) == y[n])))
-                },
-            },
+            ),
+            Property::new(
+                "accuracy",
+                "it is the share of examples whose likeliest class is theirs",
+                |scores| against(scores.accuracy, |p, y| mean(N, |n| f64::from(top(p, n) == y[n]))),
+            ),
         ],
         instances: vec![Instance::new("metrics", ENGINE)],
         faults: faults(),

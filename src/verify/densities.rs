@@ -19,11 +19,7 @@ pub fn suite() -> Suite<LogProb> {
         likelihood.log_prob(&params.freeze(&tape), mean, &Targets::Values(vec![y])).item()
     });
     Suite {
-        properties: vec![Property {
-            name: "integral",
-            statement: "∫ p(x) dx = 1, constants included",
-            measure: integral,
-        }],
+        properties: vec![Property::new("integral", "∫ p(x) dx = 1, constants included", integral)],
         instances: vec![
             prior("normal prior", Prior::Gaussian { precision: 4. }),
             prior("Laplace prior", Prior::Laplace { scale: 0.7 }),

@@ -24,20 +24,20 @@ fn masks(samples: usize) -> Array2<f64> {
 pub fn suite() -> Suite<Masks> {
     Suite {
         properties: vec![
-            Property {
-                name: "mean",
-                statement: "a mask is 1 in the mean, within four standard errors, so that one pass without it is its mean",
-                measure: |masks| {
+            Property::new(
+                "mean",
+                "a mask is 1 in the mean, within four standard errors, so that one pass without it is its mean",
+                |masks| {
                     let found = masks(SAMPLES);
                     let n = found.len() as f64;
                     // Var = p/(1 − p).
                     within_errors(found.sum() / n, 1., (P / (1. - P) / n).sqrt())
                 },
-            },
-            Property {
-                name: "rate",
-                statement: "it is 0 with probability p, within four standard errors, and else 1/(1 − p)",
-                measure: |masks| {
+            ),
+            Property::new(
+                "rate",
+                "it is 0 with probability p, within four standard errors, and else 1/(1 − p)",
+                |masks| {
                     let found = masks(SAMPLES);
                     let n = found.len() as f64;
                     let zeros = found.iter().filter(|x| **x == 0.).count() as f64;
@@ -48,7 +48,7 @@ pub fn suite() -> Suite<Masks> {
                         Measurement::new(error, 1e-12, "the others"),
                     ])
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("Dropout", masks as Masks)],
         faults: faults(),

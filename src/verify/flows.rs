@@ -94,29 +94,29 @@ fn chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Chain<f64> {
 pub fn suite() -> Suite<Flow> {
     Suite {
         properties: vec![
-            Property {
-                name: "inverse",
-                statement: "h⁻¹(h(x)) = x, and the log-determinants of both directions cancel",
-                measure: |flow| inverse(flow, &randn(&[9, D], 2)),
-            },
-            Property {
-                name: "log-determinant",
-                statement: "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample depends on another",
-                measure: |flow| {
+            Property::new(
+                "inverse",
+                "h⁻¹(h(x)) = x, and the log-determinants of both directions cancel",
+                |flow| inverse(flow, &randn(&[9, D], 2)),
+            ),
+            Property::new(
+                "log-determinant",
+                "ln|det ∂h/∂x| is that of the Jacobian built row by row, and no sample depends on another",
+                |flow| {
                     let x = randn(&[SAMPLES, D], 2);
                     Measurement::worst([log_det(flow, &x), independence(flow, &x)])
                 },
-            },
-            Property {
-                name: "gradients",
-                statement: "the tape's derivatives of h and of its log-determinant agree with finite differences",
-                measure: |flow| gradients(flow, D, false),
-            },
-            Property {
-                name: "gradients of the inverse",
-                statement: "the same for h⁻¹, by which the density of any θ is computed",
-                measure: |flow| gradients(flow, D, true),
-            },
+            ),
+            Property::new(
+                "gradients",
+                "the tape's derivatives of h and of its log-determinant agree with finite differences",
+                |flow| gradients(flow, D, false),
+            ),
+            Property::new(
+                "gradients of the inverse",
+                "the same for h⁻¹, by which the density of any θ is computed",
+                |flow| gradients(flow, D, true),
+            ),
         ],
         instances: FLOWS.map(|(name, build)| Instance::new(name, Flow::new(build, D))).into(),
         faults: faults(),

@@ -2,18 +2,18 @@
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::{Case, Report, TOLERANCE, Verdict};
 use crate::autodiff::ops::checks::operations;
-use crate::autodiff::{Tensor, Var};
+use crate::autodiff::{Cotangent, Owned, Tensor, Var};
 use ndarray::{ArrayD, Axis, Ix2, s};
 use std::ops::Range;
 
 /// The suite of every operation on the tape.
 pub fn suite() -> Suite<Case> {
     Suite {
-        properties: vec![Property {
-            name: "differences",
-            statement: "each rule agrees with finite differences along random directions, with a random cotangent and a second consumer",
-            measure: |case| measurement(&case.check()),
-        }],
+        properties: vec![Property::new(
+            "differences",
+            "each rule agrees with finite differences along random directions, with a random cotangent and a second consumer",
+            |case| measurement(&case.check()),
+        )],
         instances: operations().map(|case| Instance::new(case.name, *case)).collect(),
         faults: faults(),
     }
@@ -42,25 +42,24 @@ pub fn at_smooth_point(seeds: Range<u64>, check: impl Fn(u64) -> Report) -> Meas
     }
 }
 
+/// `f(x)`, entry by entry, with this backward rule.
+fn map<'t>(
+    x: Var<'t, f64>,
+    f: fn(f64) -> f64,
+    rule: fn(&Cotangent<'_, f64>) -> Owned<f64>,
+) -> Var<'t, f64> {
+    Var::record("map", &[x], x.value().mapv(f), move |c, sink| sink.add(0, || rule(c)))
+}
+
 fn faults() -> Vec<Instance<Case>> {
     let unary = |name, f| Instance::new(name, Case { name, shapes: &[&[3, 4]], f });
     let product = |name, f| Instance::new(name, Case { name, shapes: &[&[3, 4], &[4, 5]], f });
     vec![
-        unary("exp: the wrong sign", |x| {
-            Var::record("exp", &[x[0]], x[0].value().mapv(f64::exp), |c, sink| {
-                sink.add(0, || -(c.g * c.y))
-            })
-        }),
+        unary("exp: the wrong sign", |x| map(x[0], f64::exp, |c| -(c.g * c.y))),
         unary("tanh: 1 − y for 1 − y²", |x| {
-            Var::record("tanh", &[x[0]], x[0].value().mapv(f64::tanh), |c, sink| {
-                sink.add(0, || c.g * &c.y.mapv(|y| 1. - y));
-            })
+            map(x[0], f64::tanh, |c| c.g * &c.y.mapv(|y| 1. - y))
         }),
-        unary("x²: a forgotten factor of two", |x| {
-            Var::record("square", &[x[0]], x[0].value().mapv(|x| x * x), |c, sink| {
-                sink.add(0, || c.g * c.x(0))
-            })
-        }),
+        unary("x²: a forgotten factor of two", |x| map(x[0], |x| x * x, |c| c.g * c.x(0))),
         unary("softmax: its sum held fixed", |x| {
             let e = x[0].value().mapv(f64::exp);
             let sums = e.sum_axis(Axis(1)).insert_axis(Axis(1));
@@ -87,9 +86,7 @@ fn faults() -> Vec<Instance<Case>> {
             })
         }),
         unary("relu: a gradient where its input is negative", |x| {
-            Var::record("relu", &[x[0]], x[0].value().mapv(|x| x.max(0.)), |c, sink| {
-                sink.add(0, || c.g.clone())
-            })
+            map(x[0], |x| x.max(0.), |c| c.g.to_owned())
         }),
     ]
 }

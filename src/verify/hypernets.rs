@@ -86,17 +86,13 @@ pub fn suite() -> Suite<Density> {
     faults.push(Instance::new("the base's constant is left out", without_constant));
     Suite {
         properties: vec![
-            Property {
-                name: "integral",
-                statement: "∫ q(θ) dθ = 1, constants and Jacobian included",
-                measure: integral,
-            },
+            Property::new("integral", "∫ q(θ) dθ = 1, constants and Jacobian included", integral),
             DRAWS,
-            Property {
-                name: "goodness of fit",
-                statement: "draws follow the density: their first entries agree with its distribution function",
-                measure: goodness_of_fit,
-            },
+            Property::new(
+                "goodness of fit",
+                "draws follow the density: their first entries agree with its distribution function",
+                goodness_of_fit,
+            ),
         ],
         instances: kinds.iter().map(|(name, d, c)| Instance::new(*name, hypernet(*d, c))).collect(),
         faults,
@@ -115,11 +111,11 @@ fn hypernet(d: usize, config: &HypernetConfig) -> Density {
 }
 
 /// `ln q(θ)` of a sample, when drawn and by the inverse.
-pub(super) const DRAWS: Property<Density> = Property {
-    name: "draws",
-    statement: "q(θ) of a draw is the same as it was drawn and by the inverse",
-    measure: consistent,
-};
+pub(super) const DRAWS: Property<Density> = Property::new(
+    "draws",
+    "q(θ) of a draw is the same as it was drawn and by the inverse",
+    consistent,
+);
 
 /// The largest relative difference of `ln q` of a sample between forward and inverse.
 const SAME: f64 = 1e-7;
@@ -242,6 +238,7 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
         theta.map_axis(Axis(1), |row| -0.5 * row.dot(&row) - TAU.ln())
     }
     let draws = |name, change_draws| Instance::new(name, Density { change_draws, ..sound() });
+    let density = |name, change_density| Instance::new(name, Density { change_density, ..sound() });
     vec![
         draws("ln q of a draw at its noise and not at θ", |t, q| {
             let base = normal(&t);
@@ -252,9 +249,6 @@ pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
             let std = t.std_axis(Axis(0), 0.);
             (t + std * 0.1, q)
         }),
-        Instance::new(
-            "the density of another distribution",
-            Density { change_density: |theta, _| normal(theta), ..sound() },
-        ),
+        density("the density of another distribution", |theta, _| normal(theta)),
     ]
 }

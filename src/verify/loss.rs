@@ -75,11 +75,11 @@ const SHARES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 const TRIES: u64 = 2;
 
 /// The gradient of the loss against differences.
-pub(super) const WHOLE_LOSS: Property<Loss> = Property {
-    name: "whole loss",
-    statement: "the gradient of the loss with respect to every parameter agrees with finite differences, with its own likelihood, prior and posterior",
-    measure: Loss::differences,
-};
+pub(super) const WHOLE_LOSS: Property<Loss> = Property::new(
+    "whole loss",
+    "the gradient of the loss with respect to every parameter agrees with finite differences, with its own likelihood, prior and posterior",
+    Loss::differences,
+);
 
 impl Loss {
     /// The loss of `model` on the examples of `setting`.

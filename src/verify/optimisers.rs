@@ -26,21 +26,18 @@ fn descend(update: Update, clip: Clip, gradients: &[[f64; 3]]) -> [f64; 3] {
 pub fn suite() -> Suite<Descend> {
     Suite {
         properties: vec![
-            Property {
-                name: "Adam",
-                statement: "w ← w − η m̂/(√v̂ + ε), with the moments' bias corrected, for every step",
-                measure: |descend| {
-                    let gradients = gradients();
-                    close(
-                        descend(Update::default(), Clip::NONE, &gradients),
-                        adam(&gradients, corrected),
-                    )
+            Property::new(
+                "Adam",
+                "w ← w − η m̂/(√v̂ + ε), with the moments' bias corrected, for every step",
+                |descend| {
+                    let found = descend(Update::default(), Clip::NONE, &gradients());
+                    close(found, adam(&gradients(), corrected))
                 },
-            },
-            Property {
-                name: "clipping",
-                statement: "the global norm is brought to its bound first, then each element to its own",
-                measure: |descend| {
+            ),
+            Property::new(
+                "clipping",
+                "the global norm is brought to its bound first, then each element to its own",
+                |descend| {
                     let mut w = START;
                     for g in gradients() {
                         let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -50,7 +47,7 @@ pub fn suite() -> Suite<Descend> {
                     let clip = Clip { norm: 2., element: 0.9 };
                     close(descend(Update::Sgd { momentum: 0. }, clip, &gradients()), w)
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("Optimiser", descend as Descend)],
         faults: faults(),
@@ -67,9 +64,8 @@ fn gradients() -> [[f64; 3]; 7] {
 
 fn close(found: [f64; 3], expected: [f64; 3]) -> Measurement {
     // A few dozen roundings of values of order one.
-    Measurement::worst(
-        found.into_iter().zip(expected).map(|(f, e)| Measurement::close(f, e, 1e-13)),
-    )
+    let each = found.into_iter().zip(expected);
+    Measurement::worst(each.map(|(f, e)| Measurement::close(f, e, 1e-13)))
 }
 
 /// Adam with the default moments' rates; `step` is the update of their values `m`, `v` after `t`

@@ -34,16 +34,16 @@ fn multiply<T: Scalar>(
 pub fn suite() -> Suite<Product> {
     Suite {
         properties: vec![
-            Property {
-                name: "f64",
-                statement: "αAB + βC equals a naive loop's for every route and stride, to within the rounding of a reordered sum",
-                measure: |product| against_plain(product.double, f64::EPSILON),
-            },
-            Property {
-                name: "f32",
-                statement: "the same in single precision, in which networks are trained",
-                measure: |product| against_plain(product.single, f64::from(f32::EPSILON)),
-            },
+            Property::new(
+                "f64",
+                "αAB + βC equals a naive loop's for every route and stride, to within the rounding of a reordered sum",
+                |product| against_plain(product.double, f64::EPSILON),
+            ),
+            Property::new(
+                "f32",
+                "the same in single precision, in which networks are trained",
+                |product| against_plain(product.single, f64::from(f32::EPSILON)),
+            ),
         ],
         instances: vec![Instance::new("gemm", ENGINE)],
         faults: faults(),

@@ -27,37 +27,37 @@ const ENGINE: Ranking = Ranking {
 pub fn suite() -> Suite<Ranking> {
     Suite {
         properties: vec![
-            Property {
-                name: "AUROC",
-                statement: "it is the share of pairs in the right order, ties half, counted pair by pair",
-                measure: |r| {
+            Property::new(
+                "AUROC",
+                "it is the share of pairs in the right order, ties half, counted pair by pair",
+                |r| {
                     against(r.auroc, |p, n| {
                         let won = |&a: &f64, &b: &f64| (f64::from(a > b) + f64::from(a >= b)) / 2.;
                         pairs(p, n, won)
                     })
                 },
-            },
-            Property {
-                name: "AUPR",
-                statement: "it is the precision at each score, weighed by the positives that have it",
-                measure: |r| {
+            ),
+            Property::new(
+                "AUPR",
+                "it is the precision at each score, weighed by the positives that have it",
+                |r| {
                     against(r.aupr, |p, n| {
                         let each = p.iter().map(|&t| reach(p, t) / (reach(p, t) + reach(n, t)));
                         each.sum::<f64>() / p.len() as f64
                     })
                 },
-            },
-            Property {
-                name: "FPR95",
-                statement: "it is the share of negatives at or above the highest score that 95 % of positives reach",
-                measure: |r| {
+            ),
+            Property::new(
+                "FPR95",
+                "it is the share of negatives at or above the highest score that 95 % of positives reach",
+                |r| {
                     against(r.fpr95, |p, n| {
                         let rate = |v: &[f64], t: f64| reach(v, t) / v.len() as f64;
                         let enough = p.iter().copied().filter(|&t| rate(p, t) >= 0.95);
                         rate(n, enough.fold(f64::NEG_INFINITY, f64::max))
                     })
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("metrics", ENGINE)],
         faults: faults(),

@@ -19,11 +19,11 @@ const CONV: &[&str] =
 pub fn suite() -> Suite<Computation> {
     let train = |name, layers| Instance::new(name, Box::new(move || train(layers)) as Computation);
     Suite {
-        properties: vec![Property {
-            name: "same bits",
-            statement: "an epoch and its predictions are the same to the last bit on 1, 2, 3 and 5 threads",
-            measure: |computation| same_bits(computation, &[2, 3, 5]),
-        }],
+        properties: vec![Property::new(
+            "same bits",
+            "an epoch and its predictions are the same to the last bit on 1, 2, 3 and 5 threads",
+            |computation| same_bits(computation, &[2, 3, 5]),
+        )],
         instances: vec![train("dense layers", DENSE), train("convolutions", CONV)],
         faults: faults(|| (0..10_000).map(|i| 1. / (1. + i as f32)).collect()),
     }

@@ -262,24 +262,22 @@ type AtNoise = (Flow, Owned<f64>);
 
 fn flows(case: &Case) -> RunSuite<AtNoise> {
     let eps = case.noise();
-    let mut properties: Vec<Property<AtNoise>> = vec![Property {
-        name: "inverse",
-        statement: "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants of both directions cancel",
-        measure: |(flow, eps)| {
-            flows::singular(flow, eps).unwrap_or_else(|| flows::inverse(flow, eps))
-        },
-    }];
+    let mut properties: Vec<Property<AtNoise>> = vec![Property::new(
+        "inverse",
+        "h⁻¹(h(ε)) = ε at its own samples, and the log-determinants of both directions cancel",
+        |(flow, eps)| flows::singular(flow, eps).unwrap_or_else(|| flows::inverse(flow, eps)),
+    )];
     let mut faults = flows::inverse_faults(&|| case.flow());
     if case.dim() <= JACOBIAN {
-        properties.push(Property {
-            name: "log-determinant",
-            statement: "ln|det ∂h/∂ε| is that of the Jacobian built row by row, at its own samples",
-            measure: |(flow, eps)| {
+        properties.push(Property::new(
+            "log-determinant",
+            "ln|det ∂h/∂ε| is that of the Jacobian built row by row, at its own samples",
+            |(flow, eps)| {
                 let samples = if eps.shape()[1] > SMALL { 1 } else { SAMPLES };
                 let some = eps.slice_axis(Axis(0), Slice::from(..samples)).to_owned();
                 flows::singular(flow, eps).unwrap_or_else(|| flows::log_det(flow, &some))
             },
-        });
+        ));
         faults.extend(flows::log_det_faults(&|| case.flow()));
     }
     let at_noise = |flow| (flow, eps.clone());
@@ -319,11 +317,11 @@ fn threads(case: &Arc<Case>) -> Suite<Computation> {
     let (run, fault) = (case.clone(), case.clone());
     let bits = move || run.predictions().into_iter().map(f32::to_bits).collect();
     Suite {
-        properties: vec![Property {
-            name: "same bits",
-            statement: "its predictions are the same to the last bit on 1, 2 and 3 threads",
-            measure: |computation| same_bits(computation, &[2, 3]),
-        }],
+        properties: vec![Property::new(
+            "same bits",
+            "its predictions are the same to the last bit on 1, 2 and 3 threads",
+            |computation| same_bits(computation, &[2, 3]),
+        )],
         instances: the_run(Box::new(bits)),
         // Many terms of every size: a few equal predictions add up to the same in any parts.
         faults: threads::faults(move || {
@@ -338,11 +336,11 @@ fn checkpoints(case: &Arc<Case>) -> Suite<(Arc<Case>, Format)> {
     let saved = |format| (case.clone(), format);
     let faults = checkpoints::lossy(case.has_moments()).into_iter();
     Suite {
-        properties: vec![Property {
-            name: "round trip",
-            statement: "its parameters, moments beside them and the position come back to the bit",
-            measure: |(case, format)| case.round_trip(format),
-        }],
+        properties: vec![Property::new(
+            "round trip",
+            "its parameters, moments beside them and the position come back to the bit",
+            |(case, format)| case.round_trip(format),
+        )],
         instances: the_run(saved(checkpoints::ENGINE)),
         faults: faults.map(|fault| fault.map(saved)).collect(),
     }

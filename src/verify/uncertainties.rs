@@ -58,38 +58,25 @@ fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
 pub fn suite() -> Suite<Uncertainties> {
     Suite {
         properties: vec![
-            Property {
-                name: "prediction",
-                statement: "it is the mean of the samples' probabilities, not of their logits",
-                measure: |f| against(*f, |u| u.p, |p| p.column(0).mean().expect("a sample")),
-            },
-            Property {
-                name: "entropy",
-                statement: "it is −Σ p̄ ln p̄, in nats",
-                measure: |f| against(*f, |u| u.entropy, entropy_of_mean),
-            },
-            Property {
-                name: "BALD",
-                statement: "it is that less the mean of the samples' entropies",
-                measure: |f| {
-                    against(
-                        *f,
-                        |u| u.bald,
-                        |p| {
-                            let entropies = p.rows().into_iter().map(entropy).sum::<f64>();
-                            entropy_of_mean(p) - entropies / p.nrows() as f64
-                        },
-                    )
-                },
-            },
-            Property {
-                name: "mean deviation",
-                statement: "it is the mean over classes of the standard deviation over samples",
-                measure: |f| {
+            Property::new(
+                "prediction",
+                "it is the mean of the samples' probabilities, not of their logits",
+                |f| against(*f, |u| u.p, |p| p.column(0).mean().expect("a sample")),
+            ),
+            Property::new("entropy", "it is −Σ p̄ ln p̄, in nats", |f| {
+                against(*f, |u| u.entropy, entropy_of_mean)
+            }),
+            Property::new("BALD", "it is that less the mean of the samples' entropies", |f| {
+                against(*f, |u| u.bald, information)
+            }),
+            Property::new(
+                "mean deviation",
+                "it is the mean over classes of the standard deviation over samples",
+                |f| {
                     let mean = |p: &Array2<f64>| p.std_axis(Axis(0), 0.).mean().expect("a class");
                     against(*f, |u| u.mean_std, mean)
                 },
-            },
+            ),
         ],
         instances: vec![Instance::new("predict", uncertainties as Uncertainties)],
         faults: faults(),
@@ -104,6 +91,11 @@ fn entropy<'a>(p: impl IntoIterator<Item = &'a f64>) -> f64 {
 /// `H[p̄]` of `p_s [S, K]`.
 fn entropy_of_mean(p: &Array2<f64>) -> f64 {
     entropy(&p.mean_axis(Axis(0)).expect("a sample"))
+}
+
+/// `H[p̄] − mean_s H[p_s]` of `p_s [S, K]`.
+fn information(p: &Array2<f64>) -> f64 {
+    entropy_of_mean(p) - p.rows().into_iter().map(entropy).sum::<f64>() / p.nrows() as f64
 }
 
 /// `p_s [S, K]` of an input.
