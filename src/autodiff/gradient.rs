@@ -88,10 +88,8 @@ impl<T: Scalar> Gradient<T> {
 
     /// The tensors that it is stored in.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = Tensor<T>> {
-        let factors = self.product.into_iter().flat_map(|product| {
-            let Product { a, z, y } = *product;
-            [a, z, y]
-        });
+        let factors =
+            self.product.into_iter().flat_map(|product| [product.a, product.z, product.y]);
         self.dense.into_iter().chain(factors)
     }
 
