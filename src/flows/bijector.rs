@@ -2,7 +2,6 @@
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::BoundParams;
-use std::sync::Arc;
 
 /// An invertible map from `[S, D]` to `[S, D]`, applied to each row.
 pub trait Bijector<T: Scalar>: Send + Sync {
@@ -11,16 +10,6 @@ pub trait Bijector<T: Scalar>: Send + Sync {
 
     /// `y [S, D]` to `x [S, D]` and `ln|det ∂x/∂y| [S]`.
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
-}
-
-impl<T: Scalar, B: Bijector<T> + ?Sized> Bijector<T> for Arc<B> {
-    fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        (**self).forward(p, x)
-    }
-
-    fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        (**self).inverse(p, y)
-    }
 }
 
 /// The inverse of a bijector, as a bijector.

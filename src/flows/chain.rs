@@ -3,6 +3,7 @@ use super::bijector::{Bijector, zero_ln_det};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::BoundParams;
+use std::sync::Arc;
 
 /// The composition `y = fₙ(… f₁(x))`; log-determinants add.
 ///
@@ -22,18 +23,18 @@ use crate::nn::BoundParams;
 /// assert!((back - x).abs().sum().item() < 1e-12);
 /// assert!((ln_det + inverse_ln_det).abs().sum().item() < 1e-12);
 /// ```
-#[derive(Default)]
-pub struct Chain<T>(Vec<Box<dyn Bijector<T>>>);
+#[derive(Clone, Default)]
+pub struct Chain<T>(Vec<Arc<dyn Bijector<T>>>);
 
 impl<T: Scalar> Chain<T> {
     /// The chain followed by `map`.
     pub fn then(mut self, map: impl Bijector<T> + 'static) -> Self {
-        self.0.push(Box::new(map));
+        self.0.push(Arc::new(map));
         self
     }
 
     /// `f₁ … fₙ`.
-    pub(crate) fn maps(&self) -> &[Box<dyn Bijector<T>>] {
+    pub(crate) fn maps(&self) -> &[Arc<dyn Bijector<T>>] {
         &self.0
     }
 }
@@ -51,7 +52,7 @@ impl<T: Scalar> Bijector<T> for Chain<T> {
 /// `x` mapped by one bijector after another, and the sum of their log-determinants.
 fn compose<'a, 't, T: Scalar>(
     x: Var<'t, T>,
-    mut maps: impl Iterator<Item = &'a Box<dyn Bijector<T>>>,
+    mut maps: impl Iterator<Item = &'a Arc<dyn Bijector<T>>>,
     map: impl Fn(&'a dyn Bijector<T>, Var<'t, T>) -> (Var<'t, T>, Var<'t, T>),
 ) -> (Var<'t, T>, Var<'t, T>) {
     let Some(first) = maps.next() else { return (x, zero_ln_det(x)) };

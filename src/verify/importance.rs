@@ -7,6 +7,7 @@ use super::suite::largest;
 use crate::autodiff::Tape;
 use crate::bayes::{Model, Terms};
 use crate::data::Split;
+use crate::flows::Bijector;
 use crate::kernels::scalar::Scalar;
 use crate::predict::{draw, estimate, terms};
 use crate::random::{Purpose, stream};

@@ -11,6 +11,7 @@ use crate::autodiff::{Owned, Tape, Tensor};
 use crate::bayes::{Kl, Model, Noise, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::flows::Bijector;
 use crate::nn::optim::Optimiser;
 use crate::predict::{draw, predict};
 use crate::random::{Purpose, stream};
@@ -151,7 +152,7 @@ impl Case {
 
     fn flow(&self) -> Flow {
         let Model { params, posterior, .. } = self.model(true);
-        Flow { params, map: Box::new(posterior.flow().expect("a flow")) }
+        Flow { params, map: Box::new(posterior.flow().expect("a flow").clone()) }
     }
 
     /// The noise of the posterior's own samples, `[S, D]`.

@@ -6,7 +6,6 @@ use crate::flows::{Bijector, Chain};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use rand::Rng;
-use std::sync::Arc;
 
 /// The pushforward of a base distribution by an invertible `h`:
 /// `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`, or the density of another [`Base`] in place of the
@@ -29,7 +28,7 @@ use std::sync::Arc;
 pub struct Hypernet<T> {
     d: usize,
     base: Base,
-    flow: Arc<Chain<T>>,
+    flow: Chain<T>,
     /// The shift that centres `q`, if it is known.
     shift: Option<Shift>,
 }
@@ -48,12 +47,12 @@ impl<T: Scalar> Hypernet<T> {
     ) -> Self {
         let base = config.base.registered(params, &format!("{name}.base"));
         let (flow, shift) = config.flow(params, name, d, rng);
-        Self { d, base, flow: Arc::new(flow), shift: Some(shift) }
+        Self { d, base, flow, shift: Some(shift) }
     }
 
     /// A hypernet for `θ [d]` from any flow and base distribution. It cannot be recentred.
     pub fn from_flow(d: usize, base: Base, flow: Chain<T>) -> Self {
-        Self { d, base, flow: Arc::new(flow), shift: None }
+        Self { d, base, flow, shift: None }
     }
 
     /// `h`.
@@ -76,8 +75,8 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         Draw { theta, kl: Kl::Sampled { log_q: self.base.log_prob(eps) - ln_det } }
     }
 
-    fn flow(&self) -> Option<Arc<dyn Bijector<T>>> {
-        Some(self.flow.clone())
+    fn flow(&self) -> Option<&Chain<T>> {
+        Some(&self.flow)
     }
 
     fn density<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>) -> Option<Var<'t, T>> {

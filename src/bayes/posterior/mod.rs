@@ -16,12 +16,11 @@ pub use mean_field::MeanField;
 pub use point::Point;
 
 use crate::autodiff::{Owned, Tensor, Var};
-use crate::flows::Bijector;
+use crate::flows::Chain;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use ndarray::Array1;
 use rand::Rng;
-use std::sync::Arc;
 
 /// `S` samples of `θ` from a posterior.
 #[derive(Clone, Copy)]
@@ -89,7 +88,7 @@ pub trait Posterior<T: Scalar>: Send + Sync {
     }
 
     /// `h`, if the posterior is the pushforward `θ = h(ε)` of a flow.
-    fn flow(&self) -> Option<Arc<dyn Bijector<T>>> {
+    fn flow(&self) -> Option<&Chain<T>> {
         None
     }
 
