@@ -129,7 +129,8 @@ impl HypernetConfig {
                     };
                     flow.then(Iaf::new(params, &part("iaf", t), order, conditioner, rng))
                 }
-                FlowKind::Realnvp | FlowKind::Linear => {
+                FlowKind::Linear => unreachable!("linear layers only"),
+                FlowKind::Realnvp => {
                     if t > 0 {
                         let order = self.order(d, rng);
                         flow = flow.then(order.registered(params, &part("permutation", t)));
