@@ -209,7 +209,8 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     let (method, d) = (config.method, case.dim());
     let has_flow = matches!(Method::from(config), Method::Hypernet(..));
     let has_density = Method::from(config).has_density();
-    let suites: [(_, _, fn(&Arc<Case>) -> Box<dyn Verify>); 6] = [
+    type Make = fn(&Arc<Case>) -> Box<dyn Verify>;
+    let suites: [(_, _, Make); 6] = [
         ("gradients", true, |case| Box::new(gradients(case))),
         ("flows", has_flow, |case| Box::new(flows(case))),
         ("densities", has_density, |case| Box::new(densities(case))),
@@ -217,7 +218,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
         ("threads", true, |case| Box::new(threads(case))),
         ("checkpoints", true, |case| Box::new(checkpoints(case))),
     ];
-    let make = |(name, _, suite): (_, _, fn(&Arc<Case>) -> Box<dyn Verify>)| -> MakeSuite {
+    let make = |(name, _, suite): (_, _, Make)| -> MakeSuite {
         let case = case.clone();
         (name, Box::new(move || suite(&case)))
     };
