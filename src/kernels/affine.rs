@@ -1,9 +1,9 @@
 //! `y = act(s ⊙ p + b)`, and its three gradients in one pass.
+use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
-use rayon::prelude::*;
 
 /// Columns of a task of [`backward`].
 const COLUMNS: usize = 208;
@@ -63,7 +63,7 @@ pub fn forward<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     let Affine { p, scale, n, batch, relu } = map;
     map.samples(y.len(), shift.len());
     let rows = (CHUNK / n).max(1);
-    y.par_chunks_mut(rows * n).enumerate().for_each(|(chunk, y)| {
+    parallel::for_each(y.chunks_mut(rows * n).enumerate(), |(chunk, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
             let i = chunk * rows + i;
             forward_row(&p[map.source(i) * n..][..n], &scale[i / batch * n..][..n], shift, relu, y);
@@ -116,17 +116,17 @@ pub fn backward<T: Scalar>(
     let rows = if n > COLUMNS && batch <= MAX_ROWS { batch } else { (CHUNK / n).max(1) };
     if batch <= rows {
         let width = if dy.len() <= CHUNK { n } else { COLUMNS };
-        let blocks = dp.axis_chunks_iter_mut(Axis(2), width).into_par_iter().enumerate();
-        let ds = ds.axis_chunks_iter_mut(Axis(1), width).into_par_iter();
+        let blocks = dp.axis_chunks_iter_mut(Axis(2), width).enumerate();
+        let ds = ds.axis_chunks_iter_mut(Axis(1), width);
         let outputs = ds.zip(db.axis_chunks_iter_mut(Axis(1), width));
-        return blocks.zip(outputs).for_each(|((block, dp), outputs)| {
+        return parallel::for_each(blocks.zip(outputs), |((block, dp), outputs)| {
             round(backward_block(map, [0, block * width], (dy, y), (beta, dp), scales), outputs);
         });
     }
-    let blocks = dp.axis_chunks_iter_mut(Axis(1), rows).into_par_iter().enumerate();
-    let sums = blocks
-        .map(|(block, dp)| backward_block(map, [block * rows, 0], (dy, y), (beta, dp), scales))
-        .collect::<Vec<_>>();
+    let blocks = dp.axis_chunks_iter_mut(Axis(1), rows).enumerate();
+    let sums = parallel::map(blocks, |(block, dp)| {
+        backward_block(map, [block * rows, 0], (dy, y), (beta, dp), scales)
+    });
     let sums = sums.into_iter().reduce(|[ds, db], [s, b]| [ds + s, db + b]).expect("a row");
     round(sums, (ds, db));
 }

@@ -1,8 +1,8 @@
 //! NumPy's broadcasting over row-major tensors: shapes are aligned at the right, and an axis of
 //! length one, or a missing one, is repeated.
+use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
-use rayon::prelude::*;
 
 /// The shape to which `a` and `b` broadcast; `None` if they do not.
 pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
@@ -84,7 +84,7 @@ pub fn zip<T: Scalar>(
     if z.len() <= CHUNK {
         z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(row, z));
     } else {
-        z.par_chunks_mut(rows * width).enumerate().for_each(|(i, z)| {
+        parallel::for_each(z.chunks_mut(rows * width).enumerate(), |(i, z)| {
             z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(i * rows + row, z));
         });
     }

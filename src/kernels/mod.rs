@@ -7,7 +7,7 @@
 //! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
 //! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
 //! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
-//! * `path`: the instruction set in use. `workspace`: memory that a thread reuses.
+//! * [`parallel`]: loops on all threads. `path`: the instruction set in use. `workspace`: memory that a thread reuses.
 //! * [`peak`]: what the machine can do at most.
 //!
 //! Results are deterministic: work is split by shape, never by the number of threads or the width
@@ -21,6 +21,7 @@ pub mod affine;
 pub mod broadcast;
 pub mod conv;
 pub mod gemm;
+pub mod parallel;
 mod path;
 pub mod peak;
 pub mod plain;

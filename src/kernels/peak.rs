@@ -1,9 +1,9 @@
 //! The peak performance of this machine, measured with the library's own loops.
 use super::gemm::native::Native;
 use super::gemm::packed::panel_product;
+use super::parallel;
 use super::vector;
 use ndarray::{ArrayView2, ArrayViewMut2};
-use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -46,8 +46,8 @@ pub fn bandwidth() -> f64 {
     let [x, y, mut z] = [1_f32; 3].map(|x| vec![x; ENTRIES]);
     let mut run = || {
         let start = Instant::now();
-        let inputs = x.par_chunks(vector::CHUNK).zip(y.par_chunks(vector::CHUNK));
-        z.par_chunks_mut(vector::CHUNK).zip(inputs).for_each(|(z, (x, y))| {
+        let inputs = x.chunks(vector::CHUNK).zip(y.chunks(vector::CHUNK));
+        parallel::for_each(z.chunks_mut(vector::CHUNK).zip(inputs), |(z, (x, y))| {
             vector::scaled_sum(Some(x), 2., y, z);
         });
         black_box(&z);

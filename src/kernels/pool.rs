@@ -1,9 +1,9 @@
 //! Pools: the maximum or the mean of what a window covers, for each channel of images `[H, W, C]`
 //! without padding.
 use super::conv::Sliding;
+use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
-use rayon::prelude::*;
 
 /// `y[p, c] = maxₖ x[p + k, c]`; NaN if any of them is.
 ///
@@ -11,7 +11,8 @@ use rayon::prelude::*;
 /// Unless the lengths agree and there is no padding.
 pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     let [image, out] = lengths(over, x.len(), y.len());
-    y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| max_image(over, x, y));
+    let tasks = y.chunks_mut(out).zip(x.chunks(image));
+    parallel::for_each(tasks, |(y, x)| max_image(over, x, y));
 }
 
 /// `dx[p + k, c] += dy[p, c]` for the first `k` at which `x` is the maximum, or NaN.
@@ -21,9 +22,9 @@ pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
 pub fn max_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
     let [image, out] = lengths(over, dx.len(), dy.len());
     assert!(x.len() == dx.len() && y.len() == dy.len(), "pool: lengths differ");
-    let tasks = dx.par_chunks_mut(image).zip(x.par_chunks(image));
-    let tasks = tasks.zip(y.par_chunks(out).zip(dy.par_chunks(out)));
-    tasks.for_each(|((dx, x), (y, dy))| max_backward_image(over, [x, y, dy], dx));
+    let tasks = dx.chunks_mut(image).zip(x.chunks(image));
+    let tasks = tasks.zip(y.chunks(out).zip(dy.chunks(out)));
+    parallel::for_each(tasks, |((dx, x), (y, dy))| max_backward_image(over, [x, y, dy], dx));
 }
 
 /// `y[p, c] = meanₖ x[p + k, c]`, summed in `f64`.
@@ -32,7 +33,8 @@ pub fn max_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &
 /// Unless the lengths agree and there is no padding.
 pub fn mean<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     let [image, out] = lengths(over, x.len(), y.len());
-    y.par_chunks_mut(out).zip(x.par_chunks(image)).for_each(|(y, x)| mean_image(over, x, y));
+    let tasks = y.chunks_mut(out).zip(x.chunks(image));
+    parallel::for_each(tasks, |(y, x)| mean_image(over, x, y));
 }
 
 /// `dx[p + k, c] += dy[p, c] / (h·w)`.
@@ -41,8 +43,8 @@ pub fn mean<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
 /// Unless the lengths agree and there is no padding.
 pub fn mean_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
     let [image, out] = lengths(over, dx.len(), dy.len());
-    let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
-    tasks.for_each(|(dx, dy)| mean_backward_image(over, dy, dx));
+    let tasks = dx.chunks_mut(image).zip(dy.chunks(out));
+    parallel::for_each(tasks, |(dx, dy)| mean_backward_image(over, dy, dx));
 }
 
 /// Lengths of an image and of its pool; checks the lengths of a batch of both.

@@ -1,7 +1,7 @@
 //! Element-wise loops, sums and Adam's update, over slices.
+use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
-use rayon::prelude::*;
 
 /// Elements in one task; shorter slices stay on the caller's thread.
 pub const CHUNK: usize = 1 << 15;
@@ -16,7 +16,7 @@ pub fn map<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> T + Sync) {
     if x.len() <= CHUNK {
         run(x, y);
     } else {
-        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| run(x, y));
+        parallel::for_each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)), |(y, x)| run(x, y));
     }
 }
 
@@ -30,7 +30,7 @@ pub fn transpose<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
     if len == 0 {
         return;
     }
-    y.par_chunks_mut(len).zip(x.par_chunks(len)).for_each(|(y, x)| {
+    parallel::for_each(y.chunks_mut(len).zip(x.chunks(len)), |(y, x)| {
         for (i, x) in x.chunks_exact(b).enumerate() {
             y[i..].iter_mut().step_by(a).zip(x).for_each(|(y, &x)| *y = x);
         }
@@ -71,8 +71,8 @@ fn zip_with<T: Scalar, U: Copy + Sync>(
     if x.len() <= CHUNK {
         run(x, y, z);
     } else {
-        let inputs = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK));
-        z.par_chunks_mut(CHUNK).zip(inputs).for_each(|(z, (x, y))| run(x, y, z));
+        let inputs = x.chunks(CHUNK).zip(y.chunks(CHUNK));
+        parallel::for_each(z.chunks_mut(CHUNK).zip(inputs), |(z, (x, y))| run(x, y, z));
     }
 }
 
@@ -153,7 +153,7 @@ const LANES: usize = 16;
 pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
     match x.len() {
         ..=CHUNK => sum_chunk(x),
-        _ => x.par_chunks(CHUNK).map(sum_chunk).collect::<Vec<_>>().iter().sum(),
+        _ => parallel::map(x.chunks(CHUNK), sum_chunk).iter().sum(),
     }
 }
 

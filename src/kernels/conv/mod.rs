@@ -13,11 +13,11 @@ pub use window::{Sliding, Window};
 
 use super::gemm::packed::pack;
 use super::gemm::{Form, Packed};
+use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{CHUNK, axpy};
 use super::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, s};
-use rayon::prelude::*;
 
 /// Tasks of [`backward_weight`], at most; each sums over its part of the batch.
 const PARTS: usize = 8;
@@ -35,8 +35,8 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     if let (true, &Form::Panels { micro, ref panels, .. }) = (winograd::suits(over, n), &w.0) {
         return winograd::forward(micro, over, x, (panels, n), y);
     }
-    let tasks = y.par_chunks_mut(over.count() * n).zip(x.par_chunks(over.image_len()));
-    tasks.for_each(|(y, x)| match &w.0 {
+    let tasks = y.chunks_mut(over.count() * n).zip(x.chunks(over.image_len()));
+    parallel::for_each(tasks, |(y, x)| match &w.0 {
         Form::Panels { micro, panels, .. } => direct::forward(*micro, over, x, (panels, n), y),
         Form::Plain(w) => unfold::forward(over, x, w.view(), y),
     });
@@ -65,8 +65,8 @@ pub fn backward_input<T: Scalar>(
     }
     let (image, out) = (over.image_len(), over.count() * n);
     let Some(micro) = micro else {
-        let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
-        return tasks.for_each(|(dx, dy)| unfold::backward_input(over, dy, w, dx));
+        let tasks = dx.chunks_mut(image).zip(dy.chunks(out));
+        return parallel::for_each(tasks, |(dx, dy)| unfold::backward_input(over, dy, w, dx));
     };
     let (c, places) = (over.channels(), over.window.size.iter().product::<usize>());
     let panel = n * c.next_multiple_of(micro.cols);
@@ -78,8 +78,8 @@ pub fn backward_input<T: Scalar>(
         if by_winograd {
             return winograd::backward_input(micro, over, dy, weights, beta, dx);
         }
-        let tasks = dx.par_chunks_mut(image).zip(dy.par_chunks(out));
-        tasks.for_each(|(dx, dy)| direct::backward_input(micro, over, dy, weights, dx));
+        let tasks = dx.chunks_mut(image).zip(dy.chunks(out));
+        parallel::for_each(tasks, |(dx, dy)| direct::backward_input(micro, over, dy, weights, dx));
     });
 }
 
@@ -106,8 +106,8 @@ pub fn backward_weight<T: Scalar>(
     let part = images.div_ceil(PARTS);
     let (image, out) = (over.image_len(), over.count() * n);
     with_workspace(images.div_ceil(part) * n * k, |sums| {
-        let tasks = x.par_chunks(part * image).zip(dy.par_chunks(part * out));
-        tasks.zip(sums.par_chunks_mut(n * k)).for_each(|((x, dy), sum)| {
+        let tasks = x.chunks(part * image).zip(dy.chunks(part * out));
+        parallel::for_each(tasks.zip(sums.chunks_mut(n * k)), |((x, dy), sum)| {
             if let (true, Some(micro)) = (winograd::suits(over, n), micro) {
                 return winograd::backward_weight(micro, over, x, (dy, n), sum);
             }
@@ -119,7 +119,7 @@ pub fn backward_weight<T: Scalar>(
                 }
             }
         });
-        dw.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dw)| {
+        parallel::for_each(dw.chunks_mut(CHUNK).enumerate(), |(i, dw)| {
             for sum in sums.chunks_exact(n * k) {
                 axpy(T::one(), &sum[i * CHUNK..][..dw.len()], dw);
             }

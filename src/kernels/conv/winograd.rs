@@ -22,10 +22,10 @@ use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
 use crate::kernels::gemm::packed::{balanced, panel_product};
 use crate::kernels::gemm::prefetch;
+use crate::kernels::parallel;
 use crate::kernels::path::multiversion;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
-use rayon::prelude::*;
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -66,8 +66,10 @@ pub fn forward<T: Scalar>(
     let (c, panel) = (over.channels(), over.covered() * micro.cols);
     let len = PLACES * c * micro.cols;
     with_workspace(n.div_ceil(micro.cols) * len, |u| {
-        let tasks = u.par_chunks_mut(len).zip(panels.par_chunks(panel));
-        tasks.for_each(|(u, g)| transform_weights(g, |[i, j]| (3 * i + j) * panel / 9, u));
+        let tasks = u.chunks_mut(len).zip(panels.chunks(panel));
+        parallel::for_each(tasks, |(u, g)| {
+            transform_weights(g, |[i, j]| (3 * i + j) * panel / 9, u);
+        });
         convolve(micro, over, x, u, T::zero(), (y, n));
     });
 }
@@ -86,7 +88,7 @@ pub fn backward_input<T: Scalar>(
     let window = Window { padding, ..over.window };
     let over = window.over([h, w, n]).expect("a position for each pixel of dx");
     with_workspace(c.div_ceil(micro.cols) * len, |u| {
-        u.par_chunks_mut(len).enumerate().for_each(|(j, u)| {
+        parallel::for_each(u.chunks_mut(len).enumerate(), |(j, u)| {
             let rotated = |[y, x]: [usize; 2]| (8 - 3 * y - x) * panel + j * n * micro.cols;
             transform_weights(panels, rotated, u);
         });
@@ -149,8 +151,8 @@ fn convolve<T: Scalar>(
 ) {
     // As many images in a task as fill a strip.
     let (c, images) = (over.channels(), STRIP.div_ceil(tiles(over)));
-    let tasks = y.par_chunks_mut(images * over.count() * n);
-    tasks.zip(x.par_chunks(images * over.image_len())).for_each(|(y, x)| {
+    let tasks = y.chunks_mut(images * over.count() * n);
+    parallel::for_each(tasks.zip(x.chunks(images * over.image_len())), |(y, x)| {
         let scratch = &mut Scratch::new();
         for strip in strips(over, x, STRIP) {
             let [from, to] = [c, n].map(|n| plane_len(strip.len(), n));

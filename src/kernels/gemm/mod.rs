@@ -11,10 +11,10 @@ pub(in crate::kernels) mod packed;
 mod simd;
 mod thin;
 
+use super::parallel;
 use super::scalar::Scalar;
 use micro::Micro;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
-use rayon::prelude::*;
 pub(super) use simd::prefetch;
 pub use thin::row_squares;
 
@@ -92,12 +92,11 @@ fn by_blocks<T: Scalar>(
 ) {
     let rows = packed::balanced(c.nrows(), 512).next_multiple_of(8);
     let cols = packed::balanced(c.ncols(), 416).next_multiple_of(16);
-    let strips = c.axis_chunks_iter_mut(Axis(0), rows).into_par_iter();
-    strips.zip(a.axis_chunks_iter(Axis(0), rows)).for_each(|(mut c, a)| {
-        let blocks = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
-        blocks
-            .zip(b.axis_chunks_iter(Axis(1), cols))
-            .for_each(|(c, b)| T::block(alpha, a, b, beta, c));
+    let strips = c.axis_chunks_iter_mut(Axis(0), rows);
+    parallel::for_each(strips.zip(a.axis_chunks_iter(Axis(0), rows)), |(mut c, a)| {
+        let blocks = c.axis_chunks_iter_mut(Axis(1), cols);
+        let blocks = blocks.zip(b.axis_chunks_iter(Axis(1), cols));
+        parallel::for_each(blocks, |(c, b)| T::block(alpha, a, b, beta, c));
     });
 }
 

@@ -2,10 +2,10 @@
 //! use it; `A` is read in place.
 use super::micro::Micro;
 use super::simd::{SIDE, prefetch};
+use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
-use rayon::prelude::*;
 
 /// Depth of a block of the inner dimension: a panel of `B` this deep stays in a core's cache.
 const DEPTH: usize = 1024;
@@ -42,9 +42,9 @@ pub fn gemm<T: Scalar>(
         });
     }
     let in_place = a.nrows() <= FEW * micro.rows && b.strides()[1] == 1;
-    let columns = b.axis_chunks_iter(Axis(1), micro.cols).into_par_iter();
-    let strips = c.axis_chunks_iter_mut(Axis(1), micro.cols).into_par_iter();
-    strips.zip(columns).for_each(|(c, b)| {
+    let columns = b.axis_chunks_iter(Axis(1), micro.cols);
+    let strips = c.axis_chunks_iter_mut(Axis(1), micro.cols);
+    parallel::for_each(strips.zip(columns), |(c, b)| {
         if in_place && b.ncols() == micro.cols {
             macro_kernel(micro, alpha_beta, a, Panels::InPlace(b), c);
         } else {
@@ -67,8 +67,8 @@ pub fn multiply<T: Scalar>(
     let tiles = a.nrows().div_ceil(micro.rows);
     let strips = tiles.div_ceil(TILES).next_multiple_of(2);
     let rows = tiles.div_ceil(strips) * micro.rows;
-    let strips = c.axis_chunks_iter_mut(Axis(0), rows).into_par_iter();
-    strips.zip(a.axis_chunks_iter(Axis(0), rows)).for_each(|(c, a)| {
+    let strips = c.axis_chunks_iter_mut(Axis(0), rows);
+    parallel::for_each(strips.zip(a.axis_chunks_iter(Axis(0), rows)), |(c, a)| {
         let stride = a.strides()[0].unsigned_abs() * size_of::<T>();
         if a.strides()[1] == 1 && stride.is_multiple_of(ALIAS) && c.ncols() > FEW * micro.cols {
             let width = a.ncols() + micro.cols;
@@ -165,9 +165,9 @@ fn store_columns<T: Scalar>(x: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<
 
 /// Packs `B` into panels, one after another; the last is padded with arbitrary values.
 pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) {
-    let columns = b.axis_chunks_iter(Axis(1), micro.cols).into_par_iter();
-    let tasks = panels.par_chunks_mut(b.nrows() * micro.cols).zip(columns);
-    tasks.for_each(|(panel, b)| pack_panel(micro, b, panel));
+    let columns = b.axis_chunks_iter(Axis(1), micro.cols);
+    let tasks = panels.chunks_mut(b.nrows() * micro.cols).zip(columns);
+    parallel::for_each(tasks, |(panel, b)| pack_panel(micro, b, panel));
 }
 
 /// Packs at most `micro.cols` columns, row by row.

@@ -1,10 +1,10 @@
 //! Products of a thin matrix and a large one, which is streamed once: the traffic of reading it is
 //! the cost, and packing would double that. And dot products of the rows of a large matrix.
 use super::simd::SIDE;
+use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector::{self, CHUNK, axpy};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
-use rayon::prelude::*;
 
 /// Multiplications in one task, at least: smaller products stay on the caller's thread.
 pub const SERIAL: usize = 1 << 17;
@@ -26,8 +26,8 @@ pub fn gemm<T: Scalar>(
     let set = |c: &mut T, x: T| *c = alpha * x + scaled(beta, *c);
     if k <= THIN && m > THIN && b.strides()[1] == 1 && c.strides()[1] == 1 && n > THIN {
         let rows = (SERIAL / (k * n)).max(1);
-        let strips = c.axis_chunks_iter_mut(Axis(0), rows).into_par_iter().enumerate();
-        strips.for_each(|(i, mut strip)| {
+        let strips = c.axis_chunks_iter_mut(Axis(0), rows).enumerate();
+        parallel::for_each(strips, |(i, mut strip)| {
             for (mut c, a) in strip.rows_mut().into_iter().zip(a.rows().into_iter().skip(i * rows))
             {
                 let c = c.as_slice_mut().expect("unit stride");
@@ -46,8 +46,8 @@ pub fn gemm<T: Scalar>(
     }
     if b.strides()[0] == 1 && a.strides()[1] == 1 {
         let cols = (CHUNK / k).max(1).next_multiple_of(SIDE);
-        let strips = c.axis_chunks_iter_mut(Axis(1), cols).into_par_iter();
-        strips.zip(b.axis_chunks_iter(Axis(1), cols)).for_each(|(mut c, b)| {
+        let strips = c.axis_chunks_iter_mut(Axis(1), cols);
+        parallel::for_each(strips.zip(b.axis_chunks_iter(Axis(1), cols)), |(mut c, b)| {
             for (mut c, a) in c.rows_mut().into_iter().zip(a.rows()) {
                 let a = a.broadcast((b.ncols(), k)).expect("one row");
                 row_dots(a, b.t(), |j, sum| set(&mut c[j], sum));
@@ -57,8 +57,8 @@ pub fn gemm<T: Scalar>(
     }
     if b.strides()[1] == 1 {
         let rows = (SERIAL / n).max(4).next_multiple_of(4);
-        let parts = b.axis_chunks_iter(Axis(0), rows).into_par_iter();
-        let sums = parts.zip(a.axis_chunks_iter(Axis(1), rows)).map(|(b, a)| {
+        let parts = b.axis_chunks_iter(Axis(0), rows).zip(a.axis_chunks_iter(Axis(1), rows));
+        let sums = parallel::map(parts, |(b, a)| {
             let mut sums = vec![T::zero(); m * n];
             for (sums, a) in sums.chunks_exact_mut(n).zip(a.rows()) {
                 match (a.to_slice(), b.to_slice()) {
@@ -70,7 +70,7 @@ pub fn gemm<T: Scalar>(
             }
             sums
         });
-        let sums = sums.collect::<Vec<_>>().into_iter().reduce(|mut sum, part| {
+        let sums = sums.into_iter().reduce(|mut sum, part| {
             axpy(T::one(), &part, &mut sum);
             sum
         });
@@ -94,8 +94,8 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     let contiguous = v.ncols() <= 1 || v.strides()[1] == 1;
     assert!(contiguous || v.is_empty(), "row_squares: rows are not contiguous");
     let rows = (CHUNK / v.ncols().max(1)).max(1).next_multiple_of(SIDE);
-    let parts = squares.par_chunks_mut(rows).zip(v.axis_chunks_iter(Axis(0), rows));
-    parts.for_each(|(squares, v)| row_dots(v, v, |i, square| squares[i] = square));
+    let parts = squares.chunks_mut(rows).zip(v.axis_chunks_iter(Axis(0), rows));
+    parallel::for_each(parts, |(squares, v)| row_dots(v, v, |i, square| squares[i] = square));
 }
 
 /// Calls `f(i, xᵢ · bᵢ)` for the rows of two matrices, contiguous each; `x` may be a broadcast row.
