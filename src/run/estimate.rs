@@ -1,7 +1,7 @@
 //! How long a run will take.
 use crate::error::Result;
 use crate::predict::evaluate::validate;
-use crate::run::folder::Run;
+use crate::run::resume::Run;
 use crate::run::train::Trainer;
 use std::time::Instant;
 
