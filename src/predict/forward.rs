@@ -1,8 +1,7 @@
 //! The network's outputs for many inputs under posterior samples, in parallel chunks.
-use crate::autodiff::profile::Profile;
-use crate::autodiff::{Storage, Tape, Tensor, Var};
+use crate::autodiff::profile::{Phase, Profile};
+use crate::autodiff::{Storage, Tape, Tensor};
 use crate::bayes::Model;
-use crate::nn::BoundParams;
 use crate::predict::predictive::{Predictive, classes, values};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
@@ -48,20 +47,19 @@ fn group(model: &Model, samples: usize) -> usize {
     samples.min(most).max(1)
 }
 
-/// `each(p, first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel;
-/// the results are in order. The size of a chunk does not depend on the number of threads.
+/// `each(first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel; the
+/// results are in order. The size of a chunk does not depend on the number of threads.
 pub(super) fn chunks<R: Send>(
     model: &Model,
     theta: &Tensor<f32>,
     x: ArrayView2<'_, f32>,
     profile: Option<&Profile>,
-    each: impl for<'t> Fn(&BoundParams<'t, f32>, usize, Var<'t, f32>) -> R + Sync,
+    each: impl Fn(usize, Tensor<f32>) -> R + Sync,
 ) -> Vec<R> {
-    assert!(theta.shape()[0] > 0, "predict: theta {:?} has no samples", theta.shape());
     let samples = theta.shape()[0];
+    assert!(samples > 0, "predict: theta {:?} has no samples", theta.shape());
     let (rows, group) = (chunk(model, samples), group(model, samples));
     let params = model.params.frozen();
-    let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
     let groups: Vec<Tensor<f32>> = match group == samples {
         true => vec![theta.clone()],
         false => {
@@ -69,31 +67,27 @@ pub(super) fn chunks<R: Send>(
         }
     };
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
-        let (last, others) = groups.split_last().expect("a sample");
-        let mut parts = vec![];
-        for theta in others {
+        let forward = |theta: &Tensor<f32>| {
             let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+            let p = params.bind(&tape);
+            let bytes = 2 * size_of::<f32>() * x.len();
             let x = tape.constant(x.to_owned().into_dyn());
-            let theta = tape.constant(theta.clone());
-            parts.push(model.primary.forward(&params.bind(&tape), theta, x).value());
+            tape.spent_on("minibatch", bytes);
+            let outputs = model.primary.forward(&p, tape.constant(theta.clone()), x).value();
             *storage = tape.into_storage();
+            outputs
+        };
+        let parts: Vec<_> = groups.iter().map(forward).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        let outputs: Tensor<f32> = ndarray::concatenate(Axis(0), &views).expect("one batch").into();
+        let bytes = size_of::<f32>() * outputs.len();
+        let found = each(i * rows, outputs);
+        if let Some(profile) = profile {
+            profile.spent("mean and entropies", Phase::Around, bytes as f64, 0.);
         }
-        let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
-        let p = params.bind(&tape);
-        let bytes = 2 * size_of::<f32>() * x.len();
-        let x = tape.constant(x.to_owned().into_dyn());
-        tape.spent_on("minibatch", bytes);
-        let mut outputs = model.primary.forward(&p, tape.constant(last.clone()), x);
-        if !parts.is_empty() {
-            parts.push(outputs.value());
-            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-            outputs = tape.constant(ndarray::concatenate(Axis(0), &views).expect("one batch"));
-        }
-        let found = each(&p, i * rows, outputs);
-        tape.spent_on("mean and entropies", size_of::<f32>() * outputs.value().len());
-        *storage = tape.into_storage();
         found
     };
+    let chunks: Vec<_> = x.axis_chunks_iter(Axis(0), rows).enumerate().collect();
     chunks.into_par_iter().map_init(Storage::default, run).collect()
 }
 
@@ -116,11 +110,12 @@ pub fn predict_profiled(
     x: ArrayView2<'_, f32>,
     profile: Option<&Profile>,
 ) -> Predictive {
-    let parts =
-        chunks(model, theta, x, profile, |p, _, outputs| match model.likelihood.precision(p) {
-            None => classes(cube(&outputs.value())),
-            Some(precision) => values(cube(&outputs.value()), precision),
-        });
+    let tape = Tape::default();
+    let precision = model.likelihood.precision(&model.params.freeze(&tape));
+    let parts = chunks(model, theta, x, profile, |_, outputs| match precision {
+        None => classes(cube(&outputs)),
+        Some(precision) => values(cube(&outputs), precision),
+    });
     parts.into_iter().reduce(Predictive::and).expect("predict: no inputs")
 }
 
@@ -129,7 +124,7 @@ pub fn predict_profiled(
 /// # Panics
 /// As [`predict`].
 pub fn logits(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Array3<f32> {
-    let parts = chunks(model, theta, x, None, |_, _, outputs| outputs.value());
+    let parts = chunks(model, theta, x, None, |_, outputs| outputs);
     let views: Vec<_> = parts.iter().map(cube).collect();
     ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows")
 }

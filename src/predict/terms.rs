@@ -14,9 +14,10 @@ pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32>
         Likelihood::Categorical { .. } => Likelihood::Categorical { clip: None },
         other => other,
     };
-    let parts = chunks(model, theta, data.x.view(), None, |p, start, outputs| {
-        let rows: Vec<_> = (start..start + outputs.shape()[1]).collect();
-        likelihood.log_prob(p, outputs, &data.y.select(&rows)).value()
+    let parts = chunks(model, theta, data.x.view(), None, |start, outputs| {
+        let (tape, rows) = (Tape::default(), start..start + outputs.shape()[1]);
+        let y = data.y.select(&rows.collect::<Vec<_>>());
+        likelihood.log_prob(&model.params.freeze(&tape), tape.constant(outputs), &y).value()
     });
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     let all = ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows");
