@@ -8,7 +8,7 @@
 //! [`crate::random`]).
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
-use crate::data::{Preprocess, Task, files};
+use crate::data::{Dataset, Preprocess, Task, files};
 use crate::error::{Error, Result};
 use crate::nn::optim::Optimiser;
 use crate::nn::{Buffer, Buffers, Params};
@@ -18,6 +18,7 @@ use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::machine::Machine;
 use crate::run::seal::{self, BLANK, DAMAGED, hexadecimal};
+use bytemuck::{cast_slice, pod_collect_to_vec};
 use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -49,7 +50,7 @@ pub struct Header {
     pub preprocess: Preprocess,
     /// `N`, the number of training examples.
     pub examples: usize,
-    /// The [`fingerprint`](crate::data::Dataset::fingerprint) of the data.
+    /// The [`fingerprint`](Dataset::fingerprint) of the data.
     pub data_sha256: String,
     /// Steps taken.
     pub steps: u64,
@@ -63,6 +64,22 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of an untrained model, to be trained by this machine.
+    pub fn new(config: Config, data: &Dataset, data_sha256: String) -> Self {
+        Self {
+            config,
+            task: data.task.clone(),
+            image: data.image,
+            preprocess: data.preprocess.clone(),
+            examples: data.train.len(),
+            data_sha256,
+            steps: 0,
+            epoch: 0,
+            best: None,
+            machine: Some(Machine::here()),
+        }
+    }
+
     /// The shape of the network's inputs.
     pub fn shape(&self) -> Shape {
         Shape::of(self.preprocess.inputs, self.image)
@@ -87,32 +104,29 @@ pub fn save(
     params: &Params,
     optimiser: Option<&Optimiser>,
 ) -> Result<()> {
-    let tensor = |name: String, w: &Tensor<f32>| {
-        let data = bytemuck::cast_slice(w.as_slice()).to_vec();
-        (name, Dtype::F32, w.shape().to_vec(), data)
-    };
-    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
-        params.iter().map(|(name, w)| tensor(name.to_string(), w)).collect();
+    let mut tensors: Vec<_> = params.iter().map(|(name, w)| (name.to_string(), view(w))).collect();
     for (kind, moments) in optimiser.iter().flat_map(|o| o.moments()) {
         let names = params.iter().map(|(name, _)| format!("optimiser.{kind}.{name}"));
-        tensors.extend(names.zip(moments).map(|(name, w)| tensor(name, w)));
+        tensors.extend(names.zip(moments.iter().map(view)));
     }
     tensors.extend(params.buffers().iter().map(|(name, buffer)| {
-        let (dtype, count, data) = match buffer {
-            Buffer::Indices(of) => (Dtype::U32, of.len(), bytemuck::cast_slice(of)),
-            Buffer::Numbers(of) => (Dtype::F32, of.len(), bytemuck::cast_slice(of)),
+        let view = match buffer {
+            Buffer::Indices(of) => TensorView::new(Dtype::U32, vec![of.len()], cast_slice(of)),
+            Buffer::Numbers(of) => TensorView::new(Dtype::F32, vec![of.len()], cast_slice(of)),
         };
-        (format!("{BUFFER}{name}"), dtype, vec![count], data.to_vec())
+        (format!("{BUFFER}{name}"), view.expect("bytes fit the shape"))
     }));
-    let views = tensors.iter().map(|(name, dtype, shape, data)| {
-        let view = TensorView::new(*dtype, shape.clone(), data);
-        (name.as_str(), view.expect("bytes fit the shape"))
-    });
     let metadata = Metadata { format: FORMAT, sha256: BLANK.into(), header: header.clone() };
     let metadata = serde_json::to_string(&metadata).expect("finite numbers and text");
     let metadata = HashMap::from([("bhn".to_string(), metadata)]);
-    let file = safetensors::serialize(views, Some(metadata)).expect("valid tensors");
+    let file = safetensors::serialize(tensors, Some(metadata)).expect("valid tensors");
     atomic::write(path, &seal::seal(file))
+}
+
+/// The shape and bytes of a tensor for [`safetensors::serialize`].
+pub(crate) fn view(w: &Tensor<f32>) -> TensorView<'_> {
+    let view = TensorView::new(Dtype::F32, w.shape().to_vec(), cast_slice(w.as_slice()));
+    view.expect("bytes fit the shape")
 }
 
 /// A checkpoint that was read from a file and verified.
@@ -175,11 +189,11 @@ impl Checkpoint {
         let mut found =
             Self { header: metadata.header, tensors: HashMap::new(), buffers: Buffers::new() };
         for (name, view) in tensors {
-            let numbers = || bytemuck::pod_collect_to_vec::<u8, f32>(view.data());
+            let numbers = || pod_collect_to_vec::<u8, f32>(view.data());
             let (dtype, shape) = (view.dtype(), view.shape());
             if let Some(name) = name.strip_prefix(BUFFER) {
                 let buffer = match (dtype, shape) {
-                    (Dtype::U32, [_]) => Buffer::Indices(bytemuck::pod_collect_to_vec(view.data())),
+                    (Dtype::U32, [_]) => Buffer::Indices(pod_collect_to_vec(view.data())),
                     (Dtype::F32, [_]) => Buffer::Numbers(numbers()),
                     _ => return Err(bad(format!("buffer `{name}` of {dtype:?} {shape:?}"))),
                 };

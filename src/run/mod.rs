@@ -2,8 +2,6 @@
 pub mod atomic;
 pub mod checkpoint;
 pub mod config;
-mod estimate;
-mod identity;
 pub mod lock;
 pub mod machine;
 pub mod record;
@@ -13,7 +11,6 @@ pub mod summary;
 pub mod train;
 mod trained;
 
-pub use identity::load_data;
 pub use record::read_metrics;
 pub use resume::{Progress, Run};
-pub use trained::Trained;
+pub use trained::{Trained, load_data};

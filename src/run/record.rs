@@ -48,6 +48,39 @@ struct Line<'a> {
 }
 
 impl Epoch {
+    /// The record of an epoch that ended after `steps` steps, without validation and duration.
+    /// `batches` are its steps and the sizes of their minibatches: the mean of `(N/|B|) Σ_B` with
+    /// weights `|B|/N` is the sum over the data set.
+    ///
+    /// # Panics
+    /// If the epoch has no steps.
+    pub(super) fn new(
+        epoch: usize,
+        steps: u64,
+        batches: &[(usize, Step)],
+        is_classification: bool,
+    ) -> Self {
+        let examples = batches.iter().map(|(n, _)| n).sum::<usize>() as f64;
+        let mean = |term: fn(&Step) -> f64| {
+            batches.iter().fold(0., |sum, (n, step)| sum + *n as f64 * term(step)) / examples
+        };
+        let correct: usize = batches.iter().map(|(_, step)| step.correct).sum();
+        let (_, last) = batches.last().expect("an epoch has a step");
+        Self {
+            epoch,
+            steps,
+            learning_rate: last.learning_rate,
+            beta: last.beta,
+            loss: mean(|step| step.loss),
+            elbo: mean(|step| step.terms.total),
+            log_likelihood: mean(|step| step.terms.log_likelihood),
+            kl: mean(|step| step.terms.kl),
+            train_accuracy: is_classification.then_some(correct as f64 / examples),
+            validation: None,
+            seconds: 0.,
+        }
+    }
+
     /// The line of `metrics.jsonl`, with its checksum.
     pub(super) fn line(&self) -> Vec<u8> {
         let line = Line { record: self, sha256: BLANK };
@@ -81,51 +114,6 @@ pub fn read_metrics(dir: &Path) -> Result<Vec<Epoch>> {
     let bytes = files::bytes(&path, METRICS)?;
     let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     Ok(lines.filter_map(Epoch::parse).collect())
-}
-
-/// Sums over the steps of an epoch, weighted by minibatch size: `(N/|B|) Σ_B` weighted by `|B|/N`
-/// is the sum over the data set.
-#[derive(Default)]
-pub(super) struct Sums {
-    examples: usize,
-    correct: usize,
-    /// `loss, elbo, log_likelihood, kl`.
-    terms: [f64; 4],
-    last: Option<(f64, f64)>,
-}
-
-impl Sums {
-    /// Add a step on `n` examples.
-    pub fn add(&mut self, n: usize, step: &Step) {
-        self.examples += n;
-        self.correct += step.correct;
-        let t = &step.terms;
-        let terms = [step.loss, t.total, t.log_likelihood, t.kl];
-        self.terms.iter_mut().zip(terms).for_each(|(sum, x)| *sum += n as f64 * x);
-        self.last = Some((step.learning_rate, step.beta));
-    }
-
-    /// The record of epoch number `epoch`, which ended after `steps` steps and is not validated.
-    pub fn epoch(&self, epoch: usize, steps: u64, is_classification: bool) -> Epoch {
-        let n = self.examples as f64;
-        let (learning_rate, beta) = self.last.expect("an epoch has a step");
-        let [loss, elbo, log_likelihood, kl] = self.terms.map(|sum| sum / n);
-        let train_accuracy = is_classification.then_some(self.correct as f64 / n);
-        let (validation, seconds) = (None, 0.);
-        Epoch {
-            epoch,
-            steps,
-            learning_rate,
-            beta,
-            loss,
-            elbo,
-            log_likelihood,
-            kl,
-            train_accuracy,
-            validation,
-            seconds,
-        }
-    }
 }
 
 #[cfg(test)]

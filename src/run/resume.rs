@@ -13,12 +13,11 @@ use crate::predict::evaluate::{Scores, validate};
 use crate::run::atomic;
 use crate::run::checkpoint::{self, Checkpoint, Header};
 use crate::run::config::Config;
-use crate::run::identity::{find_data, read_config, same_config, same_data};
 use crate::run::lock::Lock;
 use crate::run::machine::Machine;
-use crate::run::record::{Epoch, Sums, read_metrics};
+use crate::run::record::{Epoch, read_metrics};
 use crate::run::train::{Step, Trainer};
-use crate::run::trained::{Trained, warm_start};
+use crate::run::trained::{Trained, find_data, read_config, same_config, same_data, warm_start};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,7 +37,6 @@ pub struct Run {
     pub history: Vec<Epoch>,
     best: Option<(usize, Scores)>,
     fingerprint: String,
-    machine: Machine,
     _lock: Lock,
 }
 
@@ -137,17 +135,7 @@ impl Run {
             trainer.model.init_from_data(data.train.x.view());
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
-        Self {
-            dir,
-            config,
-            data,
-            trainer,
-            history: vec![],
-            best: None,
-            fingerprint,
-            machine: Machine::here(),
-            _lock: lock,
-        }
+        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint, _lock: lock }
     }
 
     fn warm_start(&mut self) -> Result<()> {
@@ -159,12 +147,11 @@ impl Run {
     fn restore(&mut self, saved: Checkpoint) -> Result<()> {
         same_config(&self.dir, &saved.header, &self.config)?;
         let unchecked = same_data(&saved.header, &self.data, &self.fingerprint)?;
-        let other = saved.header.machine.as_ref();
-        let other = other.filter(|other| !other.has_bits_of(&self.machine)).map(|other| {
+        let (here, other) = (Machine::here(), saved.header.machine.as_ref());
+        let other = other.filter(|other| !other.has_bits_of(&here)).map(|other| {
             format!(
-                "this run began with {other} and continues with {}: the last bits may differ from \
-                 those of a run on one machine",
-                self.machine
+                "this run began with {other} and continues with {here}: the last bits may differ \
+                 from those of a run on one machine"
             )
         });
         self.data.notes = unchecked.into_iter().chain(other).collect();
@@ -222,14 +209,14 @@ impl Run {
     /// Train, validate and save one epoch; its record, and whether it is the best so far.
     fn train_epoch(&mut self, mut progress: impl FnMut(&Step)) -> Result<(Epoch, bool)> {
         let start = Instant::now();
-        let mut sums = Sums::default();
+        let mut batches = vec![];
         self.trainer.epoch(&self.data.train, |n, step| {
-            sums.add(n, &step);
             progress(&step);
+            batches.push((n, step));
         })?;
         let (epoch, settings) = (self.epoch(), &self.config.train);
         let is_classification = matches!(self.data.task, Task::Classification { .. });
-        let mut record = sums.epoch(epoch, self.trainer.steps(), is_classification);
+        let mut record = Epoch::new(epoch, self.trainer.steps(), &batches, is_classification);
         if epoch == settings.epochs || epoch.is_multiple_of(settings.validate_every) {
             record.validation = Some(self.validate()?);
         }
@@ -277,16 +264,10 @@ impl Run {
             return Ok(());
         }
         let header = Header {
-            config: self.config.clone(),
-            task: self.data.task.clone(),
-            image: self.data.image,
-            preprocess: self.data.preprocess.clone(),
-            examples: self.data.train.len(),
-            data_sha256: self.fingerprint.clone(),
             steps: self.trainer.steps(),
             epoch: record.epoch,
             best: self.best.clone(),
-            machine: Some(self.machine.clone()),
+            ..Header::new(self.config.clone(), &self.data, self.fingerprint.clone())
         };
         let Trainer { model, optimiser, .. } = &self.trainer;
         if is_best {

@@ -4,10 +4,13 @@ use crate::cli::context::Context;
 use crate::cli::show;
 use crate::data::Task;
 use crate::error::Result;
+use crate::predict::evaluate::validate;
 use crate::report;
 use crate::run::config::{Method, MethodKind};
 use crate::run::record::Epoch;
+use crate::run::train::Trainer;
 use crate::run::{Progress, Run, Trained};
+use std::time::Instant;
 
 /// Print what is trained, on which data, in which folder, and how long it is expected to take.
 pub fn introduce(run: &Run, context: &Context) {
@@ -40,12 +43,37 @@ pub fn introduce(run: &Run, context: &Context) {
     }
     // If the estimate diverges, training will report it with the right step.
     if !context.quiet
-        && let Ok(seconds) = run.estimate()
+        && let Ok(seconds) = expected_seconds(run)
     {
         let epochs = config.train.epochs - run.epoch();
         let expected = show::duration(seconds);
         context.say(format!("expected to take about {expected} for {epochs} epochs"));
     }
+}
+
+/// The expected duration of the remaining epochs in seconds, measured on a copy of the model by a
+/// few steps and a small validation.
+fn expected_seconds(run: &Run) -> Result<f64> {
+    let (data, settings) = (&run.data, &run.config.train);
+    let mut copy = Trainer::new(&run.config, data.shape(), &data.task, data.train.len());
+    let rows: Vec<_> = (0..data.train.len().min(settings.batch)).collect();
+    let mut step = || {
+        let (x, y) = data.train.batch(&rows);
+        copy.step(x, &y).map(drop)
+    };
+    (0..3).try_for_each(|_| step())?;
+    let start = Instant::now();
+    (0..5).try_for_each(|_| step())?;
+    let step = start.elapsed().as_secs_f64() / 5.;
+    let n = data.validation.len().min(500);
+    let part = data.validation.subset(n);
+    let samples = run.config.samples(settings.validation_samples);
+    let start = Instant::now();
+    validate(&copy.model, &part, &data.preprocess, samples, (0, 0));
+    let validation = start.elapsed().as_secs_f64() * data.validation.len() as f64 / n as f64;
+    let training = run.trainer.steps_per_epoch() as f64 * step;
+    let epochs = (settings.epochs - run.epoch()) as f64;
+    Ok(epochs * (training + validation / settings.validate_every as f64))
 }
 
 /// Train to the end with a progress bar and a message per epoch.

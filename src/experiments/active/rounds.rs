@@ -12,7 +12,6 @@ use crate::random::{Purpose, stream};
 use crate::run::atomic;
 use crate::run::checkpoint::{self, Checkpoint, Header};
 use crate::run::config::Config;
-use crate::run::machine::Machine;
 use crate::run::seal::{self, BLANK};
 use crate::run::train::Trainer;
 use ndarray::{ArrayView1, ArrayView2, Axis};
@@ -145,7 +144,12 @@ pub fn learn(
         if learner.warm {
             // The seed the network was built with, as permutations are not parameters.
             let config = Config { seed: seed_of(0), ..config };
-            let header = header(config, data, &fingerprint, trainer.steps(), labelled.len());
+            let header = Header {
+                examples: labelled.len(),
+                steps: trainer.steps(),
+                epoch: config.train.epochs,
+                ..Header::new(config, data, fingerprint.clone())
+            };
             checkpoint::save(&network(dir, number), &header, &trainer.model.params, None)?;
             model = Some(trainer.model);
         }
@@ -248,21 +252,6 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
 
 fn network(dir: &Path, round: usize) -> PathBuf {
     dir.join(format!("model-{round}.safetensors"))
-}
-
-fn header(config: Config, data: &Dataset, sha256: &str, steps: u64, examples: usize) -> Header {
-    Header {
-        epoch: config.train.epochs,
-        config,
-        task: data.task.clone(),
-        image: data.image,
-        preprocess: data.preprocess.clone(),
-        examples,
-        data_sha256: sha256.into(),
-        steps,
-        best: None,
-        machine: Some(Machine::here()),
-    }
 }
 
 #[cfg(test)]
