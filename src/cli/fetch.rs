@@ -1,15 +1,17 @@
-//! `bhn data fetch`: a data set from its published addresses, or from local files.
-mod copy;
-mod download;
-
+//! `bhn data fetch`: a data set from its published addresses, or from local files, which may be
+//! compressed by xz.
 use crate::data::sources::{File, Place, Set};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::run::atomic;
 use crate::run::lock::Lock;
-use copy::copy;
-use download::download;
 use indicatif::ProgressBar;
+use lzma_rust2::XzReader;
 use serde::Serialize;
+use std::fs;
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::Agent;
 
 /// A data set in the data folder.
 #[derive(Serialize)]
@@ -40,19 +42,141 @@ pub fn fetch(
     };
     let folder = dir.join(set.name);
     let is_intact = |place: Place| place.files.iter().all(|file| place.read(file).is_ok());
-    let files = if set.place(Some(dir)).is_ok_and(is_intact) {
-        Some("there already")
-    } else {
-        match from {
-            None => download(set, address, &folder, bar).map(Some)?,
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                let address = format!("{}/", url.trim_end_matches('/'));
-                download(set, &address, &folder, bar).map(Some)?
-            }
-            Some(path) => copy(set, Path::new(path), &folder)?,
+    let is_url = |from: &str| from.starts_with("http://") || from.starts_with("https://");
+    let files = match from {
+        _ if set.place(Some(dir)).is_ok_and(is_intact) => Some("there already"),
+        Some(path) if !is_url(path) => copy(set, Path::new(path), &folder)?,
+        url => {
+            let given = url.map(|url| format!("{}/", url.trim_end_matches('/')));
+            download(set, given.as_deref().unwrap_or(address), &folder, bar)?;
+            Some(PUBLISHED)
         }
     };
     Ok(files.map(|files| Fetched { name: set.name, folder: Some(folder), files }))
+}
+
+/// Download the files of a set from below `address`. Interrupted downloads are resumed.
+fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Result<()> {
+    let agent: Agent = Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_recv_body(Some(Duration::from_secs(3600)))
+        .build()
+        .into();
+    fill(folder, || {
+        for file in &set.files {
+            let path = folder.join(file.name);
+            if let Ok(bytes) = fs::read(&path)
+                && set.whole(file, file.name, &*bytes).is_ok()
+            {
+                bar.inc(bytes.len() as u64);
+                continue;
+            }
+            let url = format!("{address}{}", file.name);
+            let part = folder.join(format!("{}.part", file.name));
+            get(&agent, &url, &part, most(file), bar)?;
+            let bytes = fs::read(&part).map_err(Error::io(&part))?;
+            if let Err(error) = set.whole(file, &url, &*bytes) {
+                fs::remove_file(&part).map_err(Error::io(&part))?;
+                return Err(error);
+            }
+            atomic::write(&path, &bytes)?;
+            fs::remove_file(&part).map_err(Error::io(&part))?;
+        }
+        Ok(())
+    })
+}
+
+/// Download up to `most` bytes of `url` into the file `part`, from the end of `part` on.
+fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
+    let mut have = fs::metadata(part).map_or(0, |part| part.len());
+    let mut request = agent.get(url);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let response = match request.call() {
+        // There is nothing after these bytes; the checksum decides whether they are right.
+        Err(ureq::Error::StatusCode(416)) => return Ok(()),
+        answer => answer.map_err(|error| failed(url, &error.to_string()))?,
+    };
+    let mut options = fs::File::options();
+    let mut file = options.create(true).append(true).open(part).map_err(Error::io(part))?;
+    if response.status() != 206 {
+        file.set_len(0).map_err(Error::io(part))?;
+        have = 0;
+    }
+    bar.inc(have);
+    let end = response.body().content_length().map(|length| have + length);
+    let mut body = response.into_body().into_reader().take(most.saturating_sub(have));
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = body.read(&mut buffer).map_err(|error| failed(url, &error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        file.write_all(&buffer[..read]).map_err(Error::io(part))?;
+        bar.inc(read as u64);
+        have += read as u64;
+    }
+    match end {
+        Some(end) if have < end.min(most) => {
+            Err(failed(url, &format!("the end after {have} of {end} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(url: &str, found: &str) -> Error {
+    let advice = "Run the command again to resume the download; or get the files elsewhere and \
+                  give their folder or address: --from PATH.";
+    Error::invalid(url, found, "the published file", advice)
+}
+
+/// Copy the files of a set from a local folder, as it was downloaded or unpacked, or from a single
+/// file, and return what they are; `None` if there are none of them.
+fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
+    let own = set.name.rsplit('/').next().unwrap_or(set.name);
+    let folders = ["", own, set.name].map(|name| from.join(name));
+    let folders = folders.iter().flat_map(|folder| [folder.clone(), folder.join("data")]);
+    let folders: Vec<PathBuf> = folders.collect();
+    let find = |file: &File| {
+        let names = [file.name.to_owned(), format!("{}.xz", file.name)];
+        let all = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        let itself = names.iter().any(|name| from.ends_with(name)).then(|| from.to_owned());
+        itself.into_iter().chain(all).find(|path| path.is_file())
+    };
+    if !from.exists() {
+        let expected = "a folder or a file";
+        return Err(Error::invalid(from.display(), "nothing there", expected, "Correct it."));
+    }
+    let kinds = [(&set.files, PUBLISHED), (&set.stand_ins, STAND_IN)];
+    let Some((files, kind)) =
+        kinds.into_iter().find(|(files, _)| files.iter().any(|f| find(f).is_some()))
+    else {
+        return Ok(None);
+    };
+    let path = |file: &File| {
+        find(file).ok_or_else(|| {
+            let found = format!("no file {} for {}", file.name, set.name);
+            Error::invalid(from.display(), found, "all of its files", "Add it.")
+        })
+    };
+    let paths = files.iter().map(path).collect::<Result<Vec<_>>>()?;
+    fill(to, || {
+        for (file, path) in files.iter().zip(paths) {
+            let reader = fs::File::open(&path).map(BufReader::new).map_err(Error::io(&path))?;
+            let reader: Box<dyn Read> = match path.extension().is_some_and(|end| end == "xz") {
+                true => Box::new(XzReader::new(reader, true)),
+                false => Box::new(reader),
+            };
+            let mut bytes = vec![];
+            reader.take(most(file)).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+            set.whole(file, &path.display().to_string(), &*bytes)?;
+            atomic::write(&to.join(file.name), &bytes)?;
+        }
+        Ok(())
+    })?;
+    Ok(Some(kind))
 }
 
 /// Fill a folder that this process has locked. If it fails, an empty folder is removed.
@@ -70,8 +194,7 @@ fn most(file: &File) -> u64 {
 mod tests {
     use super::*;
     use sha2::{Digest, Sha256};
-    use std::fs;
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::BufRead;
     use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
     use tempfile::TempDir;
