@@ -64,8 +64,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "The run is a regression: use one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
-    let entries = model.primary.dim();
-    let count = notes::samples(context, args.samples, &header.config, entries)?;
+    let count = notes::samples(context, args.samples, &header.config, &model)?;
     if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
     {
         context.say(format!(

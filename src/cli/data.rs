@@ -51,8 +51,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             let rows = sets.iter().map(|set| {
                 let place = set.present(dir).unwrap_or("not here".into());
                 let (data::Set { what, source, licence, .. }, packed) = (set, set.packed());
-                let text = format!("{what}; {source}; {licence}; {packed} bytes; {place}");
-                (set.name.to_string(), text)
+                (set.name, format!("{what}; {source}; {licence}; {packed} bytes; {place}"))
             });
             let json = |set: &data::Set| {
                 json!({
@@ -61,30 +60,20 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
                 })
             };
             let value: Vec<_> = sets.iter().map(json).collect();
-            context.print(&value, &show::table(&rows.collect::<Vec<_>>()))
+            context.print(&value, &show::table(rows))
         }
         Verb::Fetch { names, from } => get(&names, from.as_deref(), context),
         Verb::Check { name } => {
-            let names = match &name {
-                Some(name) => vec![name.as_str()],
-                None => {
-                    let sets = data::sets().into_iter();
-                    sets.filter(|set| set.present(dir).is_some()).map(|set| set.name).collect()
-                }
-            };
-            let mut checked = vec![];
-            for name in &names {
-                checked.extend(data::check(name, dir)?);
-            }
-            let rows: Vec<_> = checked
-                .iter()
-                .map(|c| {
-                    let state = if c.stand_in { "ok, a stand-in" } else { "ok" };
-                    let state = c.problem.as_deref().unwrap_or(state);
-                    (c.file.clone(), format!("{} bytes  sha256 {}  {state}", c.bytes, c.sha256))
-                })
-                .collect();
-            context.print(&checked, &show::table(&rows))?;
+            let present = data::sets().into_iter().filter(|set| set.present(dir).is_some());
+            let names = name.map_or(present.map(|set| set.name.to_string()).collect(), |n| vec![n]);
+            let checked = names.iter().map(|name| data::check(name, dir));
+            let checked = checked.collect::<Result<Vec<_>, _>>()?.concat();
+            let rows = checked.iter().map(|c| {
+                let state = if c.stand_in { "ok, a stand-in" } else { "ok" };
+                let state = c.problem.as_deref().unwrap_or(state);
+                (&c.file, format!("{} bytes  sha256 {}  {state}", c.bytes, c.sha256))
+            });
+            context.print(&checked, &show::table(rows))?;
             let bad = checked.iter().filter(|c| !c.ok()).count();
             anyhow::ensure!(
                 bad == 0,
@@ -124,16 +113,12 @@ fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
             }
         }
     }
-    let rows: Vec<_> = fetched
-        .iter()
-        .map(|set| {
-            let folder =
-                set.folder.as_ref().map_or(String::new(), |f| format!("{}: ", f.display()));
-            (set.name.to_string(), format!("{folder}{}", set.files))
-        })
-        .collect();
+    let rows = fetched.iter().map(|set| {
+        let folder = set.folder.as_ref().map_or(String::new(), |f| format!("{}: ", f.display()));
+        (set.name, format!("{folder}{}", set.files))
+    });
     if wrong.is_empty() || !fetched.is_empty() {
-        context.print(&fetched, &show::table(&rows))?;
+        context.print(&fetched, &show::table(rows))?;
     }
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

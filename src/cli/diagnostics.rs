@@ -36,7 +36,7 @@ pub fn text(found: Option<&Diagnostics>, method: MethodKind) -> String {
     format!(
         "Diagnostics, never failures: {draws} draws θ ~ q, D = {dim}, each weighted by p(D, \
          θ)/q(θ) over all {examples} training examples\n\n{}\n\n{}",
-        show::table(&rows),
+        show::table(rows),
         interpretation(found)
     )
 }

@@ -29,9 +29,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let data = trained.data(context.data_dir.as_deref())?;
     data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
     let config = &trained.header.config;
-    let entries = trained.model.primary.dim();
-    let samples = notes::samples(context, args.samples, config, entries)?;
+    let samples = notes::samples(context, args.samples, config, &trained.model)?;
     let found = evaluate(&trained.model, &data, samples, config.seed)?;
-    let text = show::table(&show::results(&found.test, &found.elbo, config));
+    let text = show::table(show::results(&found.test, &found.elbo, config));
     context.print(&Scores { test: found.test, elbo: found.elbo }, &text)
 }

@@ -1,6 +1,6 @@
 //! Flags whose effect depends on the method of a run, and notes where they have none.
 use super::context::Context;
-use crate::bayes::FlowKind;
+use crate::bayes::{FlowKind, Model};
 use crate::run::config::{Config, Method, check_samples};
 use anyhow::Result;
 
@@ -14,25 +14,22 @@ fn note(context: &Context, flag: &str, why: &str) {
 /// Notes about `--flow` and `--couplings`, if they were given.
 pub fn flow(context: &Context, kind: bool, couplings: bool, config: &Config) {
     match Method::from(config) {
-        Method::Hypernet(_, flow) => {
-            if couplings && flow.kind == FlowKind::Linear {
-                let why = "a linear flow has no couplings; flow.layers is its depth";
-                note(context, "--couplings", why);
-            }
+        Method::Hypernet(_, flow) if couplings && flow.kind == FlowKind::Linear => {
+            let why = "a linear flow has no couplings; flow.layers is its depth";
+            note(context, "--couplings", why);
         }
+        Method::Hypernet(..) => {}
         _ => {
-            let why = format!("{} has no flow", config.method);
             let given = [("--flow", kind), ("--couplings", couplings)];
-            given
-                .iter()
-                .filter(|(_, given)| *given)
-                .for_each(|(flag, _)| note(context, flag, &why));
+            for (flag, _) in given.iter().filter(|(_, given)| *given) {
+                note(context, flag, &format!("{} has no flow", config.method));
+            }
         }
     }
 }
 
-/// The number of posterior samples of a `θ` with `entries` entries to predict with, if `requested`
-/// are asked for, and a note if there are fewer networks.
+/// The number of posterior samples of `model` to predict with, if `requested` are asked for, and a
+/// note if there are fewer networks.
 ///
 /// # Errors
 /// If they do not fit in memory.
@@ -40,7 +37,7 @@ pub fn samples(
     context: &Context,
     requested: Option<usize>,
     config: &Config,
-    entries: usize,
+    model: &Model,
 ) -> Result<usize> {
     let samples = config.samples(requested.unwrap_or(SAMPLES));
     if requested.is_some_and(|requested| requested > samples) {
@@ -51,7 +48,7 @@ pub fn samples(
         };
         note(context, "--samples", &why);
     }
-    Ok(check_samples(samples, entries)?)
+    Ok(check_samples(samples, model.primary.dim())?)
 }
 
 /// A note about `--samples` of `bhn verify RUN`, if it was given; `only` says whether `--only` was.

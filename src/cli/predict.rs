@@ -74,8 +74,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let entries = model.primary.dim();
-    let samples = notes::samples(context, args.samples, &header.config, entries)?;
+    let samples = notes::samples(context, args.samples, &header.config, &model)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // Report errors in the headers of files before hours of computation. A pipe opens only once.
@@ -117,7 +116,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     }
     spent("writing");
     far.say(context);
-    let samples = show::samples(samples);
+    let samples = show::count(samples, "sample");
     context.say(format!("{} predictions with {samples}", records.count));
     Ok(records.count)
 }
@@ -139,13 +138,10 @@ impl Far {
     /// Print a note if there are any.
     pub fn say(&self, context: &Context) {
         if let Some(first) = &self.first {
-            let count = if self.rows == 1 {
-                "1 input has".into()
-            } else {
-                format!("{} inputs have", self.rows)
-            };
+            let inputs = show::count(self.rows, "input");
+            let have = if self.rows == 1 { "has" } else { "have" };
             let note = "a value far outside the range of training; the first";
-            context.say(format!("note: {count} {note}: {first}"));
+            context.say(format!("note: {inputs} {have} {note}: {first}"));
         }
     }
 }

@@ -1,4 +1,5 @@
 //! `--profile`: a table of the time of each operation.
+use super::show;
 use crate::autodiff::profile::{Machine, Phase, Profile, Row};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -62,18 +63,9 @@ impl Report {
 
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        let [calls, ms, percent] =
-            [format!("calls/{per}"), format!("ms/{per}"), format!("% of {per}")];
-        table.set_header([
-            "operation",
-            "",
-            &calls,
-            &ms,
-            &percent,
-            "GB/s",
-            "GFLOP/s",
-            "% of roofline",
-        ]);
+        let header =
+            format!("operation,,calls/{per},ms/{per},% of {per},GB/s,GFLOP/s,% of roofline");
+        table.set_header(header.split(','));
         table.column_iter_mut().skip(2).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
         let times = |s: f64| [format!("{:.4}", 1e3 * s / count), format!("{:.1}", 100. * s / each)];
         let add = |table: &mut Table, Line { row, share }: &Line| {
@@ -82,8 +74,9 @@ impl Report {
                 Phase::Backward => "backward",
                 _ => "",
             };
-            let rate = |n: f64| {
-                if n > 0. { format!("{:.1}", n / row.seconds / 1e9) } else { String::new() }
+            let rate = |n: f64| match n > 0. {
+                true => format!("{:.1}", n / row.seconds / 1e9),
+                false => String::new(),
             };
             let [ms, percent] = times(row.seconds);
             let share = share.map_or(String::new(), |share| format!("{:.0}", 100. * share));
@@ -99,7 +92,6 @@ impl Report {
         sum(&mut table, &format!("= one {per}"), each);
         between.iter().for_each(|line| add(&mut table, line));
         sum(&mut table, "= all", all);
-        let plural = |n: u64, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         format!(
             "{}, as measured: {:.0} GFLOP/s in f32 multiply-adds, {:.1} GB/s from memory\n\n\
              {}\n\n\
@@ -108,11 +100,11 @@ impl Report {
              that an operation must read and write; above 100 % they came from the cache, which\n\
              is faster than memory. The FLOP of a convolution are those of its definition;\n\
              3 × 3 windows need less than half.",
-            plural(machine.threads as u64, "thread"),
+            show::count(machine.threads, "thread"),
             machine.flops / 1e9,
             machine.bandwidth / 1e9,
             table.trim_fmt(),
-            plural(self.count, per),
+            show::count(self.count as usize, per),
             self.seconds,
             100. * all / self.seconds,
         )

@@ -101,10 +101,10 @@ fn reproduce(
     let times = seeds as f64 / tier.pick(experiment.seeds) as f64;
     let expected = show::duration(times * tier.pick(experiment.seconds));
     let Experiment { name, place, claim, .. } = experiment;
-    let plural = if seeds == 1 { "seed" } else { "seeds" };
+    let count = show::count(seeds as usize, "seed");
     context.say(format!(
         "{name} ({place}): {claim}\n\
-         tier {tier}, {seeds} {plural}, in {}; expect about {expected} on two cores like those it \
+         tier {tier}, {count}, in {}; expect about {expected} on two cores like those it \
          was measured on",
         dir.display(),
     ));

@@ -5,11 +5,9 @@ use super::values::{samples, seed};
 use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
-use crate::run::Trained;
-use crate::run::atomic;
 use crate::run::config::check_samples;
+use crate::run::{Trained, atomic, checkpoint};
 use anyhow::Result;
-use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -49,19 +47,12 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         tensors.push((name, part.to_shared().into()));
         start += length;
     }
-    let view = |(name, x): &'_ (String, Tensor<f32>)| {
-        let data: Vec<u8> = bytemuck::cast_slice(x.as_slice()).to_vec();
-        (name.clone(), x.shape().to_vec(), data)
-    };
-    let tensors: Vec<_> = tensors.iter().map(view).collect();
-    let views = tensors
-        .iter()
-        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)));
-    let file = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)?;
+    let views = tensors.iter().map(|(name, x)| (name, checkpoint::view(x)));
+    let file = safetensors::serialize(views, None)?;
     let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
     atomic::write(&out, &file)?;
-    let shapes: Vec<_> =
-        tensors.iter().map(|(name, shape, _)| format!("{name} {shape:?}")).collect();
+    let shape = |(name, x): &(String, Tensor<f32>)| format!("{name} {:?}", x.shape());
+    let shapes: Vec<_> = tensors.iter().map(shape).collect();
     context.say(format!("{}: {}", out.display(), shapes.join(", ")));
     Ok(())
 }

@@ -4,13 +4,11 @@ use crate::report;
 use crate::run::config::{Config, Method};
 use comfy_table::{Table, presets};
 
-/// A table of two columns.
-pub fn table(rows: &[(String, String)]) -> String {
+/// A table of names and values.
+pub fn table(rows: impl IntoIterator<Item = (impl ToString, impl ToString)>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    for (name, value) in rows {
-        table.add_row([name, value]);
-    }
+    table.add_rows(rows.into_iter().map(|(name, value)| [name.to_string(), value.to_string()]));
     table.trim_fmt()
 }
 
@@ -45,7 +43,7 @@ pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(S
     }
     let samples = match method.networks() {
         Some(1) => "one network".into(),
-        _ => samples(test.samples),
+        _ => count(test.samples, "sample"),
     };
     row(
         "predicted with",
@@ -55,8 +53,8 @@ pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(S
 }
 
 /// `1 sample`, `2 samples`.
-pub fn samples(n: usize) -> String {
-    if n == 1 { "1 sample".into() } else { format!("{n} samples") }
+pub fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// A duration: `1 min 40 s`.

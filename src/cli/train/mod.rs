@@ -1,5 +1,4 @@
 //! `bhn train`: train a network, test it and write its report.
-mod about;
 mod progress;
 mod report;
 
@@ -99,25 +98,18 @@ struct Printed {
     profile: Option<profile::Report>,
 }
 
-/// Replace a setting by the value of a flag, if it was given.
-fn set<T: Clone>(setting: &mut T, flag: Option<&T>) {
-    if let Some(value) = flag {
-        *setting = value.clone();
-    }
-}
-
 impl Args {
     /// The settings of the file and the flags, without what depends on the data.
     fn config(&self) -> Result<Config> {
         let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
-        set(&mut config.data, self.data.as_ref());
-        set(&mut config.method, self.method.as_ref());
-        set(&mut config.flow.kind, self.flow.as_ref());
-        set(&mut config.flow.couplings, self.couplings.as_ref());
-        set(&mut config.train.epochs, self.epochs.as_ref());
-        set(&mut config.train.batch, self.batch.as_ref());
-        set(&mut config.train.learning_rate, self.learning_rate.as_ref());
-        set(&mut config.seed, self.seed.as_ref());
+        config.data = self.data.clone().unwrap_or(config.data);
+        config.method = self.method.unwrap_or(config.method);
+        config.flow.kind = self.flow.unwrap_or(config.flow.kind);
+        config.flow.couplings = self.couplings.unwrap_or(config.flow.couplings);
+        config.train.epochs = self.epochs.unwrap_or(config.train.epochs);
+        config.train.batch = self.batch.unwrap_or(config.train.batch);
+        config.train.learning_rate = self.learning_rate.unwrap_or(config.train.learning_rate);
+        config.seed = self.seed.unwrap_or(config.seed);
         config.warm_start = self.warm_start.clone().or(config.warm_start);
         config.subset = self.subset.or(config.subset);
         config.target = self.target.clone().or(config.target);
@@ -158,22 +150,19 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let profiler = args.profile.then(Profiler::start);
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();
-    let entries = run.trainer.model.primary.dim();
-    let samples = notes::samples(context, args.samples, &run.config, entries)?;
+    let samples = notes::samples(context, args.samples, &run.config, &run.trainer.model)?;
     let result = train(&mut run, samples, context);
     let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
-    let mut texts: Vec<_> = profile.iter().map(profile::Report::text).collect();
-    let (summary, error) = match result {
-        Ok((summary, table)) => {
-            texts.insert(0, table);
-            (Some(summary), None)
-        }
-        Err(error) => (None, Some(error)),
+    let (done, outcome) = match result {
+        Ok(done) => (Some(done), Ok(())),
+        Err(error) => (None, Err(error)),
     };
+    let (summary, table) = done.unzip();
+    let texts: Vec<_> = table.into_iter().chain(profile.as_ref().map(|p| p.text())).collect();
     if !texts.is_empty() {
         context.print(&Printed { summary, profile }, &texts.join("\n\n"))?;
     }
-    error.map_or(Ok(()), Err)
+    outcome
 }
 
 /// The run's summary, and the results as a table.

@@ -1,5 +1,5 @@
 //! The test of a trained run, and the files that it is written to.
-use super::about::about;
+use super::progress::about;
 use crate::bayes::{Model, Targets};
 use crate::cli::show;
 use crate::data::{Dataset, Task};
@@ -27,7 +27,7 @@ pub fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary
     atomic::write(&report, page(&trained.model, run, &found, &rows, &summary)?.as_bytes())?;
     rows.push(("run folder".into(), run.dir.display().to_string()));
     rows.push(("report".into(), report.display().to_string()));
-    Ok((summary, show::table(&rows)))
+    Ok((summary, show::table(rows)))
 }
 
 /// The filters of a first layer that is a convolution of grey or coloured images.
