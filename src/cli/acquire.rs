@@ -1,16 +1,13 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
-use super::notes;
+use super::flags::{self, count, samples, word};
 use super::predict::{Far, block};
-use super::values::{count, samples, word};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
-use crate::run::Trained;
-use crate::run::atomic;
-use crate::run::config::Method;
+use crate::run::{Method, Trained, atomic};
 use anyhow::Result;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -64,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "The run is a regression: use one of these.";
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
-    let count = notes::samples(context, args.samples, &header.config, &model)?;
+    let count = flags::choose_samples(context, args.samples, &header.config, &model)?;
     if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
     {
         context.say(format!(

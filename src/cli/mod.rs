@@ -7,14 +7,13 @@ mod data;
 mod diagnostics;
 mod eval;
 mod fetch;
-mod notes;
+mod flags;
 mod predict;
 mod profile;
 mod reproduce;
 mod sample;
 mod show;
 mod train;
-mod values;
 mod verify;
 mod watch;
 
@@ -27,7 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use context::{Context, note};
-use values::number;
+use flags::number;
 
 /// Bayesian Hypernetworks (Krueger et al. 2017): networks that know what they do not know.
 ///

@@ -1,9 +1,8 @@
 //! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
 use super::context::Context;
+use super::flags::{self, samples};
 use super::profile::Profiler;
-use super::values::samples;
-use super::{notes, show};
-use crate::autodiff::Tensor;
+use super::show;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
 use crate::data::{self, Inputs, OutOfRange, Task};
@@ -11,9 +10,7 @@ use crate::error::Error;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
 use crate::random::{Purpose, stream};
-use crate::run::Trained;
-use crate::run::atomic;
-use crate::run::checkpoint::Header;
+use crate::run::{Header, Trained, atomic};
 use anyhow::Result;
 use ndarray::s;
 use rayon::prelude::*;
@@ -74,7 +71,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         }
     };
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let samples = notes::samples(context, args.samples, &header.config, &model)?;
+    let samples = flags::choose_samples(context, args.samples, &header.config, &model)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
     // Report errors in the headers of files before hours of computation. A pipe opens only once.
@@ -84,8 +81,16 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     spent("reading");
     let (theta, _) = draw(&model, samples, rng);
     spent("posterior samples");
-    let json = context.json;
-    let mut records = Records { model: &model, theta, header: &header, json, profile, count: 0 };
+    // Blocks are predicted separately, so that the bits of a file's predictions do not depend on
+    // the other files.
+    let predict = |block: &Inputs| -> Result<Predictive> {
+        let found = predict_profiled(&model, &theta, block.x.view(), profile);
+        let found = found.in_units(&header.preprocess);
+        found.check(|row| block.names[row].clone())?;
+        Ok(found)
+    };
+    let predict = |blocks: &[Inputs]| blocks.par_iter().map(predict).collect::<Result<Vec<_>>>();
+    let mut records = Records { task: &header.task, json: context.json, count: 0 };
     let refused = |error| match &args.out {
         Some(path) => Error::io(path)(error).into(),
         None => anyhow::Error::from(error),
@@ -100,14 +105,14 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
                 waiting.push(block);
                 spent("reading");
                 if waiting.iter().map(|block| block.names.len()).sum::<usize>() >= rows {
-                    let found = records.predict(&waiting)?;
+                    let found = predict(&waiting)?;
                     records.write(&found, &waiting, out).map_err(refused)?;
                     spent("writing");
                     waiting.clear();
                 }
             }
         }
-        let found = records.predict(&waiting)?;
+        let found = predict(&waiting)?;
         records.write(&found, &waiting, out).and_then(|()| out.flush()).map_err(refused)
     };
     match &args.out {
@@ -148,27 +153,12 @@ impl Far {
 
 /// The records of inputs, numbered over all files.
 struct Records<'a> {
-    model: &'a Model,
-    theta: Tensor<f32>,
-    header: &'a Header,
+    task: &'a Task,
     json: bool,
-    profile: Option<&'a Profile>,
     count: usize,
 }
 
 impl Records<'_> {
-    /// Predict each block separately, so that the bits of a file's predictions do not depend on the
-    /// other files.
-    fn predict(&self, blocks: &[Inputs]) -> Result<Vec<Predictive>> {
-        let predict = |block: &Inputs| {
-            let found = predict_profiled(self.model, &self.theta, block.x.view(), self.profile);
-            let found = found.in_units(&self.header.preprocess);
-            found.check(|row| block.names[row].clone())?;
-            Ok(found)
-        };
-        blocks.par_iter().map(predict).collect()
-    }
-
     /// Write a record for each input of the blocks.
     fn write(
         &mut self,
@@ -179,7 +169,7 @@ impl Records<'_> {
         let mut csv = csv::Writer::from_writer(vec![]);
         for (found, block) in found.iter().zip(blocks) {
             for (i, name) in block.names.iter().enumerate() {
-                let row = row(found, i, &self.header.task, self.count, name);
+                let row = row(found, i, self.task, self.count, name);
                 if self.json {
                     serde_json::Serializer::new(&mut *out).collect_map(row)?;
                     out.write_all(b"\n")?;

@@ -1,14 +1,14 @@
 //! `bhn reproduce NAME`: the paper's experiments, from one command to a report.
 use super::context::Context;
+use super::flags::{number, word};
 use super::show;
-use super::values::number;
 use super::watch::Watch;
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};
 use crate::run::summary::cpu;
 use anyhow::Result;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,7 +24,7 @@ pub struct Args {
     name: String,
     /// Size. smoke: seconds, a test that it runs; quick: minutes; paper: the paper's protocol
     #[arg(long, default_value = "quick", value_parser = tiers())]
-    tier: String,
+    tier: Tier,
     /// Number of seeds, 0 to N − 1 [default: depends on the tier]
     #[arg(long, value_name = "N", value_parser = number::<1, 1000>)]
     seeds: Option<usize>,
@@ -60,15 +60,14 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(ALL.iter().map(|experiment| experiment.name).chain(["all"]))
 }
 
-fn tiers() -> PossibleValuesParser {
-    PossibleValuesParser::new(["smoke", "quick", "paper"])
+fn tiers() -> impl TypedValueParser<Value = Tier> {
+    let tiers = PossibleValuesParser::new(["smoke", "quick", "paper"]);
+    tiers.try_map(|name| word::<Tier>(&name))
 }
 
 /// Reproduce one experiment, or all.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    let tier = Tier::ALL.into_iter().find(|tier| tier.to_string() == args.tier);
-    let tier = tier.expect("one of the possible values");
-    let all = args.name == "all";
+    let (tier, all) = (args.tier, args.name == "all");
     let chosen = ALL.iter().filter(|experiment| all || experiment.name == args.name);
     let (mut found, mut texts) = (vec![], vec![]);
     for experiment in chosen {

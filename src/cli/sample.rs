@@ -1,7 +1,6 @@
 //! `bhn sample DIR`: posterior samples as safetensors.
 use super::context::Context;
-use super::notes;
-use super::values::{samples, seed};
+use super::flags::{self, samples, seed};
 use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
@@ -32,7 +31,7 @@ pub struct Args {
 /// Write `theta [S, D]`, `log_q [S]` if there is a density, and one tensor per layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    notes::seed(context, args.seed.is_some(), &header.config);
+    flags::note_seed(context, args.seed.is_some(), &header.config);
     let samples = check_samples(args.samples, model.primary.dim())?;
     let rng = &mut match args.as_predict {
         true => stream(header.config.seed, Purpose::Evaluation, 0),

@@ -1,5 +1,5 @@
 //! Results as text.
-use crate::predict::evaluate::{BoundScores, TestScores};
+use crate::predict::evaluate::Evaluation;
 use crate::report;
 use crate::run::config::{Config, Method};
 use comfy_table::{Table, presets};
@@ -13,7 +13,8 @@ pub fn table(rows: impl IntoIterator<Item = (impl ToString, impl ToString)>) -> 
 }
 
 /// The rows of a table of test scores and of the ELBO's terms.
-pub fn results(test: &TestScores, elbo: &BoundScores, config: &Config) -> Vec<(String, String)> {
+pub fn results(found: &Evaluation, config: &Config) -> Vec<(String, String)> {
+    let Evaluation { test, elbo, .. } = found;
     let mut rows = vec![];
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
     if let (Some(accuracy), Some(error)) = (test.accuracy, test.accuracy_error) {

@@ -1,9 +1,8 @@
 //! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
-use super::{Context, diagnostics, notes, number, show};
+use super::{Context, diagnostics, flags, number, show};
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::run::Trained;
-use crate::run::config::Method;
+use crate::run::{Method, Trained};
 use crate::verify::SUITES;
 use crate::verify::importance::{Diagnostics, diagnose, draws};
 use crate::verify::suite::{Absent, Check, Outcome};
@@ -13,7 +12,6 @@ use clap::builder::PossibleValuesParser;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Arguments of `bhn verify`.
@@ -66,8 +64,14 @@ fn names() -> PossibleValuesParser {
 /// Verifies the engine or a run; an error if anything fails.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let start = Instant::now();
-    let chosen = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let run = args.dir.as_deref().map(|dir| load(dir, context)).transpose()?;
+    let all = args.only.is_empty();
+    let chosen = |name: &str| all || args.only.iter().any(|only| only == name);
+    let load = |dir: &Path| -> Result<_> {
+        let trained = Trained::load(dir)?;
+        let data = trained.data(context.data_dir.as_deref())?;
+        Ok((Case::new(trained, &data.train), data))
+    };
+    let run = args.dir.as_deref().map(load).transpose()?;
     let (suites, mut absent): (Vec<MakeSuite>, _) = match &run {
         Some((case, _)) => suites(case),
         None => (SUITES.map(|(name, suite)| (name, Box::new(suite) as _)).into(), vec![]),
@@ -83,32 +87,19 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         outcomes.push(outcome);
     }
     if let Some((case, _)) = &run {
-        let config = &case.trained.header.config;
-        notes::draws(context, args.samples.is_some(), !args.only.is_empty(), config);
+        flags::note_draws(context, args.samples.is_some(), !all, &case.trained.header.config);
     }
-    let diagnostics = match &run {
-        Some((case, data)) if args.only.is_empty() => {
-            diagnostics(case, data, args.samples, context)
-        }
-        _ => None,
-    };
-    let survivors: Vec<_> =
-        outcomes.iter().flat_map(|o| o.survivors().map(|f| format!("{}: {f}", o.suite))).collect();
-    let failed: Vec<_> = outcomes
-        .iter()
-        .flat_map(|o| {
-            o.checks.iter().filter(|c| c.failed()).map(|c| format!("{}: {}", o.suite, c.property))
-        })
-        .collect();
-    let not_judged: Vec<_> = outcomes
-        .iter()
-        .flat_map(|o| {
-            let checks =
-                o.checks.iter().filter_map(|c| Some((c.property, c.not_judged.as_deref()?)));
-            let all = checks.chain(o.equivalent());
-            all.map(|(what, why)| format!("{}: {what}: {why}", o.suite))
-        })
-        .collect();
+    let run_with_diagnostics = run.as_ref().filter(|_| all);
+    let diagnostics = run_with_diagnostics
+        .and_then(|(case, data)| diagnostics(case, data, args.samples, context));
+    let survivors = lines(&outcomes, |o| o.survivors().map(str::to_string).collect());
+    let failed = lines(&outcomes, |o| {
+        o.checks.iter().filter(|c| c.failed()).map(|c| c.property.to_string()).collect()
+    });
+    let not_judged = lines(&outcomes, |o| {
+        let checks = o.checks.iter().filter_map(|c| Some((c.property, c.not_judged.as_deref()?)));
+        checks.chain(o.equivalent()).map(|(what, why)| format!("{what}: {why}")).collect()
+    });
     let found = Found {
         passed: survivors.is_empty() && failed.is_empty(),
         checks: outcomes.iter().map(|o| o.checks.len()).sum(),
@@ -121,7 +112,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         diagnostics,
     };
     let mut table = if args.mutants { matrices(&found.suites) } else { checks(&found) };
-    if let Some((case, _)) = run.as_ref().filter(|_| args.only.is_empty()) {
+    if let Some((case, _)) = run_with_diagnostics {
         let method = case.trained.header.config.method;
         table += &format!("\n\n{}", diagnostics::text(found.diagnostics.as_ref(), method));
     }
@@ -144,6 +135,13 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// `SUITE: LINE` for each line that `of` returns for a suite.
+fn lines(outcomes: &[Outcome], of: impl Fn(&Outcome) -> Vec<String>) -> Vec<String> {
+    let lines =
+        |o: &Outcome| of(o).into_iter().map(|line| format!("{}: {line}", o.suite)).collect();
+    outcomes.iter().flat_map(|o| -> Vec<_> { lines(o) }).collect()
+}
+
 /// An error if `--only` names a suite that a run does not have.
 fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) else {
@@ -152,13 +150,6 @@ fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     let (found, expected) = ("a suite of the engine alone", known.join(", "));
     let advice = "Leave the run folder out to verify the engine.";
     Err(Error::invalid(format!("--only {unknown}"), found, expected, advice).into())
-}
-
-/// Loads a run and its data.
-fn load(dir: &Path, context: &Context) -> Result<(Arc<Case>, Dataset)> {
-    let trained = Trained::load(dir)?;
-    let data = trained.data(context.data_dir.as_deref())?;
-    Ok((Case::new(trained, &data.train), data))
 }
 
 /// The diagnostics of a run with a density, with progress every ten seconds.
@@ -202,17 +193,12 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
+/// The columns of the table of checks.
+const CHECKS: [&str; 8] =
+    ["suite", "check", "what it verifies", "instances", "worst", "allowed", "faults noticed", ""];
+
 fn checks(found: &Found) -> String {
-    let mut table = table(&[
-        "suite",
-        "check",
-        "what it verifies",
-        "instances",
-        "worst",
-        "allowed",
-        "faults noticed",
-        "",
-    ]);
+    let mut table = table(&CHECKS);
     for outcome in &found.suites {
         for check in &outcome.checks {
             let Check { property, statement, instances, worst, caught, worst_on, .. } = check;

@@ -51,8 +51,7 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
         let (unit, count) =
             if is_sampled { (1., joint.nrows() as f64) } else { (samples as f64, 1.) };
         // H[y₁ … yₙ, y], or the mean of H[y | ŷ_m], for each input of a block, from one product.
-        let block = |start: usize| {
-            let part = p.slice(s![.., start..inputs.min(start + BLOCK), ..]);
+        let block = |part: ArrayView3<'_, f64>| {
             let width = part.dim().1;
             let flat = part.to_shape([samples, width * classes]).expect("S rows");
             let together = joint.dot(&flat) / unit;
@@ -64,8 +63,8 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
             }
             sums
         };
-        let starts: Vec<_> = (0..inputs).step_by(BLOCK).collect();
-        let entropies: Vec<_> = starts.into_par_iter().flat_map_iter(block).collect();
+        let blocks: Vec<_> = p.axis_chunks_iter(Axis(1), BLOCK).collect();
+        let entropies: Vec<_> = blocks.into_par_iter().flat_map_iter(block).collect();
         let given = is_sampled.then(|| joint.mean_axis(Axis(0)).expect("a row").dot(&each));
         let gain = |&i: &usize| match &given {
             // There is no disagreement with one sample.

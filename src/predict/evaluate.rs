@@ -65,13 +65,15 @@ pub struct BoundScores {
     pub samples: usize,
 }
 
-/// A test and its predictions.
+/// A test and its predictions, which are not serialised.
+#[derive(Serialize)]
 pub struct Evaluation {
     /// The test scores.
     pub test: TestScores,
     /// The ELBO on the training data.
     pub elbo: BoundScores,
     /// The predictions in the order of the test set, in the target's units.
+    #[serde(skip)]
     pub predictive: Predictive,
 }
 

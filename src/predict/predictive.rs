@@ -44,27 +44,18 @@ impl Predictive {
         Self::Values { mean: map(mean, shift), std: map(std, 0.), spread: map(spread, 0.) }
     }
 
-    /// The index of the first input on which the network's outputs overflow.
-    pub fn overflow(&self) -> Option<usize> {
-        match self {
-            Self::Classes { p, .. } => {
-                p.rows().into_iter().position(|p| p.iter().any(|p| p.is_nan()))
-            }
-            Self::Values { mean, std, .. } => {
-                mean.iter().zip(std).position(|(mean, std)| !(mean + std).is_finite())
-            }
-        }
-    }
-
     /// Check that the network's outputs are finite; errors refer to input `i` by `name(i)`.
     ///
     /// # Errors
     /// If they overflow on an input.
     pub fn check(&self, name: impl Fn(usize) -> String) -> Result<()> {
-        match self.overflow() {
-            None => Ok(()),
-            Some(i) => Err(overflows(name(i))),
-        }
+        let overflow = match self {
+            Self::Classes { p, .. } => p.rows().into_iter().position(|p| p.is_any_nan()),
+            Self::Values { mean, std, .. } => {
+                mean.iter().zip(std).position(|(mean, std)| !(mean + std).is_finite())
+            }
+        };
+        overflow.map_or(Ok(()), |i| Err(overflows(name(i))))
     }
 
     /// These predictions followed by `other`.

@@ -17,7 +17,7 @@ use crate::primary::Shape;
 use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::machine::Machine;
-use crate::run::seal::{self, BLANK, DAMAGED, hexadecimal};
+use crate::run::seal::{self, BLANK, DAMAGED};
 use bytemuck::{cast_slice, pod_collect_to_vec};
 use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -296,5 +296,5 @@ fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>, header: &Header) -> Strin
     let mut hash = Sha256::new();
     tensors.for_each(|tensor| hash.update(tensor));
     hash.update(serde_json::to_string(header).expect("finite numbers and text"));
-    hexadecimal(hash)
+    files::hex(&hash.finalize())
 }

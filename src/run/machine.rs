@@ -1,4 +1,5 @@
 //! What the bits of a result depend on besides the program, the data and the settings.
+use crate::data::files::hex;
 use crate::kernels;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,8 +29,7 @@ impl Machine {
             wide.iter().for_each(|v| hash.update(v.to_bits().to_le_bytes()));
             narrow.iter().for_each(|v| hash.update(v.to_bits().to_le_bytes()));
         }
-        let functions = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { kernels: kernels::path().into(), functions }
+        Self { kernels: kernels::path().into(), functions: hex(&hash.finalize()[..8]) }
     }
 
     /// Whether results have the same bits on both machines.

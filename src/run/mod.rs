@@ -11,6 +11,10 @@ pub mod summary;
 pub mod train;
 mod trained;
 
-pub use record::read_metrics;
+pub use checkpoint::{Checkpoint, Header};
+pub use config::{Config, Method, MethodKind};
+pub use record::{Epoch, read_metrics};
 pub use resume::{Progress, Run};
+pub use summary::Summary;
+pub use train::Trainer;
 pub use trained::{Trained, load_data};

@@ -199,19 +199,17 @@ impl Run {
     /// If training diverges or a file cannot be written; the last checkpoint is kept.
     pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<Trained> {
         while self.epoch() < self.config.train.epochs {
-            let (record, is_best) = self.train_epoch(|step| progress(Progress::Step(step)))?;
-            progress(Progress::Epoch(&record, is_best));
-            self.history.push(record);
+            self.train_epoch(&mut progress)?;
         }
         Trained::load(&self.dir)
     }
 
-    /// Train, validate and save one epoch; its record, and whether it is the best so far.
-    fn train_epoch(&mut self, mut progress: impl FnMut(&Step)) -> Result<(Epoch, bool)> {
+    /// Train, validate, save and record one epoch.
+    fn train_epoch(&mut self, progress: &mut impl FnMut(Progress<'_>)) -> Result<()> {
         let start = Instant::now();
         let mut batches = vec![];
         self.trainer.epoch(&self.data.train, |n, step| {
-            progress(&step);
+            progress(Progress::Step(&step));
             batches.push((n, step));
         })?;
         let (epoch, settings) = (self.epoch(), &self.config.train);
@@ -228,28 +226,25 @@ impl Run {
         record.seconds = start.elapsed().as_secs_f64();
         self.save(&record, is_best)?;
         self.trainer.spent("saving", Phase::Between, 0);
-        Ok((record, is_best))
+        progress(Progress::Epoch(&record, is_best));
+        self.history.push(record);
+        Ok(())
     }
 
+    /// The validation scores, after a check of what no later step looks at: the scores, and the
+    /// parameters after the last step.
     fn validate(&self) -> Result<Scores> {
         let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
         let samples = self.config.samples(self.config.train.validation_samples);
         let position = (self.config.seed, self.epoch());
         let scores = validate(model, validation, preprocess, samples, position);
-        self.check_finite(&scores)?;
-        Ok(scores)
-    }
-
-    /// Check what no later step looks at: parameters after the last step, and the scores.
-    fn check_finite(&self, scores: &Scores) -> Result<()> {
-        let mut params = self.trainer.model.params.iter();
-        let bad = params.find_map(|(name, w)| {
+        let bad = model.params.iter().find_map(|(name, w)| {
             let value = w.iter().find(|w| !w.is_finite())?;
             Some(format!("parameter `{name}` contains {value}"))
         });
         let finite = scores.nll.is_finite() && scores.rmse.is_none_or(f64::is_finite);
         let unscored = (!finite).then(|| "the network's outputs overflow".to_string());
-        let Some(node) = bad.or(unscored) else { return Ok(()) };
+        let Some(node) = bad.or(unscored) else { return Ok(scores) };
         let terms = format!("Found in validation: NLL {} nats per example", scores.nll);
         let (step, epoch) = (self.trainer.steps() - 1, self.epoch() as u64);
         Err(Error::Diverged { step, epoch, node, terms })

@@ -1,4 +1,5 @@
 //! Checksums that a file holds of itself: SHA-256 of the file with zeros in place of the checksum.
+use crate::data::files::hex;
 use sha2::{Digest, Sha256};
 
 /// The placeholder of a checksum while it is computed.
@@ -26,10 +27,5 @@ fn sum(file: &[u8], written: &str) -> Option<(usize, String)> {
     hash.update(&file[..at]);
     hash.update(BLANK);
     hash.update(&file[at + BLANK.len()..]);
-    Some((at, hexadecimal(hash)))
-}
-
-/// A hash in hexadecimal.
-pub(super) fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Some((at, hex(&hash.finalize())))
 }

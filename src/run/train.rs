@@ -39,7 +39,9 @@ pub struct Trainer {
 pub fn fit(config: Config, data: &Dataset) -> Result<Model> {
     let config = config.resolve(data)?;
     let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
-    trainer.fit(&data.train)?;
+    while trainer.steps() < config.train.epochs as u64 * trainer.steps_per_epoch() {
+        trainer.epoch(&data.train, |_, _| ())?;
+    }
     Ok(trainer.model)
 }
 
@@ -96,17 +98,6 @@ impl Trainer {
         let mut order: Vec<_> = (0..self.examples).collect();
         order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
         order
-    }
-
-    /// Train until all epochs of the configuration are finished.
-    ///
-    /// # Errors
-    /// As [`Trainer::step`].
-    pub fn fit(&mut self, data: &Split) -> Result<()> {
-        while self.steps() < self.settings.epochs as u64 * self.steps_per_epoch() {
-            self.epoch(data, |_, _| ())?;
-        }
-        Ok(())
     }
 
     /// Train to the end of the current epoch, calling `each` with the size of each minibatch and

@@ -3,16 +3,14 @@ mod progress;
 mod report;
 
 use super::context::Context;
-use super::notes;
+use super::flags::{self, count, number, rate, samples, seed, word};
 use super::profile::{self, Profiler};
-use super::values::{count, number, rate, samples, seed, word};
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
 use crate::primary::Layer;
-use crate::run::config::{Config, MethodKind, check_samples};
-use crate::run::summary::Summary;
-use crate::run::{Run, load_data};
+use crate::run::config::check_samples;
+use crate::run::{Config, MethodKind, Run, Summary, load_data};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -132,9 +130,9 @@ impl Args {
         }
         config.warm_start = config.warm_start.as_deref().map(absolute);
         let config = config.resolve(&data)?;
-        let samples = config.samples(self.samples.unwrap_or(notes::SAMPLES));
+        let samples = config.samples(self.samples.unwrap_or(flags::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
-        notes::flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
+        flags::note_flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)
@@ -150,7 +148,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let profiler = args.profile.then(Profiler::start);
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();
-    let samples = notes::samples(context, args.samples, &run.config, &run.trainer.model)?;
+    let samples = flags::choose_samples(context, args.samples, &run.config, &run.trainer.model)?;
     let result = train(&mut run, samples, context);
     let profile = profiler.map(|p| p.finish("step", run.trainer.steps() - before));
     let (done, outcome) = match result {

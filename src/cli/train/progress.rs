@@ -7,10 +7,8 @@ use crate::error::Result;
 use crate::predict::evaluate::validate;
 use crate::primary::Layer;
 use crate::report;
-use crate::run::config::{Config, DropoutKind, Method, MethodKind, Theta};
-use crate::run::record::Epoch;
-use crate::run::train::Trainer;
-use crate::run::{Progress, Run, Trained};
+use crate::run::config::{DropoutKind, Theta};
+use crate::run::{Config, Epoch, Method, MethodKind, Progress, Run, Trained, Trainer};
 use std::time::Instant;
 
 /// Print what is trained, on which data, in which folder, and how long it is expected to take.

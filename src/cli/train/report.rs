@@ -8,9 +8,7 @@ use crate::predict::{Predictive, draw};
 use crate::random::{Purpose, stream};
 use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
-use crate::run::config::Config;
-use crate::run::summary::Summary;
-use crate::run::{Run, Trained, atomic};
+use crate::run::{Config, Run, Summary, Trained, atomic};
 use anyhow::Result;
 
 /// Test the model of the best epoch, and write `summary.json` and `report.html`.
@@ -19,7 +17,7 @@ pub fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary
     let summary = Summary::new(run, found.test.clone(), found.elbo, show::command());
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     atomic::write(&run.dir.join("summary.json"), json.as_bytes())?;
-    let mut rows = show::results(&found.test, &found.elbo, &run.config);
+    let mut rows = show::results(&found, &run.config);
     let best = format!("{} of {}", summary.best_epoch, summary.epochs);
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));

@@ -1,14 +1,18 @@
-//! Settings that are out of range or make no sense together, and defaults that depend on the data.
+//! Settings that are out of range, contradict each other or exceed memory, and defaults that depend
+//! on the data.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::{Config, DropoutConfig, MethodKind};
-use crate::bayes::{Base, FlowKind, Noise, Prior};
+use super::schema::{Config, DropoutConfig, MethodKind, Train};
+use crate::bayes::{Base, FlowKind, HypernetConfig, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
-use crate::primary::Layer;
+use crate::primary::{Layer, Placed};
 
 /// The maximum number of components of a mixture, each of which has a density of its own.
 const MOST_COMPONENTS: usize = 1000;
+
+/// The maximum number of weights, and of entries of one array in a step: 1 GiB of `f32`.
+const LIMIT: usize = 1 << 28;
 
 impl Config {
     /// Fill in the defaults that depend on the data, and check the result.
@@ -43,15 +47,68 @@ impl Config {
         Ok(self)
     }
 
+    /// `D`, the number of entries of `θ`.
+    ///
+    /// # Errors
+    /// If the networks or the arrays of a step do not fit in memory.
+    ///
+    /// # Panics
+    /// If the configuration is not resolved.
+    pub fn entries(&self, data: &Dataset) -> Result<usize> {
+        let method = Method::from(self);
+        let placed = Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?;
+        let (mut units, mut weights, mut masks) = (0_usize, 0_usize, 0_usize);
+        for placed in &placed {
+            if let Some([n, k]) = placed.weights() {
+                units = units.saturating_add(n);
+                weights = weights.saturating_add(product([n, k, 1]));
+            }
+            masks = masks.saturating_add(placed.mask());
+        }
+        let mut widest = Placed::widest(&placed).max(units);
+        let entries = match method.theta() {
+            Theta::Weights => weights.saturating_add(units),
+            Theta::Scales => units.saturating_add(masks),
+        };
+        match method {
+            Method::Hypernet(_, flow) => {
+                let HypernetConfig { kind, couplings, layers, hidden, .. } = flow;
+                weights = weights.saturating_add(match kind {
+                    FlowKind::Realnvp | FlowKind::Iaf => product([couplings, hidden, entries]),
+                    FlowKind::Linear => product([2 * layers.min(LIMIT), entries, entries]),
+                    FlowKind::Planar => product([couplings, 2, entries]),
+                });
+                widest = widest.max(hidden);
+            }
+            Method::Ensemble(ensemble) => weights = product([weights, ensemble.members, 1]),
+            _ => {}
+        }
+        let Train { samples, batch, validation_samples, .. } = self.train;
+        let smaller = "Make primary.layers (--hidden), flow.hidden or flow.couplings smaller.";
+        let step = product([samples, batch.min(data.train.len()), widest]);
+        let one = "Make one of them smaller.";
+        let [training, validation] =
+            [samples, validation_samples].map(|s| product([s, entries, 1]));
+        let sizes = [
+            ("weights of the networks", weights, smaller),
+            ("train.samples × train.batch × units", step, one),
+            ("train.samples × entries of θ", training, one),
+            ("train.validation_samples × entries of θ", validation, one),
+        ];
+        match sizes.into_iter().find(|(_, size, _)| *size > LIMIT) {
+            None => Ok(entries),
+            Some((what, size, advice)) => {
+                Err(Error::invalid(what, size, format!("at most {LIMIT}"), advice))
+            }
+        }
+    }
+
     /// Check what the method requires of other settings, and fill in what it determines.
     fn resolve_method(&mut self) -> Result<()> {
         let method = Method::from(&*self);
         let layers = self.primary.layers.as_mut().expect("filled in");
         let mask = layers.iter().find(|layer| layer.is_mask());
         let has_gaussian_prior = matches!(self.prior, Prior::Gaussian { .. });
-        let refuse = |what: &str, found: &str, expected: &str, advice: &str| {
-            Err(Error::invalid(what, found, expected, advice))
-        };
         if let Method::Dropout(kind, DropoutConfig { rate }) = method {
             if mask.is_none() {
                 *layers = Layer::with_dropout(layers, rate);
@@ -59,12 +116,12 @@ impl Config {
             check_masks(self.method, layers)?;
             if kind == DropoutKind::Concrete && !has_gaussian_prior {
                 let advice = "Remove it, or use a Gaussian prior: no other has a known KL.";
-                return refuse("prior", "another", "a Gaussian one", advice);
+                return Err(Error::invalid("prior", "another", "a Gaussian one", advice));
             }
         } else if let Some(layer) = mask {
             let advice = "Remove the layer, or use --method mc-dropout.";
             let (found, expected) = (format!("`{layer}`"), "none with this method");
-            return refuse("primary.layers", &found, expected, advice);
+            return Err(Error::invalid("primary.layers", found, expected, advice));
         }
         if let Method::Ensemble(ensemble) = method {
             self.train.samples = ensemble.members;
@@ -73,15 +130,16 @@ impl Config {
             if self.train.noise == Some(Noise::PerExample) {
                 let advice = "Remove it: `bbb` with local reparametrisation has noise per example.";
                 let expected = "shared, with weights as θ";
-                return refuse("train.noise", "per-example", expected, advice);
+                return Err(Error::invalid("train.noise", "per-example", expected, advice));
             }
             if matches!(method, Method::MeanField(q) if q.local) && !has_gaussian_prior {
                 let advice = "Set it to false, or use a Gaussian prior.";
-                return refuse("mean_field.local", "true", "false with such a prior", advice);
+                let expected = "false with such a prior";
+                return Err(Error::invalid("mean_field.local", "true", expected, advice));
             }
             if self.train.data_init {
                 let expected = "a network whose θ is its scales";
-                return refuse("train.data_init", "true", expected, "Remove it.");
+                return Err(Error::invalid("train.data_init", "true", expected, "Remove it."));
             }
         }
         Ok(())
@@ -150,27 +208,42 @@ impl Config {
 /// Check that dropout drops something: without masks, or with all rates 0, it would be maximum
 /// likelihood under another name.
 fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
-    let refuse = |found: String, expected: String, advice: &str| {
-        Err(Error::invalid("primary.layers", found, expected, advice))
-    };
-    let masks: Vec<_> = layers.iter().filter(|layer| layer.rate().is_some()).collect();
-    let zero = masks.iter().find(|layer| layer.rate() == Some(0.));
-    if masks.is_empty() {
+    let rates: Vec<_> = layers.iter().filter_map(Layer::rate).collect();
+    let (found, expected, advice) = if rates.is_empty() {
         let words: Vec<_> = layers.iter().map(Layer::to_string).collect();
-        let expected = format!("`dropout P`, or an activation to place it after, with {method}");
-        let advice = "Add a hidden layer (--hidden) or `dropout P`, or use --method mle.";
-        return refuse(format!("`{}`", words.join("`, `")), expected, advice);
-    }
-    if method == MethodKind::ConcreteDropout {
-        return zero.map_or(Ok(()), |layer| {
-            let expected = "a rate above 0, from which it is learned".into();
-            refuse(format!("`{layer}`"), expected, "Change the rate.")
-        });
-    }
-    if masks.iter().all(|layer| layer.rate() == Some(0.)) {
+        (
+            format!("`{}`", words.join("`, `")),
+            format!("`dropout P`, or an activation to place it after, with {method}"),
+            "Add a hidden layer (--hidden) or `dropout P`, or use --method mle.",
+        )
+    } else if method == MethodKind::ConcreteDropout {
+        let zero = layers.iter().find(|layer| layer.rate() == Some(0.));
+        let Some(layer) = zero else { return Ok(()) };
+        let expected = "a rate above 0, from which it is learned";
+        (format!("`{layer}`"), expected.into(), "Change the rate.")
+    } else if rates.iter().all(|&rate| rate == 0.) {
         let advice = "Change dropout.rate or the rates of the layers, or use --method mle.";
-        let expected = format!("a rate above 0 with {method}");
-        return refuse("dropout rates of 0 alone".into(), expected, advice);
+        ("dropout rates of 0 alone".into(), format!("a rate above 0 with {method}"), advice)
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid("primary.layers", found, expected, advice))
+}
+
+/// `samples`, if that many samples of a `θ` with `entries` entries fit in memory.
+///
+/// # Errors
+/// If they do not.
+pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
+    let most = (LIMIT / entries.max(1)).max(1);
+    if samples > most {
+        let expected = format!("at most {most} of the {entries} entries of θ");
+        return Err(Error::invalid("--samples", samples, expected, "Use fewer samples."));
     }
-    Ok(())
+    Ok(samples)
+}
+
+/// The product, or `usize::MAX` if it overflows.
+fn product(sizes: [usize; 3]) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
 }

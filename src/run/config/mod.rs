@@ -3,11 +3,10 @@ mod build;
 mod check;
 mod method;
 mod schema;
-mod size;
 
+pub use check::check_samples;
 pub use method::{DropoutKind, Method, Theta};
 pub use schema::{
     Config, DropoutConfig, EnsembleConfig, LikelihoodConfig, MeanFieldConfig, MethodKind, Primary,
     Train,
 };
-pub use size::check_samples;
