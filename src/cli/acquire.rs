@@ -90,7 +90,6 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         }
     }
     far.say(context);
-    let seen = pool.len();
     let picks = pool.choose(args.k, &mut stream(header.config.seed, Purpose::Pool, 0));
     let chosen = |(i, pick): (usize, Pick)| Chosen {
         rank: i + 1,
@@ -110,6 +109,6 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(path) => atomic::write(path, &bytes)?,
         None => io::stdout().write_all(&bytes)?,
     }
-    context.say(format!("{} of {seen} inputs, by {acquisition}", chosen.len()));
+    context.say(format!("{} of {} inputs, by {acquisition}", chosen.len(), names.len()));
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `bhn data list|fetch|check`: published data sets and their files.
-use super::context::Context;
 use super::fetch::{Fetched, fetch};
-use super::show;
+use super::{Context, show};
 use crate::data;
 use crate::data::sources;
 use anyhow::{Context as _, Result};

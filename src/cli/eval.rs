@@ -1,7 +1,6 @@
 //! `bhn eval DIR`: test a trained network.
-use super::context::Context;
 use super::flags::{self, samples};
-use super::show;
+use super::{Context, show};
 use crate::predict::evaluate::evaluate;
 use crate::run::Trained;
 use anyhow::Result;

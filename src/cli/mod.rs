@@ -4,7 +4,6 @@
 mod acquire;
 mod context;
 mod data;
-mod diagnostics;
 mod eval;
 mod fetch;
 mod flags;

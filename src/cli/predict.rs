@@ -1,8 +1,7 @@
 //! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
-use super::context::Context;
 use super::flags::{self, samples};
 use super::profile::Profiler;
-use super::show;
+use super::{Context, show};
 use crate::autodiff::profile::{Phase, Profile};
 use crate::bayes::Model;
 use crate::data::{self, Inputs, OutOfRange, Task};

@@ -1,8 +1,7 @@
 //! `bhn reproduce NAME`: the paper's experiments, from one command to a report.
-use super::context::Context;
 use super::flags::{number, word};
-use super::show;
 use super::watch::Watch;
+use super::{Context, show};
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};

@@ -1,5 +1,5 @@
 //! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
-use super::{Context, diagnostics, flags, number, show};
+use super::{Context, flags, number, show};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::{Method, Trained};
@@ -114,7 +114,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let mut table = if args.mutants { matrices(&found.suites) } else { checks(&found) };
     if let Some((case, _)) = run_with_diagnostics {
         let method = case.trained.header.config.method;
-        table += &format!("\n\n{}", diagnostics::text(found.diagnostics.as_ref(), method));
+        table += &format!("\n\n{}", show::diagnostics(found.diagnostics.as_ref(), method));
     }
     let Found { checks, faults, seconds, .. } = &found;
     let idle = match found.not_judged.len() {

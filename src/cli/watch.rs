@@ -1,6 +1,5 @@
 //! The progress of an experiment: a bar on a terminal, a line now and then elsewhere.
-use super::context::{Context, note};
-use super::show;
+use super::{Context, note, show};
 use crate::experiments::Progress;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;

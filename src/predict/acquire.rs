@@ -83,6 +83,7 @@ pub struct Pool<'a> {
     /// `[S, D]`, shared by all blocks.
     theta: &'a Tensor<f32>,
     acquisition: Acquisition,
+    /// `N`, the number of inputs added.
     len: usize,
     /// `[N]`; empty if inputs have no scores of their own.
     scores: Vec<f64>,
@@ -94,16 +95,6 @@ impl<'a> Pool<'a> {
     /// An empty pool, to be scored with the posterior samples `theta [S, D]`.
     pub fn new(model: &'a Model, theta: &'a Tensor<f32>, acquisition: Acquisition) -> Self {
         Self { model, theta, acquisition, len: 0, scores: vec![], blocks: vec![] }
-    }
-
-    /// `N`, the number of inputs added.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether the pool is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Add inputs `x [B, inputs]`.

@@ -14,10 +14,9 @@ use crate::nn::optim::Optimiser;
 use crate::nn::{Buffer, Buffers, Params};
 use crate::predict::evaluate::Scores;
 use crate::primary::Shape;
-use crate::run::atomic;
-use crate::run::config::Config;
 use crate::run::machine::Machine;
 use crate::run::seal::{self, BLANK, DAMAGED};
+use crate::run::{Config, atomic};
 use bytemuck::{cast_slice, pod_collect_to_vec};
 use safetensors::tensor::{Dtype, Metadata as Outer, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -176,10 +175,7 @@ impl Checkpoint {
         let mut tensors: Vec<_> = file.tensors();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let is_intact = match metadata.format {
-            1 => {
-                let sum = digest(tensors.iter().map(|(_, t)| t.data()), &metadata.header);
-                sum == metadata.sha256
-            }
+            1 => digest(&tensors, &metadata.header) == metadata.sha256,
             2 | FORMAT => seal::is_intact(&bytes, &metadata.sha256),
             other => return Err(bad(format!("format {other}, this version reads 1 to {FORMAT}"))),
         };
@@ -292,9 +288,9 @@ fn first<T: Display>(of: &[T]) -> String {
 
 /// The checksum of version 1: SHA-256 of the tensors' bytes, in the order of their names, and of
 /// the header.
-fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>, header: &Header) -> String {
+fn digest(tensors: &[(String, TensorView<'_>)], header: &Header) -> String {
     let mut hash = Sha256::new();
-    tensors.for_each(|tensor| hash.update(tensor));
+    tensors.iter().for_each(|(_, tensor)| hash.update(tensor.data()));
     hash.update(serde_json::to_string(header).expect("finite numbers and text"));
     files::hex(&hash.finalize())
 }

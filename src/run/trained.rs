@@ -6,8 +6,7 @@ use crate::error::{Error, Result};
 use crate::predict::draw;
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
-use crate::run::checkpoint::{Checkpoint, Header};
-use crate::run::config::Config;
+use crate::run::{Checkpoint, Config, Header};
 use std::path::{Path, PathBuf};
 
 /// The model of a run's best epoch.

@@ -179,7 +179,6 @@ fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score
     let scores = score.of(&predict(&model, &theta, x.view()));
     let mut pool = Pool::new(&model, &theta, acquisition);
     x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block).unwrap());
-    assert_eq!(pool.len(), rows);
     let picks = pool.choose(40, &mut rng(2));
     let mut order: Vec<_> = (0..rows).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
@@ -216,7 +215,6 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
         if rows > 0 {
             pool.add(Array2::ones([rows, 4]).view()).unwrap();
         }
-        assert_eq!(pool.is_empty(), rows == 0);
         let mut picks: Vec<_> = pool.choose(5, &mut rng(0)).iter().map(|p| p.index).collect();
         picks.sort_unstable();
         picks

@@ -1,7 +1,6 @@
 //! Messages about a run in training.
 use crate::bayes::FlowKind;
-use crate::cli::context::Context;
-use crate::cli::show;
+use crate::cli::{Context, show};
 use crate::data::Task;
 use crate::error::Result;
 use crate::predict::evaluate::validate;
