@@ -2,6 +2,7 @@
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -26,6 +27,11 @@ impl Context {
         if !self.quiet {
             note(message);
         }
+    }
+
+    /// Print a note that a flag has no effect, unless `--quiet`.
+    pub fn note_no_effect(&self, flag: &str, why: impl Display) {
+        self.say(format!("note: {flag} has no effect: {why}"));
     }
 
     /// A progress bar on standard error, hidden with `--quiet`.

@@ -1,7 +1,7 @@
-//! Values of flags: their parsers, and notes where a flag has no effect.
+//! Values of flags: their parsers, and the number of posterior samples.
 use super::context::Context;
-use crate::bayes::{FlowKind, Model};
-use crate::run::config::{Config, Method, check_samples};
+use crate::bayes::Model;
+use crate::run::config::{Config, check_samples};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 
 /// A whole number from `LEAST` to `MOST`.
@@ -42,27 +42,6 @@ pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
 /// The default number of posterior samples that predictions average over.
 pub const SAMPLES: usize = 100;
 
-fn note(context: &Context, flag: &str, why: &str) {
-    context.say(format!("note: {flag} has no effect: {why}"));
-}
-
-/// Notes about `--flow` and `--couplings`, if they were given.
-pub fn note_flow(context: &Context, kind: bool, couplings: bool, config: &Config) {
-    match Method::from(config) {
-        Method::Hypernet(_, flow) if couplings && flow.kind == FlowKind::Linear => {
-            let why = "a linear flow has no couplings; flow.layers is its depth";
-            note(context, "--couplings", why);
-        }
-        Method::Hypernet(..) => {}
-        _ => {
-            let given = [("--flow", kind), ("--couplings", couplings)];
-            for (flag, _) in given.iter().filter(|(_, given)| *given) {
-                note(context, flag, &format!("{} has no flow", config.method));
-            }
-        }
-    }
-}
-
 /// The number of posterior samples of `model` to predict with, if `requested` are asked for, and a
 /// note if there are fewer networks.
 ///
@@ -81,24 +60,7 @@ pub fn choose_samples(
             1 => format!("{method} predicts with one network"),
             _ => format!("{method} has {samples} networks, and each is used once"),
         };
-        note(context, "--samples", &why);
+        context.note_no_effect("--samples", why);
     }
     Ok(check_samples(samples, model.primary.dim())?)
-}
-
-/// A note about `--samples` of `bhn verify RUN`, if it was given; `only` says whether `--only` was.
-pub fn note_draws(context: &Context, given: bool, only: bool, config: &Config) {
-    if given && !Method::from(config).has_density() {
-        note(context, "--samples", &format!("{} has no density, so no diagnostics", config.method));
-    } else if given && only {
-        note(context, "--samples", "with --only there are no diagnostics");
-    }
-}
-
-/// A note about `--seed` of `bhn sample`, if it was given.
-pub fn note_seed(context: &Context, given: bool, config: &Config) {
-    if given && Method::from(config).networks().is_some() {
-        let why = format!("samples of {} are its trained networks", config.method);
-        note(context, "--seed", &why);
-    }
 }

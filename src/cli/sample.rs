@@ -1,11 +1,11 @@
 //! `bhn sample DIR`: posterior samples as safetensors.
 use super::context::Context;
-use super::flags::{self, samples, seed};
+use super::flags::{samples, seed};
 use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::config::check_samples;
-use crate::run::{Trained, atomic, checkpoint};
+use crate::run::{Method, Trained, atomic, checkpoint};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -31,7 +31,10 @@ pub struct Args {
 /// Write `theta [S, D]`, `log_q [S]` if there is a density, and one tensor per layer.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    flags::note_seed(context, args.seed.is_some(), &header.config);
+    if args.seed.is_some() && Method::from(&header.config).networks().is_some() {
+        let why = format!("samples of {} are its trained networks", header.config.method);
+        context.note_no_effect("--seed", why);
+    }
     let samples = check_samples(args.samples, model.primary.dim())?;
     let rng = &mut match args.as_predict {
         true => stream(header.config.seed, Purpose::Evaluation, 0),

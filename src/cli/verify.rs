@@ -1,5 +1,5 @@
 //! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
-use super::{Context, flags, number, show};
+use super::{Context, number, show};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::run::{Method, Trained};
@@ -86,8 +86,14 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         context.say(line(&outcome, began.elapsed().as_secs_f64()));
         outcomes.push(outcome);
     }
-    if let Some((case, _)) = &run {
-        flags::note_draws(context, args.samples.is_some(), !all, &case.trained.header.config);
+    if let Some((case, _)) = run.as_ref().filter(|_| args.samples.is_some()) {
+        let config = &case.trained.header.config;
+        if !Method::from(config).has_density() {
+            let why = format!("{} has no density, so no diagnostics", config.method);
+            context.note_no_effect("--samples", why);
+        } else if !all {
+            context.note_no_effect("--samples", "with --only there are no diagnostics");
+        }
     }
     let run_with_diagnostics = run.as_ref().filter(|_| all);
     let diagnostics = run_with_diagnostics
@@ -137,9 +143,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 
 /// `SUITE: LINE` for each line that `of` returns for a suite.
 fn lines(outcomes: &[Outcome], of: impl Fn(&Outcome) -> Vec<String>) -> Vec<String> {
-    let lines =
-        |o: &Outcome| of(o).into_iter().map(|line| format!("{}: {line}", o.suite)).collect();
-    outcomes.iter().flat_map(|o| -> Vec<_> { lines(o) }).collect()
+    let all = outcomes.iter().flat_map(|o| of(o).into_iter().map(move |line| (o.suite, line)));
+    all.map(|(suite, line)| format!("{suite}: {line}")).collect()
 }
 
 /// An error if `--only` names a suite that a run does not have.

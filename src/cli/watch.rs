@@ -65,7 +65,7 @@ impl Watch {
     }
 }
 
-/// The work of this sitting: cells, measured by their costs, or one run, of cost 1.
+/// The work of this process: cells, measured by their costs, or one run, of cost 1.
 struct Work {
     is_cells: bool,
     total: f64,
@@ -78,9 +78,9 @@ struct Work {
 
 /// A cell that was started, or the run.
 struct Running {
-    /// The cost of what is left to this sitting.
+    /// The cost of the parts that this process computes.
     cost: f64,
-    /// Epochs or rounds of earlier sittings; known after the first of this sitting.
+    /// Epochs or rounds of earlier processes; known after the first of this process.
     earlier: Option<usize>,
     /// The share of the cost that is done.
     share: f64,
@@ -102,7 +102,7 @@ impl Work {
         self.running.insert(key.to_string(), Running { cost, earlier: None, share: 0. });
     }
 
-    /// A run has finished part `done` of `of`. Parts of earlier sittings do not count.
+    /// A run has finished part `done` of `of`. Parts of earlier processes do not count.
     fn part(&mut self, key: &str, done: usize, of: usize) {
         if !self.is_cells && !self.running.contains_key(key) {
             *self = Self::new(false, 1.);
@@ -145,7 +145,7 @@ impl Work {
 mod tests {
     use super::*;
 
-    /// Epochs count before their cell is finished; those of earlier sittings do not count.
+    /// Epochs count before their cell is finished; those of earlier processes do not count.
     #[test]
     fn shares() {
         let mut work = Work::new(true, 50.);

@@ -12,7 +12,7 @@ const PREFIX: &str = ".partial-";
 /// a crash, a full disk or a killed process leaves the old file or the new one.
 ///
 /// # Errors
-/// If the file system refuses.
+/// If a file operation fails.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     stream(path, |file| file.write_all(bytes).map_err(Error::io(path)))
 }
@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// As [`write()`], for contents that are produced piece by piece, by a function that may fail.
 ///
 /// # Errors
-/// If the file system refuses or `fill` fails; the temporary file is removed then.
+/// If a file operation or `fill` fails; the temporary file is then removed.
 pub fn stream<E: From<Error>>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> std::result::Result<(), E>,
@@ -46,7 +46,7 @@ pub fn stream<E: From<Error>>(
 /// Remove the temporary files of killed processes from a folder.
 ///
 /// # Errors
-/// If the file system refuses.
+/// If a file operation fails.
 pub fn sweep(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;

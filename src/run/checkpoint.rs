@@ -95,7 +95,7 @@ struct Metadata {
 /// Write `header`, `params` and, for training to resume, the optimiser's moments to `path`.
 ///
 /// # Errors
-/// If the file system refuses.
+/// If a file operation fails.
 #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
 pub fn save(
     path: &Path,

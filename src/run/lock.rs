@@ -18,7 +18,7 @@ impl Lock {
     /// processes from it. On a file system without locks this always succeeds.
     ///
     /// # Errors
-    /// If another process holds the lock, or the file system refuses.
+    /// If another process holds the lock, or a file operation fails.
     pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(NAME);
@@ -37,7 +37,7 @@ impl Lock {
     /// processes.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If a file operation fails.
     pub fn is_vacant(folder: &Path) -> Result<bool> {
         if !folder.exists() {
             return Ok(true);

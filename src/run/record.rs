@@ -48,9 +48,9 @@ struct Line<'a> {
 }
 
 impl Epoch {
-    /// The record of an epoch that ended after `steps` steps, without validation and duration.
-    /// `batches` are its steps and the sizes of their minibatches: the mean of `(N/|B|) Σ_B` with
-    /// weights `|B|/N` is the sum over the data set.
+    /// The means over an epoch's steps, weighted by the minibatch sizes `|B|` in `batches`: with
+    /// weights `|B|/N`, the mean of `(N/|B|) Σ_B` is the sum over the data set. `steps` counts all
+    /// steps of the run. Validation scores and duration are left empty.
     ///
     /// # Panics
     /// If the epoch has no steps.

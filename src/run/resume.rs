@@ -1,6 +1,6 @@
-//! A run in training: what is written to its folder, in which order, and how it is resumed.
+//! A run in training: how it is started, written to its folder, and resumed.
 //!
-//! The folder is locked for as long as there is a [`Run`], so that no other process writes to it.
+//! A [`Run`] holds the lock of its folder, so that no other process writes to it.
 //! `config.toml` is written first and never changes. Each epoch appends a line to `metrics.jsonl`;
 //! then, if a validation is due, it writes `best.safetensors` if the scores are the best so far,
 //! and `last.safetensors`. A run that was killed at any moment resumes from `last.safetensors` and
@@ -125,7 +125,7 @@ impl Run {
         Ok((run, trained))
     }
 
-    /// The run before its first epoch.
+    /// The untrained run.
     fn initial(lock: Lock, dir: &Path, config: Config, data: Dataset) -> Self {
         let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
         if config.train.data_init {
@@ -173,8 +173,8 @@ impl Run {
         self.epoch() - self.history.len()
     }
 
-    /// The duration of training in seconds over all sittings, validation included. Epochs without a
-    /// record count as the mean of the others; 0 if there are no records.
+    /// The duration of all epochs in seconds, validation included. Epochs without a record count as
+    /// the mean of the others; 0 if there are no records.
     pub fn seconds(&self) -> f64 {
         let sum: f64 = self.history.iter().map(|e| e.seconds).sum();
         match (self.history.len(), self.epoch()) {
@@ -228,8 +228,12 @@ impl Run {
         Ok(())
     }
 
-    /// The validation scores, after a check of what no later step looks at: the scores, and the
-    /// parameters after the last step.
+    /// The validation scores.
+    ///
+    /// A step checks its loss and gradient; the parameters after the last step are checked here.
+    ///
+    /// # Errors
+    /// If a parameter or a score is not finite.
     fn validate(&self) -> Result<Scores> {
         let (model, Dataset { validation, preprocess, .. }) = (&self.trainer.model, &self.data);
         let samples = self.config.samples(self.config.train.validation_samples);

@@ -42,7 +42,7 @@ pub struct Summary {
     pub commit: String,
     /// The processor.
     pub cpu: String,
-    /// The kernels and mathematical functions of the last sitting.
+    /// The kernels and mathematical functions of the machine that trained last.
     pub machine: Machine,
     /// The peak memory of the process in bytes, if the system reports it.
     pub peak_memory_bytes: Option<u64>,

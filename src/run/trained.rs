@@ -121,7 +121,7 @@ pub(super) fn read_config(dir: &Path) -> Result<Config> {
 }
 
 /// Check that a checkpoint belongs to the run in `dir`. `data` may differ, since a file may be
-/// moved; [`same_data`] recognises its contents.
+/// moved; [`same_data`] compares its contents.
 pub(super) fn same_config(dir: &Path, header: &Header, config: &Config) -> Result<()> {
     let saved = Config { data: config.data.clone(), ..header.config.clone() };
     if saved == *config {

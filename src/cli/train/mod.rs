@@ -10,7 +10,7 @@ use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
 use crate::primary::Layer;
 use crate::run::config::check_samples;
-use crate::run::{Config, MethodKind, Run, Summary, load_data};
+use crate::run::{Config, Method, MethodKind, Run, Summary, load_data};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -132,7 +132,20 @@ impl Args {
         let config = config.resolve(&data)?;
         let samples = config.samples(self.samples.unwrap_or(flags::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
-        flags::note_flow(context, self.flow.is_some(), self.couplings.is_some(), &config);
+        match Method::from(&config) {
+            Method::Hypernet(_, flow) => {
+                if self.couplings.is_some() && flow.kind == FlowKind::Linear {
+                    let why = "a linear flow has no couplings; flow.layers is its depth";
+                    context.note_no_effect("--couplings", why);
+                }
+            }
+            _ => {
+                let flow = self.flow.map(|_| "--flow");
+                for flag in flow.into_iter().chain(self.couplings.map(|_| "--couplings")) {
+                    context.note_no_effect(flag, format!("{} has no flow", config.method));
+                }
+            }
+        }
         let name = format!("{}-{}-{}", data.name, config.method, config.seed);
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
         Ok(Run::create(&dir, config, data)?)

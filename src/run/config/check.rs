@@ -205,8 +205,7 @@ impl Config {
     }
 }
 
-/// Check that dropout drops something: without masks, or with all rates 0, it would be maximum
-/// likelihood under another name.
+/// Check that dropout has masks, and rates above 0: it would be maximum likelihood without.
 fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
     let rates: Vec<_> = layers.iter().filter_map(Layer::rate).collect();
     let (found, expected, advice) = if rates.is_empty() {
@@ -230,10 +229,10 @@ fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
     Err(Error::invalid("primary.layers", found, expected, advice))
 }
 
-/// `samples`, if that many samples of a `θ` with `entries` entries fit in memory.
+/// `samples`, if as many samples of a `θ` with `entries` entries fit in memory.
 ///
 /// # Errors
-/// If they do not.
+/// If they exceed the limit of one array.
 pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
     let most = (LIMIT / entries.max(1)).max(1);
     if samples > most {

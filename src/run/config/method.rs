@@ -1,9 +1,8 @@
-//! What a method of `config.toml` means: a posterior with its settings.
+//! The posterior that `method` selects, with its settings.
 use super::schema::{Config, DropoutConfig, EnsembleConfig, MeanFieldConfig, MethodKind};
 use crate::bayes::HypernetConfig;
 
-/// A posterior over `θ` with its section of `config.toml`: those of the other methods do not
-/// matter.
+/// A posterior over `θ` and its section of `config.toml`; sections of other methods are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// One value of the scales, by maximum likelihood.
@@ -18,7 +17,7 @@ pub enum Method {
     Hypernet(Theta, HypernetConfig),
 }
 
-/// How dropout's masks are trained and predicted with.
+/// Whether dropout rates are learned, and whether predictions average over masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropoutKind {
     /// Fixed rates; a prediction is one pass without masks.
@@ -68,8 +67,8 @@ impl Method {
         matches!(self, Self::MeanField(_) | Self::Hypernet(..))
     }
 
-    /// The number of networks that a prediction averages over if it is fixed: that of an ensemble's
-    /// members, or 1 for a single network. `None` if posterior samples can be drawn at will.
+    /// The number of networks that a prediction averages over: the members of an ensemble, or 1 for
+    /// a single network. `None` if any number of posterior samples can be drawn.
     pub fn networks(&self) -> Option<usize> {
         match *self {
             Self::Point | Self::Dropout(DropoutKind::Plain, _) => Some(1),

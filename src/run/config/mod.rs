@@ -1,4 +1,4 @@
-//! `config.toml`: what a user may type, what it means, what is refused, and the model it describes.
+//! `config.toml`: its keys, their validation, and the posterior and model that they describe.
 mod build;
 mod check;
 mod method;

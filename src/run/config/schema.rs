@@ -54,7 +54,7 @@ pub struct Config {
     pub train: Train,
 }
 
-/// `method`, as it is typed. What it means is a [`Method`](super::Method).
+/// The values of `method`; a [`Method`](super::Method) adds the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodKind {
@@ -231,7 +231,7 @@ impl Default for Train {
 }
 
 impl fmt::Display for MethodKind {
-    /// The word of `config.toml`.
+    /// The name in `config.toml`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
