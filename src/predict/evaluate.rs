@@ -4,7 +4,7 @@ use crate::bayes::{Model, Targets, Terms};
 use crate::data::{Dataset, Preprocess, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{self, BINS};
-use crate::predict::{Predictive, bound, draw, log_prob, predict};
+use crate::predict::{Predictive, bound, draw, log_prob, predict, terms};
 use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -95,8 +95,8 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     let first = |x: &Tensor<f32>| -> Tensor<f32> {
         x.slice_axis(ndarray::Axis(0), (..few).into()).to_shared().into()
     };
-    let (terms, error) =
-        bound(model, &first(&theta), log_q.map(|q| first(&q)).as_ref(), &data.train);
+    let log_q = log_q.map(|q| first(&q));
+    let (terms, error) = bound(&terms(model, &first(&theta), log_q.as_ref(), &data.train));
     if !(test.nll + terms.total + error).is_finite() {
         let found = format!("NLL {} nats per example, ELBO {} ± {error}", test.nll, terms.total);
         let advice = "Look for rows that are far from all others, and correct or remove them.";

@@ -10,5 +10,4 @@ mod terms;
 
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
-pub(crate) use terms::estimate;
 pub use terms::{bound, log_prob, terms};

@@ -45,21 +45,8 @@ pub fn terms(
     (0..likelihoods.len()).map(terms).collect()
 }
 
-/// The mean of [`terms`] over the samples, and the standard error of the ELBO.
-///
-/// # Panics
-/// As [`log_prob`].
-pub fn bound(
-    model: &Model,
-    theta: &Tensor<f32>,
-    log_q: Option<&Tensor<f32>>,
-    data: &Split,
-) -> (Terms, f64) {
-    estimate(&terms(model, theta, log_q, data))
-}
-
-/// The mean of `terms`, and the standard error of their totals.
-pub(crate) fn estimate(terms: &[Terms]) -> (Terms, f64) {
+/// The mean of `terms` over posterior samples, and the standard error of the ELBO.
+pub fn bound(terms: &[Terms]) -> (Terms, f64) {
     let n = terms.len() as f64;
     let mean = |f: fn(&Terms) -> f64| terms.iter().map(f).sum::<f64>() / n;
     let mean = Terms::new(mean(|t| t.log_likelihood), mean(|t| t.log_prior), mean(|t| t.log_q));

@@ -1,6 +1,6 @@
 //! Files that are written completely or not at all.
 use crate::error::{Error, Result};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -48,16 +48,21 @@ pub fn stream<E: From<Error>>(
 /// # Errors
 /// If a file operation fails.
 pub fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
-        let entry = entry.map_err(Error::io(folder))?;
-        if is_partial(&entry.file_name()) {
-            fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
-        }
+    for name in names(folder)?.iter().filter(|name| is_partial(name)) {
+        let path = folder.join(name);
+        fs::remove_file(&path).map_err(Error::io(&path))?;
     }
     Ok(())
 }
 
+/// The names of the files of a folder.
+pub(super) fn names(folder: &Path) -> Result<Vec<OsString>> {
+    let names = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+    names.map_err(Error::io(folder))
+}
+
 /// Whether `name` is that of a temporary file.
-pub(crate) fn is_partial(name: &OsStr) -> bool {
+pub(super) fn is_partial(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with(PREFIX)
 }

@@ -1,6 +1,7 @@
 //! Locks that let one process at a time write to a folder.
 use crate::error::{Error, Result};
 use crate::run::atomic;
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
@@ -39,14 +40,8 @@ impl Lock {
     /// # Errors
     /// If a file operation fails.
     pub fn is_vacant(folder: &Path) -> Result<bool> {
-        if !folder.exists() {
-            return Ok(true);
-        }
-        let names = fs::read_dir(folder).and_then(|entries| {
-            entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()
-        });
-        let names = names.map_err(Error::io(folder))?;
-        Ok(names.iter().all(|name| name == NAME || atomic::is_partial(name)))
+        let is_unused = |name: &OsString| name == NAME || atomic::is_partial(name);
+        Ok(!folder.exists() || atomic::names(folder)?.iter().all(is_unused))
     }
 
     /// Remove a folder if it is vacant.

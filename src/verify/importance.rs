@@ -9,7 +9,7 @@ use crate::bayes::{Model, Terms};
 use crate::data::Split;
 use crate::flows::Bijector;
 use crate::kernels::scalar::Scalar;
-use crate::predict::{draw, estimate, terms};
+use crate::predict::{bound, draw, terms};
 use crate::random::{Purpose, stream};
 use crate::stats::{effective_sample_size, importance_bound, k_hat, k_limit};
 use serde::Serialize;
@@ -91,7 +91,7 @@ pub fn diagnose(
         progress(each.len());
     }
     let log_weights: Vec<_> = each.iter().map(|terms| terms.total).collect();
-    let (elbo, elbo_error) = estimate(&each);
+    let (elbo, elbo_error) = bound(&each);
     // Networks whose outputs overflow have no comparable weights.
     let defined = log_weights.iter().all(|w| !w.is_nan());
     let inversion_error = inversion_error(model, seed).zip(inversion_error(precise, seed));

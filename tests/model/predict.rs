@@ -7,7 +7,7 @@ use bhn::data::{Preprocess, Split, Task};
 use bhn::nn::{BoundParams, Params};
 use bhn::predict::evaluate::validate;
 use bhn::predict::score::Score;
-use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict};
+use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict, terms};
 use bhn::primary::{Layer, PrimaryNet, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::run::config::Config;
@@ -193,10 +193,10 @@ fn the_bound_is_the_mean_over_samples() {
     let data = Split { x: inputs(), y: Targets::Classes(labels) };
     let one = |s: usize| -> Terms {
         let part = |x: &Tensor<f32>| x.slice_axis(Axis(0), (s..s + 1).into()).to_shared().into();
-        bound(&model, &part(&theta), log_q.as_ref().map(part).as_ref(), &data).0
+        bound(&terms(&model, &part(&theta), log_q.as_ref().map(part).as_ref(), &data)).0
     };
     let each: Vec<_> = (0..5).map(one).collect();
-    let (found, error) = bound(&model, &theta, log_q.as_ref(), &data);
+    let (found, error) = bound(&terms(&model, &theta, log_q.as_ref(), &data));
     let mean = each.iter().map(|t| t.total).sum::<f64>() / 5.;
     let variance = each.iter().map(|t| (t.total - mean).powi(2)).sum::<f64>() / 4.;
     assert!((found.total - mean).abs() < 1e-9 * mean.abs());
@@ -205,7 +205,7 @@ fn the_bound_is_the_mean_over_samples() {
     let log_q = log_q.unwrap().iter().map(|&q| f64::from(q)).sum::<f64>() / 5.;
     assert!((found.log_q - log_q).abs() < 1e-9 * log_q.abs());
     // A point has a log-likelihood and no KL.
-    assert_eq!(bound(&model, &theta, None, &data).0.kl, 0.);
+    assert_eq!(bound(&terms(&model, &theta, None, &data)).0.kl, 0.);
 }
 
 #[test]
