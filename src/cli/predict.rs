@@ -168,7 +168,7 @@ impl Records<'_> {
         let mut csv = csv::Writer::from_writer(vec![]);
         for (found, block) in found.iter().zip(blocks) {
             for (i, name) in block.names.iter().enumerate() {
-                let row = row(found, i, self.task, self.count, name);
+                let row = self.row(found, i, name);
                 if self.json {
                     serde_json::Serializer::new(&mut *out).collect_map(row)?;
                     out.write_all(b"\n")?;
@@ -184,39 +184,33 @@ impl Records<'_> {
         }
         out.write_all(&csv.into_inner().map_err(csv::IntoInnerError::into_error)?)
     }
-}
 
-/// The columns of the record of input `name`, which is row `i` of its block and row `index` of all.
-fn row(
-    found: &Predictive,
-    i: usize,
-    task: &Task,
-    index: usize,
-    name: &str,
-) -> Vec<(String, Value)> {
-    let mut row = vec![];
-    let mut add = |key: &str, value: Value| row.push((key.to_string(), value));
-    add("index", json!(index));
-    add("input", json!(name));
-    match (found, task) {
-        (
-            Predictive::Classes { p, entropy, bald, mean_std, .. },
-            Task::Classification { classes },
-        ) => {
-            add("label", json!(classes[predictions(p.slice(s![i..=i, ..]))[0]]));
-            for (class, p) in classes.iter().zip(p.row(i)) {
-                add(&format!("p_{class}"), json!(p));
+    /// The keys and values of the next record: row `i` of `found`, of the input `name`.
+    fn row(&self, found: &Predictive, i: usize, name: &str) -> Vec<(String, Value)> {
+        let mut row = vec![];
+        let mut add = |key: &str, value: Value| row.push((key.to_string(), value));
+        add("index", json!(self.count));
+        add("input", json!(name));
+        match (found, self.task) {
+            (
+                Predictive::Classes { p, entropy, bald, mean_std, .. },
+                Task::Classification { classes },
+            ) => {
+                add("label", json!(classes[predictions(p.slice(s![i..=i, ..]))[0]]));
+                for (class, p) in classes.iter().zip(p.row(i)) {
+                    add(&format!("p_{class}"), json!(p));
+                }
+                add("entropy", json!(entropy[i]));
+                add("bald", json!(bald[i]));
+                add("mean_std", json!(mean_std[i]));
             }
-            add("entropy", json!(entropy[i]));
-            add("bald", json!(bald[i]));
-            add("mean_std", json!(mean_std[i]));
+            (Predictive::Values { mean, std, spread }, _) => {
+                add("mean", json!(mean[i]));
+                add("std", json!(std[i]));
+                add("model_std", json!(spread[i]));
+            }
+            _ => unreachable!("a classifier predicts classes"),
         }
-        (Predictive::Values { mean, std, spread }, _) => {
-            add("mean", json!(mean[i]));
-            add("std", json!(std[i]));
-            add("model_std", json!(spread[i]));
-        }
-        _ => unreachable!("a classifier predicts classes"),
+        row
     }
-    row
 }

@@ -1,5 +1,5 @@
 //! BatchBALD (Kirsch, van Amersfoort & Gal 2019): inputs whose labels are jointly most informative.
-use ndarray::{Array2, ArrayView3, Axis, s};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
@@ -83,16 +83,16 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
         left -= value;
         picks.push(Pick { index, value: Some(value) });
 
+        let chosen = p.index_axis(Axis(1), index);
         if !is_sampled && joint.nrows() * classes > CONFIGURATIONS {
             is_sampled = true;
             joint = Array2::ones([CONFIGURATIONS.div_ceil(samples) * samples, samples]);
             for pick in &picks {
-                extend_sampled(&mut joint, p, pick.index, rng);
+                extend_sampled(&mut joint, p.index_axis(Axis(1), pick.index), rng);
             }
         } else if is_sampled {
-            extend_sampled(&mut joint, p, index, rng);
+            extend_sampled(&mut joint, chosen, rng);
         } else {
-            let chosen = p.slice(s![.., index, ..]);
             let all = |[m, s]: [usize; 2]| joint[[m / classes, s]] * chosen[[s, m % classes]];
             joint = Array2::from_shape_fn([joint.nrows() * classes, samples], |(m, s)| all([m, s]));
         }
@@ -100,23 +100,19 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     picks
 }
 
-/// Update row `m` to `p(θ_s | ŷ_m, ŷ) ∝ p(θ_s | ŷ_m) p_s(ŷ)`, with `ŷ` sampled under `m mod S`.
-fn extend_sampled(
-    joint: &mut Array2<f64>,
-    p: ArrayView3<'_, f64>,
-    input: usize,
-    rng: &mut dyn Rng,
-) {
+/// Update row `m` of `joint` to `p(θ_s | ŷ_m, ŷ) ∝ p(θ_s | ŷ_m) p_s(ŷ)`, for an input with
+/// probabilities `p [S, K]` and a label `ŷ` sampled under posterior sample `m mod S`.
+fn extend_sampled(joint: &mut Array2<f64>, p: ArrayView2<'_, f64>, rng: &mut dyn Rng) {
     let samples = joint.ncols();
     for (m, mut row) in joint.rows_mut().into_iter().enumerate() {
         let mut left = rng.random::<f64>();
-        let p_m = p.slice(s![m % samples, input, ..]);
+        let p_m = p.row(m % samples);
         let last = p_m.iter().rposition(|&p| p > 0.).expect("probabilities");
         let label = p_m.iter().position(|p| {
             left -= p;
             left < 0.
         });
-        row *= &p.slice(s![.., input, label.unwrap_or(last).min(last)]);
+        row *= &p.column(label.unwrap_or(last).min(last));
         // The sum is positive: the label has positive probability under sample m mod S.
         row /= row.sum();
     }
@@ -126,15 +122,14 @@ fn extend_sampled(
 mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
-    use ndarray::Array3;
 
     /// The joint probability of a thousand labels underflows; those of samples given the labels do
     /// not.
     #[test]
     fn many_labels() {
-        let p = Array3::from_shape_fn([2, 1, 10], |(s, _, c)| if s == c % 2 { 0.11 } else { 0.09 });
+        let p = Array2::from_shape_fn([2, 10], |(s, c)| if s == c % 2 { 0.11 } else { 0.09 });
         let (mut joint, rng) = (Array2::ones([64, 2]), &mut stream(0, Purpose::Pool, 0));
-        (0..1000).for_each(|_| extend_sampled(&mut joint, p.view(), 0, rng));
+        (0..1000).for_each(|_| extend_sampled(&mut joint, p.view(), rng));
         // The log odds of a label are ±l, l = ln(0.11 / 0.09): mean 0.1 l, standard deviation √0.99
         // l.
         let ratio = (0.11_f64 / 0.09).ln();

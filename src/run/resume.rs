@@ -136,8 +136,7 @@ impl Run {
     }
 
     fn warm_start(&mut self) -> Result<()> {
-        let Some(dir) = &self.config.warm_start else { return Ok(()) };
-        warm_start(&mut self.trainer.model, &self.config, self.data.shape(), dir)
+        warm_start(&mut self.trainer.model, &self.config, self.data.shape())
     }
 
     /// Continue from a checkpoint of this run.

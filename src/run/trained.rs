@@ -50,14 +50,10 @@ impl Trained {
     }
 }
 
-/// Copy the primary network of the run in `dir` into `model`, and centre the posterior on a sample
-/// of that run's `θ`.
-pub(super) fn warm_start(
-    model: &mut Model,
-    config: &Config,
-    inputs: Shape,
-    dir: &Path,
-) -> Result<()> {
+/// If `config` names a run to start from, copy its primary network into `model`, and centre the
+/// posterior on a sample of that run's `θ`.
+pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> Result<()> {
+    let Some(dir) = &config.warm_start else { return Ok(()) };
     let Trained { model: from, header, .. } = Trained::load(dir)?;
     let describe = |model: &Model, config: &Config, inputs: Shape| {
         let layers = config.primary.layers.iter().flatten().map(Layer::to_string);
