@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// The instruction set of the kernels, and the mathematical functions of the system. Bits of results
-/// depend on both, besides the program, the data and the settings.
+/// The instruction set of the kernels, and the mathematical functions of the system. The bits of a
+/// result depend on both, besides the program, the data and the settings.
 ///
 /// AVX-512 and AVX2 give the same bits; other processors, and other versions of libm, may round
 /// differently.
