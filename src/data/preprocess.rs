@@ -76,8 +76,13 @@ impl Preprocess {
             let advice = "Save the data as the float32 array it was trained on, or train again.";
             return Err(Error::invalid(at.0, "uint8", expected, advice));
         }
-        let x = if is_image { self.pixels(at.0, raw)?.mapv(f64::from) } else { raw.double() };
         let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
+        if is_image && self.x.is_none() {
+            let x = self.pixels(at.0, raw)?;
+            let outside = seen.and_then(|seen| seen.outside(&x, at, None));
+            return Ok((x, outside));
+        }
+        let x = if is_image { self.pixels(at.0, raw)?.mapv(f64::from) } else { raw.double() };
         let outside = seen.and_then(|seen| seen.outside(&x, at, columns));
         let inputs = match &self.x {
             Some(scaler) => scaler.transform(at, &x)?,

@@ -49,9 +49,9 @@ impl TrainingRange {
 
     /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. In messages the
     /// file is `what` and its row 0 of `x` has the number `first`.
-    pub(super) fn outside(
+    pub(super) fn outside<T: Copy + Into<f64>>(
         &self,
-        x: &Array2<f64>,
+        x: &Array2<T>,
         (what, first): (&str, usize),
         columns: Option<&[String]>,
     ) -> Option<OutOfRange> {
@@ -63,9 +63,10 @@ impl TrainingRange {
             let (low, high) = bounds(column);
             value < low - (high - low) || value > high + (high - low)
         };
-        let far = |(row, values): (usize, ArrayView1<'_, f64>)| {
-            let column = (0..values.len()).find(|&column| is_far(column, values[column]))?;
-            Some((row, column, values[column]))
+        let far = |(row, values): (usize, ArrayView1<'_, T>)| {
+            let mut values = values.iter().map(|&value| value.into()).enumerate();
+            let (column, value) = values.find(|&(column, value)| is_far(column, value))?;
+            Some((row, column, value))
         };
         let mut rows = x.outer_iter().enumerate().filter_map(far);
         let (row, column, value) = rows.next()?;

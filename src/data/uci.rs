@@ -168,7 +168,8 @@ mod tests {
     use super::*;
     use crate::data::Targets;
 
-    /// 20 rows of two features, one of them constant, and a target; some files are replaced.
+    /// A data set of 20 rows with two features, one of them constant, and a target. `changed` gives
+    /// names of files and the texts that replace theirs.
     fn with(changed: &[(&str, &str)]) -> Result<Dataset> {
         let list =
             |rows: std::ops::Range<usize>| rows.map(|i| format!("{i}\n")).collect::<String>();

@@ -210,7 +210,8 @@ pub struct Detections<'a> {
     nets: &'a [Net],
     /// Names of the tasks.
     pub tasks: Vec<String>,
-    /// `[net][task][seed]`, each with one detection per score of the net.
+    /// Indexed `[net][task][seed]`; each entry holds one result per score of the net, in the order
+    /// of its scores.
     found: Vec<Vec<Vec<&'a [Detection]>>>,
 }
 

@@ -8,7 +8,7 @@ pub const ACTIVE: &str = include_str!("../../networks/active.toml");
 /// The network for CIFAR-10.
 pub const CIFAR_10: &str = include_str!("../../networks/cifar-10.toml");
 
-/// The layers of the configuration `text`, with few channels and units at the smoke tier.
+/// The layers of the configuration `text`, with fewer channels and units for [`Tier::Smoke`].
 ///
 /// # Panics
 /// If `text` is not a configuration with layers.

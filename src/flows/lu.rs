@@ -1,5 +1,5 @@
-//! The invertible linear map. With a [`Kink`](super::Kink) between layers it is the authors'
-//! hypernet for the toys.
+//! The invertible linear map. Linear maps with PReLUs in between ([`Kink`](super::Kink)) are the
+//! hypernet of the authors' toy experiments.
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;

@@ -7,7 +7,8 @@
 //! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
 //! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
 //! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
-//! * [`parallel`]: loops on all threads. `path`: the instruction set in use. `workspace`: memory that a thread reuses.
+//! * [`parallel`]: loops on all threads. `workspace`: memory that a thread reuses. `path`: the
+//!   instruction set in use.
 //! * [`peak`]: what the machine can do at most.
 //!
 //! Results are deterministic: work is split by shape, never by the number of threads or the width

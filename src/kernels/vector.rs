@@ -122,7 +122,7 @@ multiversion! {
         }
     }
 
-    /// `Σ xᵢ yᵢ` in the precision of `T`, in 32 partial sums that are added by halves.
+    /// `Σ xᵢ yᵢ` in the precision of `T`, in 32 partial sums that are added as a tree.
     ///
     /// # Panics
     /// Unless the lengths agree.

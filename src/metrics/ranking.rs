@@ -4,8 +4,8 @@ use super::Estimate;
 use crate::stats::{assert_ordered, mean, mean_and_variance, searchsorted, sorted};
 use serde::{Deserialize, Serialize};
 
-/// Area under the ROC curve `P(x > y) + ½ P(x = y)` for a positive `x` and a negative `y`, of
-/// scores `[P]` and `[N]`, in `[0, 1]`.
+/// Area under the ROC curve, from 0 to 1: `Pr(x > y) + ½ Pr(x = y)` for the score `x` of a random
+/// positive and the score `y` of a random negative, given the scores of shape `[P]` and `[N]`.
 ///
 /// With the share `Vₓ` of negatives below the positive `x` and the share `V_y` of positives below
 /// the negative `y`, ties counted half, the value is `mean Vₓ` and its standard error `√(var Vₓ/P +
@@ -30,9 +30,9 @@ pub fn auroc(positive: &[f64], negative: &[f64]) -> Estimate {
 }
 
 /// Area under the precision-recall curve `Σ_t (R_t − R_{t−1}) P_t`, with precision `P_t` and recall
-/// `R_t` of "positive if the score is at least `t`" over the distinct scores `t` from the highest,
-/// of scores `[P]` and `[N]`, in `[0, 1]`: scikit-learn's average precision. It depends on the
-/// ratio `P/N`: random scores have the expectation `P/(P + N)`.
+/// `R_t` of "positive if the score is at least `t`", over the distinct scores `t` from the highest:
+/// scikit-learn's average precision, from 0 to 1, given scores of shape `[P]` and `[N]`. It depends
+/// on the ratio `P/N`: random scores have the expectation `P/(P + N)`.
 ///
 /// # Panics
 /// If there is no positive or no negative, or a score is NaN.
@@ -47,7 +47,7 @@ pub fn aupr(positive: &[f64], negative: &[f64]) -> f64 {
 }
 
 /// False positive rate at the highest threshold `t` where "positive if the score is at least `t`"
-/// has a true positive rate of at least `tpr`, of scores `[P]` and `[N]`, in `[0, 1]`.
+/// has a true positive rate of at least `tpr`: from 0 to 1, given scores of shape `[P]` and `[N]`.
 ///
 /// # Panics
 /// If there is no positive or no negative, a score is NaN, or `tpr` is not in `(0, 1]`.

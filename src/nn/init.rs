@@ -16,8 +16,8 @@ pub enum Init {
         /// The standard deviation.
         std: f64,
     },
-    /// `N(0, 2 / fan_in)`, for weights followed by a ReLU (He et al. 2015); `fan_in` is the last
-    /// axis.
+    /// `N(0, 2 / fan_in)`, for weights followed by a ReLU (He et al. 2015); `fan_in` is the size of
+    /// the last axis.
     He,
 }
 

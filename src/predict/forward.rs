@@ -29,8 +29,8 @@ pub fn draw(
 
 /// The number of inputs that are evaluated together under `samples` posterior samples.
 ///
-/// Predictions in blocks have the same bits as in one call if the size of all blocks but the last
-/// is a multiple of it: products of other shapes may be computed in another order.
+/// Predictions in blocks are bitwise identical to those of one call if the size of all blocks but
+/// the last is a multiple of this number: products of other shapes may be summed in another order.
 ///
 /// # Panics
 /// If there is no sample.

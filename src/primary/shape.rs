@@ -70,8 +70,8 @@ impl fmt::Display for Shape {
 }
 
 impl Layer {
-    /// The layers of a network with the shapes between them, given the shape of its inputs. Without
-    /// a layer for images, images are flattened.
+    /// The layers of a network with the shapes between them, given the shape of its inputs. Images
+    /// are flattened if no layer takes them as images.
     ///
     /// # Errors
     /// If a layer does not accept its input.

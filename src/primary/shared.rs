@@ -3,11 +3,11 @@
 //! The result is that of the definition in [`WeightNormed`](super::WeightNormed) for equal samples
 //! across the batch, with less work:
 //!
-//! * The scales multiply after the product, so `S` samples are one product of `[S·B, k]` rows with
-//!   the same `V`, and weights are never formed.
-//! * The first layer's product does not depend on `θ` and is computed once for all samples. Without
-//!   gradients to `θ`, all layers are before the first whose part of `θ` differs between samples:
-//!   with dropout, those before the first mask.
+//! * The scales are applied to the output of the product, so all `S` samples share one product of
+//!   `[S·B, k]` rows with `V`, and the scaled weights are never materialised.
+//! * The first layer's product does not depend on `θ` and is computed once for all samples. If `θ`
+//!   needs no gradient, so is every layer before the first whose slice of `θ` differs between
+//!   samples; with dropout, every layer before the first mask.
 //! * Scale, bias and ReLU are fused, and so are their gradients.
 use super::Layer;
 use super::evaluate::Step;

@@ -49,7 +49,8 @@ fn pair(text: &str, least: usize) -> Option<[usize; 2]> {
     Some([number(a)?, number(b)?])
 }
 
-/// `window` with the options in `words`, such as `stride 2`: those `allowed`, each at most once.
+/// Applies the options in `words`, such as `stride 2`, to `window`. `None` if an option is not in
+/// `allowed`, is repeated, or has no valid value.
 fn window(mut window: Window, words: &[&str], allowed: &[&str]) -> Option<Window> {
     let mut seen = vec![];
     for option in words.chunks(2) {

@@ -15,8 +15,9 @@ pub struct KolmogorovSmirnov {
 /// distribution of p-values and probability integral transforms. Values outside the interval are
 /// clamped to it.
 ///
-/// The p-value is exact for up to 200 values. Beyond, it is approximate (Stephens 1970): within
-/// 0.009 of the exact one, and within 0.0006 of one below 0.1.
+/// The p-value is exact for samples of at most 200 values. For larger samples it is an
+/// approximation (Stephens 1970), with an absolute error of at most 0.009, and at most 0.0006 where
+/// the exact p-value is below 0.1.
 ///
 /// # Panics
 /// If the sample is empty, or a value is NaN.
@@ -35,9 +36,9 @@ pub fn ks_uniform(sample: &[f64]) -> KolmogorovSmirnov {
 /// Kolmogorov-Smirnov test `D = sup_x |F(x) − G(x)|` between samples `a [A]` and `b [B]`.
 ///
 /// The p-value is exact if `A B` is at most 10⁷: the share of the permutations of all `A + B`
-/// values, ties included, with a distance at least as large. Beyond, it is approximate (Stephens
-/// 1970): for samples of ten values or more without ties within 0.02 of the exact one, and within
-/// 0.002 of one below 0.1; with ties it errs towards 1.
+/// values, ties included, with a distance at least as large. For larger samples it is an
+/// approximation (Stephens 1970): for ten values or more without ties, its absolute error is at
+/// most 0.02, and at most 0.002 where the exact p-value is below 0.1; with ties it errs towards 1.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.

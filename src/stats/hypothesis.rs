@@ -81,7 +81,8 @@ pub struct ChiSquared {
 }
 
 /// Pearson's `χ²` test of counts `[K]` against equal probabilities, with `K − 1` degrees of
-/// freedom: SciPy's `chisquare`. The p-value is asymptotic; expected counts of five are enough.
+/// freedom: SciPy's `chisquare`. The p-value is asymptotic: accurate if every expected count is at
+/// least five.
 ///
 /// # Panics
 /// If there are fewer than two bins, or all counts are 0.

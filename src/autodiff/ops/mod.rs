@@ -2,7 +2,8 @@
 //! check side by side.
 //!
 //! Each doc comment is the formula, then the backward rule, with `dy` for `dL/dy`. Each file ends
-//! with one gradient check for every operation. Compositions have no rule of their own.
+//! with the gradient checks of its operations. Operations composed of others have no backward rule
+//! of their own.
 pub(crate) mod arithmetic;
 pub mod checks;
 pub(crate) mod conv;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowKind {
-    /// An elementwise layer, then `T` affine couplings with a fixed permutation between them.
+    /// An elementwise layer, then `T` affine couplings with fixed permutations in between.
     #[default]
     Realnvp,
     /// An elementwise layer, then `T` inverse autoregressive steps, each in another order of the

@@ -1,4 +1,4 @@
-//! The exact posterior: chains of NUTS over all weights, and the functions of their draws.
+//! The reference posterior: NUTS chains over all weights, and the network's outputs for each draw.
 use super::curves::{Found, Functions, GRID, Places, Settings};
 use crate::autodiff::{Tensor, Var};
 use crate::bayes::{Model, Targets};

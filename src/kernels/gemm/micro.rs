@@ -30,7 +30,7 @@ pub struct Micro<T> {
         alpha_beta: [T; 2],
     ),
     /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, their strides apart: fused
-    /// multiply-adds into as many partial sums as 64 bytes hold, which are added by halves.
+    /// multiply-adds into as many partial sums as 64 bytes hold, which are added as a tree.
     ///
     /// # Safety
     /// All elements are valid.

@@ -64,9 +64,9 @@ pub fn matmul<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<T
 
 /// The product by micro-kernels, as `C` or as `Cᵀ`.
 ///
-/// The second operand of a product is packed. If `B` is transposed and `A` is far smaller (a
-/// minibatch against a layer's weights), it costs less to pack `A` instead and to transpose tiles
-/// of `C` than to transpose all of `B`.
+/// `packed::gemm` packs its second operand. If `B` is stored transposed, packing it transposes all
+/// of it. If `A` is far smaller (a minibatch times a layer's weights), `Cᵀ = Bᵀ Aᵀ` is cheaper: it
+/// packs `A` and transposes only tiles of `C`.
 fn by_micro_kernels<T: Scalar>(
     micro: Micro<T>,
     alpha_beta: [T; 2],

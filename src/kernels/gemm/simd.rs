@@ -67,7 +67,7 @@ pub mod mask {
     }
 }
 
-/// Horizontal sums by halves: the same order for 64 bytes in one register or two.
+/// Horizontal sums as a tree: the same order for 64 bytes in one register or two.
 #[cfg(target_arch = "x86_64")]
 pub mod sum {
     use std::arch::x86_64::*;
