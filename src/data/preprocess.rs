@@ -76,17 +76,27 @@ impl Preprocess {
             let advice = "Save the data as the float32 array it was trained on, or train again.";
             return Err(Error::invalid(at.0, "uint8", expected, advice));
         }
-        let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
-        if is_image && self.x.is_none() {
-            let x = self.pixels(at.0, raw)?;
-            let outside = seen.and_then(|seen| seen.outside(&x, at, None));
-            return Ok((x, outside));
+        if is_image {
+            return self.features(at, &self.pixels(at.0, raw)?);
         }
-        let x = if is_image { self.pixels(at.0, raw)?.mapv(f64::from) } else { raw.double() };
-        let outside = seen.and_then(|seen| seen.outside(&x, at, columns));
+        match raw {
+            Raw::Numbers(x) => self.features(at, &x),
+            Raw::Single(x) | Raw::Fractions(x) => self.features(at, &x),
+            Raw::Bytes(x) | Raw::Pixels(x) => self.features(at, &x),
+        }
+    }
+
+    /// Generic in the element, since a copy in double precision would be the largest array of all.
+    fn features<T: Copy + Into<f64>>(
+        &self,
+        at: (&str, usize),
+        x: &Array2<T>,
+    ) -> Result<(Array2<f32>, Option<OutOfRange>)> {
+        let (seen, columns) = (self.seen.as_ref(), self.columns.as_deref());
+        let outside = seen.and_then(|seen| seen.outside(x, at, columns));
         let inputs = match &self.x {
-            Some(scaler) => scaler.transform(at, &x)?,
-            None => scaler::finite(x.mapv(|value| value as f32), at, &x, |_| {
+            Some(scaler) => scaler.transform(at, x)?,
+            None => scaler::finite(x.mapv(|value| value.into() as f32), at, x, |_| {
                 "a number within the range of single precision".into()
             })?,
         };

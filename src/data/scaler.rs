@@ -67,11 +67,15 @@ impl StandardScaler {
     ///
     /// # Errors
     /// If a result is not finite in single precision.
-    pub(super) fn transform(&self, at: (&str, usize), x: &Array2<f64>) -> Result<Array2<f32>> {
+    pub(super) fn transform<T: Copy + Into<f64>>(
+        &self,
+        at: (&str, usize),
+        x: &Array2<T>,
+    ) -> Result<Array2<f32>> {
         let inputs = x.ncols();
         let mut scaled = Array2::from_shape_fn(x.dim(), |(row, column)| {
             let (mean, std) = self.of(column, inputs);
-            ((x[[row, column]] - mean) / std) as f32
+            ((x[[row, column]].into() - mean) / std) as f32
         });
         self.constant.iter().for_each(|&i| scaled.column_mut(i).fill(0.));
         finite(scaled, at, x, |column| {
@@ -81,17 +85,17 @@ impl StandardScaler {
 }
 
 /// `x` if all its elements are finite; `raw` are the values from the file, for the message.
-pub(super) fn finite(
+pub(super) fn finite<T: Copy + Into<f64>>(
     x: Array2<f32>,
     (what, first): (&str, usize),
-    raw: &Array2<f64>,
+    raw: &Array2<T>,
     expected: impl Fn(usize) -> String,
 ) -> Result<Array2<f32>> {
     let Some(((row, column), _)) = x.indexed_iter().find(|(_, value)| !value.is_finite()) else {
         return Ok(x);
     };
     let what = format!("{what}, row {}, feature {column} (from 0)", first + row);
-    let found = raw[[row, column]];
+    let found: f64 = raw[[row, column]].into();
     Err(Error::invalid(what, found, expected(column), "Correct or remove that row."))
 }
 
