@@ -166,10 +166,8 @@ pub struct Check {
     /// The property's name.
     pub property: &'static str,
     /// What holds if it passes.
-    #[serde(rename = "proves")]
     pub statement: &'static str,
     /// The number of instances.
-    #[serde(rename = "subjects")]
     pub instances: usize,
     /// The instance with the worst measurement.
     pub worst_on: String,
