@@ -7,7 +7,7 @@
 //! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
 //! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
 //! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
-//! * [`parallel`]: loops on all threads. `workspace`: memory that a thread reuses. `path`: the
+//! * `parallel`: loops on all threads. `workspace`: memory that a thread reuses. `path`: the
 //!   instruction set in use.
 //! * [`peak`]: what the machine can do at most.
 //!
@@ -22,7 +22,7 @@ pub mod affine;
 pub mod broadcast;
 pub mod conv;
 pub mod gemm;
-pub mod parallel;
+mod parallel;
 mod path;
 pub mod peak;
 pub mod plain;

@@ -3,7 +3,7 @@
 //! A [`Suite`](suite::Suite) measures each of its properties on each of its instances, and on
 //! seeded faults, broken copies with one mistake each: a check that has never failed verifies
 //! nothing. Each file holds one suite, its properties first and its faults below. [`trained`] does
-//! the same with a run's model in place of the engine's, and [`weights`] estimates how far its
+//! the same with a run's model in place of the engine's, and [`importance`] estimates how far its
 //! posterior is from the exact one.
 pub mod bound;
 pub mod checkpoints;
