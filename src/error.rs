@@ -2,7 +2,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of the outside world: files, flags, formats, or a training that diverges.
+/// An error of the outside world: files, flags, formats, or a training run that diverges.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file operation failed.
@@ -33,7 +33,7 @@ pub enum Error {
     Missing {
         /// The name of the data set.
         set: String,
-        /// The folder where the files are expected; `None` without a data folder.
+        /// The folder where the files are expected; `None` if there is no data folder.
         folder: Option<PathBuf>,
     },
     /// Training produced a value that is not finite.

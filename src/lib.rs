@@ -28,8 +28,8 @@
 //! `h` is a [`flows::Chain`] of [`flows::Bijector`]s whose log-determinants add up. An affine
 //! coupling ([`flows::Coupling`]) passes one half of its input through and transforms the other,
 //! `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`: the Jacobian is triangular, and its log-determinant is
-//! `Σ ln s`. Stacked couplings give correlated and multimodal `q`; with none, `q` is a factorial
-//! Gaussian, which is Bayes by Backprop.
+//! `Σ ln s`. Stacked couplings give correlated and multimodal `q`; if there are none, `q` is a
+//! factorised Gaussian, which is Bayes by Backprop.
 //!
 //! **3. The scales.** A large network has too many weights for a hypernetwork to emit. So each unit
 //! `j` has a direction `vⱼ` and a scale `gⱼ` (weight normalisation), and only the scales are random
@@ -58,8 +58,9 @@
 //!        + (β/(SN)) Σₛ [ln N(εₛ; 0, I) − ln|det ∂h/∂εₛ| − ln p(h(εₛ))]
 //! ```
 //!
-//! Gradients reach `h` through `θₛ`, by likelihood and prior, and through the log-determinant; they
-//! reach `V` and `b` through the likelihood alone. `ln N(ε; 0, I)` has a value and no gradient.
+//! Gradients reach `h` through the likelihood and the prior, which depend on `θₛ`, and through the
+//! log-determinant; they reach `V` and `b` through the likelihood alone. `ln N(ε; 0, I)` changes
+//! the value of the loss and not its gradient.
 //!
 //! **6. Prediction** averages over samples of the posterior ([`predict`](fn@predict::predict)):
 //!
@@ -108,13 +109,15 @@
 //!
 //! # Modules, from the bottom up
 //!
-//! 1. [`error`] and [`random`]: what can go wrong; random numbers as a function of (seed, purpose,
-//!    index).
-//! 2. [`kernels`]: loops over slices. [`kernels::plain`] defines each, the others are fast.
+//! 1. [`error`]: errors of the outside world. [`random`]: random numbers as a function of (seed,
+//!    purpose, index).
+//! 2. [`kernels`]: numerical loops over slices. [`kernels::plain`] defines each; the other modules
+//!    compute the same values, fast.
 //! 3. [`autodiff`]: the tape, its operations, gradient checks.
 //! 4. [`nn`]: parameters, layers, optimisers.
-//! 5. [`flows`]: bijectors; [`primary`]: the network that `θ` parametrises. Neither uses the other.
-//! 6. [`bayes`]: posterior, prior, likelihood and ELBO, where the two meet.
+//! 5. [`flows`]: bijectors; [`primary`]: the network that `θ` parametrises. Neither module uses the
+//!    other.
+//! 6. [`bayes`]: posterior, prior, likelihood and ELBO, which combine a flow and a network.
 //! 7. [`stats`], [`metrics`] and [`data`].
 //! 8. [`predict`]: posterior predictive, uncertainty scores, acquisition.
 //! 9. [`run`]: a training run, from its configuration to its folder.

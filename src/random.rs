@@ -1,8 +1,8 @@
 //! Random streams: every random number is a function of (seed, purpose, index).
 //!
 //! The generator for the noise of step 1000 is constructed from the number 1000 and not by
-//! advancing one generator through 999 steps. A run is resumed from its step alone, without a
-//! generator state.
+//! advancing one generator through 999 steps. So a run can be resumed from the step number alone,
+//! and no generator state is saved.
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 /// The purpose of random numbers. Streams of different purposes are independent.
@@ -24,8 +24,8 @@ pub enum Purpose {
     Toy,
     /// Noise images.
     Images,
-    /// Active learning: the initial labels, the candidates and random acquisitions, at index 0 and
-    /// 1 with a seed for each round.
+    /// Active learning: index 0 for the initial labels, index 1 for the candidates and the random
+    /// acquisitions of a round, with a seed for each round.
     Pool,
     /// Data augmentation; the index is the step.
     Augment,

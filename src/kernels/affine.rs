@@ -5,15 +5,16 @@ use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
 use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 
-/// Columns of a task of [`backward`].
+/// The number of columns in one task of [`backward`].
 const COLUMNS: usize = 208;
-/// More rows than this are split, whatever the number of columns.
+/// If there are more rows than this, they are split, whatever the number of columns.
 const MAX_ROWS: usize = 2048;
 /// Rows that are summed in the precision of `T` before they are added to a sum in `f64`.
 const GROUP: usize = 16;
 
-/// The map from `p` to `y`: row `i` of `y [S·B, n]` has scale `⌊i/B⌋` of `s [S, n]`, and comes from
-/// row `i` of `p [S·B, n]`, or from row `i mod B` of a `p [B, n]` that is shared across samples.
+/// The map from `p` to `y`: row `i` of `y [S·B, n]` is scaled by row `⌊i/B⌋` of `s [S, n]`, and
+/// comes from row `i` of `p [S·B, n]`, or from row `i mod B` of a `p [B, n]` that is shared across
+/// samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a, T> {
     /// `p`.
@@ -24,7 +25,7 @@ pub struct Affine<'a, T> {
     pub n: usize,
     /// `B`.
     pub batch: usize,
-    /// Whether `act` is `max(·, 0)` or the identity.
+    /// If true, `act` is `max(·, 0)`; otherwise it is the identity.
     pub relu: bool,
 }
 
@@ -88,11 +89,13 @@ multiversion! {
 /// `dp ← β dp + Σ s ⊙ δ` (over the samples that share a row of `p`) for `β` 0 or 1,
 /// `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, where `δ = dy act'`.
 ///
-/// Few rows are split into columns, which no sum crosses; many rows of few columns, as images have
-/// them, into rows, whose sums are added in order. Sums over more than 16 rows are in `f64`.
+/// If there are few rows, each task takes some of the columns, and no sum crosses tasks. If there
+/// are many rows of few columns, as for images, each task takes some of the rows, and the partial
+/// sums are added in order. Groups of 16 rows are summed in the precision of `T`, and these sums in
+/// `f64`.
 ///
 /// # Panics
-/// Unless the lengths agree, `ds` is `[S, n]`, `db` is `[1, n]`, and none of these is 0.
+/// Unless the lengths agree, `ds` is `[S, n]`, `db` is `[1, n]`, and none of these sizes is 0.
 pub fn backward<T: Scalar>(
     map: Affine<'_, T>,
     (dy, y): (&[T], &[T]),
@@ -131,7 +134,7 @@ pub fn backward<T: Scalar>(
     round(sums, (ds, db));
 }
 
-/// `ds` and `db`, rounded once.
+/// Writes the sums to `ds` and `db`, rounded once.
 fn round<T: Scalar>(
     [sum_s, sum_b]: [Array2<f64>; 2],
     (mut ds, mut db): (ArrayViewMut2<'_, T>, ArrayViewMut2<'_, T>),
@@ -140,8 +143,8 @@ fn round<T: Scalar>(
     db.zip_mut_with(&sum_b, |to, &sum| *to = T::of(sum));
 }
 
-/// Computes the block of `dp [S or 1, B, n]` at this row and column; returns its share of `ds` and
-/// `db`.
+/// Computes the block of `dp [S or 1, B, n]` at this row and column; returns its contributions to
+/// `ds` and `db`.
 fn backward_block<T: Scalar>(
     map: Affine<'_, T>,
     [top, left]: [usize; 2],
@@ -185,7 +188,8 @@ fn backward_block<T: Scalar>(
 }
 
 multiversion! {
-    /// The share of one row. A function of its own, so that its outputs do not alias.
+    /// The contribution of one row. A separate function, so that its outputs are known not to
+    /// alias.
     fn backward_row[T: Scalar](
         relu: bool,
         inputs: [&[T]; 4],

@@ -22,13 +22,14 @@ fn len(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-/// Whether `of` broadcasts to `to`.
+/// Whether shape `of` broadcasts to shape `to`.
 fn broadcasts(of: &[usize], to: &[usize]) -> bool {
     let ends = of.iter().rev().zip(to.iter().rev());
     of.len() <= to.len() && ends.into_iter().all(|(&m, &n)| m == n || m == 1)
 }
 
-/// Strides of a row-major `of` broadcast to `to`: 0 along a repeated axis.
+/// Strides of a row-major tensor of shape `of` when it is broadcast to shape `to`: 0 along a
+/// repeated axis.
 fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; to.len()];
     let mut step = 1;
@@ -90,8 +91,8 @@ pub fn zip<T: Scalar>(
     }
 }
 
-/// `to ← to + Σ g`, the adjoint of broadcasting from `ts` to `gs`: summed over the repeated axes in
-/// `f64`.
+/// `to ← to + Σ g`, the adjoint of broadcasting from `ts` to `gs`. The sum is over the repeated
+/// axes, in `f64`.
 ///
 /// # Panics
 /// Unless the lengths fit the shapes, and `ts` broadcasts to `gs`.

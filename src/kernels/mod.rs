@@ -3,21 +3,22 @@
 //! In reading order:
 //!
 //! * [`scalar`]: the element types, `f32` and `f64`.
-//! * [`plain`]: the definition of every kernel in a few obvious lines. The rest is the same, fast.
+//! * [`plain`]: the definition of every kernel in a few obvious lines. The other modules compute
+//!   the same values, fast.
 //! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
 //! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
 //! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
 //! * `parallel`: loops on all threads. `workspace`: memory that a thread reuses. `path`: the
 //!   instruction set in use.
-//! * [`peak`]: what the machine can do at most.
+//! * [`peak`]: the measured peak performance of the machine.
 //!
 //! Results are deterministic: work is split by shape, never by the number of threads or the width
-//! of a vector. A sum that crosses blocks adds their partial sums in a fixed order. So the same
-//! bits come out for any number of threads, with AVX-512 as with AVX2.
+//! of a vector. A sum that crosses blocks adds their partial sums in a fixed order. So results are
+//! bitwise identical for any number of threads, and with AVX-512 and AVX2.
 //!
-//! Processors without AVX2 and FMA ([`path()`] is `"portable"`) round differently, as their
-//! products are not fused. `eˣ`, `ln` and the like come from the C library; another version may
-//! round their last bit differently on any processor.
+//! Processors without AVX2 and FMA ([`path()`] is `"portable"`) round differently, because they do
+//! not fuse multiplication and addition. `eˣ`, `ln` and similar functions come from the C library;
+//! another version may round their last bit differently on any processor.
 pub mod affine;
 pub mod broadcast;
 pub mod conv;

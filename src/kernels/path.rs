@@ -1,9 +1,9 @@
 //! The instruction set that the kernels use, detected once: AVX-512, AVX2, or the target's
 //! baseline.
 //!
-//! Rust neither fuses `a * b + c` nor reorders sums, so loops that the compiler vectorises give the
-//! same bits with any instruction set. Micro-kernels use fused multiply-adds and sum in vectors,
-//! with AVX-512 and AVX2 in the same order.
+//! Rust neither fuses `a * b + c` nor reorders sums, so loops that the compiler vectorises give
+//! bitwise identical results with any instruction set. Micro-kernels use fused multiply-adds and
+//! sum in vectors, in the same order with AVX-512 and AVX2.
 #[cfg(test)]
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -21,7 +21,7 @@ pub enum Path {
 
 /// All paths, fastest first.
 const ALL: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
-/// An index into [`ALL`]; out of range until the processor was detected.
+/// An index into [`ALL`]; out of range until the instruction set has been detected.
 static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
 
 impl Path {
@@ -74,7 +74,7 @@ impl Path {
 }
 
 /// The instruction set that the kernels use on this machine: `"avx512"`, `"avx2"` or `"portable"`.
-/// The first two give the same bits.
+/// The first two give bitwise identical results.
 pub fn path() -> &'static str {
     Path::current().name()
 }
@@ -127,7 +127,8 @@ thread_local!(static ON_THIS_THREAD: Cell<Option<Path>> = const { Cell::new(None
 
 #[cfg(test)]
 impl Path {
-    /// `f` with each path of this processor in use, on this thread alone.
+    /// The results of `f`, called once for each path that this processor has, with that path in use
+    /// on this thread alone.
     pub fn each<R>(f: impl Fn(Self) -> R) -> Vec<R> {
         let run = |path| {
             ON_THIS_THREAD.set(Some(path));

@@ -7,9 +7,9 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Floating-point operations per second of fused multiply-adds in `f32`, two each, on all threads
-/// of the pool together. The best of several runs, as other processes may use the machine; takes 40
-/// ms.
+/// Floating-point operations per second in `f32`, on all threads of the pool together; a fused
+/// multiply-add counts as two. Returns the best of several runs, as other processes may use the
+/// machine; takes 40 ms.
 pub fn flops() -> f64 {
     let run = || rayon::broadcast(|_| tile()).into_iter().sum();
     (0..40).map(|_| run()).fold(0., f64::max)
@@ -38,9 +38,9 @@ fn tile() -> f64 {
     (2 * rows * DEPTH * cols * RUNS) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Bytes per second of `z ← x + c y` in `f32` on all threads of the pool together, each of the
-/// three arrays counted once; they are far larger than the caches. The best of several runs; takes
-/// 0.2 s.
+/// Bytes per second read and written by `z ← x + c y` in `f32`, on all threads of the pool
+/// together. Each of the three arrays counts once; they are far larger than the caches. Returns the
+/// best of several runs; takes 0.2 s.
 pub fn bandwidth() -> f64 {
     const ENTRIES: usize = 1 << 24;
     let [x, y, mut z] = [1_f32; 3].map(|x| vec![x; ENTRIES]);

@@ -1,8 +1,9 @@
 //! The definition of every kernel: safe, single-threaded, a few obvious lines.
 //!
-//! Read these instead of the fast kernels, which tests and `bhn verify` compare with them.
-//! Arguments are those of the fast kernel (`gemm` of [`gemm::gemm`](crate::kernels::gemm::gemm),
-//! `conv2d` of [`conv::forward`](crate::kernels::conv::forward), …); lengths are not checked.
+//! To learn what a kernel computes, read its definition here; tests and `bhn verify` compare the
+//! fast kernel with it. Arguments are those of the fast kernel (`gemm` of
+//! [`gemm::gemm`](crate::kernels::gemm::gemm), `conv2d` of
+//! [`conv::forward`](crate::kernels::conv::forward), …); lengths are not checked.
 use super::affine::Affine;
 use super::conv::Sliding;
 use super::scalar::Scalar;
@@ -32,7 +33,7 @@ pub fn transpose<T: Scalar>(x: &[T], y: &mut [T], [a, b]: [usize; 2]) {
     }
 }
 
-/// `zᵢ ← xᵢ + c yᵢ`, or `c yᵢ` without `x`.
+/// `zᵢ ← xᵢ + c yᵢ`, or `c yᵢ` if there is no `x`.
 pub fn scaled_sum<T: Scalar>(x: Option<&[T]>, c: T, y: &[T], z: &mut [T]) {
     for (i, z) in z.iter_mut().enumerate() {
         *z = c * y[i] + x.map_or(T::zero(), |x| x[i]);
@@ -113,8 +114,8 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     }
 }
 
-/// `y ← act(s ⊙ p + b)`: row `i` of `y` has scale `⌊i/B⌋` and, if `p` is shared, row `i mod B` of
-/// `p`.
+/// `y ← act(s ⊙ p + b)`: row `i` of `y` uses row `⌊i/B⌋` of `s`, and row `i` of `p`, or row
+/// `i mod B` if `p` is shared.
 pub fn affine<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     let Affine { p, scale, n, batch, relu } = map;
     for (i, y) in y.iter_mut().enumerate() {
@@ -199,9 +200,9 @@ fn pixels(over: &Sliding, images: usize, mut f: impl FnMut(usize, usize, usize))
     }
 }
 
-/// Calls `f(i, [n, k], j)` for each term `y[i] += w[n, k] x[j]` of a convolution with `units`
-/// outputs a position, of images `x [B, H, W, C]` and weights `w [N, h·w·C]`, giving
-/// `y [B, H', W', N]`.
+/// Calls `f(i, [n, k], j)` for each term `y[i] += w[n, k] x[j]` of a convolution of images
+/// `x [B, H, W, C]` with weights `w [N, h·w·C]`, giving `y [B, H', W', N]`; `units` is `N`, and
+/// `images` is `B`.
 pub fn conv2d_terms(
     over: &Sliding,
     units: usize,
@@ -252,7 +253,7 @@ pub fn conv2d_backward_weight<T: Scalar>(
     conv2d_terms(over, dw.nrows(), images(over, x), |i, k, j| dw[k] += dy[i] * x[j]);
 }
 
-/// `y[p, c] = max x[q, c]` over the pixels `q` that the window covers; NaN if any of them is.
+/// `y[p, c] = max x[q, c]` over the pixels `q` that the window covers; NaN if any of these is NaN.
 pub fn max_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     let channels = over.image[2];
     y.fill(T::neg_infinity());
@@ -264,7 +265,7 @@ pub fn max_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     });
 }
 
-/// `dx[q, c] += dy[p, c]` for the first pixel `q` at which `x` is the maximum, or NaN.
+/// `dx[q, c] += dy[p, c]` for the first pixel `q` at which `x` is the maximum or is NaN.
 pub fn max_pool_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
     let (channels, mut left) = (over.image[2], dy.to_vec());
     pixels(over, images(over, x), |p, _, q| {

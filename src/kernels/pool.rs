@@ -1,11 +1,11 @@
-//! Pools: the maximum or the mean of what a window covers, for each channel of images `[H, W, C]`
-//! without padding.
+//! Pooling: the maximum or the mean of the pixels that a window covers, for each channel of images
+//! of shape `[H, W, C]`, without padding.
 use super::conv::Sliding;
 use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
 
-/// `y[p, c] = maxₖ x[p + k, c]`; NaN if any of them is.
+/// `y[p, c] = maxₖ x[p + k, c]`; NaN if any of these entries is NaN.
 ///
 /// # Panics
 /// Unless the lengths agree and there is no padding.
@@ -15,7 +15,7 @@ pub fn max<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     parallel::for_each(tasks, |(y, x)| max_image(over, x, y));
 }
 
-/// `dx[p + k, c] += dy[p, c]` for the first `k` at which `x` is the maximum, or NaN.
+/// `dx[p + k, c] += dy[p, c]` for the first `k` at which `x` is the maximum or is NaN.
 ///
 /// # Panics
 /// Unless the lengths agree and there is no padding.

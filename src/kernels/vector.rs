@@ -77,7 +77,7 @@ fn zip_with<T: Scalar, U: Copy + Sync>(
 }
 
 multiversion! {
-    /// `zᵢ ← xᵢ + c yᵢ`, or `c yᵢ` without `x`.
+    /// `zᵢ ← xᵢ + c yᵢ`, or `c yᵢ` if there is no `x`.
     ///
     /// # Panics
     /// Unless the lengths agree.
@@ -90,7 +90,7 @@ multiversion! {
         }
     }
 
-    /// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`, in order.
+    /// `y ← y + Σₛ aₛ zₛ` for the rows `zₛ` of `z [S, n]`, added in order of `s`.
     ///
     /// # Panics
     /// Unless the lengths agree.
@@ -145,11 +145,11 @@ multiversion! {
     }
 }
 
-/// Partial sums of a reduction in `f64`, whatever the width of a vector.
+/// The number of partial sums of a reduction in `f64`, the same for every width of a vector.
 const LANES: usize = 16;
 
-/// `Σ xᵢ` in `f64`: added one after another in `f32`, a million elements are off by up to a
-/// hundredth of their sum.
+/// `Σ xᵢ`, accumulated in `f64`. A running sum of a million elements in `f32` may be off by a
+/// hundredth.
 pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
     match x.len() {
         ..=CHUNK => sum_chunk(x),
@@ -220,7 +220,7 @@ multiversion! {
 pub struct AdamStep<T> {
     /// Factor of the gradient: clipping by its global norm.
     pub shrink: T,
-    /// Bound of each element's absolute value after that.
+    /// Bound on each element's absolute value, applied after `shrink`.
     pub limit: T,
     /// Decay rate of the first moment.
     pub beta1: T,

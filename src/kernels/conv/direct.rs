@@ -1,6 +1,7 @@
-//! Convolutions of single images in place: what one row of the window covers is contiguous, and its
-//! neighbours are `stride·C` elements apart. These are the rows of a matrix, overlapping in memory,
-//! that the micro-kernel reads without unfolding them.
+//! Convolutions of single images, read in place. The elements that one row of the window covers are
+//! contiguous, and at the next position they begin `stride·C` elements later. So the elements at all
+//! positions are the rows of a matrix, overlapping in memory, that the micro-kernel reads without
+//! unfolding the image.
 use super::unfold::{pad, pad_backward, unfold, unfold_columns};
 use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
@@ -8,12 +9,12 @@ use crate::kernels::gemm::packed::panel_product;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
 
-/// Images are unfolded if a row of the window has fewer bytes, as products would be too short. The
-/// same for every processor, as it decides the order of sums.
+/// If a row of the window has fewer bytes than this, images are unfolded, as products would be too
+/// short. The limit is the same for every processor, because it decides the order of sums.
 const SHORT: usize = 128;
 
-/// `y [H'·W', N]` of `x [H, W, C]` and panels of `wᵀ`: a product for each row of the window, added
-/// up.
+/// `y [H'·W', N]` for `x [H, W, C]` and panels of `wᵀ`: the sum of one product for each row of the
+/// window.
 pub fn forward<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -45,9 +46,9 @@ pub fn forward<T: Scalar>(
     }
 }
 
-/// Adds the gradient by the input to `dx`: a product for each place in the window, given panels of
-/// the weights `[N, C]` of each. The pixels that one place covers at different positions are
-/// distinct.
+/// Adds the gradient with respect to the input to `dx`: one product for each place in the window,
+/// given panels of the weights `[N, C]` at each place. The pixels that one place covers at
+/// different positions are distinct.
 pub fn backward_input<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -71,8 +72,8 @@ pub fn backward_input<T: Scalar>(
     });
 }
 
-/// Adds the gradient by the weights to `dw [N, h·w·C]`: a product of `dyᵀ` with each panel of
-/// columns of the unfolded image, unfolded one at a time.
+/// Adds the gradient with respect to the weights to `dw [N, h·w·C]`: the product of `dyᵀ` with the
+/// unfolded image, of which one panel of columns is unfolded at a time.
 pub fn backward_weight<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,

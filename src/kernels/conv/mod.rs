@@ -1,9 +1,11 @@
 //! Convolutions of images `[H, W, C]`, channels last, and both gradients.
 //!
-//! `window.rs` holds the shapes. Three routes compute the sums: `winograd.rs`, windows of 3 × 3
-//! over enough channels, with fewer multiplications; `direct.rs`, any other window, by
-//! micro-kernels that read images in place or unfolded; `unfold.rs`, one product with the unfolded
-//! image (im2col), for processors without micro-kernels.
+//! `window.rs` holds the shapes. There are three routes:
+//!
+//! * `winograd.rs` needs fewer multiplications, for windows of 3 × 3 over enough channels.
+//! * `direct.rs` handles any other window, by micro-kernels that read images in place or unfolded.
+//! * `unfold.rs` computes one product with the unfolded image (im2col), on processors without
+//!   micro-kernels.
 mod direct;
 mod unfold;
 mod window;
@@ -19,7 +21,7 @@ use super::vector::{CHUNK, axpy};
 use super::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
-/// Tasks of [`backward_weight`], at most; each sums over its part of the batch.
+/// The maximum number of tasks of [`backward_weight`]; each sums over its part of the batch.
 const PARTS: usize = 8;
 
 /// `y[b, p, n] = Σₖ w[n, k] x[b, p + k]` for images `x [B, H, W, C]` and weights `w [N, h·w·C]`,

@@ -6,7 +6,7 @@ use crate::kernels::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 
-/// Calls `f` with `x` and its padding.
+/// Calls `f` with the padded `x`.
 pub fn pad<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     if over.window.padding == [0, 0] {
         return f(x);
@@ -20,7 +20,8 @@ pub fn pad<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     });
 }
 
-/// Adjoint of [`pad`]: `f` adds the gradient by the padded image, whose inside is added to `dx`.
+/// Adjoint of [`pad`]: `f` accumulates the gradient of the padded image, whose interior is added to
+/// `dx`.
 pub fn pad_backward<T: Scalar>(over: &Sliding, dx: &mut [T], f: impl FnOnce(&mut [T])) {
     if over.window.padding == [0, 0] {
         return f(dx);
@@ -41,7 +42,7 @@ fn rows(over: &Sliding) -> impl Iterator<Item = [Range<usize>; 2]> {
     (0..h).map(move |i| [row(i * w * c), row(((i + y) * (w + 2 * x) + x) * c)])
 }
 
-/// Calls `f` with what the window covers at each position of an image, `[H'·W', h·w·C]`.
+/// Calls `f` with the unfolded image `[H'·W', h·w·C]`: what the window covers at each position.
 pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     let (inner, n) = (over.padded(), over.row_len());
     pad(over, x, |x| {
@@ -58,7 +59,8 @@ pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     });
 }
 
-/// Some columns of the unfolded image, in rows `wide` elements apart; `x` includes its padding.
+/// Writes `columns` of the unfolded image to rows of `panel`, `wide` elements apart, for a padded
+/// `x`.
 pub fn unfold_columns<T: Scalar>(
     over: &Sliding,
     x: &[T],

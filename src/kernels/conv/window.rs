@@ -1,6 +1,6 @@
 //! Shapes of convolutions and pools: a window, and the images over which it slides.
 
-/// A window that slides over an image: `[height, width]` each.
+/// A window that slides over an image. Each field is `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Rows and columns of the window.

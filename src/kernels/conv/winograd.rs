@@ -11,13 +11,14 @@
 //! row of Bᵀ      the coefficients of Π (z - others)                  those of Π (z - points)
 //! ```
 //!
-//! The points are 0, ±P and ±Q. With those of Lavin & Gray, 1 and 2, rounding errors are 4.5 times
-//! those of one running sum; with ⅝ and 1½ they are twice as large (root mean squares, 64 and 128
-//! channels, normal weights). An input that is not finite makes all outputs of its tiles NaN.
+//! The points are 0, ±P and ±Q. With 1 and 2 as in Lavin & Gray, rounding errors are 4.5 times
+//! those of a running sum; with ⅝ and 1½ they are twice those of a running sum (root mean squares,
+//! 64 and 128 channels, normal weights). An input that is not finite makes all outputs of its tiles
+//! NaN.
 //!
-//! Over channels, `⊙` is 36 matrix products. The gradient by the input is the same convolution of
-//! `dY` with weights rotated by 180°; that by the weights is the transpose,
-//! `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
+//! With channels, `⊙` becomes 36 matrix products. The gradient with respect to the input is the
+//! same convolution of `dY` with weights rotated by 180°; the gradient with respect to the weights
+//! is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
 use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
 use crate::kernels::gemm::packed::{balanced, panel_product};
@@ -31,7 +32,7 @@ use std::ops::Range;
 
 /// Channels in one pass of a transform.
 const LANES: usize = 64;
-/// Fewer channels, of the input or the output, do not pay.
+/// With fewer channels in the input or the output, the algorithm does not pay off.
 const MIN_CHANNELS: usize = 16;
 /// Outputs of a tile along height and width.
 const SIDE: usize = 4;
@@ -39,15 +40,15 @@ const SIDE: usize = 4;
 const WIDE: usize = SIDE + 2;
 /// Elements of a transformed tile.
 const PLACES: usize = WIDE * WIDE;
-/// Tiles of a strip, at most: transformed, they stay in the cache.
+/// The maximum number of tiles in a strip; once transformed, they stay in the cache.
 const STRIP: usize = 36;
-/// The same for [`backward_weight`], where each strip adds to the sums once.
+/// The maximum for [`backward_weight`], where each strip adds to the sums once.
 const LONG_STRIP: usize = 72;
-/// The points are 0, ±P and ±Q: of few binary digits, so that P², Q² and P²Q² are exact.
+/// The points are 0, ±P and ±Q. P and Q have few binary digits, so P², Q² and P²Q² are exact.
 const P: f64 = 0.625;
 const Q: f64 = 1.5;
 
-/// Whether this algorithm applies, and pays, for `n` output channels.
+/// Whether this algorithm applies, and pays off, for `n` output channels.
 pub fn suits(over: &Sliding, n: usize) -> bool {
     let Window { size, stride, padding } = over.window;
     let shape = size == [3, 3] && stride == [1, 1] && padding[0] <= 2 && padding[1] <= 2;
@@ -55,7 +56,7 @@ pub fn suits(over: &Sliding, n: usize) -> bool {
     shape && enough && PLACES * tiles(over) < 9 * over.count()
 }
 
-/// `y [B, H', W', N]` of `x [B, H, W, C]` and panels of `wᵀ [9 C, N]`.
+/// `y [B, H', W', N]` for `x [B, H, W, C]` and panels of `wᵀ [9 C, N]`.
 pub fn forward<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -74,7 +75,7 @@ pub fn forward<T: Scalar>(
     });
 }
 
-/// `dx ← β dx + …` of `dy [B, H', W', N]`, given panels of the weights `[N, C]` of each place.
+/// `dx ← β dx + …` for `dy [B, H', W', N]`, given panels of the weights `[N, C]` of each place.
 pub fn backward_input<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -214,8 +215,8 @@ fn strips<T>(over: &Sliding, x: &[T], max: usize) -> impl Iterator<Item = Range<
     (0..all).step_by(len).map(move |start| start..all.min(start + len))
 }
 
-/// Elements between two places of `count` transformed tiles of `n` channels. Not a power of two,
-/// whose multiples map to the same cache sets.
+/// Elements between two places of `count` transformed tiles of `n` channels. The 16 additional
+/// elements avoid most powers of two, whose multiples map to the same cache sets.
 fn plane_len(count: usize, n: usize) -> usize {
     count * n + 16
 }
@@ -347,8 +348,8 @@ fn signs<T: Scalar>(x: f64, even: T, odd: T) -> [T; 2] {
 }
 
 multiversion! {
-    /// `to ← F from Fᵀ`, added if `add`, for the `n` channels of a tile. Elements without an offset
-    /// are 0 in `from` and left out of `to`.
+    /// `to ← F from Fᵀ`, or `to ← to + F from Fᵀ` if `add`, for the `n` channels of a tile.
+    /// Elements without an offset are read as 0 and not written.
     fn transform[T: Scalar, F: Matrix<N, M>, const N: usize, const M: usize](
         _f: F,
         scratch: &mut Scratch<T>,

@@ -7,7 +7,7 @@
 //! `C`.
 use super::simd::SIDE;
 
-/// The micro-kernels for one type and instruction set, which the processor has.
+/// The micro-kernels for one element type and an instruction set that the processor has.
 #[derive(Clone, Copy, Debug)]
 pub struct Micro<T> {
     /// Rows of a full tile.
@@ -18,8 +18,8 @@ pub struct Micro<T> {
     ///
     /// # Safety
     /// `m` and `n` are between 1 and a full tile; `a` and `c` are valid for `m × k` and `m × n`
-    /// elements at their strides (rows of `c` are contiguous), and `b` for `k` rows of a full
-    /// tile's width, its stride apart.
+    /// elements at their strides (rows of `c` are contiguous), and `b` is valid for `k` rows, a
+    /// stride apart, of a full tile's width.
     #[allow(clippy::type_complexity)]
     pub tile: unsafe fn(
         k: usize,
@@ -29,8 +29,8 @@ pub struct Micro<T> {
         size: [usize; 2],
         alpha_beta: [T; 2],
     ),
-    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, their strides apart: fused
-    /// multiply-adds into as many partial sums as 64 bytes hold, which are added as a tree.
+    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, given the strides of rows. Fused
+    /// multiply-adds accumulate as many partial sums as 64 bytes hold, which are added as a tree.
     ///
     /// # Safety
     /// All elements are valid.

@@ -1,10 +1,15 @@
 //! Matrix products: `C ← α A B + β C`.
 //!
-//! [`gemm()`] chooses a route by shape: thin products stream their one large matrix (`thin.rs`);
-//! large ones are tiles of micro-kernels (`micro.rs`), within loops that pack and split them
-//! (`packed.rs`); small ones, and all others on processors without AVX2, are calls of
-//! matrixmultiply, each on one thread. `native.rs` holds what `f32` and `f64` each have of their
-//! own, `simd.rs` what the micro-kernels are made of.
+//! [`gemm()`] chooses a route by shape:
+//!
+//! * Thin products stream their one large matrix (`thin.rs`).
+//! * Large products are computed tile by tile by micro-kernels (`micro.rs`), within loops that pack
+//!   and split the matrices (`packed.rs`).
+//! * Small products, and all but thin ones on processors without AVX2, are calls of matrixmultiply,
+//!   each on one thread.
+//!
+//! `native.rs` holds what differs between `f32` and `f64`, and `simd.rs` the building blocks of the
+//! micro-kernels.
 pub(in crate::kernels) mod micro;
 pub(in crate::kernels) mod native;
 pub(in crate::kernels) mod packed;
@@ -21,7 +26,7 @@ pub use thin::row_squares;
 /// `C ← α A B + β C` for `A [m, k]`, `B [k, n]`, `C [m, n]` with any strides, so also for
 /// transposes.
 ///
-/// `C` is not read if `β = 0`. The bits do not depend on the number of threads.
+/// `C` is not read if `β = 0`. The result is bitwise identical for any number of threads.
 ///
 /// # Panics
 /// Unless the shapes agree.
@@ -62,7 +67,7 @@ pub fn matmul<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<T
     c
 }
 
-/// The product by micro-kernels, as `C` or as `Cᵀ`.
+/// Computes the product by micro-kernels, as `C` or as `Cᵀ`.
 ///
 /// `packed::gemm` packs its second operand. If `B` is stored transposed, packing it transposes all
 /// of it. If `A` is far smaller (a minibatch times a layer's weights), `Cᵀ = Bᵀ Aᵀ` is cheaper: it
@@ -82,7 +87,7 @@ fn by_micro_kernels<T: Scalar>(
     }
 }
 
-/// The product by matrixmultiply, in fixed blocks of `C`.
+/// Computes the product by matrixmultiply, in fixed blocks of `C`.
 fn by_blocks<T: Scalar>(
     alpha: T,
     a: ArrayView2<'_, T>,

@@ -1,4 +1,4 @@
-//! What `f32` and `f64` each have of their own: micro-kernels, matrixmultiply's routine, a
+//! What differs between `f32` and `f64`: the micro-kernels, matrixmultiply's routine, and the
 //! workspace.
 use super::micro::Micro;
 #[cfg(target_arch = "x86_64")]
@@ -10,7 +10,7 @@ use std::thread::LocalKey;
 
 /// The kernels that are not generic.
 pub trait Native: Sized + 'static {
-    /// This thread's buffers that are not in use, for `with_workspace`.
+    /// The buffers of this thread that are not in use, for `with_workspace`.
     fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
     /// The micro-kernel for the instruction set in use; `None` on the portable path.
     fn micro() -> Option<Micro<Self>>;

@@ -25,8 +25,8 @@ const ALIAS: usize = 4096;
 
 /// `C ← α A B + β C` with any strides; no side is empty.
 ///
-/// With a small `A` and a wide `B`, the tasks are panels of `B`, each packed by its task; otherwise
-/// strips of rows, which share a packed `B`.
+/// If `A` is small and `B` is wide, each task packs one panel of `B`, or reads it in place, and
+/// multiplies by it. Otherwise `B` is packed once, and each task computes a strip of rows of `C`.
 pub fn gemm<T: Scalar>(
     micro: Micro<T>,
     alpha_beta: [T; 2],
@@ -149,7 +149,7 @@ fn macro_kernel<T: Scalar>(
     }
 }
 
-/// `C ← X + β C` for `Xᵀ` in rows `wide` elements apart.
+/// `C ← X + β C`, given `Xᵀ`, whose rows are `wide` elements apart.
 fn store_columns<T: Scalar>(x: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<'_, T>) {
     let set = |(c, &x): (&mut T, &T)| *c = x;
     let add = |(c, &x): (&mut T, &T)| *c = beta * *c + x;
@@ -231,8 +231,9 @@ unsafe fn transpose<T: Scalar>(
     }
 }
 
-/// `C ← A B + β C` for slices: `A [m, k]` with strides `[row, column]`, one panel of `B` with its
-/// stride, and `n` columns of `C` with their stride, or a full tile's if `n` is larger. One thread.
+/// `C ← A B + β C` for slices, on one thread: `A [m, k]` has strides `[a_row, a_column]`, and rows
+/// of the panel of `B` and of `C` are `b_row` and `c_row` elements apart. Computes at most one
+/// panel: the first `n` columns of `C`, or `micro.cols` of them if `n` is larger.
 ///
 /// # Panics
 /// If a slice is too short, or `m`, `k` or `n` is 0.
@@ -263,7 +264,7 @@ pub fn panel_product<T: Scalar>(
     }
 }
 
-/// The length of equal parts of `n`, each at most `max`.
+/// The length of the nearly equal parts into which `n` is split, each at most `max`.
 pub fn balanced(n: usize, max: usize) -> usize {
     n.div_ceil(n.div_ceil(max))
 }

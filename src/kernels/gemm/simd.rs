@@ -1,10 +1,10 @@
-//! What the micro-kernels need beside arithmetic: prefetching, masked loads and stores, horizontal
+//! What the micro-kernels need besides arithmetic: prefetching, masked loads and stores, horizontal
 //! sums, transposition in registers.
 
 /// Rows and columns of a block that is transposed in registers.
 pub const SIDE: usize = 8;
 
-/// Prefetches the cache line at `x`, which need not be valid: nothing is read.
+/// Prefetches the cache line at `x`, which need not be valid: a prefetch never faults.
 #[allow(unsafe_code)]
 pub fn prefetch<T>(x: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -67,7 +67,7 @@ pub mod mask {
     }
 }
 
-/// Horizontal sums as a tree: the same order for 64 bytes in one register or two.
+/// Horizontal sums as a tree, in the same order whether the 64 bytes are in one register or in two.
 #[cfg(target_arch = "x86_64")]
 pub mod sum {
     use std::arch::x86_64::*;

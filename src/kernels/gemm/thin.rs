@@ -1,20 +1,22 @@
-//! Products of a thin matrix and a large one, which is streamed once: the traffic of reading it is
-//! the cost, and packing would double that. And dot products of the rows of a large matrix.
+//! Products of a thin matrix and a large one, and dot products of the rows of a large matrix. The
+//! large matrix is streamed once: reading it dominates the cost, and packing it would at least
+//! double the memory traffic.
 use super::simd::SIDE;
 use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector::{self, CHUNK, axpy};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-/// Multiplications in one task, at least: smaller products stay on the caller's thread.
+/// The minimum number of multiplications in one task; smaller products stay on the caller's thread.
 pub const SERIAL: usize = 1 << 17;
-/// Up to this many rows, or this inner dimension, a product is thin.
+/// A product is thin if it has at most this many rows, or at most this inner dimension.
 const THIN: usize = 4;
 
 /// `C ← α A B + β C` if the product is thin; `false` otherwise.
 ///
-/// At most [`THIN`] rows: dot products with the columns of a transposed `B`, or sums of rows of
-/// `B`. An inner dimension of at most [`THIN`]: sums of rows of `B` into each row of `C`.
+/// If `A` has at most [`THIN`] rows, the product consists of dot products with the columns of a
+/// transposed `B`, or of sums of rows of `B`. If the inner dimension is at most [`THIN`], rows of
+/// `B` are added to each row of `C`.
 pub fn gemm<T: Scalar>(
     alpha: T,
     a: ArrayView2<'_, T>,
@@ -98,7 +100,8 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     parallel::for_each(parts, |(squares, v)| row_dots(v, v, |i, square| squares[i] = square));
 }
 
-/// Calls `f(i, xᵢ · bᵢ)` for the rows of two matrices, contiguous each; `x` may be a broadcast row.
+/// Calls `f(i, xᵢ · bᵢ)` for the rows of two matrices, each row contiguous; `x` may be one row,
+/// broadcast.
 #[allow(unsafe_code)]
 fn row_dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut f: impl FnMut(usize, T)) {
     let whole = b.nrows() - b.nrows() % SIDE;
