@@ -1,7 +1,7 @@
 //! Convolutions of single images, read in place. The elements that one row of the window covers are
-//! contiguous, and at the next position they begin `stride·C` elements later. So the elements at all
-//! positions are the rows of a matrix, overlapping in memory, that the micro-kernel reads without
-//! unfolding the image.
+//! contiguous, and at the next position they begin `stride·C` elements later. So the elements at
+//! all positions are the rows of a matrix, overlapping in memory, that the micro-kernel reads
+//! without unfolding the image.
 use super::unfold::{pad, pad_backward, unfold, unfold_columns};
 use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
