@@ -7,7 +7,8 @@ use std::borrow::Cow;
 pub struct Op {
     pub(crate) name: Cow<'static, str>,
     reads: Reads,
-    /// Entries that the value reads and writes, if not all of the inputs and of the output.
+    /// The number of entries that computing the value reads and writes, if not all of inputs and
+    /// output.
     moved: Option<usize>,
     /// The inner dimension of a product.
     inner: Option<usize>,
@@ -57,13 +58,14 @@ impl Op {
         Self { reads: Reads::Other, ..Self::from(name) }
     }
 
-    /// A matrix product or convolution with `2 inner` FLOP an output entry, and as many for each
-    /// gradient that it forms. The profile lists it by the shape of its second input.
+    /// A matrix product or convolution with `2 inner` FLOP per output entry, and as many for each
+    /// gradient that it computes. The profile lists it by the shape of its second input.
     pub fn product(name: &'static str, inner: usize) -> Self {
         Self { inner: Some(inner), ..Self::bilinear(name) }
     }
 
-    /// The name of the profile's row: thin products wait for memory, wide ones for arithmetic.
+    /// The name of the row in the profile. Products are listed by shape, because memory limits the
+    /// speed of thin ones and arithmetic that of wide ones.
     pub(crate) fn label(&self, inputs: &[Operand]) -> Cow<'static, str> {
         match (self.inner, inputs) {
             (Some(_), [_, Operand { shape: [rows, columns], .. }, ..]) => {
@@ -73,13 +75,13 @@ impl Op {
         }
     }
 
-    /// Entries read and written at least, and FLOP, of a value with `y` entries.
+    /// The entries read and written, at least, and the FLOP, to compute a value with `y` entries.
     pub(crate) fn forward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
         let all = || y + inputs.iter().map(Operand::len).sum::<usize>();
         [self.moved.unwrap_or_else(all), 2 * y * self.inner.unwrap_or(0)]
     }
 
-    /// Entries read and written at least, and FLOP, of the backward rule.
+    /// The entries read and written, at least, and the FLOP, of the backward rule.
     pub(crate) fn backward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
         let read: usize = match self.reads {
             Reads::Nothing => 0,

@@ -1,13 +1,14 @@
 //! Gradient checks: the tape against finite differences, in `f64`, along random directions.
 //!
 //! For a random cotangent `u` and, for each input `k`, a random direction `v`, compare
-//! `d/dt ⟨u, f(x + t v)⟩` by differences with `⟨dₖ, v⟩` by the tape. Every input has a second
-//! consumer, recorded last and so run first, to catch a rule that overwrites a gradient.
+//! `d/dt ⟨u, f(x + t v)⟩` from differences with `⟨dₖ, v⟩` from the tape. Every input has a second
+//! consumer, to catch a rule that overwrites a gradient. It is recorded last, so its rule runs
+//! first.
 //!
 //! The differences estimate their own error, independently of the rule under test. With
 //! `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink near `x` makes `D₄(h)`
-//! and `D₄(h/2)` differ; a kink at `x` leaves a jump between the one-sided slopes. If the estimate
-//! exceeds the tolerance, the verdict is that the gradient cannot be checked.
+//! and `D₄(h/2)` differ; a kink at `x` leaves a jump between the one-sided slopes. If the estimated
+//! error exceeds the tolerance, the gradient is reported as not checkable.
 use crate::autodiff::{Owned, Tape, Var};
 use ndarray::Zip;
 use rand::{SeedableRng, rngs::ChaCha8Rng};

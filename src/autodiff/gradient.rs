@@ -1,4 +1,4 @@
-//! The gradient of one tensor: its entries, or factors from which they are formed.
+//! The gradient of one tensor: its entries, or factors from which they are computed.
 use crate::autodiff::tensor::{Owned, Tensor};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm, vector};
@@ -10,11 +10,12 @@ const MAX_RANK: usize = 16;
 /// `G + aᵀz + diag(d) V`, where any term may be absent: the gradient of a matrix `V [n, k]`, or `G`
 /// alone, of any tensor.
 ///
-/// A matrix that multiplied `S` rows `z` has a gradient of rank `S`, to which the norms of its rows
-/// add a multiple of each row. Dense, it is as large as `V`: written, read for its norm, and read
-/// again by the optimiser. Its factors are `S (n + k) + n` entries, and the optimiser, which reads
-/// `V` anyway, forms a few rows at a time. With weight normalisation, `w = g V/‖V‖`, the gradient
-/// is `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
+/// If a matrix `V` multiplied `S` rows `z`, its gradient has rank `S`. If the loss also depends on
+/// the norms of its rows, they add a multiple of each row. A dense gradient is as large as `V`. It
+/// is written, read for its norm, and read again by the optimiser. The factors have only
+/// `S (n + k) + n` entries, and the optimiser, which reads `V` anyway, computes a few rows of the
+/// gradient at a time. With weight normalisation, `w = g V/‖V‖`, the gradient is
+/// `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
 #[derive(Clone, Debug)]
 pub struct Gradient<T> {
     dense: Option<Tensor<T>>,
@@ -74,7 +75,7 @@ impl<T: Scalar> Gradient<T> {
         Self { diagonal: Some(Box::new(Diagonal { d, norms })), ..Self::default() }
     }
 
-    /// The number of values that it is stored in.
+    /// The number of values stored for this gradient alone; `z`, `y` and the norms are shared.
     pub(crate) fn entries(&self) -> usize {
         let dense = self.dense.as_ref().map_or(0, |g| g.len());
         let product = self.product.as_ref().map_or(0, |p| p.a.len());
@@ -86,7 +87,7 @@ impl<T: Scalar> Gradient<T> {
         self.dense
     }
 
-    /// The tensors that it is stored in.
+    /// The tensors of the gradient whose allocations can be reused.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = Tensor<T>> {
         let factors =
             self.product.into_iter().flat_map(|product| [product.a, product.z, product.y]);
@@ -98,7 +99,7 @@ impl<T: Scalar> Gradient<T> {
         &mut self.dense
     }
 
-    /// The entries, unless they are in factors.
+    /// The entries; `None` if a term is in factors.
     pub fn dense(&self) -> Option<&Tensor<T>> {
         self.dense.as_ref().filter(|_| !self.has_factors())
     }
@@ -114,8 +115,8 @@ impl<T: Scalar> Gradient<T> {
         Tensor::from_shape_vec(v.shape(), g).expect("an entry for each of V")
     }
 
-    /// Move the factors of `other` here, as far as they can stay in factors: a product must be of
-    /// low rank, and the only one. Returns the number of entries added.
+    /// Move the factors of `other` here: a diagonal always, a product only if it is of low rank and
+    /// there is none here yet. Returns the number of entries added.
     pub(crate) fn keep_factors(&mut self, other: &mut Self) -> usize {
         let low_rank = |product: &mut Box<Product<T>>| {
             let (n, k) = (width(product.a.shape()), width(product.z.shape()));
@@ -172,7 +173,7 @@ impl<T: Scalar> Gradient<T> {
     /// The sum of squares, given the `V` that this is the gradient of; NaN or infinite if an entry
     /// is.
     ///
-    /// Factors are not formed. In `f64`, and at least 0:
+    /// Factors are not multiplied out. In `f64`, and at least 0:
     /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`.
     ///
     /// # Panics
@@ -217,7 +218,7 @@ impl<T: Scalar> Gradient<T> {
     }
 
     /// The rows from `first` on, given the same rows `v` of `V`, each `k` wide: borrowed from a
-    /// dense gradient, else formed in `workspace`.
+    /// dense gradient, or else computed in `workspace`.
     pub(crate) fn form<'a>(
         &'a self,
         first: usize,
@@ -257,7 +258,7 @@ pub(crate) fn width(shape: &[usize]) -> usize {
     if let [_, k] = shape { (*k).max(1) } else { 1 }
 }
 
-/// The number of rows formed at a time: about [`vector::CHUNK`] entries.
+/// The number of rows computed at a time: about [`vector::CHUNK`] entries.
 pub(crate) fn rows_at_a_time(shape: &[usize]) -> usize {
     (vector::CHUNK / width(shape)).max(1)
 }

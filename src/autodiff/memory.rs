@@ -84,7 +84,7 @@ mod tests {
     use crate::kernels::conv::Window;
 
     /// The bits of values and gradients of all operations that write to reused allocations, and the
-    /// tape's storage. Most gradients have one contribution, which must write every entry.
+    /// storage of the tape. Most gradients have one contribution, which must write every entry.
     fn network(storage: Storage<f64>) -> (Vec<u64>, Storage<f64>) {
         let tape = Tape::reusing(storage);
         let leaf = |shape: &[usize], seed: usize| {

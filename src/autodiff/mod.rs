@@ -2,8 +2,8 @@
 //! gradients.
 //!
 //! [`tape`](Tape) is the engine: record, rule, [`backward`](Var::backward). A rule reads a
-//! [`Cotangent`] and writes to a [`Sink`]. Beside them are reuse of memory, caches of constants,
-//! gradients in factors, and the profile; no rule knows of them.
+//! [`Cotangent`] and writes to a [`Sink`]. Reuse of memory, caches of constants, gradients in
+//! factors, and the profile are separate modules; few rules depend on them.
 mod constants;
 mod cost;
 mod display;

@@ -36,8 +36,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// The share of the roofline, `max(flops / peak, bytes / bandwidth) / time`: 1 is the machine's
-    /// limit. A share above 1 means that operands came from the cache, which is faster than memory.
+    /// The fraction of the roofline, `max(flops / peak, bytes / bandwidth) / time`: 1 is the
+    /// machine's limit. A fraction above 1 means that operands came from the cache, which is faster
+    /// than memory.
     pub fn share(&self, machine: &Machine) -> f64 {
         (self.flops / machine.flops).max(self.bytes / machine.bandwidth) / self.seconds
     }
@@ -62,8 +63,8 @@ impl Machine {
     }
 }
 
-/// A stopwatch read after every operation, so that all time is attributed to one. Clones share the
-/// stopwatch.
+/// A stopwatch read after every operation, so that all time is attributed to some operation. Clones
+/// share the stopwatch.
 ///
 /// ```
 /// use bhn::autodiff::profile::{Phase, Profile};

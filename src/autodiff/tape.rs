@@ -41,7 +41,7 @@ pub(crate) struct Node<T> {
 /// ```
 pub struct Tape<T = f32> {
     nodes: RefCell<Vec<Node<T>>>,
-    /// By node.
+    /// The caches of fixed constants, by the index of their node.
     fixed: RefCell<HashMap<usize, Arc<Fixed<T>>>>,
     memory: Memory<T>,
     profile: Option<Profile>,
@@ -93,8 +93,8 @@ impl<T> Tape<T> {
         Self { profile, ..self }
     }
 
-    /// Attribute the time since the last operation, if it is profiled, to `name`, which reads and
-    /// writes at least `bytes`.
+    /// If this tape is profiled, attribute the time since the last operation to `name`, which reads
+    /// and writes at least `bytes`.
     pub fn spent_on(&self, name: &str, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, Phase::Around, bytes as f64, 0.);
@@ -145,7 +145,7 @@ impl<T: Scalar> Tape<T> {
         self.memory.alloc(shape)
     }
 
-    /// The allocations of all values that nothing else shares.
+    /// The allocations of all values that are not shared.
     pub fn into_storage(self) -> Storage<T> {
         for node in self.nodes.into_inner() {
             drop(node.rule);
@@ -257,9 +257,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.constant(self.value())
     }
 
-    /// Record `value = f(inputs)` with its backward rule. All operations are made this way, yours
-    /// too. The rule reads the [`Cotangent`] and adds a contribution for each input to the
-    /// [`Sink`].
+    /// Record `value = f(inputs)` with its backward rule. All operations are defined this way,
+    /// including your own. The rule reads the [`Cotangent`] and adds a contribution for each input
+    /// to the [`Sink`].
     ///
     /// ```
     /// use bhn::autodiff::gradcheck::{gradcheck, randn};
@@ -316,9 +316,9 @@ impl<'t, T: Scalar> Var<'t, T> {
 /// Gradients by leaf.
 pub struct Grads<T> {
     grads: Vec<Option<Gradient<T>>>,
-    /// The entries that [`Grads::wrt`] formed from factors.
+    /// The entries that [`Grads::wrt`] computed from factors.
     formed: Vec<OnceCell<Tensor<T>>>,
-    /// That of the tape.
+    /// The identity of the tape.
     identity: Arc<()>,
 }
 

@@ -73,7 +73,7 @@ impl<T: Scalar> Tensor<T> {
     /// `entries` in row-major order.
     ///
     /// # Errors
-    /// If their number is not that of the shape.
+    /// If their number does not match the shape.
     pub fn from_shape_vec(
         shape: impl IntoDimension<Dim = IxDyn>,
         entries: Vec<T>,
@@ -98,7 +98,7 @@ impl<T: Scalar> Tensor<T> {
         self.0.view_mut()
     }
 
-    /// `x ← β x` for `β` of 0 or 1, as [`Sink::write`](crate::autodiff::Sink::write) passes it.
+    /// `x ← β x` for `β` 0 or 1, as passed by [`Sink::write`](crate::autodiff::Sink::write).
     pub(crate) fn scale(&mut self, beta: T) {
         if beta == T::zero() {
             self.as_slice_mut().fill(beta);

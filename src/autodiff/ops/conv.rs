@@ -6,8 +6,8 @@ use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm::Packed, pool};
 use std::ops::Range;
 
-/// The window over the last three axes of `x`, and the shape of an output with `n` channels, or as
-/// many as `x`.
+/// The window over the last three axes of `x`, and the shape of an output with `n` channels; if
+/// there is no `n`, with as many channels as `x`.
 fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, Vec<usize>) {
     let Some((lead, &image)) = x.split_last_chunk::<3>() else {
         panic!("{name}: {x:?} is not […, H, W, C]")
@@ -22,7 +22,7 @@ fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, 
     (over, lead.iter().copied().chain([h, w, n.unwrap_or(image[2])]).collect())
 }
 
-/// The range of sample `s` of `samples` in `len` entries: all of them if the samples share them.
+/// The range of sample `s` of `samples` in `len` entries: all entries if the samples share them.
 fn part(len: usize, s: usize, samples: usize, shared: bool) -> Range<usize> {
     let n = len / samples;
     if shared { 0..len } else { n * s..n * (s + 1) }
@@ -174,7 +174,7 @@ mod tests {
     use super::Window;
     use crate::autodiff::{Storage, Tape, Tensor};
 
-    /// Without samples the gradient is 0, not the contents of a reused allocation.
+    /// If there are no samples, the gradient is 0, not the contents of a reused allocation.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();

@@ -18,7 +18,7 @@ pub(super) fn sample_mut<T: Scalar>(x: &mut Tensor<T>, s: usize) -> ArrayViewMut
     x.into_dimensionality().expect("a matrix")
 }
 
-/// The `β` of sample `s` where all samples add to one shared gradient.
+/// The `β` of sample `s`: 1 for all but the first sample if the samples share one gradient.
 pub(super) fn shared_beta<T: Scalar>(beta: T, shared: bool, s: usize) -> T {
     if shared && s > 0 { T::one() } else { beta }
 }
@@ -209,7 +209,7 @@ impl<T: Scalar> Var<'_, T> {
             Some(v) => v.norms(norms).clone(),
             None => norms(),
         };
-        // As linear as far as its cost goes: `diag(d) V` stays in factors.
+        // The profile counts this as linear: the gradient `diag(d) V` stays in factors.
         Self::record(Op::linear("row_norms"), &[self], y, |c, sink| {
             let divide = |(&g, &norm): (&T, &T)| if norm > T::zero() { g / norm } else { norm };
             sink.add(0, || {
@@ -223,7 +223,7 @@ impl<T: Scalar> Var<'_, T> {
     /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays
     /// zero: its norm is taken as 1, since `0 g / 0` is NaN.
     ///
-    /// A layer need not form `w`: `w x = g ⊙ (v x) / ‖v‖`, see
+    /// A layer need not materialise `w`: `w x = g ⊙ (v x) / ‖v‖`, see
     /// [`Linear`](crate::nn::Linear).
     ///
     /// # Panics
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(y.sum().backward().wrt(v).unwrap().as_slice(), [0.; 6]);
     }
 
-    /// Without samples the gradient is 0, not the contents of a reused allocation.
+    /// If there are no samples, the gradient is 0, not the contents of a reused allocation.
     #[test]
     fn no_sample_has_no_gradient() {
         let mut storage = Storage::default();
@@ -295,8 +295,8 @@ mod tests {
         assert!(grads.wrt(x).unwrap().iter().all(|&dx| dx == 0.));
     }
 
-    /// The packed transpose of a fixed matrix serves products without bias; with one, nothing
-    /// changes.
+    /// Products without bias use the packed transpose of a fixed matrix; products with a bias do
+    /// not.
     #[test]
     fn a_fixed_layer_keeps_its_bias() {
         let tape = Tape::<f64>::default();

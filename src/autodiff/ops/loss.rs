@@ -11,7 +11,7 @@ pub fn half_ln_2pi<T: Scalar>() -> T {
     T::of(0.5 * (2. * PI).ln())
 }
 
-/// `K`, after checking one label below `K` for each row of `x [S, B, K]` or `[B, K]`.
+/// `K`, after a check that there is one label below `K` for each row of `x [S, B, K]` or `[B, K]`.
 fn check_labels<T: Scalar>(name: &str, x: &Tensor<T>, labels: &[usize]) -> usize {
     let shape = x.shape();
     let (k, n) = (shape.last().copied().unwrap_or(0), labels.len());
@@ -85,7 +85,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// `ln N(x; μ, τ⁻¹) = ½ ln τ − ½ ln 2π − ½ τ (x − μ)²`, entry by entry and broadcast, for a
-    /// mean `μ` and a log-precision `ln τ`. A composition, without a rule of its own.
+    /// mean `μ` and a log-precision `ln τ`. A composition of operations, without a rule of its own.
     ///
     /// # Panics
     /// Unless the shapes broadcast.

@@ -119,14 +119,15 @@ mod tests {
         (y, count.get())
     }
 
-    /// Both ends of the bracket, the start, and the root, which is one Newton step away.
+    /// `f` is evaluated at both ends of the bracket, at the start, and at the root, which is one
+    /// Newton step away.
     #[rstest]
     fn a_line_takes_four_evaluations(#[values(-1., -0.5, 0.5, 1.)] away: f64) {
         assert_eq!(counted(2., |y| (y - away, 1.)), (2. + away, 4));
     }
 
-    /// `f(y) = x` to rounding, in no more steps than bisection, which takes 53 and the search for
-    /// the bracket.
+    /// `f(y) = x` to rounding, in at most 55 evaluations of `f`: bisection takes 53, and the ends
+    /// of the bracket 2.
     #[rstest]
     #[case::slope_of_a_millionth(|y: f64| (1e-6 * y, 1e-6))]
     #[case::steep(|y: f64| (1e9 * y, 1e9))]

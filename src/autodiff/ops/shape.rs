@@ -11,8 +11,8 @@ pub(super) fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
     assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
 }
 
-/// A copy with the axes in another order: by transposing matrices if, after those that stay, the
-/// axes are rotated, as `[B, C, H, W]` is to `[B, H, W, C]`.
+/// A copy with the axes in another order. If all axes after the leading ones that stay are rotated,
+/// as from `[B, C, H, W]` to `[B, H, W, C]`, this is a transposition of matrices.
 fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     let kept = axes.iter().enumerate().take_while(|(i, axis)| i == *axis).count();
     let (moved, n) = (&axes[kept..], axes.len() - kept);
@@ -117,7 +117,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// `parts` joined along an existing `axis`; each `dx` is its part of `dy`.
+    /// `parts` joined along an existing `axis`; each `dx` is its slice of `dy`.
     ///
     /// # Panics
     /// If there is no part, or shapes differ along another axis.
@@ -153,7 +153,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// `parts` of one shape joined along a new `axis`; each `dx` is its part of `dy`.
+    /// `parts` of one shape joined along a new `axis`; each `dx` is its slice of `dy`.
     ///
     /// # Panics
     /// If there is no part, or shapes differ.

@@ -1,4 +1,5 @@
-//! Unit triangular matrices, of which one square stores two: strictly below and above its diagonal.
+//! Unit triangular matrices. One square matrix stores two of them: one strictly below its diagonal,
+//! one strictly above.
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm, vector};
@@ -90,7 +91,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// `y = x L⁻¹` for `x [S, D]` and `L = I + strictly_lower(a)` with `a [D, D]`; `dx = dy L⁻ᵀ`,
-    /// `da = −strictly_lower(yᵀ dx)`. No inverse is formed.
+    /// `da = −strictly_lower(yᵀ dx)`. No inverse is materialised.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -99,7 +100,7 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// `y = x U⁻¹` for `x [S, D]` and `U = I + strictly_upper(a)` with `a [D, D]`; `dx = dy U⁻ᵀ`,
-    /// `da = −strictly_upper(yᵀ dx)`. No inverse is formed.
+    /// `da = −strictly_upper(yᵀ dx)`. No inverse is materialised.
     ///
     /// # Panics
     /// Unless the shapes are these.
