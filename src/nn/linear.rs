@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// `W`, `V` `[outputs, inputs]`; a mask holds some entries of `W` or `V` at 0.
 ///
 /// The norms `‖V‖` are of the rows, taken after masking. The scales `g` are applied after the
-/// product, so normalised weights are never formed.
+/// product, so normalised weights are never materialised.
 ///
 /// ```
 /// use bhn::{nn::{Init, Linear, Params}, autodiff::{Tape, Tensor}};
@@ -35,7 +35,7 @@ pub struct Linear {
     w: ParamId,
     g: Option<ParamId>,
     b: ParamId,
-    /// Which entries of `w` are not held at 0.
+    /// True for the entries of `w` that are free, false for those held at 0.
     mask: Option<Arc<[bool]>>,
 }
 
@@ -103,7 +103,7 @@ impl Linear {
 }
 
 impl<'t, T: Scalar> BoundLinear<'t, T> {
-    /// `x […, inputs]` to `y […, outputs]`; two axes or more with scales.
+    /// `x […, inputs]` to `y […, outputs]`. If the layer has scales, `x` has at least two axes.
     pub fn forward(self, x: Var<'t, T>) -> Var<'t, T> {
         match self.scaled_product(x) {
             Some((y, scale)) => y.affine(scale, self.b),
@@ -111,7 +111,7 @@ impl<'t, T: Scalar> BoundLinear<'t, T> {
         }
     }
 
-    /// `max(y, 0)`; with scales, fused with scale and bias.
+    /// `max(y, 0)`; if the layer has scales, fused with scale and bias.
     pub fn forward_relu(self, x: Var<'t, T>) -> Var<'t, T> {
         match self.scaled_product(x) {
             Some((y, scale)) => y.affine_relu(scale, self.b),
@@ -119,7 +119,7 @@ impl<'t, T: Scalar> BoundLinear<'t, T> {
         }
     }
 
-    /// `V x` and `g / ‖V‖` with as many axes, if there are scales.
+    /// If there are scales, `V x`, and `g / ‖V‖` reshaped to as many axes.
     fn scaled_product(self, x: Var<'t, T>) -> Option<(Var<'t, T>, Var<'t, T>)> {
         let scale = self.scale?;
         let y = x.matmul_t(self.w);

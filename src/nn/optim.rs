@@ -115,9 +115,9 @@ impl<T: Scalar> Optimiser<T> {
         self.moments.iter_mut().map(|(name, moments)| (*name, moments.as_mut_slice()))
     }
 
-    /// Update `params` by one step with the gradients `grads`, in their order (`None` is zero), and
-    /// the learning rate `rate = η`. Returns the gradient's global norm before clipping; if it is
-    /// not finite, nothing is changed.
+    /// Update `params` by one step with the gradients `grads`, in the order of the parameters
+    /// (`None` is zero), and the learning rate `rate = η`. Returns the gradient's global norm
+    /// before clipping; if it is not finite, nothing is changed.
     ///
     /// # Panics
     /// Unless gradients and parameters have the same shapes.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Parameters by name, in the order in which they were added. Reproducible bits require the same
-/// order.
+/// Parameters by name, in the order in which they were added. Bitwise reproducible results require
+/// the same order.
 ///
 /// ```
 /// use bhn::nn::{Init, Params};

@@ -12,7 +12,8 @@ pub enum Schedule {
     Paper,
     /// `1 − e/E`.
     Linear,
-    /// `min(1, (1 − e/E) / 0.9)`: decays linearly after the first tenth, as in the authors' toy.
+    /// `min(1, (1 − e/E) / 0.9)`: decays linearly after the first tenth, as in the authors' toy
+    /// experiments.
     LateLinear,
     /// `½ (1 + cos(π e/E))`.
     Cosine,
