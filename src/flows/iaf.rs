@@ -71,8 +71,8 @@ impl<T: Scalar> Bijector<T> for Iaf {
         (s * x + m, ln_s.sum_axis(1))
     }
 
-    /// One entry per evaluation, in their order. Entries not yet known stay 0: anything else might
-    /// overflow and pass the masks as `0 · ∞`.
+    /// One entry per evaluation, in the order of the flow. Entries not yet known stay 0: other
+    /// values might overflow and pass the masks as `0 · ∞`.
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let d = self.order.order.len();
         check_shape("Iaf", y, d);

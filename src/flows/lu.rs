@@ -9,8 +9,8 @@ use rand::Rng;
 /// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,
 /// `s = exp(w) + 0.001`: invertible for all parameters; `ln|det| = Σ ln s`.
 ///
-/// One matrix stores `L` below its diagonal and `V` above. The inverse is by substitution; no
-/// inverse matrix is formed.
+/// One matrix stores `L` below its diagonal and `V` above. The inverse is computed by substitution;
+/// no inverse matrix is materialised.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -36,7 +36,7 @@ pub struct Lu {
 
 impl Lu {
     /// A layer over `d` entries, with `w` initialised from `ln_scale`, `b` from `shift`, and `L`
-    /// and `V` near the identity: for any `d`, they change an entry by about 0.01.
+    /// and `V` near the identity: each changes entries of order 1 by about 0.01 for any `d`.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,

@@ -14,7 +14,7 @@ pub enum Order {
     /// Uniformly random, a new one for each step.
     #[default]
     Random,
-    /// The reversal, as in the paper's toy and anomaly runs.
+    /// The reversal, as in the paper's toy and anomaly experiments.
     Reversal,
 }
 

@@ -8,7 +8,8 @@ use rand::Rng;
 /// `y = z + û tanh(w·z + b)`; `ln|det| = ln(1 + w·û (1 − tanh²(w·z + b)))`.
 ///
 /// `û = u + (m(w·u) − w·u) w/‖w‖²` with `m(x) = −1 + ln(1 + eˣ)`, so that `w·û > −1` and the map is
-/// invertible. It changes `z` along one direction. The inverse solves a scalar equation for `w·z`.
+/// invertible. The map changes `z` along one direction. The inverse solves a scalar equation for
+/// `w·z`.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -95,7 +96,8 @@ impl<T: Scalar> Bijector<T> for Planar {
         });
         let (step, ln_det) = parts.at(a);
         let x = y - step;
-        // The error of the step is q times that of a. Along w, a itself is known.
+        // The error of the step is q times that of a. The component along w is corrected, as a is
+        // known.
         let along = (a - x.matmul(parts.w)) / (parts.w * parts.w).sum();
         (x + along.matmul_t(parts.w), -ln_det)
     }
