@@ -42,8 +42,8 @@ impl AllWeights {
         Self(placed)
     }
 
-    /// The layers one after another, `weighted(h, layer, shape [n, k] of its weights, their offset
-    /// in θ)` for those with weights.
+    /// Applies the layers one after another; those with weights by
+    /// `weighted(h, layer, shape [n, k] of its weights, their offset in θ)`.
     fn compose<'t, T: Scalar>(
         &self,
         x: Var<'t, T>,

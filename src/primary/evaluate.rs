@@ -14,8 +14,8 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// The layer's scales or mask, `[S, B, …]` as they broadcast with its output, from `θ [S, B,
-    /// D]`.
+    /// The layer's scales or mask, from `θ [S, B, D]`: in the shape `[S, B, …]` that broadcasts
+    /// with the layer's output.
     pub fn g<'t, T: Scalar>(&self, theta: Var<'t, T>) -> Var<'t, T> {
         let g = theta.slice(2, self.range.clone());
         g.reshape(&[&g.shape()[..2], &self.placed.theta_axes()[..]].concat())

@@ -21,7 +21,7 @@ use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
 
-/// A network that takes part of its parameters, `θ`, as an input: `S` samples at once.
+/// A network that takes some or all of its parameters, `θ`, as an input: `S` samples at once.
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// `D`, the length of `θ`.
     fn dim(&self) -> usize;
@@ -29,14 +29,14 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// The largest number of entries of an activation or input, per example.
     fn widest(&self) -> usize;
 
-    /// The parts of `θ`: names and lengths, in order.
+    /// The slices of `θ`: their names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;
 
     /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch; or for
     /// `θ [S, B, D]`, with a sample for each example.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
 
-    /// An initial `θ [D]`: by default 1, plain weight normalisation without masks.
+    /// An initial `θ [D]`: by default all ones, which is plain weight normalisation without masks.
     fn start(&self, _rng: &mut dyn Rng) -> Vec<f64> {
         vec![1.; self.dim()]
     }
@@ -61,7 +61,7 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
 
     /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, by local
     /// reparametrisation (Kingma et al. 2015): pre-activations are sampled for each example. `None`
-    /// unless every layer is linear in its part of `θ` and shares no weights between positions.
+    /// unless every layer is linear in its slice of `θ` and shares no weights between positions.
     fn forward_normal<'t>(
         &self,
         _theta: [Var<'t, T>; 2],

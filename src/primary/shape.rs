@@ -27,7 +27,8 @@ pub struct Placed {
 }
 
 impl Shape {
-    /// The shape of inputs of this length, which may be images `[C, H, W]`.
+    /// The shape of inputs of this length: of an image `[C, H, W]` if it is given, otherwise of a
+    /// vector.
     pub fn of(inputs: usize, image: Option<[usize; 3]>) -> Self {
         image.map_or(Self::Flat(inputs), Self::Image)
     }
