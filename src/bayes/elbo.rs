@@ -32,7 +32,7 @@ pub struct Elbo<'t, T = f32> {
 /// The bound and its terms in nats over the whole data set, averaged over the samples of `θ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// `log_likelihood − kl`, for any `β` in training.
+    /// `log_likelihood − kl`, whatever the `β` used in training.
     pub total: f64,
     /// `(N/|B|) Σ_B ln p(y|x,θ)`.
     pub log_likelihood: f64,
@@ -55,8 +55,8 @@ impl Terms {
 /// `ELBO = (N/|B|) Σ_B ln p(y|x,θ) − KL(q ‖ p)`, both averaged over the samples of `θ`, given
 /// `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
 ///
-/// `KL(q ‖ p) = ln q(θ) − ln p(θ)` if the density of the samples is known, `S` of them or, with
-/// noise per example, `S·B`. Otherwise the KL is in closed form, or absent; see [`Kl`].
+/// `KL(q ‖ p) = ln q(θ) − ln p(θ)` if the density of the samples is known. There are `S` samples
+/// or, with noise per example, `S·B`. Otherwise the KL is in closed form, or absent; see [`Kl`].
 ///
 /// ```
 /// use bhn::{bayes::{Draw, Kl, Prior, Scale, elbo}, autodiff::{Tape, Tensor}};

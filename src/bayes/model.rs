@@ -24,8 +24,8 @@ pub struct Model<T: Scalar = f32> {
     pub noise: Noise,
 }
 
-/// Which examples share a sample of `θ` in training. In prediction all inputs do, so that a sample
-/// is one function.
+/// Which examples share a sample of `θ` in training. In prediction all inputs share each sample, so
+/// that a sample is one function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Noise {
@@ -78,8 +78,8 @@ impl<T: Scalar> Model<T> {
     }
 
     /// Data-dependent initialisation (Salimans & Kingma 2016) from the last 64 rows of `x [N, …]`,
-    /// as in the authors' code: the network's biases, and a posterior centred at the scales that
-    /// normalise its activations.
+    /// as in the authors' code: sets the network's biases, and centres the posterior at the scales
+    /// that normalise its activations.
     pub fn init_from_data(&mut self, x: ArrayView2<'_, T>) {
         let last = x.nrows().saturating_sub(64);
         let x = x.slice(s![last.., ..]).to_shared();

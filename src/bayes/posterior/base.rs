@@ -23,8 +23,8 @@ pub enum Base {
     /// `N(0, I)`.
     #[default]
     Normal,
-    /// `(1/K) Σ N(μₖ, 1)` with centres `μₖ` spaced equally from `−c` to `c`: several modes, which a
-    /// smooth flow does not form from one.
+    /// `(1/K) Σ N(μₖ, 1)` with centres `μₖ` spaced equally from `−c` to `c`. It has several modes,
+    /// which smooth flows do not easily produce from a base with only one.
     Mixture {
         /// The number of components `K`.
         components: usize,

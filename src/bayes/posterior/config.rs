@@ -20,8 +20,9 @@ pub enum FlowKind {
     /// entries. Sampling costs as much as RealNVP's; the density of a given `θ` takes `T D`
     /// evaluations.
     Iaf,
-    /// Linear layers `x ↦ x L U + b` with a kink between them, as in the authors' toys; for small
-    /// `D`. The last one starts as narrow as the elementwise layer of the other kinds.
+    /// Linear layers `x ↦ x L U + b` with a kink between them, as in the authors' toy experiments;
+    /// for small `D`. The last linear layer starts as narrow as the elementwise layer of the other
+    /// kinds.
     Linear,
     /// An elementwise layer, then `T` planar steps.
     Planar,
@@ -34,8 +35,8 @@ pub enum FlowKind {
 pub struct HypernetConfig {
     /// The kind of flow.
     pub kind: FlowKind,
-    /// `T`, the number of couplings, IAF steps or planar steps. With `T = 0` the elementwise layer
-    /// remains: Bayes by Backprop.
+    /// `T`, the number of couplings, IAF steps or planar steps. With `T = 0` only the elementwise
+    /// layer remains, which is Bayes by Backprop.
     pub couplings: usize,
     /// The number of linear layers of [`FlowKind::Linear`].
     pub layers: usize,
@@ -55,8 +56,8 @@ pub struct HypernetConfig {
     /// overconfident; our default −2.5 gives a std of 0.083 (`docs/results/mnist.md` compares
     /// them).
     pub log_scale: f64,
-    /// The initial mean of its shift. A network of scales near 1 trains at once; the authors start
-    /// at 0 and rescale by data-dependent initialisation.
+    /// The initial mean of the elementwise layer's shift. A network whose scales are near 1 trains
+    /// at once; the authors start at 0 and rescale by data-dependent initialisation.
     pub shift: f64,
     /// The base distribution.
     pub base: Base,
@@ -81,7 +82,8 @@ impl Default for HypernetConfig {
     }
 }
 
-/// A parameter that the first `maps` maps of a chain add to their output last.
+/// A shift parameter of a chain, which is the last term that the first `maps` maps add to their
+/// output.
 #[derive(Clone, Copy)]
 pub(super) struct Shift {
     pub maps: usize,

@@ -6,8 +6,8 @@ use crate::nn::{BoundParams, ParamId, Params};
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
-/// `θ` of point estimates and Bernoulli masks: an entry of a mask is 0 with probability `p`, else
-/// `1/(1 − p)`.
+/// `θ` made of point estimates and Bernoulli masks: an entry of a mask is 0 with probability `p`,
+/// else `1/(1 − p)`.
 ///
 /// In prediction a mask is a sample like any other, shared by all inputs (MC dropout), or, if
 /// `scaled`, replaced by its mean 1 (plain dropout).
@@ -89,7 +89,7 @@ impl Dropout {
         Self { point: theta, masks, scaled }
     }
 
-    /// `θ [S, D]` of the point estimates, with `mask(m)` at the range of mask `m`.
+    /// `θ [S, D]`: the point estimates, with `mask(m)` at the range of mask `m`.
     fn with_masks<'t, T: Scalar>(
         &self,
         p: &BoundParams<'t, T>,
