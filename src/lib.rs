@@ -5,8 +5,8 @@
 //!
 //! Three symbols have one meaning each. `w` are all weights and biases of the primary network,
 //! which maps inputs `x` to predictions. `g` are its weight-normalisation scales, one per unit. `θ`
-//! is whatever the posterior is over: `g` by default, `w` with [`primary::AllWeights`]. `ln` is the
-//! natural logarithm, so every bound and entropy is in nats.
+//! is the vector that the posterior is over: `g` by default, `w` with [`primary::AllWeights`]. `ln`
+//! is the natural logarithm, so every bound and entropy is in nats.
 //!
 //! **1. The bound.** The posterior `p(θ|D) = p(D|θ) p(θ) / p(D)` is intractable, and is
 //! approximated by a density `q(θ)` from a tractable family. For every `q`,

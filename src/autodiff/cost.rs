@@ -18,7 +18,7 @@ pub struct Op {
 #[derive(Clone, Copy, Debug)]
 enum Reads {
     Nothing,
-    /// For the gradient of either of the first two inputs, the other one.
+    /// For the gradient of one of the first two inputs, the other of the two.
     Other,
     All,
 }
@@ -43,7 +43,7 @@ impl<N: Into<Cow<'static, str>>> From<N> for Op {
 }
 
 impl Op {
-    /// An operation whose backward rule reads the incoming gradient alone, as that of a linear map.
+    /// An operation whose backward rule reads the incoming gradient alone, as for a linear map.
     pub fn linear(name: &'static str) -> Self {
         Self { reads: Reads::Nothing, ..Self::from(name) }
     }

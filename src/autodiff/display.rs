@@ -29,7 +29,7 @@ impl<T: Scalar> Tape<T> {
     }
 }
 
-/// One node a line: index, name, shape and the indices of its inputs.
+/// One node per line: index, name, shape and the indices of its inputs.
 impl<T: Scalar> fmt::Display for Tape<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, node) in self.nodes().iter().enumerate() {

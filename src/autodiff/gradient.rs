@@ -7,8 +7,8 @@ use rayon::prelude::*;
 /// The largest rank of a product that stays in factors.
 const MAX_RANK: usize = 16;
 
-/// `G + aᵀz + diag(d) V`, where any term may be absent: the gradient of a matrix `V [n, k]`, or `G`
-/// alone, of any tensor.
+/// `G + aᵀz + diag(d) V`, where any term may be absent: the gradient of a matrix `V [n, k]`. The
+/// gradient of any other tensor is `G` alone.
 ///
 /// If a matrix `V` multiplied `S` rows `z`, its gradient has rank `S`. If the loss also depends on
 /// the norms of its rows, they add a multiple of each row. A dense gradient is as large as `V`. It

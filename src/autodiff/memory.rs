@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 /// Allocations of a finished tape, by length.
 ///
-/// A training step has tensors of the same shapes as the step before. Without reuse each would be a
-/// new allocation, whose pages the system first faults in and clears.
+/// A training step has tensors of the same shapes as the step before. If they were not reused, each
+/// tensor would be a new allocation, whose pages the system first has to fault in and clear.
 #[derive(Clone, Debug)]
 pub struct Storage<T>(HashMap<usize, Vec<Vec<T>>>);
 

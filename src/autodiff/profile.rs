@@ -49,9 +49,9 @@ impl Row {
 pub struct Machine {
     /// The number of threads.
     pub threads: usize,
-    /// Floating-point operations a second, in fused multiply-adds of `f32`.
+    /// Floating-point operations per second, in fused multiply-adds of `f32`.
     pub flops: f64,
-    /// Bytes a second from and to memory.
+    /// Bytes per second from and to memory.
     pub bandwidth: f64,
 }
 

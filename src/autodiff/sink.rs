@@ -35,8 +35,8 @@ impl<'a, T> Cotangent<'a, T> {
 
 /// Where a backward rule puts its contributions to the gradients of the inputs.
 ///
-/// Summing over consumers, undoing broadcasting and skipping constants happen here, once, and in no
-/// rule.
+/// Summing over consumers, undoing broadcasting and skipping constants happen only here, and not in
+/// the rules.
 pub struct Sink<'a, T> {
     pub(crate) inputs: &'a [Input<'a, T>],
     /// The gradient of every node before this one.

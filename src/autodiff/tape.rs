@@ -1,7 +1,7 @@
 //! Reverse-mode differentiation: a vector of nodes, and `Copy` handles into it.
 //!
 //! Operations append a node; [`Var::backward`] walks the vector backwards. Recording order is a
-//! topological order, so nothing is sorted and no graph is owned.
+//! topological order, so nothing is sorted, and there is no graph beside the vector.
 use crate::autodiff::constants::Fixed;
 use crate::autodiff::cost::{Op, Operand};
 use crate::autodiff::gradient::Gradient;
@@ -29,7 +29,7 @@ pub(crate) struct Node<T> {
 
 /// A record of a computation, in the order it ran.
 ///
-/// `{tape}` prints it as text, a node a line; [`Tape::dot`] draws it.
+/// `{tape}` prints it as text, one node per line; [`Tape::dot`] draws it.
 ///
 /// ```
 /// use bhn::autodiff::{Tape, Tensor};

@@ -147,7 +147,7 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-/// Arithmetic of references, broadcast by ndarray: what simple backward rules are written in.
+/// Arithmetic between references, broadcast by ndarray; simple backward rules use it.
 macro_rules! operators {
     ($($operator:ident::$method:ident),*) => {$(
         impl<T: Scalar> $operator for &Tensor<T> {

@@ -1,4 +1,4 @@
-//! The evidence lower bound (Krueger et al. 2017). Its scale is applied here alone.
+//! The evidence lower bound (Krueger et al. 2017). Only this file scales it to the data set.
 use super::{Draw, Kl, Prior};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;

@@ -64,7 +64,7 @@ impl Prior {
         each.sum_axis(1)
     }
 
-    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, one number, for `m`, `s` `[D]`.
+    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, a scalar, for `m`, `s` `[D]`.
     /// `None` unless the prior is Gaussian: the others have no closed form.
     pub fn kl_of_normals<'t, T: Scalar>(self, q: &Normals<'t, T>) -> Option<Var<'t, T>> {
         let Self::Gaussian { precision } = self else { return None };

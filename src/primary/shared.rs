@@ -1,7 +1,7 @@
 //! Evaluation of a weight-normalised network for samples of `θ` that a batch shares.
 //!
-//! The result is that of the definition in [`WeightNormed`](super::WeightNormed) for equal samples
-//! across the batch, with less work:
+//! The result equals that of the definition in [`WeightNormed`](super::WeightNormed) if all
+//! examples of the batch have the same samples, but takes less work:
 //!
 //! * The scales are applied to the output of the product, so all `S` samples share one product of
 //!   `[S·B, k]` rows with `V`, and the scaled weights are never materialised.

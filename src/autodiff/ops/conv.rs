@@ -47,7 +47,7 @@ impl<T: Scalar> Var<'_, T> {
         self.convolve(Op::product("conv2d", k), w, over, &shape, 1)
     }
 
-    /// [`conv2d`](Var::conv2d) with weights `w [S, N, h·w·C]`, one matrix a sample, and
+    /// [`conv2d`](Var::conv2d) with weights `w [S, N, h·w·C]`, one matrix per sample, and
     /// `x [S, B, H, W, C]`, or `x [B, H, W, C]` shared across samples, giving `[S, B, H', W', N]`.
     ///
     /// # Panics
@@ -65,8 +65,8 @@ impl<T: Scalar> Var<'_, T> {
         self.convolve("conv2d_each".into(), w, over, &shape, ws[0])
     }
 
-    /// Convolve each part of `x` with its matrix of `w`. The samples share `x` if it has fewer axes
-    /// than the output.
+    /// Convolve the slice of `x` for each sample with its matrix of `w`. The samples share `x` if
+    /// it has fewer axes than the output.
     fn convolve(self, op: Op, w: Self, over: Sliding, shape: &[usize], samples: usize) -> Self {
         let (x, w_value) = (self.value(), w.value());
         let shared = x.ndim() < shape.len();

@@ -53,7 +53,7 @@ impl<T: Scalar> Var<'_, T> {
     /// `dw = dyᵀ x`, `db = Σ dy`. The product is accumulated onto the bias.
     ///
     /// # Panics
-    /// Unless `w` is a matrix, the last axes agree, and `b` has one entry a row of `w`.
+    /// Unless `w` is a matrix, the last axes agree, and `b` has one entry per row of `w`.
     pub fn linear(self, w: Self, b: Self) -> Self {
         self.product("linear", w, Some(b))
     }
@@ -89,7 +89,7 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix a sample, and `x [S, B, k]`, or
+    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix per sample, and `x [S, B, k]`, or
     /// `x [B, k]` shared across samples, giving `[S, B, n]`; `dxₛ = dyₛ wₛ` (summed over `S` if
     /// shared), `dwₛ = dyₛᵀ xₛ`.
     ///
@@ -227,7 +227,7 @@ impl<T: Scalar> Var<'_, T> {
     /// [`Linear`](crate::nn::Linear).
     ///
     /// # Panics
-    /// Unless `v` is a matrix and `g` has one entry a row.
+    /// Unless `v` is a matrix and `g` has one entry per row.
     pub fn weight_norm(self, g: Self) -> Self {
         let (v, n) = (self.shape(), g.shape());
         assert!(v.len() == 2 && n == [v[0]], "weight_norm: directions {v:?}, scales {n:?}");

@@ -55,8 +55,8 @@ impl Base {
         (0..components).map(move |k| distance * (first + step * k as f64))
     }
 
-    /// The base distribution, its centres `μ₁ … μ_K` registered as the buffer `NAME.centres`. They
-    /// are computed from `K` and `c`; those of a checkpoint must agree.
+    /// The base distribution, with its centres `μ₁ … μ_K` registered as the buffer `NAME.centres`.
+    /// They are computed from `K` and `c`; the centres in a checkpoint must agree with them.
     pub(super) fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
         if let Self::Mixture { components, distance, .. } = self {
             let centres = Self::centres(components, distance).map(|centre| centre as f32).collect();

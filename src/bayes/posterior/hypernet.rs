@@ -83,9 +83,9 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         Some(self.log_prob(p, theta))
     }
 
-    /// Change one shift of `h` so that `h(0) = theta`. The inverses of the maps after the shift take
-    /// `theta` back to it, and the maps up to the shift take 0 forward to it; the difference is
-    /// added to the shift.
+    /// Change one shift of `h` so that `h(0) = theta`. The inverses of the maps after the shift
+    /// take `theta` back to it, and the maps up to the shift take 0 forward to it; the difference
+    /// is added to the shift.
     ///
     /// # Panics
     /// If the hypernet is [from a flow](Hypernet::from_flow).

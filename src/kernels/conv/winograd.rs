@@ -133,15 +133,16 @@ pub fn backward_weight<T: Scalar>(
     });
 }
 
-/// `G g Gᵀ` for a panel of weights, those of place `[i, j]` beginning at `at([i, j])` of `g`.
+/// `G g Gᵀ` for a panel of weights `g`, in which the weights of place `[i, j]` begin at
+/// `at([i, j])`.
 fn transform_weights<T: Scalar>(g: &[T], at: impl Fn([usize; 2]) -> usize, u: &mut [T]) {
     let n = u.len() / PLACES;
     let from = from_fn(|i| from_fn(|j| Some(at([i, j]))));
     transform(G, &mut Scratch::new(), (g, from), (u, grid(0, n)), n, false);
 }
 
-/// `y[b, p, n] ← β y + Σ w x` in parallel over images, for `u` by [`transform_weights`], `β` 0 or
-/// 1.
+/// `y[b, p, n] ← β y + Σ w x` in parallel over images, given `u` from [`transform_weights`], for
+/// `β` 0 or 1.
 fn convolve<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,

@@ -90,7 +90,7 @@ pub fn scaled<T: Scalar>(beta: T, c: T) -> T {
 /// `‖vᵢ‖²` of the rows of a matrix.
 ///
 /// # Panics
-/// Unless there is one output a row, and rows are contiguous.
+/// Unless there is one output per row, and rows are contiguous.
 pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     assert_eq!(v.nrows(), squares.len(), "row_squares: lengths differ");
     let contiguous = v.ncols() <= 1 || v.strides()[1] == 1;
