@@ -46,7 +46,7 @@ pub fn ece_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> 
 }
 
 /// Reliability diagram with `B` bins of equal width: bin `b` has the examples with
-/// `b ≤ B max_c p_c < b + 1`. For `p [N, K]` and labels `[N]`, returns `[B]`.
+/// `b ≤ B max_c p_c < b + 1`. For `p [N, K]` and labels `[N]`, the result has shape `[B]`.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
@@ -58,10 +58,10 @@ pub fn reliability(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> Vec
     fill(edges, p, labels, |confidence| equal_width(confidence, bins))
 }
 
-/// Reliability diagram with `B` bins of equal mass: bin `b` has the examples with `b ≤ B below/N <
-/// b + 1`, where `below` counts the examples of lower confidence. For `p [N, K]` and labels `[N]`,
-/// returns at most `[B]`. Without ties the sizes of bins differ by at most 1; ties share a bin, and
-/// empty bins are left out.
+/// Reliability diagram with `B` bins of equal mass: bin `b` has the examples with
+/// `b ≤ B below/N < b + 1`, where `below` counts the examples of lower confidence. For `p [N, K]`
+/// and labels `[N]`, the result has at most `B` bins. If there are no ties, the sizes of bins
+/// differ by at most 1. Tied examples share a bin, and empty bins are left out.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below

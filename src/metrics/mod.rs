@@ -1,4 +1,4 @@
-//! Scores of predictions: `f32` predictions in, `f64` scores out.
+//! Scores of predictions, computed and returned in `f64`.
 //!
 //! Shapes are in brackets: `N` examples, `K` classes, `S` posterior samples. Log-probabilities are
 //! in nats.

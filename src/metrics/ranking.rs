@@ -1,5 +1,5 @@
-//! Scores of the order of examples. Only the order of the scores matters, ties included; a **higher
-//! score predicts "positive"**.
+//! Measures of how well a score ranks examples. Only the order of the scores matters, ties
+//! included; a **higher score predicts "positive"**.
 use super::Estimate;
 use crate::stats::{assert_ordered, mean, mean_and_variance, searchsorted, sorted};
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Area under the ROC curve, from 0 to 1: `Pr(x > y) + ½ Pr(x = y)` for the score `x` of a random
 /// positive and the score `y` of a random negative, given the scores of shape `[P]` and `[N]`.
 ///
-/// With the share `Vₓ` of negatives below the positive `x` and the share `V_y` of positives below
-/// the negative `y`, ties counted half, the value is `mean Vₓ` and its standard error `√(var Vₓ/P +
-/// var V_y/N)` with unbiased variances: DeLong, DeLong and Clarke-Pearson, "Comparing the areas
-/// under two or more correlated receiver operating characteristic curves", 1988. The error is NaN
-/// if there is a single positive or negative.
+/// Let `Vₓ` be the fraction of negatives below the positive `x`, and `V_y` the fraction of
+/// positives below the negative `y`, where a tie counts as one half. The value is `mean Vₓ`, and
+/// its standard error is `√(var Vₓ/P + var V_y/N)` with unbiased variances: DeLong, DeLong and
+/// Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
+/// characteristic curves", 1988. The error is NaN if there is a single positive or negative.
 ///
 /// # Panics
 /// If there is no positive or no negative, or a score is NaN.
@@ -29,10 +29,11 @@ pub fn auroc(positive: &[f64], negative: &[f64]) -> Estimate {
     Estimate { value, error: (positives / p.len() as f64 + negatives / n.len() as f64).sqrt() }
 }
 
-/// Area under the precision-recall curve `Σ_t (R_t − R_{t−1}) P_t`, with precision `P_t` and recall
-/// `R_t` of "positive if the score is at least `t`", over the distinct scores `t` from the highest:
-/// scikit-learn's average precision, from 0 to 1, given scores of shape `[P]` and `[N]`. It depends
-/// on the ratio `P/N`: random scores have the expectation `P/(P + N)`.
+/// Area under the precision-recall curve `Σ_t (R_t − R_{t−1}) P_t`, from 0 to 1, given scores of
+/// shape `[P]` and `[N]`: scikit-learn's average precision. The sum is over the distinct scores `t`
+/// from the highest; `P_t` and `R_t` are the precision and the recall of the rule "positive if the
+/// score is at least `t`". The area depends on the ratio `P/N`: for random scores its expectation
+/// is `P/(P + N)`.
 ///
 /// # Panics
 /// If there is no positive or no negative, or a score is NaN.
@@ -46,8 +47,9 @@ pub fn aupr(positive: &[f64], negative: &[f64]) -> f64 {
     area / p.len() as f64
 }
 
-/// False positive rate at the highest threshold `t` where "positive if the score is at least `t`"
-/// has a true positive rate of at least `tpr`: from 0 to 1, given scores of shape `[P]` and `[N]`.
+/// False positive rate at the highest threshold `t` where the rule "positive if the score is at
+/// least `t`" has a true positive rate of at least `tpr`: from 0 to 1, given scores of shape `[P]`
+/// and `[N]`.
 ///
 /// # Panics
 /// If there is no positive or no negative, a score is NaN, or `tpr` is not in `(0, 1]`.
@@ -64,19 +66,20 @@ pub fn fpr_at_tpr(positive: &[f64], negative: &[f64], tpr: f64) -> f64 {
 /// examples in neural networks", ICLR 2017.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
-    /// Probability that an outside example has the higher uncertainty; [`auroc`] is the same
-    /// whichever examples are called positive.
+    /// Probability that an outside example has a higher uncertainty than an inside one: [`auroc`],
+    /// which is the same if inside examples are the positives and scored by their certainty.
     pub auroc: Estimate,
     /// [`aupr`] with inside examples as positives: AUPR+ of the paper.
     pub aupr_in: f64,
     /// [`aupr`] with outside examples as positives: AUPR− of the paper.
     pub aupr_out: f64,
-    /// Share of outside examples accepted at the threshold that accepts 95 % of the inside ones.
+    /// Fraction of outside examples accepted at the threshold that accepts 95 % of the inside ones.
     pub fpr95: f64,
 }
 
 impl Detection {
-    /// The scores of uncertainties `inside [I]` and `outside [O]` the distribution.
+    /// The scores for the uncertainties of `I` examples inside the distribution and `O` examples
+    /// outside.
     ///
     /// # Panics
     /// If there is no example inside or none outside, or an uncertainty is NaN.
@@ -92,11 +95,11 @@ impl Detection {
     }
 }
 
-/// Risk-coverage curve of `uncertainty [N]` and `loss [N]`: entry `k` of `[N]`, from 1, is the mean
-/// loss of the `k` most certain examples, the risk at coverage `k/N`. With a loss of 1 for a
-/// mistake and 0 otherwise, the last entry is the error rate. Tied examples each count with their
-/// mean loss, the expectation over their orders. Geifman and El-Yaniv, "Selective classification
-/// for deep neural networks", NeurIPS 2017.
+/// Risk-coverage curve `[N]` of `uncertainty [N]` and `loss [N]`: entry `k`, from 1, is the mean
+/// loss of the `k` most certain examples, the risk at coverage `k/N`. If the loss is 1 for a
+/// mistake and 0 otherwise, the last entry is the error rate. Each of several tied examples counts
+/// with their mean loss, the expectation over all orders of the ties. Geifman and El-Yaniv,
+/// "Selective classification for deep neural networks", NeurIPS 2017.
 ///
 /// # Panics
 /// If there is no example, the lengths differ, or an uncertainty is NaN.
@@ -117,8 +120,8 @@ pub fn risk_coverage(uncertainty: &[f64], loss: &[f64]) -> Vec<f64> {
     curve
 }
 
-/// Area under the [`risk_coverage`] curve, its mean, in the unit of the loss. A model is better if
-/// it errs less, or if its uncertainty ranks its errors higher.
+/// Area under the [`risk_coverage`] curve, computed as the mean of its entries, in the unit of the
+/// loss. A model is better if it errs less, or if its uncertainty ranks its errors higher.
 ///
 /// # Panics
 /// If there is no example, the lengths differ, or an uncertainty is NaN.
@@ -126,7 +129,7 @@ pub fn aurc(uncertainty: &[f64], loss: &[f64]) -> f64 {
     mean(&risk_coverage(uncertainty, loss))
 }
 
-/// Sorted copies of both.
+/// Sorted copies of both inputs.
 fn both(name: &str, positive: &[f64], negative: &[f64]) -> (Vec<f64>, Vec<f64>) {
     assert!(!positive.is_empty(), "{name}: no positive example");
     assert!(!negative.is_empty(), "{name}: no negative example");

@@ -6,13 +6,14 @@ use super::order::{searchsorted, sorted};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Rank-normalised split `R̂ = √(var⁺/W)` of `draws [chains, draws]` of a scalar quantity, with the
-/// mean variance `W` within half-chains and the pooled variance `var⁺`. It tends to 1 as the chains
-/// converge; the paper asks for less than 1.01.
+/// Rank-normalised split `R̂ = √(var⁺/W)` of a scalar quantity, given its draws of shape
+/// `[chains, draws]`. `W` is the mean variance within half-chains, and `var⁺` the pooled variance.
+/// `R̂` tends to 1 as the chains converge; the paper recommends a value below 1.01.
 ///
-/// The result is the larger of the `R̂` of the draws and that of their absolute deviations from the
-/// median, which detects chains that differ in scale. Both use normal scores of ranks and need no
-/// finite moments. NaN if all draws are equal.
+/// The result is the larger of two values: the `R̂` of the draws, and the `R̂` of their absolute
+/// deviations from the median, which detects chains that differ in scale. Both are computed from
+/// the normal scores of ranks, and need no finite moments. The result is NaN if all draws are
+/// equal.
 ///
 /// # Panics
 /// If there is no chain, a chain has fewer than four draws, or one is NaN.
@@ -30,14 +31,14 @@ pub fn rhat(draws: ArrayView2<'_, f64>) -> f64 {
     ratio(&normal_scores(&halves, &ascending)).max(ratio(&folded))
 }
 
-/// Bulk effective sample size `S / (−1 + 2 Σ_k P_k)` of `draws [chains, draws]` of a scalar
-/// quantity: the number of independent draws whose mean has the same variance, from normal scores
-/// of ranks.
+/// Bulk effective sample size `S / (−1 + 2 Σ_k P_k)` of a scalar quantity, given its draws of shape
+/// `[chains, draws]`: the number of independent draws whose mean has the same variance. It is
+/// computed from the normal scores of ranks.
 ///
 /// `S` is the number of all draws and `P_k = ρ_{2k} + ρ_{2k+1}` a sum of two autocorrelations. The
 /// sum stops at the first `P_k` that is not positive, and the terms are made monotone (Geyer,
-/// "Practical Markov chain Monte Carlo", 1992). At most `S log₁₀ S`; the paper asks for 100 a
-/// chain. NaN if all draws are equal.
+/// "Practical Markov chain Monte Carlo", 1992). The result is at most `S log₁₀ S`, and NaN if all
+/// draws are equal; the paper recommends at least 100 per chain.
 ///
 /// # Panics
 /// If there is no chain, a chain has fewer than four draws, or one is NaN.
@@ -55,7 +56,7 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
         let product = &z.slice(s![.., ..length - lag]) * &z.slice(s![.., lag..]);
         1.0 - (within - product.sum() / count) / total
     };
-    // `ρ₀` is 1, though `within` is by the unbiased variance.
+    // `ρ₀` is 1 by definition; `rho(0)` is not, since `within` is an unbiased variance.
     let (mut even, mut pair) = (1.0, 1.0 + rho(1));
     let (mut tau, mut lag) = (-1.0, 2);
     while pair > 0.0 && lag + 2 < length {
@@ -64,15 +65,15 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
         pair = (even + rho(lag + 1)).min(pair);
         lag += 2;
     }
-    // Of the last pair, the even autocorrelation counts once, which reduces the variance of the
-    // estimate. A negative one counts only if its pair is not: then the end of the chain stopped
-    // the sum, and not the sign.
+    // The even autocorrelation of the last pair is added once, which reduces the variance of the
+    // estimate. If it is negative, it is added only if the sum of its pair is not negative: then
+    // the sum ended with the chain, and not at a change of sign.
     tau += if pair >= 0.0 { even } else { even.max(0.0) };
     count / tau.max(1.0 / count.log10())
 }
 
-/// The halves of all chains, `[2 chains, draws/2]`, without the middle draw of an odd number; and
-/// all their draws in ascending order.
+/// The halves of all chains, of shape `[2 chains, draws/2]`, and all their draws in ascending
+/// order. If the number of draws is odd, the middle draw of each chain is left out.
 fn halves(name: &str, draws: ArrayView2<'_, f64>) -> (Array2<f64>, Vec<f64>) {
     let (chains, n) = draws.dim();
     assert!(chains > 0 && n > 3, "{name}: draws [{chains}, {n}]: expected chains of 4 or more");
@@ -83,8 +84,8 @@ fn halves(name: &str, draws: ArrayView2<'_, f64>) -> (Array2<f64>, Vec<f64>) {
     (halves, ascending)
 }
 
-/// Normal scores `Φ⁻¹((r − 3/8) / (S + 1/4))` of the ranks `r` of `x` among all `S` draws, from 1;
-/// ties have their average rank.
+/// Normal scores `Φ⁻¹((r − 3/8) / (S + 1/4))` of the ranks `r` (from 1) of `x` among all `S` draws.
+/// Tied draws have their average rank.
 fn normal_scores(x: &Array2<f64>, ascending: &[f64]) -> Array2<f64> {
     let normal = Normal::standard();
     x.mapv(|x| {
@@ -94,8 +95,8 @@ fn normal_scores(x: &Array2<f64>, ascending: &[f64]) -> Array2<f64> {
     })
 }
 
-/// The mean variance `W` within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + B/N` with the
-/// variance `B/N` of their means.
+/// The mean variance `W` within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + B/N` where `B/N`
+/// is the variance of their means.
 fn variances(z: &Array2<f64>) -> (f64, f64) {
     let of = |row: ArrayView1<'_, f64>| mean_and_variance(&row.to_vec());
     let (means, variances): (Vec<f64>, Vec<f64>) = z.outer_iter().map(of).unzip();

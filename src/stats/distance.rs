@@ -35,10 +35,11 @@ pub fn ks_uniform(sample: &[f64]) -> KolmogorovSmirnov {
 
 /// Kolmogorov-Smirnov test `D = sup_x |F(x) − G(x)|` between samples `a [A]` and `b [B]`.
 ///
-/// The p-value is exact if `A B` is at most 10⁷: the share of the permutations of all `A + B`
-/// values, ties included, with a distance at least as large. For larger samples it is an
-/// approximation (Stephens 1970): for ten values or more without ties, its absolute error is at
-/// most 0.02, and at most 0.002 where the exact p-value is below 0.1; with ties it errs towards 1.
+/// The p-value is exact if `A B` is at most 10⁷: the fraction of the permutations of all `A + B`
+/// values, ties included, that have a distance at least as large. For larger samples it is an
+/// approximation (Stephens 1970). For samples of ten values or more without ties, its absolute
+/// error is at most 0.02, and at most 0.002 where the exact p-value is below 0.1. With ties it errs
+/// towards 1.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.
@@ -61,7 +62,7 @@ pub fn wasserstein_1(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// `(x, |F(x) − G(x)|)` at each value `x` of two ascending samples, in ascending order. Both
-/// functions are constant in between.
+/// distribution functions are constant in between.
 fn gaps(a: &[f64], b: &[f64]) -> Vec<(f64, f64)> {
     let mut all = [a, b].concat();
     all.sort_by(f64::total_cmp);

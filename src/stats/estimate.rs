@@ -13,7 +13,8 @@ pub struct Estimate {
 
 impl Estimate {
     /// `m = (1/N) Σ vₙ` with the error `√((1/N) Σ (vₙ − m)² / N)` over the examples `v [N]` of a
-    /// test set. For a share `a` the error is `√(a (1 − a) / N)`.
+    /// test set. For a fraction `a`, the mean of values that are 0 or 1, the error is
+    /// `√(a (1 − a) / N)`.
     ///
     /// # Panics
     /// If there is no example.

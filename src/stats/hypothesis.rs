@@ -1,5 +1,5 @@
-//! Tests of a correlation and of the difference of two means by Student's t distribution, and of
-//! counts by Pearson's `χ²`.
+//! Hypothesis tests: of a correlation and of the difference of two means by Student's t
+//! distribution, and of counts by Pearson's `χ²`.
 use super::estimate::mean_and_variance;
 use statrs::distribution::{self, ContinuousCDF};
 use statrs::function::beta::beta_reg;
@@ -46,11 +46,11 @@ pub struct Welch {
     pub p_value: f64,
 }
 
-/// Welch's test `t = (ā − b̄) / √(v_a + v_b)` of the means of `a [A]` and `b [B]`, which may have
-/// different variances, with the squared standard errors `v = s²/N` and `ν = (v_a + v_b)² /
-/// (v_a²/(A − 1) + v_b²/(B − 1))` degrees of freedom: Welch, "The generalization of Student's
-/// problem", Biometrika 1947; SciPy's `ttest_ind` with `equal_var=False`. The p-value is two-sided,
-/// and NaN if neither sample varies.
+/// Welch's test `t = (ā − b̄) / √(v_a + v_b)` of the difference of the means of `a [A]` and
+/// `b [B]`, whose variances may differ. Here `v = s²/N` is the squared standard error of a mean,
+/// and `t` has `ν = (v_a + v_b)² / (v_a²/(A − 1) + v_b²/(B − 1))` degrees of freedom: Welch, "The
+/// generalization of Student's problem", Biometrika 1947; SciPy's `ttest_ind` with
+/// `equal_var=False`. The p-value is two-sided, and NaN if neither sample varies.
 ///
 /// # Panics
 /// If a sample has fewer than two values.

@@ -1,6 +1,6 @@
 //! Importance weights: bounds on the evidence (Burda, Grosse and Salakhutdinov, "Importance
-//! weighted autoencoders", ICLR 2016), and their tail (Vehtari, Simpson, Gelman, Yao and Gabry,
-//! "Pareto smoothed importance sampling", JMLR 2024).
+//! weighted autoencoders", ICLR 2016), and the shape of the weights' tail (Vehtari, Simpson,
+//! Gelman, Yao and Gabry, "Pareto smoothed importance sampling", JMLR 2024).
 use super::estimate::{Estimate, log_mean_exp, mean, over_seeds};
 use super::order::sorted;
 
@@ -29,12 +29,14 @@ pub fn effective_sample_size(log_weights: &[f64]) -> f64 {
 }
 
 /// Estimated tail shape `k̂` of importance weights, from their logarithms `[S]`: the shape of a
-/// generalised Pareto distribution fitted to the `min(S/5, 3√S)` largest weights. Weights have
-/// `1/k` finite moments. Up to [`k_limit`] weighted means are reliable; beyond it no affordable
-/// number of draws helps, and beyond 1 the weights have no mean.
+/// generalised Pareto distribution fitted to the `min(S/5, 3√S)` largest weights. Weights with a
+/// tail of shape `k` have `1/k` finite moments. Weighted means are reliable if `k̂` is at most
+/// [`k_limit`]. Above 0.7 no affordable number of draws makes them reliable, and above 1 the
+/// weights have no mean.
 ///
-/// `∞` if the tail has fewer than five weights, as for up to 20 weights, or fewer than five that do
-/// not underflow relative to the largest; `−∞` if all weights are equal.
+/// The result is `∞` if the tail has fewer than five weights, which is so for up to 20 weights, or
+/// fewer than five that do not underflow relative to the largest. It is `−∞` if all weights are
+/// equal.
 ///
 /// # Panics
 /// If there is no weight, or a logarithm is NaN.
@@ -59,9 +61,9 @@ pub fn k_limit(samples: usize) -> f64 {
     (1. - 1. / (samples as f64).log10()).min(0.7)
 }
 
-/// Shape of a generalised Pareto distribution fitted to positive, ascending `x`: Zhang and
-/// Stephens, "A new and efficient estimation method for the generalized Pareto distribution",
-/// Technometrics 2009, shrunk towards ½ with the weight of ten observations.
+/// Shape of a generalised Pareto distribution fitted to positive values `x` in ascending order
+/// (Zhang and Stephens, "A new and efficient estimation method for the generalized Pareto
+/// distribution", Technometrics 2009), and shrunk towards ½ with the weight of ten observations.
 fn shape(x: &[f64]) -> f64 {
     let n = x.len() as f64;
     let k = |b: f64| mean(&x.iter().map(|x| (-b * x).ln_1p()).collect::<Vec<_>>());

@@ -1,29 +1,31 @@
 //! P-values of Kolmogorov-Smirnov distances, exact except for large samples.
 //!
-//! Both p-values are probabilities that a random walk leaves a band around its mean: a sum over the
-//! first checks at which it may be outside. All terms are non-negative, so that small p-values keep
-//! their relative accuracy.
+//! Each p-value is the probability that a random walk leaves a band around its mean, computed as a
+//! sum over the checks at which the walk can be outside for the first time. All terms are
+//! non-negative, so that small p-values keep their relative accuracy.
 use statrs::function::factorial::ln_factorial;
 use std::f64::consts::{PI, TAU};
 
 /// Largest sample size with an exact p-value, which takes `O(N³ D²)` operations.
 const EXACT: usize = 200;
 
-/// Largest product `A B` of two sample sizes with an exact p-value, which takes as many operations.
+/// Largest product `A B` of two sample sizes with an exact p-value, which takes about `A B`
+/// operations.
 const PAIRS: usize = 10_000_000;
 
 /// `P(sup_u |Fₙ(u) − u| ≥ D)` for `n` values from `U(0, 1)`.
 ///
-/// `n Fₙ` is a Poisson process of rate `n` conditioned on `n` counts at time 1. It leaves the band
-/// if it has reached count `i` at time `i/n − D`, or not yet at `(i − 1)/n + D`. Beyond [`EXACT`]
-/// values, the approximation of [`stephens`].
+/// `n Fₙ` is a Poisson process of rate `n` conditioned on `n` counts at time 1. The process leaves
+/// the band if, for some `i`, its count is at least `i` at time `i/n − D`, or below `i` at time
+/// `(i − 1)/n + D`. For more than [`EXACT`] values, the result is the approximation of
+/// [`stephens`].
 pub(super) fn one_sample(distance: f64, n: usize) -> f64 {
     if n > EXACT {
         return stephens(distance, n as f64);
     }
     let rate = n as f64;
-    // At the time of an early check the count must be below `i`, at that of a late one at least
-    // `i`.
+    // At the time of an early check the count must be below `i`; at the time of a late check it
+    // must be at least `i`.
     let early = (1..=n).map(|i| (i as f64 / rate - distance, i, true));
     let late = (1..=n).map(|i| ((i - 1) as f64 / rate + distance, i, false));
     let mut checks: Vec<_> = early.chain(late).filter(|&(t, ..)| t > 0. && t < 1.).collect();
@@ -52,9 +54,9 @@ pub(super) fn one_sample(distance: f64, n: usize) -> f64 {
 }
 
 /// `P(sup_x |F(x) − G(x)| ≥ D)` for samples of the given sizes, conditioned on the `pooled` values
-/// in ascending order: all choices of the first sample among them are equally probable. Tied values
-/// are drawn before the next check. Beyond [`PAIRS`], the approximation of [`stephens`] for `A B /
-/// (A + B)` values.
+/// in ascending order: all choices of the first sample among them are equally probable. The
+/// distance is checked only after all tied values are drawn. If `A B` exceeds [`PAIRS`], the result
+/// is the approximation of [`stephens`] for `A B / (A + B)` values.
 pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f64 {
     let [a, b] = [sizes[0].min(sizes[1]), sizes[0].max(sizes[1])];
     if a.saturating_mul(b) > PAIRS {
@@ -90,15 +92,17 @@ pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f6
 
 /// `Q((√n + 0.12 + 0.11/√n) D)`: Stephens, "Use of the Kolmogorov-Smirnov, Cramér-von Mises and
 /// related statistics without extensive tables", 1970, as in Numerical Recipes, §14.3. For the
-/// sizes used here it is within 0.009 of the exact p-value of one sample, and within 0.0006 of one
-/// below 0.1; for two samples of ten or more without ties within 0.02 and 0.002.
+/// sizes used here, it is within 0.009 of the exact p-value of one sample, and within 0.0006 where
+/// that is below 0.1. For two samples of ten or more values without ties, the bounds are 0.02 and
+/// 0.002.
 fn stephens(distance: f64, n: f64) -> f64 {
     let root = n.sqrt();
     kolmogorov((root + 0.12 + 0.11 / root) * distance)
 }
 
 /// Kolmogorov's `Q(λ) = 2 Σ_{j≥1} (−1)ʲ⁻¹ exp(−2 j² λ²)` `= 1 − (√2π/λ) Σ_{j≥1} exp(−(2j − 1)² π² /
-/// 8λ²)`. With the second series below 1.18 and the first above, four terms leave less than 10⁻¹⁷.
+/// 8λ²)`. The second series is used for `λ` below 1.18 and the first above; the terms after the
+/// fourth add up to less than 10⁻¹⁷.
 fn kolmogorov(lambda: f64) -> f64 {
     if lambda == 0.0 {
         return 1.0;

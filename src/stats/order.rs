@@ -1,6 +1,6 @@
 //! Sorting of values and search among sorted ones.
 
-/// Panics if there is no value, or if a NaN has no place in the order.
+/// Panics if there is no value, or if a value is NaN, which has no place in the order.
 pub(crate) fn assert_ordered(name: &str, v: &[f64]) {
     assert!(!v.is_empty(), "{name} [0]: no example");
     if let Some(n) = v.iter().position(|v| v.is_nan()) {
