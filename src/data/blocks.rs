@@ -1,10 +1,11 @@
-//! An array in a file, read in blocks of rows: a header with its shape, then its elements.
+//! An array in a file, read in blocks of rows. The file has a header with the array's shape, then
+//! its elements.
 use super::files;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::ops::Range;
 
-/// An open file after its header, whose shape was compared with the size of the file.
+/// An open file after its header. The shape in the header was compared with the size of the file.
 pub(super) struct Blocks<R> {
     pub what: String,
     pub shape: Vec<usize>,
@@ -14,11 +15,13 @@ pub(super) struct Blocks<R> {
 }
 
 impl<R: Read> Blocks<R> {
-    /// An array of `shape` with elements of type `kind` and `width` bytes each, of which `present`
-    /// bytes follow; `None` if the size is unknown, as it is for compressed data.
+    /// An array of this `shape`, whose elements are of type `kind` and of `width` bytes each.
+    /// `present` is the number of bytes after the header; `None` if it is unknown, as it is for
+    /// compressed data.
     ///
     /// # Errors
-    /// If the shape does not have exactly that size, or the array has no element or no dimension.
+    /// If an array of this shape does not have exactly that size, or has no element or no
+    /// dimension.
     pub fn new(
         what: &str,
         reader: R,
@@ -46,8 +49,8 @@ impl<R: Read> Blocks<R> {
         &self.shape[1..]
     }
 
-    /// The next rows, at most `limit`, and their bytes as `read` gets them from the file; `None` at
-    /// the end. After the last row, the file must be at its end.
+    /// The number of the next rows, at most `limit`, and their bytes, which `read` gets from the
+    /// file; `None` at the end. After the last row, the file must be at its end.
     pub fn next(
         &mut self,
         limit: usize,

@@ -67,7 +67,8 @@ impl Dataset {
     }
 }
 
-/// All that distinguishes two data sets with the same numbers, the most telling first.
+/// All properties in which two data sets with the same numbers can differ, the most informative
+/// first.
 fn properties(task: &Task, preprocess: &Preprocess) -> Vec<String> {
     let Preprocess { x, y, columns, target, seen, .. } = preprocess;
     let task = match task {
@@ -176,7 +177,8 @@ pub struct Options {
     pub target: Option<String>,
     /// The task; `None` to guess it from the targets.
     pub task: Option<TaskKind>,
-    /// Leave out rows of a file with a missing value, which are an error otherwise.
+    /// Whether to leave out rows of a file that have a missing value; otherwise such a row is an
+    /// error.
     pub drop_missing: bool,
     /// Number of training rows to keep, the first ones; `None` for all.
     pub train_subset: Option<usize>,

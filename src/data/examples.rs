@@ -1,4 +1,4 @@
-//! From all examples of a file to those for training, validation and test.
+//! The division of a file's examples into those for training, validation and test.
 use super::dataset::{Dataset, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler;
@@ -24,7 +24,7 @@ pub(super) struct Examples<'a> {
     pub chosen: Chosen,
     /// Number of rows left out for missing values.
     pub dropped: usize,
-    /// The transformation that made `x`; that of the targets is fitted here.
+    /// The transformation that produced `x`. `split` adds the standardisation of the targets.
     pub preprocess: Preprocess,
 }
 
@@ -51,7 +51,8 @@ impl Examples<'_> {
     }
 }
 
-/// The targets of some rows: values standardised by `(mean, std)`, or classes without it.
+/// The targets of the given rows: values standardised by `scale = (mean, std)`, or classes if there
+/// is no scale.
 fn targets(what: &str, y: &[f64], rows: &[usize], scale: Option<(f64, f64)>) -> Result<Targets> {
     let y = rows.iter().map(|&row| y[row]);
     let Some((mean, std)) = scale else {

@@ -41,8 +41,8 @@ pub(crate) fn left(reader: &mut impl Seek) -> Option<u64> {
     Some(end.saturating_sub(here))
 }
 
-/// Reads exactly `count` bytes. Memory grows with the bytes that arrive, so that a wrong `count`
-/// does not allocate.
+/// Reads exactly `count` bytes. Memory is allocated as bytes arrive, so that a `count` that is too
+/// large cannot exhaust it.
 pub(crate) fn exactly(what: &str, reader: impl Read, count: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let found = reader.take(count).read_to_end(&mut bytes).map_err(|e| unreadable(what, &e))?;

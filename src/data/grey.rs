@@ -21,9 +21,10 @@ pub const GREY: [&str; 7] =
 /// Number of noise images.
 const NOISE: usize = 10_000;
 
-/// Images of a set of [`GREY`] in the format of MNIST's test images, `[N, 784]`: grey, 28×28, light
-/// ink on dark, values in `[0, 1]` (`gaussian` excepted). Other sizes are resampled bilinearly,
-/// with a triangular filter as wide as the step when downsampling.
+/// The images of a set of [`GREY`] in the format of MNIST's test images, `[N, 784]`: grey, 28×28,
+/// light on dark, with values in `[0, 1]` except for `gaussian`. Images of another size are
+/// resampled bilinearly; when downsampling, the half-width of the triangular filter is the sampling
+/// step.
 ///
 /// * `uniform` and `gaussian`: pixels from `U[0, 1)` and `N(0, 1)`, with a fixed seed.
 /// * `fashion-mnist`, `kmnist`, `notmnist` and `cifar-10`: the published test images, 10 000 each.

@@ -86,7 +86,7 @@ pub(super) fn dataset(
     }
 }
 
-/// Examples with inputs `byte / 255` from the pixels of all images, one after another, and their
+/// Examples whose inputs are `byte / 255`, from the concatenated pixels of all images and their
 /// labels.
 pub(super) fn split(pixels: &[u8], labels: &[u8]) -> Split {
     let pixels: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();

@@ -30,14 +30,15 @@ pub struct Inputs {
 }
 
 /// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of `rows` rows.
-/// Only one block is in memory; there is at least one.
+/// Only one block is in memory at a time, and there is at least one.
 ///
 /// The format is recognised by the first bytes of the file, CSV by its extension.
 /// * A PNG picture is converted to grey or RGB as the model requires, its transparency ignored, and
 ///   resampled bilinearly to `H × W`. Values are in `[0, 1]`, white is 1.
-/// * IDX and NPY hold `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY also `[N, inputs]`. Equal
-///   pixels are equal inputs in every accepted type: bytes are divided by 255 if those of training
-///   were, and a type whose unit is ambiguous is refused. Numbers of a table may have any type.
+/// * IDX and NPY files hold arrays of shape `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY files
+///   also `[N, inputs]`. Equal pixels give equal inputs in every accepted type: bytes are divided
+///   by 255 if the bytes of training were, and a type whose unit is ambiguous is refused. Numbers
+///   of a table may have any type.
 /// * A CSV file has the model's feature columns, in any order; other columns are ignored.
 ///
 /// Inputs are then standardised in double precision if the training rows were.

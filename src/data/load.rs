@@ -15,7 +15,7 @@ use std::path::Path;
 /// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`; they are verified and
 ///   read in the same way. CIFAR-10 is split into 45 000, 5 000 and 10 000 images, and each channel
 ///   is standardised by the training images. `cifar-5` has the images of its first five classes.
-/// * `uci/NAME` and `uci/NAME/SPLIT` are the splits of [`uci`](super::uci()), the former the first.
+/// * `uci/NAME/SPLIT` is a split of [`uci`](super::uci()), and `uci/NAME` the first split.
 ///
 /// # Files
 ///
@@ -27,18 +27,19 @@ use std::path::Path;
 /// The features of a table are standardised in double precision, whatever their type; a feature
 /// that is constant in training becomes 0, whatever its later values.
 ///
-/// The target is a class if it has fewer distinct values than half the rows, and at most 20 of them
-/// if all are numbers; otherwise it is a real value, which is standardised. [`Dataset::notes`]
-/// reports the guess. A class is identified by its text: `1`, `1.0` and `01` are three
-/// classes. Classes are sorted, numbers by value. A row with a missing value (an empty cell, `NA`,
-/// `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`] is set.
+/// The task is classification if the target has fewer distinct values than half the rows and, if
+/// all of them are numbers, at most 20. Otherwise it is regression, and the targets are
+/// standardised. [`Dataset::notes`] reports the guess. A class is identified by its text: `1`,
+/// `1.0` and `01` are three classes. Classes are sorted, numbers by value. A row with a missing
+/// value (an empty cell, `NA`, `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`]
+/// is set.
 ///
 /// The rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set,
 /// they are divided 90/10 into train and validation.
 ///
 /// # Errors
-/// If the source is unknown, or a file is missing, damaged, larger than 2 GiB, not finite, smaller
-/// than 10 rows, or inconsistent with the options.
+/// If the source is unknown, or a file is missing, damaged, larger than 2 GiB or inconsistent with
+/// the options, has fewer than 10 rows, or has a value that is not finite.
 pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let path = Path::new(source);
     let kind = files::extension(path);
@@ -70,8 +71,8 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
 /// `path` is `npz`, otherwise CSV.
 ///
 /// # Errors
-/// If the data are damaged, larger than 2 GiB, not finite, fewer than 10 rows, or inconsistent with
-/// the options.
+/// If the data are damaged, larger than 2 GiB or inconsistent with the options, have fewer than 10
+/// rows, or have a value that is not finite.
 pub fn load_from(path: &Path, mut file: impl BufRead + Seek, options: &Options) -> Result<Dataset> {
     let what = path.display().to_string();
     files::within(&what, files::left(&mut file).unwrap_or(0), files::LIMIT)?;

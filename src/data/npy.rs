@@ -137,7 +137,7 @@ pub(super) enum Npy {
     Double(ArrayD<f64>),
 }
 
-/// Evaluates an expression with the array of any kind.
+/// Evaluates an expression with `$x` bound to the array, whatever the type of its elements.
 macro_rules! with_array {
     ($npy:expr, $x:ident => $value:expr) => {
         match $npy {
@@ -191,7 +191,7 @@ impl Npy {
         })
     }
 
-    /// Targets `[N]`. Whole numbers have the text of integers whatever their type.
+    /// Targets `[N]`. The text of a whole number is that of an integer, whatever its type.
     pub fn targets(self, what: &str) -> Result<Targets> {
         if let Some(row) = self.missing().first() {
             let advice = "Correct or remove that row; --drop-missing trains without such rows.";

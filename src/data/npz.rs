@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     let image = image(&example);
     let (x, preprocess) = match (image, x) {
         (None, x) => Preprocess::fit_transform(what, &x.double(), &parts[0])?,
-        // A mask of 0 and 1 is not in shades of grey.
+        // A mask of 0 and 1 has no shades of grey, and is not divided by 255.
         (Some(_), Raw::Bytes(x)) if x.iter().any(|&byte| byte > 1) => {
             let seen = Some(TrainingRange::bytes());
             let x = x.mapv(|byte| f32::from(byte) / 255.0);
@@ -64,8 +64,8 @@ struct Part {
 }
 
 impl Part {
-    /// The rows of `self` followed by those of `other`, of the same shape and, for images, type. In
-    /// messages, the inputs of `other` are `what`.
+    /// The rows of `self` followed by those of `other`, which must have the same shape and, for
+    /// images, the same type. `what` names the inputs of `other` in messages.
     fn concat(self, other: Self, what: &str) -> Result<Self> {
         let unlike = |found: String, expected: String| {
             Error::invalid(what, found, expected, "Save both with the same shape and type.")

@@ -28,7 +28,7 @@ pub struct Preprocess {
 
 impl Preprocess {
     /// Fits standardisation and range to the given rows of a table `x [N, inputs]`, and returns the
-    /// network inputs of all rows. In messages, the file is `what`.
+    /// network inputs of all rows. `what` names the file in messages.
     ///
     /// # Errors
     /// If a result is not finite in single precision.
@@ -59,8 +59,8 @@ impl Preprocess {
         raw.into()
     }
 
-    /// Network inputs of the rows `raw`, and which of them are far outside the training range. In
-    /// messages, the file and the number of the first row are `at`.
+    /// Network inputs of the rows `raw`, and which of them are far outside the training range. `at`
+    /// is the file and the number of the first row, for messages.
     ///
     /// # Errors
     /// If the unit of the values is not that of training, or a result is not finite.
@@ -131,7 +131,8 @@ impl Preprocess {
         }
     }
 
-    /// Float images, unless they are bytes stored as floats and training divided bytes by 255.
+    /// The float images `x`; an error if they are bytes stored as floats and training divided bytes
+    /// by 255.
     fn floats(&self, what: &str, x: Array2<f32>) -> Result<Array2<f32>> {
         let is_byte = |&v: &f32| v.fract() == 0.0 && (0.0..=255.0).contains(&v);
         let trained_on_bytes = self.seen.as_ref().is_some_and(|seen| seen.bytes);
@@ -144,7 +145,8 @@ impl Preprocess {
         Ok(x)
     }
 
-    /// Checks that all parts, which may come from a damaged file, have the length of the inputs.
+    /// Checks that the lengths of all parts, which may come from a damaged file, fit the number of
+    /// inputs.
     pub(super) fn check(&self, image: Option<[usize; 3]>) -> Result<()> {
         let channels = |n: usize| match image {
             Some([c, ..]) if n == c => self.inputs,

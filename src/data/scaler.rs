@@ -12,7 +12,7 @@ pub struct StandardScaler {
     /// constant feature.
     pub std: Vec<f64>,
     /// Indices of the features that were constant in the training rows. They become 0 whatever
-    /// their value, since the model has seen no other.
+    /// their value, since the model was trained on a single value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constant: Vec<usize>,
 }
@@ -46,7 +46,7 @@ impl StandardScaler {
         })
     }
 
-    /// Mean and standard deviation of a column of `inputs`.
+    /// Mean and standard deviation of the input with index `column`, of `inputs` inputs.
     pub(super) fn of(&self, column: usize, inputs: usize) -> (f64, f64) {
         let i = column / (inputs / self.mean.len());
         (self.mean[i], self.std[i])
@@ -62,8 +62,8 @@ impl StandardScaler {
     }
 
     /// Standardises `x [N, inputs]` in double precision and rounds the result: a feature such as a
-    /// date in seconds would lose its digits in single precision. In messages, the file and the
-    /// number of the first row are `at`.
+    /// date in seconds would lose its digits in single precision. `at` is the file and the number
+    /// of the first row, for messages.
     ///
     /// # Errors
     /// If a result is not finite in single precision.

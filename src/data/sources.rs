@@ -33,8 +33,8 @@ pub struct Set {
 pub(crate) struct File {
     /// Name in the data folder, and the last part of its URL.
     pub name: &'static str,
-    /// Size of a gzip file of which `bytes` and `sha256` describe the decompressed contents: the
-    /// compressed bytes depend on the encoder. `None` for other files.
+    /// Compressed size if the file is gzip, `None` otherwise. In a gzip file, `bytes` and `sha256`
+    /// describe the decompressed contents, since the compressed bytes depend on the encoder.
     pub compressed: Option<u64>,
     /// Size.
     pub bytes: u64,
@@ -145,7 +145,7 @@ impl Set {
         Ok(bytes)
     }
 
-    /// What to do about a damaged file.
+    /// Advice for the user about a damaged file.
     fn advice(&self) -> String {
         match self.address {
             Some(_) => files::fetch_again(self.name),

@@ -81,7 +81,7 @@ impl Targets {
     }
 }
 
-/// Orders numbers by value and before words; equal numbers and words by their text.
+/// Orders numbers before words: numbers by value, and equal numbers and words by their text.
 fn order(a: &str, b: &str) -> Ordering {
     match (a.parse::<f64>(), b.parse::<f64>()) {
         (Ok(x), Ok(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),

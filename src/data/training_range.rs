@@ -47,8 +47,8 @@ impl TrainingRange {
         self.low.iter().all(|&low| low >= 0.0) && self.high.iter().all(|&high| high <= 1.0)
     }
 
-    /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. In messages the
-    /// file is `what` and its row 0 of `x` has the number `first`.
+    /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. `what` names the
+    /// file in messages, and `first` is the number in it of row 0 of `x`.
     pub(super) fn outside<T: Copy + Into<f64>>(
         &self,
         x: &Array2<T>,

@@ -11,8 +11,8 @@ use ndarray::{Array2, Axis};
 use std::path::Path;
 
 /// A standard split of a UCI regression set, such as `yacht`: 90 % to train and 10 % to test. The
-/// last fifth of the former is for validation. Features and target are standardised by the
-/// remaining training rows. `split` counts from 0: see [`uci_splits`].
+/// last fifth of the training rows is for validation. Features and target are standardised by the
+/// other four fifths. `split` counts from 0: see [`uci_splits`].
 ///
 /// # Errors
 /// If there is no such set or split, or its files are missing ([`Error::Missing`]) or differ from
