@@ -53,7 +53,8 @@ impl Acquisition {
         }
     }
 
-    /// Whether it is defined for the task; regression has no votes and no class probabilities.
+    /// Whether the function is defined for the task: regression has no votes and no class
+    /// probabilities.
     pub fn fits(self, task: &Task) -> bool {
         matches!(task, Task::Classification { .. })
             || !matches!(self, Self::VariationRatio | Self::BatchBald)
@@ -121,8 +122,8 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// The `k` inputs to label, or all if there are fewer, the highest value first. Of equal values
-    /// the input that was added first is chosen; `rng` is used by random choice and by the
+    /// The `k` inputs to label, or all if there are fewer, the highest value first. If values are
+    /// equal, the input that was added first is chosen. `rng` is used for random choice and for the
     /// estimates of BatchBALD.
     #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn choose(self, k: usize, rng: &mut dyn Rng) -> Vec<Pick> {

@@ -8,13 +8,13 @@ use rayon::prelude::*;
 pub struct Pick {
     /// Its index in the pool, from 0.
     pub index: usize,
-    /// Its score, for BatchBALD its gain in nats over those chosen before it; `None` if chosen at
-    /// random.
+    /// Its score; for BatchBALD, the gain in nats given the inputs chosen before it. `None` if the
+    /// input was chosen at random.
     pub value: Option<f64>,
 }
 
-/// The maximum number of configurations of labels `(y₁ … yₙ)` that are enumerated; beyond it, as
-/// many are sampled.
+/// The maximum number of configurations of labels `(y₁ … yₙ)` that are enumerated. If there are
+/// more, this many are sampled, rounded up to a multiple of `S`.
 const CONFIGURATIONS: usize = 1 << 12;
 
 /// The number of inputs that are evaluated together.
@@ -27,8 +27,8 @@ const BLOCK: usize = 64;
 /// posterior sample: `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. For few configurations of labels, the entropy
 /// is a sum over all of them. Otherwise the gain `I[y; θ | y₁ … yₙ]` of an input is estimated from
 /// `M` configurations `ŷ_m` that are sampled from that mixture, equally many from each posterior
-/// sample. It is the mean of the input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`,
-/// `(1/M) Σ_m (H[y | ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`, which is unbiased and not negative.
+/// sample. It is the mean of the input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`, `(1/M) Σ_m (H[y |
+/// ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`. This estimate is unbiased and not negative.
 ///
 /// Gains are not negative, and their sum is at most `ln S`, the entropy of `θ` over `S` samples.
 ///
@@ -40,7 +40,7 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     let entropy = |p: &f64| if *p > 0. { -p * p.ln() } else { 0. };
     let each = p.map(entropy).sum_axis(Axis(2));
     let conditional = each.mean_axis(Axis(0)).expect("a sample");
-    // Row m has Π p_s(ŷᵢ) over the chosen inputs for configuration m and each s; if configurations
+    // Entry [m, s] is Π p_s(ŷᵢ) over the chosen inputs for configuration m or, if configurations
     // are sampled, p(θ_s | ŷ_m).
     let mut joint = Array2::<f64>::ones([1, samples]);
     let mut is_sampled = false;
@@ -100,7 +100,7 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     picks
 }
 
-/// Update row `m` of `joint` to `p(θ_s | ŷ_m, ŷ) ∝ p(θ_s | ŷ_m) p_s(ŷ)`, for an input with
+/// Update each row `m` of `joint` to `p(θ_s | ŷ_m, ŷ) ∝ p(θ_s | ŷ_m) p_s(ŷ)`, for an input with
 /// probabilities `p [S, K]` and a label `ŷ` sampled under posterior sample `m mod S`.
 fn extend_sampled(joint: &mut Array2<f64>, p: ArrayView2<'_, f64>, rng: &mut dyn Rng) {
     let samples = joint.ncols();
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
 
-    /// The joint probability of a thousand labels underflows; those of samples given the labels do
-    /// not.
+    /// The joint probability of a thousand labels underflows; the probabilities of samples given
+    /// the labels do not.
     #[test]
     fn many_labels() {
         let p = Array2::from_shape_fn([2, 10], |(s, c)| if s == c % 2 { 0.11 } else { 0.09 });

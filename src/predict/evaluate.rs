@@ -9,8 +9,7 @@ use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// The maximum number of posterior samples for the ELBO, which is a sum over all training examples
-/// already.
+/// The maximum number of posterior samples for the ELBO, each evaluated on all training examples.
 const BOUND_SAMPLES: usize = 10;
 
 /// The scores of a validation.
@@ -45,7 +44,7 @@ pub struct TestScores {
     pub nll_error: f64,
     /// The Brier score; `None` in regression.
     pub brier: Option<f64>,
-    /// The expected calibration error over 15 equal bins; `None` in regression.
+    /// The expected calibration error over 15 bins of equal width; `None` in regression.
     pub ece: Option<f64>,
     /// The root-mean-square error in the target's units; `None` in classification.
     pub rmse: Option<f64>,
@@ -109,7 +108,7 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     })
 }
 
-/// The validation scores after epoch number `epoch`, each epoch with its own posterior samples.
+/// The validation scores after epoch number `epoch`. Each epoch has its own posterior samples.
 ///
 /// # Panics
 /// If the data do not fit the model.
@@ -127,7 +126,7 @@ pub fn validate(
     Scores { accuracy, nll, ece, rmse }
 }
 
-/// The scores of predictions for `split`, without the number of samples and the duration.
+/// The scores of predictions for `split`; the number of samples and the duration are left at 0.
 fn score(
     model: &Model,
     theta: &Tensor<f32>,

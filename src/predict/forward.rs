@@ -41,7 +41,7 @@ pub fn chunk(model: &Model, samples: usize) -> usize {
 }
 
 /// The number of samples that are evaluated together: all, unless `θ` or the activations are very
-/// long.
+/// large.
 fn group(model: &Model, samples: usize) -> usize {
     let most = (ENTRIES / model.primary.dim()).min(ACTIVATIONS / model.primary.widest());
     samples.min(most).max(1)
@@ -99,8 +99,8 @@ pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Pr
     predict_profiled(model, theta, x, None)
 }
 
-/// As [`predict`], with the time of each operation recorded in `profile`, which is meaningful in a
-/// pool of one thread.
+/// As [`predict`], with the time of each operation recorded in `profile`. The times are meaningful
+/// in a pool of one thread.
 ///
 /// # Panics
 /// As [`predict`].

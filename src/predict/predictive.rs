@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 /// Predictions for `N` inputs. Entropies are in nats.
 #[derive(Clone, Debug)]
 pub enum Predictive {
-    /// Of a class.
+    /// Predictions of a class.
     Classes {
         /// `p̄ = mean_s p_s` `[N, K]`, where `p_s` is the softmax under posterior sample `s`.
         p: Array2<f32>,
@@ -20,8 +20,8 @@ pub enum Predictive {
         /// `1 − (count of the most frequent argmax_c p_{s,c})/S` `[N]`.
         variation_ratio: Vec<f32>,
     },
-    /// Of a real number, standardised, or in the units of the target after
-    /// [`Predictive::in_units`].
+    /// Predictions of a real number: standardised or, after [`Predictive::in_units`], in the units
+    /// of the target.
     Values {
         /// `mean_s f_s` `[N]`.
         mean: Vec<f64>,
@@ -33,8 +33,8 @@ pub enum Predictive {
 }
 
 impl Predictive {
-    /// `μ + σ y` for means and `σ y` for standard deviations, with the mean `μ` and standard
-    /// deviation `σ` of the training targets: predictions in the units of the target.
+    /// `μ + σ y` for means and `σ y` for standard deviations: the predictions in the units of the
+    /// target. `μ` and `σ` are the mean and the standard deviation of the training targets.
     pub fn in_units(self, preprocess: &Preprocess) -> Self {
         let Self::Values { mean, std, spread } = self else { return self };
         let (shift, unit) = preprocess.y.unwrap_or((0., 1.));

@@ -43,7 +43,7 @@ impl Score {
     /// `½ ln std²/(std² − spread²)`, and the mean standard deviation is `spread`.
     ///
     /// # Panics
-    /// If the score is not defined in regression, for predictions of real numbers.
+    /// If the predictions are of real numbers and the score is defined for classes only.
     pub fn of(self, predictive: &Predictive) -> Vec<f64> {
         let wide = |v: &[f32]| v.iter().map(|&x| x.into()).collect();
         match predictive {
@@ -60,7 +60,7 @@ impl Score {
                     let share = |(spread, std): (&f64, &f64)| (spread / std).powi(2);
                     // Rounding can make the two equal.
                     let rest = |pair| (1. - share(pair)).max(f64::EPSILON);
-                    // 0 rather than −0 without disagreement.
+                    // 0 rather than −0 if samples agree.
                     spread.iter().zip(std).map(|pair| 0. - 0.5 * rest(pair).ln()).collect()
                 }
                 Self::MeanStd => spread.clone(),
