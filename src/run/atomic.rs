@@ -55,7 +55,7 @@ pub fn sweep(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The names of the files of a folder.
+/// The names of the files in a folder.
 pub(super) fn names(folder: &Path) -> Result<Vec<OsString>> {
     let names = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());

@@ -1,11 +1,12 @@
-//! Checkpoints: one safetensors file each, from which training resumes to the bit.
+//! Checkpoints: one safetensors file each, from which training resumes with bitwise identical
+//! results.
 //!
-//! Tensors are the parameters under their names, the optimiser's moments as `optimiser.KIND.NAME`,
-//! and as `buffer.NAME` the constants that densities depend on: permutations, orders and degrees of
-//! an IAF (U32), centres of a mixture. `docs/rebuild.py` computes predictions and `ln q(θ)` from
-//! them. The metadata key `bhn` holds the [`Header`] and the checksum of the file as JSON. There is
-//! no generator state: random numbers are functions of the seed and the position (see
-//! [`crate::random`]).
+//! The tensors are the parameters under their names, the optimiser's moments as
+//! `optimiser.KIND.NAME`, and the constants that densities depend on as `buffer.NAME`: permutations
+//! and the orders and degrees of an IAF (U32), and the centres of a mixture (F32).
+//! `docs/rebuild.py` computes predictions and `ln q(θ)` from them. The metadata key `bhn` holds the
+//! [`Header`] and the checksum of the file as JSON. There is no generator state: random numbers are
+//! functions of the seed and the position (see [`crate::random`]).
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{Dataset, Preprocess, Task, files};
@@ -57,7 +58,7 @@ pub struct Header {
     pub epoch: usize,
     /// The best epoch by validation so far, and its scores.
     pub best: Option<(usize, Scores)>,
-    /// The machine that trained last; `None` in checkpoints of format 2.
+    /// The machine that trained last; `None` in checkpoints of formats 1 and 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
 }
@@ -280,7 +281,7 @@ fn describe(buffer: Option<&Buffer>) -> String {
     }
 }
 
-/// The first entries.
+/// The first five entries, as text.
 fn first<T: Display>(of: &[T]) -> String {
     let first: Vec<_> = of.iter().take(5).map(T::to_string).collect();
     format!("({}{})", first.join(", "), if of.len() > 5 { ", …" } else { "" })

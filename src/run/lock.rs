@@ -34,8 +34,8 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
-    /// Whether a folder does not exist, or holds nothing but the files of locks and killed
-    /// processes.
+    /// Whether a folder does not exist, or holds nothing but its lock file and the temporary files
+    /// of killed processes.
     ///
     /// # Errors
     /// If a file operation fails.

@@ -8,8 +8,8 @@ use std::fmt;
 /// The instruction set of the kernels, and the mathematical functions of the system. The bits of a
 /// result depend on both, besides the program, the data and the settings.
 ///
-/// AVX-512 and AVX2 give the same bits; other processors, and other versions of libm, may round
-/// differently.
+/// AVX-512 and AVX2 give bitwise identical results; other processors, and other versions of libm,
+/// may round differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The instruction set, as named by [`kernels::path`].
@@ -33,7 +33,7 @@ impl Machine {
         Self { kernels: kernels::path().into(), functions: hex(&hash.finalize()[..8]) }
     }
 
-    /// Whether results have the same bits on both machines.
+    /// Whether results are bitwise identical on both machines.
     pub fn has_bits_of(&self, other: &Self) -> bool {
         let on_x86 = |machine: &Self| machine.kernels.starts_with("avx");
         self.functions == other.functions

@@ -89,7 +89,7 @@ impl Epoch {
         line
     }
 
-    /// The record of a line, or `None` if that is damaged. Lines of older versions have no
+    /// The record of a line, or `None` if the line is damaged. Lines of older versions have no
     /// checksum.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut keys: Map<String, Value> = serde_json::from_slice(line).ok()?;

@@ -1,11 +1,12 @@
 //! A run in training: how it is started, written to its folder, and resumed.
 //!
-//! A [`Run`] holds the lock of its folder, so that no other process writes to it.
-//! `config.toml` is written first and never changes. Each epoch appends a line to `metrics.jsonl`;
-//! then, if a validation is due, it writes `best.safetensors` if the scores are the best so far,
-//! and `last.safetensors`. A run that was killed at any moment resumes from `last.safetensors` and
-//! discards later lines. Each line has a checksum; a damaged line is missing from the curves and
-//! has no other effect. `summary.json` and `report.html` are written at the end.
+//! A [`Run`] holds the lock of its folder, so that no other process writes to it. `config.toml` is
+//! written first and never changes. Each epoch appends a line to `metrics.jsonl`. If a validation
+//! is due, `best.safetensors` is then written if the scores are the best so far, and
+//! `last.safetensors` in any case. A run that was killed at any moment resumes from
+//! `last.safetensors` and discards later lines. Each line has a checksum; a damaged line is missing
+//! from the curves and has no other effect. `summary.json` and `report.html` are written at the
+//! end.
 use crate::autodiff::profile::Phase;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ pub struct Run {
 pub enum Progress<'a> {
     /// A step was taken.
     Step(&'a Step),
-    /// An epoch was finished; whether it is the best so far.
+    /// An epoch was finished; the flag tells whether it is the best so far.
     Epoch(&'a Epoch, bool),
 }
 
@@ -96,9 +97,9 @@ impl Run {
         Ok(run)
     }
 
-    /// The run in `dir`, trained to the end, and the model of its best epoch: created if `dir`
-    /// holds no run, resumed if it is incomplete, read if it is complete. `config` need not be
-    /// resolved.
+    /// The run in `dir`, trained to the end, and the model of its best epoch. The run is created if
+    /// `dir` holds none, resumed if it is incomplete, and read if it is complete. `config` need not
+    /// be resolved.
     ///
     /// # Errors
     /// If the run in `dir` has another configuration or other data, training diverges, or a file
@@ -273,7 +274,7 @@ impl Run {
     }
 }
 
-/// Whether `a` has the higher accuracy; at a tie, or in regression, the lower NLL.
+/// Whether `a` has a higher accuracy than `b` or, at a tie and in regression, a lower NLL.
 fn better(a: &Scores, b: &Scores) -> bool {
     (a.accuracy, -a.nll) > (b.accuracy, -b.nll)
 }

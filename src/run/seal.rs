@@ -1,4 +1,4 @@
-//! Checksums that a file holds of itself: SHA-256 of the file with zeros in place of the checksum.
+//! Checksums of files that contain their own checksum: SHA-256 of the file with zeros in its place.
 use crate::data::files::hex;
 use sha2::{Digest, Sha256};
 

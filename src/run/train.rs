@@ -45,7 +45,7 @@ pub fn fit(config: Config, data: &Dataset) -> Result<Model> {
     Ok(trainer.model)
 }
 
-/// The values of a step, all from before its update.
+/// The values of a step, all computed before its update.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// The loss in nats per example.
@@ -180,7 +180,8 @@ impl Trainer {
         Ok(Step { loss, terms, correct, gradient_norm, learning_rate, beta })
     }
 
-    /// Attribute the time since the last call to `name` in the profile, if there is one.
+    /// Attribute the time since the previous attribution to the operation `name`, if there is a
+    /// profile.
     pub(crate) fn spent(&self, name: &str, pass: Phase, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, pass, bytes as f64, 0.);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::nn::optim::Update;
 use crate::primary::{Layer, Placed};
 
-/// The maximum number of components of a mixture, each of which has a density of its own.
+/// The maximum number of components of a mixture; the density of each is evaluated.
 const MOST_COMPONENTS: usize = 1000;
 
 /// The maximum number of weights, and of entries of one array in a step: 1 GiB of `f32`.
@@ -205,7 +205,7 @@ impl Config {
     }
 }
 
-/// Check that dropout has masks, and rates above 0: it would be maximum likelihood without.
+/// Check that dropout has masks and rates above 0; otherwise it would be maximum likelihood.
 fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
     let rates: Vec<_> = layers.iter().filter_map(Layer::rate).collect();
     let (found, expected, advice) = if rates.is_empty() {
@@ -229,7 +229,7 @@ fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
     Err(Error::invalid("primary.layers", found, expected, advice))
 }
 
-/// `samples`, if as many samples of a `θ` with `entries` entries fit in memory.
+/// `samples`, if that many samples of a `θ` with `entries` entries fit in memory.
 ///
 /// # Errors
 /// If they exceed the limit of one array.

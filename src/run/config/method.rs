@@ -28,7 +28,7 @@ pub enum DropoutKind {
     Concrete,
 }
 
-/// The parameters of the primary network that a posterior is over.
+/// The parameters of the primary network that a posterior is a distribution over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theta {
     /// Weight-normalisation scales, and the masks of dropout if there are any.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// The maximum size of a `config.toml` in bytes.
 const BYTES: u64 = 1 << 20;
 
-/// The configuration of a run. Serialised, it is `config.toml`; omitted keys take these defaults.
+/// The configuration of a run. Serialised, it is `config.toml`; omitted keys take their default
+/// values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -101,7 +102,7 @@ pub struct MeanFieldConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutConfig {
-    /// The probability of dropping a unit, or its initial value if it is learned, where
+    /// The probability of dropping a unit, or its initial value if it is learned. Used if
     /// `primary.layers` has no dropout layers.
     pub rate: f64,
 }
