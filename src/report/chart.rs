@@ -104,7 +104,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// `mark` in one color; an empty name is left out of the legend.
+    /// `mark` in one colour; an empty name is left out of the legend.
     pub fn new(name: impl Into<String>, ink: Ink, mark: Mark) -> Self {
         Self { name: name.into(), ink, mark }
     }
@@ -349,7 +349,7 @@ fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> 
         if from > to || p.iter().chain(&q).any(|v| !v.is_finite()) {
             continue;
         }
-        // Unclipped ends are kept to the bit, since equal ends join pieces.
+        // Unclipped ends are not changed by rounding, since pieces with equal ends are joined.
         let at = |t: f64| match t {
             0. => pair[0],
             1. => pair[1],

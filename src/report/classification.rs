@@ -53,7 +53,8 @@ impl Classification<'_> {
         )
     }
 
-    /// Calibration, confusions, and the examples of highest entropy and, for contrast, of lowest.
+    /// Calibration, confusions, and the examples of highest entropy and, for contrast, those of
+    /// lowest entropy.
     ///
     /// # Errors
     /// If the inputs are images with neither one nor three channels.

@@ -21,7 +21,7 @@ pub struct Report {
     pub title: String,
     /// What the paper did and claims, in a paragraph.
     pub paper: String,
-    /// What was done here, with the differences from the paper: a paragraph per line.
+    /// What was done here, with the differences from the paper; one paragraph per line.
     pub ours: String,
     /// The outcome of each claim.
     pub verdicts: Vec<Verdict>,
@@ -75,7 +75,7 @@ impl Report {
         write("report.html".into(), self.html(facts)?.as_bytes())
     }
 
-    /// The verdicts as a table.
+    /// The claims and their outcomes as a table.
     pub fn verdicts(&self) -> Table {
         Table::of("verdicts", VERDICTS, &self.verdicts).columns(&[
             ("claim", &|verdict| verdict.claim.clone()),

@@ -77,7 +77,7 @@ pub(super) fn predicted_against_true(mean: &[f64], std: &[f64], y: &[f64]) -> Ch
 }
 
 /// The confusion matrix `counts [K truth, K predicted]` as SVG, the first class at the top. The
-/// colour of a cell is its share of the row.
+/// colour of a cell is its fraction of the row.
 pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) -> String {
     let k = classes.len();
     let side = (100.0 * k as f64).min(500.0);

@@ -20,7 +20,7 @@ pub struct Table {
 /// A heading and the function that gives a row's entry.
 pub type Column<'a, R> = (&'a str, &'a dyn Fn(&R) -> String);
 
-/// The rows of a table without columns.
+/// The rows of a table whose columns are yet to be given.
 pub struct Rows<I> {
     name: String,
     caption: String,

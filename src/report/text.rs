@@ -1,6 +1,6 @@
 //! Numbers as text.
 
-/// A share as a percentage.
+/// A fraction as a percentage.
 pub(super) fn percent(share: f64) -> f64 {
     100.0 * share
 }

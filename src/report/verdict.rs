@@ -5,7 +5,7 @@ use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use std::fmt;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
-/// A measured quantity: a mean over seeds with its standard error, a share of seeds, or a single
+/// A measured quantity: a mean over seeds with its standard error, a fraction of seeds, or a single
 /// number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
@@ -41,7 +41,7 @@ impl Mean {
         (!values.is_empty()).then(|| Self::of(values))
     }
 
-    /// The share of seeds with a property; printed as `9 of 10`.
+    /// The fraction of seeds with a property; printed as `9 of 10`.
     ///
     /// # Panics
     /// If there is no seed.
@@ -65,9 +65,9 @@ impl Mean {
     }
 
     /// The 95 % interval. For a mean, Student's `m ± t σ` with `t` of `n − 1` degrees of freedom:
-    /// 4.3 for three seeds, 2.8 for five, 2.1 for twenty. For a share, that of Clopper and Pearson,
-    /// "The use of confidence or fiducial limits", Biometrika 1934. `None` for fewer than three
-    /// seeds, or if the value or its error is not finite.
+    /// 4.3 for three seeds, 2.8 for five, 2.1 for twenty. For a fraction, the interval of Clopper
+    /// and Pearson, "The use of confidence or fiducial limits", Biometrika 1934. `None` for fewer
+    /// than three seeds, or if the value or its error is not finite.
     #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
     pub fn interval(&self) -> Option<(f64, f64)> {
         if !(self.value.is_finite() && self.error.is_finite()) {
