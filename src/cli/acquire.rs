@@ -41,7 +41,7 @@ pub struct Args {
 /// A row of the output.
 #[derive(Serialize)]
 struct Chosen {
-    /// From 1, the highest score.
+    /// The rank from 1, which has the highest score.
     rank: usize,
     /// The index among all inputs, from 0.
     index: usize,

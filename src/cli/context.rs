@@ -45,7 +45,7 @@ impl Context {
     }
 }
 
-/// Print a line on standard error, and ignore if it is closed.
+/// Print a line on standard error, unless that is closed.
 pub fn note(line: impl AsRef<str>) {
     writeln!(io::stderr(), "{}", line.as_ref()).ok();
 }

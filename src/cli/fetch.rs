@@ -18,7 +18,7 @@ use ureq::Agent;
 pub struct Fetched {
     pub name: &'static str,
     pub folder: Option<PathBuf>,
-    /// What its files are, or that they were there already.
+    /// Whether its files are the published ones or stand-ins, or nothing was to be fetched.
     pub files: &'static str,
 }
 
@@ -29,7 +29,7 @@ const STAND_IN: &str = "stand-ins: the published examples in another order";
 /// at all.
 ///
 /// They come from their published addresses, from the address `from`, or from the local folder or
-/// file `from`; `None` if that has none of them.
+/// file `from`. The result is `None` if the local folder or file has none of them.
 pub fn fetch(
     set: &Set,
     dir: &Path,
@@ -87,7 +87,8 @@ fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Resul
     })
 }
 
-/// Download up to `most` bytes of `url` into the file `part`, from the end of `part` on.
+/// Download up to `most` bytes of `url` and append them to the file `part`, which has the bytes
+/// before them.
 fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
     let mut have = fs::metadata(part).map_or(0, |part| part.len());
     let mut request = agent.get(url);
@@ -185,7 +186,7 @@ fn fill(folder: &Path, with: impl FnOnce() -> Result<()>) -> Result<()> {
     with().inspect_err(|_| Lock::abandon(folder))
 }
 
-/// A size in bytes that a file does not exceed, compressed or not.
+/// An upper bound on the size of a file in bytes, compressed or not.
 fn most(file: &File) -> u64 {
     file.bytes + file.bytes / 8 + 4096
 }

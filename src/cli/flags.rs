@@ -42,8 +42,8 @@ pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
 /// The default number of posterior samples that predictions average over.
 pub const SAMPLES: usize = 100;
 
-/// The number of posterior samples of `model` to predict with, if `requested` are asked for, and a
-/// note if there are fewer networks.
+/// The number of posterior samples of `model` to predict with if `requested` are asked for. Prints
+/// a note if the model has fewer networks.
 ///
 /// # Errors
 /// If they do not fit in memory.

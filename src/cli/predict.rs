@@ -133,7 +133,7 @@ pub(super) struct Far {
 }
 
 impl Far {
-    /// Add those of a block.
+    /// Add the inputs of a block that are far outside.
     pub fn add(&mut self, found: Option<&OutOfRange>) {
         self.rows += found.map_or(0, |found| found.rows);
         self.first = self.first.take().or(found.map(|found| found.first.clone()));

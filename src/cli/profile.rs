@@ -16,7 +16,7 @@ pub struct Profiler {
 #[derive(Serialize)]
 pub struct Report {
     machine: Machine,
-    /// The unit that times are given per, and the number of units.
+    /// The unit that times are given per; `count` is the number of units.
     per: &'static str,
     count: u64,
     /// The duration by the clock, in seconds.
@@ -28,7 +28,7 @@ pub struct Report {
 struct Line {
     #[serde(flatten)]
     row: Row,
-    /// The share of the roofline; `None` where the bytes are not known.
+    /// The fraction of the roofline; `None` where the bytes are not known.
     share: Option<f64>,
 }
 

@@ -82,7 +82,7 @@ struct Running {
     cost: f64,
     /// Epochs or rounds of earlier processes; known after the first of this process.
     earlier: Option<usize>,
-    /// The share of the cost that is done.
+    /// The fraction of the cost that is done.
     share: f64,
 }
 
@@ -129,7 +129,7 @@ impl Work {
         self.done + self.running.values().map(|cell| cell.cost * cell.share).sum::<f64>()
     }
 
-    /// A line of progress, if the last is long enough ago.
+    /// A line of progress, if the last one was printed long enough ago.
     fn line(&mut self, key: &str) -> Option<String> {
         let share = self.is_done() / self.total;
         if !(share > 0. && self.last_line.elapsed() >= PAUSE) {
@@ -154,7 +154,8 @@ mod tests {
         assert_eq!(work.is_done(), 0.);
         work.part("new", 1, 4);
         assert_eq!((work.is_done(), work.total), (2.5, 50.));
-        // Three of its four epochs were there; the last is 10 of work, and all that was left of it.
+        // An earlier process had finished three of the four epochs. The last one costs 10, all that
+        // was left of the cell.
         work.part("old", 4, 4);
         assert_eq!((work.is_done(), work.total), (12.5, 20.));
         work.part("a run within", 1, 1);

@@ -97,7 +97,7 @@ struct Printed {
 }
 
 impl Args {
-    /// The settings of the file and the flags, without what depends on the data.
+    /// The settings of the file and the flags, without the defaults that depend on the data.
     fn config(&self) -> Result<Config> {
         let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
         config.data = self.data.clone().unwrap_or(config.data);
