@@ -136,8 +136,8 @@ fn affines<T: Scalar>(of: &mut Bits) {
     }
 }
 
-/// Number of images, `[H, W, C]`, window and output channels: rows of a window of 1 to 40 elements,
-/// and Winograd's 3 × 3.
+/// Each case is a number of images, `[H, W, C]`, a window and the output channels. Rows of windows
+/// have 1 to 40 elements; 3 × 3 windows use Winograd's algorithm.
 fn convolutions<T: Scalar>(of: &mut Bits) {
     let window = |size, stride, padding| Window { size, stride, padding };
     for (images, image, window, n) in [

@@ -1,7 +1,7 @@
 //! Defends: a change of structure changes no bit. Tensors, predictions, acquired indices and the
 //! values of tables have the digests in `same.json`, on the kind of machine that wrote it.
 //!
-//! `BHN_WRITE_DIGESTS=1 cargo test --release --test same` writes that file anew.
+//! `BHN_WRITE_DIGESTS=1 cargo test --release --test same` rewrites that file.
 #![cfg(feature = "cli")]
 #[path = "common/at_hand.rs"]
 mod at_hand;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Digests by name, and the machine whose bits they are.
+/// Digests by name, and the machine that they were computed on.
 #[derive(Debug, Serialize, Deserialize)]
 struct Digests {
     machine: Machine,
@@ -89,7 +89,7 @@ fn digest(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Names, types, shapes and entries of a checkpoint, without what else the file says.
+/// Names, types, shapes and entries of a checkpoint's tensors, without its metadata.
 fn tensors(file: &Path) -> String {
     let bytes = fs::read(file).unwrap();
     let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
@@ -113,7 +113,7 @@ fn line_without_last_cell(line: &str) -> &str {
     line.rsplit_once(',').map_or(line, |(line, _)| line)
 }
 
-/// A short training and what is asked of it, by a name that says which.
+/// Digests of a short training and of the commands on its run, each with its name.
 fn run(method: &str, [data, settings, inputs]: [&str; 3]) -> Vec<(String, String)> {
     let folder = Folder::new();
     files(&folder);
@@ -152,7 +152,7 @@ fn run(method: &str, [data, settings, inputs]: [&str; 3]) -> Vec<(String, String
     digests.into_iter().map(name).collect()
 }
 
-/// The numbers of a JSON value but times.
+/// The numbers in a JSON value, except times.
 fn leaves(value: &Value, key: &str, found: &mut Vec<f64>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, v)| leaves(v, key, found)),
@@ -189,7 +189,7 @@ fn entries(folder: &Path, of: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     entries.filter(|path| of(path)).collect()
 }
 
-/// What this machine's bits depend on, as a run's summary says it.
+/// The properties of this machine that results depend on, as in a run's summary.
 fn machine() -> Machine {
     let folder = Folder::new();
     folder.trained();

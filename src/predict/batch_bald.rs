@@ -27,8 +27,8 @@ const BLOCK: usize = 64;
 /// posterior sample: `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. For few configurations of labels, the entropy
 /// is a sum over all of them. Otherwise the gain `I[y; θ | y₁ … yₙ]` of an input is estimated from
 /// `M` configurations `ŷ_m` that are sampled from that mixture, equally many from each posterior
-/// sample. It is the mean of the input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`, `(1/M) Σ_m (H[y |
-/// ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`. This estimate is unbiased and not negative.
+/// sample. The estimate is the mean of the input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`,
+/// `(1/M) Σ_m (H[y | ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`. It is unbiased and not negative.
 ///
 /// Gains are not negative, and their sum is at most `ln S`, the entropy of `θ` over `S` samples.
 ///

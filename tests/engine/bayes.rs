@@ -161,7 +161,7 @@ fn gradients_of_a_learned_precision() {
 }
 
 /// `S` samples as one product, scales after the product and the first layer's product shared: the
-/// same outputs as `S` networks whose weights are formed.
+/// same outputs as `S` networks whose weights are materialised.
 #[test]
 fn batched_samples_equal_networks_with_formed_weights() {
     let mut params = Params::<f64>::default();
@@ -186,8 +186,8 @@ fn batched_samples_equal_networks_with_formed_weights() {
     }
 }
 
-/// What samples have in common is computed once where no gradient asks: the same outputs either
-/// way.
+/// Computations that all samples share are done once if no gradient is needed, with the same
+/// outputs.
 #[test]
 fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
     let words = [
@@ -236,7 +236,7 @@ fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
     }
 }
 
-/// A network that ends in an image has the axis of samples that are alike, too.
+/// The output has an axis of samples also if the network ends in an image, which all samples share.
 #[test]
 fn alike_samples_of_images() {
     let layers: Vec<Layer> = vec!["conv 3 2x2".parse().unwrap()];
@@ -280,7 +280,7 @@ fn parameters_start_where_they_should() {
     assert_eq!(moments(Init::Constant(2.)), (2., 0.));
 }
 
-/// Over samples the bound is a mean, in its loss as in its terms.
+/// The bound is a mean over samples, both in its loss and in its terms.
 #[test]
 fn the_bound_of_two_samples_by_hand() {
     let tape = Tape::<f64>::default();

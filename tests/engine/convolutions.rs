@@ -64,7 +64,7 @@ fn run(case: &Golden) -> [Tensor<f32>; 3] {
     [y.value(), of(x), of(weights)]
 }
 
-/// Each sum is within 10⁻⁵ of the largest of its kind: two orders of summation round differently.
+/// Each sum agrees to 10⁻⁵ of the largest in its tensor: two orders of summation round differently.
 #[test]
 fn convolutions_and_pools_equal_pytorch() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();

@@ -69,7 +69,7 @@ fn every_concrete_mask_has_scales_of_its_own() {
     assert!((one - both).abs() < 1e-12, "{one} {both}");
 }
 
-/// To predict, dropout takes masks of 1; MC dropout draws them.
+/// For predictions, dropout has masks of 1; MC dropout samples them.
 #[rstest]
 #[case(true)]
 #[case(false)]

@@ -1,8 +1,8 @@
 //! Defends: every bijector is invertible, its log-determinant is that of its Jacobian, its
 //! gradients are right, and each of its parameters learns; each is its formula.
 //!
-//! The properties are those of `bhn verify`, here also of other widths and of combinations. `D ≥
-//! 4`, since a direction `v/‖v‖` of one entry has no gradient at all.
+//! The properties are those of `bhn verify`, tested here also for other widths and for
+//! combinations. `D ≥ 4`, since a direction `v/‖v‖` of one entry has no gradient at all.
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Owned, Tape};
 use bhn::flows::{
@@ -24,7 +24,7 @@ fn flow(name: &str) -> Build {
 
 const PLAIN: Conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
 
-/// An IAF, its parameters named after how many there are already.
+/// An IAF whose parameters are named by the number of existing ones.
 fn iaf(p: &mut Params<f64>, d: usize, conditioner: Conditioner, rng: &mut ChaCha8Rng) -> Iaf {
     let (name, order) = (format!("f{}", p.iter().len()), Permutation::random(d, rng));
     Iaf::new(p, &name, order, conditioner, rng)
@@ -76,7 +76,7 @@ fn inverse_undoes_forward() {
     }
 }
 
-/// `ln|det ∂y/∂x|` from a Jacobian built row by row on the tape; and no sample depends on another.
+/// `ln|det ∂y/∂x|` from a Jacobian built row by row on the tape, and no sample depends on another.
 #[test]
 fn log_det_is_that_of_the_jacobian() {
     for (name, d, flow) in all() {
@@ -124,7 +124,7 @@ fn every_parameter_receives_a_gradient() {
     }
 }
 
-/// The initial flow is near the identity, as near as its documentation says.
+/// The initial flow is as near to the identity as its documentation says.
 #[rstest]
 #[case(flow("coupling, exp"), 2e-3)]
 #[case(flow("coupling, plain weights"), 2e-3)]
@@ -144,7 +144,7 @@ fn flows_start_near_the_identity(#[case] build: Build, #[case] tolerance: f64) {
     assert!(log_det.value().iter().all(|l| l.abs() < 6. * tolerance));
 }
 
-/// `s = e⁰ + 0.001` on every entry that is scaled.
+/// The initial scale of every entry that is scaled is `s = e⁰ + 0.001`.
 #[rstest]
 #[case(flow("coupling, exp"), 3.)]
 #[case(flow("IAF"), 6.)]
@@ -156,8 +156,8 @@ fn scales_start_at_one_and_the_floor(#[case] build: Build, #[case] scaled: f64) 
     assert!(log_det.value().iter().all(|l| (l - scaled * 1.001_f64.ln()).abs() < 1e-3));
 }
 
-/// MADE's masks: an entry sees those before it in its order, all of them if there are hidden units
-/// enough, and no other to the last bit.
+/// MADE's masks: an entry depends on the entries before it in its order, on all of them if there
+/// are enough hidden units, and on no other, bitwise.
 #[rstest]
 fn an_entry_sees_those_before_it(
     #[values(1, 2, 3, 7)] d: usize,
@@ -235,7 +235,8 @@ fn an_entry_that_sees_nothing_has_its_biases(#[values(1, 4)] d: usize) {
     }
 }
 
-/// Each flow against its formula written out; a map consistent in both directions may be another.
+/// Each flow equals its formula written out: a map that is consistent in both directions may still
+/// be another map.
 #[test]
 fn linear_layers_are_their_formula() {
     let d = 4;
@@ -286,7 +287,7 @@ fn planar_flows_are_their_formula() {
     close(&y, &Owned::from_shape_vec(vec![1, 3], expected).unwrap(), 1e-13);
 }
 
-/// However `u` and `w` lie, a planar flow stays invertible: `w·u` far below −1 is the hard case.
+/// For any `u` and `w`, a planar flow stays invertible: `w·u` far below −1 is the hard case.
 #[rstest]
 fn planar_flows_stay_invertible(#[values(-30., -5., 0., 30.)] along: f64) {
     let mut params = Params::default();
@@ -353,7 +354,8 @@ fn a_repeated_index_is_no_permutation() {
     Permutation::new(vec![0, 2, 2]);
 }
 
-/// Broadcasting and gathering would take them, and the log-determinant be another map's.
+/// Broadcasting and gathering would accept these shapes, and the log-determinant would be that of
+/// another map.
 #[rstest]
 fn another_width_is_refused(
     #[values(
@@ -401,7 +403,8 @@ fn the_named_permutations() {
     assert_eq!(same, [true, true, false, false, false]);
 }
 
-/// Consistent in both directions they would be with any constants.
+/// Flows would be consistent in both directions with any constants, so these are compared with
+/// their documented values.
 #[rstest]
 #[case(Stabiliser::Exp, |a: f64| a.exp() + 0.001)]
 #[case(Stabiliser::Tanh, |a: f64| (2. * (a / 2.).tanh()).exp())]

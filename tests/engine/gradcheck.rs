@@ -1,5 +1,5 @@
-//! Defends: the gradient checker itself. Wrong rules fail, right ones pass, and where differences
-//! are too inaccurate the verdict is that the gradient is not checkable.
+//! Defends: the gradient checker itself. Wrong rules fail, right ones pass, and if finite
+//! differences are too inaccurate, the gradient is reported as not checkable.
 use bhn::autodiff::gradcheck::{Verdict, gradcheck, randn};
 use bhn::autodiff::{Cotangent, Sink, Tape, Tensor, Var};
 use rstest::rstest;

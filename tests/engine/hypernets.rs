@@ -30,7 +30,7 @@ const TWO_MODES: Base = Base::Mixture { components: 2, distance: 2., axes: Axes:
 
 const GRID_OF_MODES: Base = Base::Mixture { components: 3, distance: 3., axes: Axes::All };
 
-/// In two dimensions, by quadrature over a grid.
+/// The density in two dimensions integrates to one, by quadrature over a grid.
 #[rstest]
 #[case::realnvp(FlowKind::Realnvp, Base::Normal)]
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
@@ -41,7 +41,7 @@ fn the_hypernets_density_integrates_to_one(#[case] kind: FlowKind, #[case] base:
     hypernets::integral(&density(kind, 2, base)).assert();
 }
 
-/// `ln q` of samples, as drawn and by the inverse.
+/// `ln q` of samples is the same as drawn and by the inverse.
 #[rstest]
 #[case::realnvp(FlowKind::Realnvp, Base::Normal)]
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
@@ -53,7 +53,7 @@ fn log_q_is_the_density_at_the_samples(#[case] kind: FlowKind, #[case] base: Bas
     hypernets::consistent(&density(kind, 5, base)).assert();
 }
 
-/// `θ` starts where `shift` says, nearly as narrow as `log_scale` says, whatever the flow.
+/// For every flow, `θ` initially has the mean `shift` and about the scale of `log_scale`.
 #[rstest]
 fn hypernets_start_where_they_are_told(
     #[values(FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar)] kind: FlowKind,
@@ -72,8 +72,8 @@ fn hypernets_start_where_they_are_told(
     }
 }
 
-/// With reversal, IAF steps take the entries forwards and backwards in turn: one step leaves the
-/// first entry to itself, two let every entry see all.
+/// With reversal, IAF steps order the entries forwards and backwards in turn: in one step the first
+/// entry depends on no other, and after two steps every entry depends on all.
 #[rstest]
 #[case(1, [1, 2, 3])]
 #[case(2, [3, 3, 3])]
@@ -134,7 +134,8 @@ fn noise_fits_its_density(#[case] base: Base) {
     assert!(worst < 2.5 / (n as f64).sqrt(), "{worst}");
 }
 
-/// Its density in more dimensions is the product over entries, of which `axes` names the mixtures.
+/// In more dimensions, the density of a base distribution is the product over entries; `axes` names
+/// those that are mixtures.
 #[rstest]
 #[case(Axes::First, [true, false, false])]
 #[case(Axes::All, [true, true, true])]
@@ -163,7 +164,8 @@ fn gradients_of_the_noises_density(#[values(Base::Normal, TWO_MODES, GRID_OF_MOD
     gradcheck(&[randn(&[3, 4], 1)], |x| base.log_prob(x[0])).assert();
 }
 
-/// As wide as described, not only where: the spread of starting values, within a tenth.
+/// The standard deviation of starting values is the documented one within a tenth, not only their
+/// mean.
 #[test]
 fn starting_values_have_their_spread() {
     let (d, mut params) = (400, Params::<f64>::default());
@@ -201,8 +203,8 @@ fn starting_values_have_their_spread() {
     assert!((noise.std(0.) / 1e-4 - 1.).abs() < 4. / 800_f64.sqrt(), "{}", noise.std(0.));
 }
 
-/// A coupling conditions half of `θ` on the other: of one coupling, without a permutation before
-/// it, the first half stays what the elementwise layer made of it.
+/// A coupling conditions half of `θ` on the other: in one coupling without a permutation before it,
+/// the first half is only changed by the elementwise layer.
 #[test]
 fn nothing_is_permuted_before_the_first_coupling() {
     let (d, mut params) = (9, Params::<f64>::default());
@@ -240,8 +242,8 @@ fn what_cannot_be_built(
     assert!(text.starts_with(said), "{text}");
 }
 
-/// Scales and shifts start where they are told, and a permutation brings the entries that one
-/// coupling leaves alone under the next.
+/// Scales and shifts have their configured initial values, and a permutation makes the next
+/// coupling transform the entries that the previous one left unchanged.
 #[test]
 fn the_hypernet_is_put_together_as_described() {
     let (d, mut params) = (64, Params::<f64>::default());
@@ -284,7 +286,7 @@ fn a_hypernet_begins_with_its_base() {
     assert_eq!(hypernet.log_prob(&p, eps).value(), base.log_prob(eps).value());
 }
 
-/// Centres are at equal distances from −c to c; one alone is at 0.
+/// Centres are equally spaced from −c to c; a single centre is at 0.
 #[rstest]
 #[case(1, &[0.])]
 #[case(2, &[-2., 2.])]

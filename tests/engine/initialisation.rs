@@ -9,7 +9,7 @@ use bhn::primary::{Layer, Shape};
 use bhn::run::config::{Config, MethodKind};
 use rstest::rstest;
 
-/// Every posterior can be put around a `θ`: what it is drawn around is that.
+/// Every posterior can be centred on a given `θ`, which is then the centre of its samples.
 #[rstest]
 fn posteriors_are_centred(
     #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
@@ -32,7 +32,7 @@ fn posteriors_are_centred(
     }
 }
 
-/// Of many rows the last 64 count.
+/// If there are more than 64 rows, only the last 64 are used.
 #[test]
 fn data_dependent_initialisation_takes_the_last_64_rows() {
     let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
@@ -51,7 +51,7 @@ fn data_dependent_initialisation_takes_the_last_64_rows() {
     assert_ne!(all, fitted(x.slice(ndarray::s![..64, ..])));
 }
 
-/// `h(0)` is the centre asked for, through couplings and permutations.
+/// `h(0)` is the requested centre, through couplings and permutations.
 #[rstest]
 #[case(MethodKind::Bhn, FlowKind::Realnvp)]
 #[case(MethodKind::FullBhn, FlowKind::Realnvp)]
@@ -103,7 +103,7 @@ fn data_dependent_initialisation_normalises_every_layer() {
     }
 }
 
-/// Of a convolution every channel, over its positions.
+/// In a convolution, every channel is normalised over examples and positions.
 #[test]
 fn data_dependent_initialisation_normalises_every_channel() {
     let x = randn(&[40, 30], 5).into_dimensionality().unwrap() * 3. + 1.;

@@ -122,9 +122,10 @@ fn integers<T: Scalar>(n: usize, m: usize, seed: usize) -> Array2<T> {
     Array2::from_shape_fn((n, m), |(i, j)| T::of(((i * 31 + j * 17 + seed) % 13) as f64 - 6.))
 }
 
-/// Both sides of each threshold between routes, in all layouts: few rows (`B` in place), many (`B`
-/// packed), at most four (streamed); `B` narrower than a tile and a little wider than several; an
-/// inner dimension of 0, 2, and more than a block's; rows that map to the same cache sets.
+/// Shapes on both sides of each threshold between algorithms, in all layouts: few rows (`B` in
+/// place), many (`B` packed), at most four (streamed); `B` narrower than a tile and a little wider
+/// than several; an inner dimension of 0, 2, and more than a block's; rows that map to the same
+/// cache sets.
 fn products<T: Scalar>() {
     let few = (40..=45).map(|m| (m, 70, 130));
     let others = [
@@ -389,8 +390,8 @@ fn adam_equals_its_definition() {
     }
 }
 
-/// On integers, which only Winograd's algorithm does not add exactly; the unit tests of `conv`
-/// cover each of its routes.
+/// The inputs are integers, for which every algorithm but Winograd's is exact; the unit tests of
+/// `conv` cover each of its algorithms.
 fn images<T: Scalar>() {
     let window = |size, stride, padding| Window { size, stride, padding };
     for (count, image, window, n) in [

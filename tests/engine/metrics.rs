@@ -1,5 +1,5 @@
-//! Defends: every score equals a calculation by hand and scikit-learn's value, at the edges of its
-//! domain too.
+//! Defends: every score equals a calculation by hand and scikit-learn's value, also at the edges of
+//! its domain.
 use std::f64::consts::{LN_2, TAU};
 
 use bhn::metrics::*;
@@ -140,7 +140,8 @@ fn ranking_at_its_edges() {
     close(fpr_at_tpr(&positive, &negative, 0.95), 1.0);
 }
 
-/// The two in the middle are tied, and one of them is wrong: either order, half a mistake each.
+/// The two examples in the middle are tied and one of them is wrong: the mean over both orders
+/// counts half a mistake for each.
 #[test]
 fn risk_coverage_by_hand() {
     let (uncertainty, loss) = ([0.5, 0.9, 0.1, 0.5], [1.0, 1.0, 0.0, 0.0]);
@@ -298,8 +299,8 @@ proptest! {
         prop_assert!(known.iter().zip(&curve).all(|(best, risk)| *best <= risk + 1e-12));
     }
 
-    /// Forecasts on a grid of odd sixteenths: each of eight bins has one value, of sixteen too, of
-    /// three not.
+    /// Forecasts are odd multiples of 1/16: each bin has a single value if there are eight or
+    /// sixteen bins, but not if there are three.
     #[test]
     fn brier_is_the_sum_of_its_parts(
         rows in prop::collection::vec((0..8u8, 0..2usize), 1..40), bins in 1..20usize,

@@ -53,8 +53,8 @@ fn adams_first_step() {
     }
 }
 
-/// Norm first, then elements: `(30, 40)` has norm 50; scaled to 10 it is `(6, 8)`, held to `(5,
-/// 5)`.
+/// The norm is clipped first, then elements: `(30, 40)` has norm 50; scaled to norm 10 it is
+/// `(6, 8)`, which is clipped to `(5, 5)`.
 #[test]
 fn clipping_by_norm_and_then_by_element() {
     let mut params = Params::<f64>::default();
@@ -110,8 +110,8 @@ fn kl_annealing() {
     assert_eq!(kl_weight(9., 5.), 1.);
 }
 
-/// Three steps by the book, clipping included: Adam forgets a constant factor, so only gradients
-/// of changing size can show that it is clipped.
+/// Three steps equal the formulas, clipping included. Adam is invariant to a constant factor, so
+/// only gradients of changing size show that they are clipped.
 #[test]
 fn adams_first_steps_by_the_book() {
     let mut params = Params::<f64>::default();
@@ -150,12 +150,13 @@ fn momentum_by_hand() {
 type Layer<'t> = [Var<'t, f64>; 3];
 type Loss = for<'t> fn(Layer<'t>, bool) -> Var<'t, f64>;
 
-/// `z Vᵀ`, which leaves `V` a gradient in factors, or the same by an operation that never does.
+/// `z Vᵀ`, by an operation whose gradient of `V` is in factors or by one whose gradient never is.
 fn product<'t>([z, v, _]: Layer<'t>, factors: bool) -> Var<'t, f64> {
     if factors { z.matmul_t(v) } else { z.matmul(v.transpose()) }
 }
 
-/// `‖V‖`: of a leaf, which is left factors, or of what is not a leaf, which is not.
+/// `‖V‖`: of a leaf, whose gradient stays in factors, or of a node that is not a leaf, whose
+/// gradient does not.
 fn norms<'t>([_, v, _]: Layer<'t>, factors: bool) -> Var<'t, f64> {
     if factors { v.row_norms() } else { (v * 1.).row_norms() }
 }
@@ -176,7 +177,7 @@ const LOSSES: [Loss; 8] = [
     |x, f| normed(x, f) + normed([x[0] - 1., x[1], x[2] * 3.], f),
 ];
 
-/// `V` among parameters, and its gradient: of the entries of `f` in the proportions `u`.
+/// `V` among parameters, and its gradient: that of the entries of `f`, weighted by `u`.
 fn gradient(
     [z, v, r, u]: [&Owned<f64>; 4],
     f: impl for<'t> Fn(Layer<'t>) -> Var<'t, f64>,
@@ -197,7 +198,7 @@ fn of(params: &Params<f64>) -> &Tensor<f64> {
     params.iter().next().expect("one parameter").1
 }
 
-/// Numbers that were summed in different orders.
+/// Asserts that numbers which were summed in different orders agree.
 fn close(found: &[f64], expected: &[f64]) {
     let size = expected.iter().fold(0_f64, |size, x| size.max(x.abs()));
     for (x, y) in found.iter().zip(expected) {
@@ -206,7 +207,7 @@ fn close(found: &[f64], expected: &[f64]) {
 }
 
 /// Numbers, norm and steps of a gradient in factors are those of the same gradient written out: for
-/// ranks that stay in factors and one that does not, in more rows than are formed at a time.
+/// ranks that stay in factors and one that does not, in more rows than are materialised at a time.
 #[rstest]
 fn factors_are_their_product(
     #[values(1, 3, 8, 16, 17)] s: usize,
@@ -248,8 +249,8 @@ fn flat(x: &Owned<f64>) -> &[f64] {
     x.as_slice().expect("row-major")
 }
 
-/// With `V` along `z`, `z Vᵀ/‖V‖` does not change with `V`: what is left of its square is rounding,
-/// which has a sign.
+/// If `V` is parallel to `z`, `z Vᵀ/‖V‖` does not change with `V`: the squared norm of the gradient
+/// is a rounding error, which may be negative.
 #[test]
 fn the_square_of_next_to_nothing_is_not_negative() {
     for k in [3, 50, 301] {
@@ -267,7 +268,7 @@ fn the_square_of_next_to_nothing_is_not_negative() {
     }
 }
 
-/// What is not finite in a factor is not finite in the norm, and no step is taken.
+/// If a factor is not finite, neither is the norm, and no step is taken.
 #[rstest]
 fn factors_that_are_not_finite_change_nothing(
     #[values(f64::NAN, f64::INFINITY, f64::NEG_INFINITY)] bad: f64,
@@ -285,7 +286,7 @@ fn factors_that_are_not_finite_change_nothing(
     assert!(adam.steps() == 0 && of(&params) == of(&before));
 }
 
-/// Products with nothing leave a gradient of zeros, or none.
+/// Empty products have a gradient of zeros, or none.
 #[rstest]
 #[case(&[0, 4], &[5, 4])]
 #[case(&[2, 0, 4], &[5, 4])]

@@ -1,5 +1,5 @@
 //! Defends: every method computes what its definition says. Whole losses have right gradients;
-//! networks equal those of explicitly formed weights; noise has the distribution of its formula.
+//! networks equal those of materialised weights; noise has the distribution of its formula.
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor};
 use bhn::bayes::{Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Scale, Targets};
@@ -28,7 +28,7 @@ pub fn model(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
     model_on(Shape::Flat(3), LAYERS.to_vec(), method, change)
 }
 
-/// The same on images [2, 5, 4], with every layer there is for them.
+/// The model of a method on images [2, 5, 4], with every kind of layer for images.
 fn model_of_images(method: MethodKind, change: impl Fn(&mut Config)) -> Model<f64> {
     let words = "conv 3 2x2 pad 1,tanh,avg-pool 2 stride 1,conv 2 3x2 stride 2x1,tanh,pool 2x1,flatten,dense 3";
     let layers = words.split(',').map(|word| word.parse().unwrap()).collect();
@@ -95,7 +95,8 @@ fn gradients_of_the_whole_loss_on_images(#[case] model: Model<f64>) {
     gradients(&model, 2, 40);
 }
 
-/// Noise at each position of its own would be another bound: convolutions have their weights drawn.
+/// Independent noise at each position would give another bound: convolutions sample their weights
+/// instead.
 #[test]
 fn local_reparametrisation_stops_at_convolutions() {
     let loss = |local| {
@@ -151,8 +152,8 @@ fn a_network_of_given_weights_is_that_network() {
     }
 }
 
-/// A convolution whose scales multiply after the product is one whose weights were formed before,
-/// for every sample and whether or not examples have noise of their own.
+/// A network whose scales multiply after the product equals one with materialised weights, for
+/// every sample and whether or not each example has its own noise.
 #[rstest]
 #[case("conv 3 3x2,relu,pool 2,flatten,dense 4,tanh,dense 2")]
 #[case("pool 2,conv 3 2x2,tanh,global-pool,dense 2")]
@@ -193,7 +194,8 @@ fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
     assert!(expected.iter().any(|y| y.abs() > 0.1));
 }
 
-/// Examples with noise of their own that happens to be the same are a batch that shares it.
+/// If each example has its own noise and all of it is equal, the results are those of a batch that
+/// shares it.
 #[test]
 fn noise_per_example_is_noise() {
     let layers = Layer::with_dropout(&LAYERS, 0.5);
@@ -256,7 +258,7 @@ fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
     }
 }
 
-/// Sample `s` of an ensemble is member `s mod M`, and to move it moves all.
+/// Sample `s` of an ensemble is member `s mod M`; recentring moves all members.
 #[test]
 fn samples_of_an_ensemble_are_its_members() {
     let mut params = Params::<f64>::default();
@@ -277,7 +279,7 @@ fn samples_of_an_ensemble_are_its_members() {
     assert_eq!(draw(&params, 3), [8., 9., 8., 9., 8., 9.]);
 }
 
-/// What has a density says so, the one it draws from; what comes through a flow shows it.
+/// A method with a density reports the density that it samples from.
 #[rstest]
 #[case(MethodKind::Mle, false, false)]
 #[case(MethodKind::McDropout, false, false)]
@@ -303,8 +305,8 @@ fn densities_are_those_of_the_draws(
     assert_eq!(draw.log_q().is_some(), dense);
 }
 
-/// The local bound is the plain one, but for its noise: the KL alike in closed form and in the mean
-/// of draws, and the loss that of its parts.
+/// The bound with local reparametrisation differs from the plain one only in its noise: the KL in
+/// closed form equals the mean over draws, and the loss is the sum of its parts.
 #[test]
 fn the_local_bound_by_hand() {
     let of = |local: bool, samples: usize| {
@@ -338,8 +340,8 @@ fn targets_are_counted() {
     }
 }
 
-/// An ensemble's members do not feel each other: each has the gradient it would have alone, over
-/// `M`.
+/// The members of an ensemble are independent: each has the gradient that it would have alone,
+/// divided by `M`.
 #[test]
 fn members_of_an_ensemble_train_alone() {
     let net = AllWeights::new(3, &LAYERS);
@@ -368,7 +370,7 @@ fn members_of_an_ensemble_train_alone() {
     }
 }
 
-/// Long `θ` goes through the network in groups: the same predictions.
+/// Samples of a long `θ` are evaluated in groups, with the same predictions.
 #[test]
 fn predictions_in_groups_of_samples_are_the_same() {
     let mut config = Config { method: MethodKind::Bbb, ..Config::default() };

@@ -24,7 +24,7 @@ const EXTREMES: [f32; 15] =
 
 type Op = for<'t> fn(Var<'t, f32>) -> Var<'t, f32>;
 
-/// Functions of all numbers have a value and a slope, perhaps infinite, at all of them.
+/// Functions that are defined for all numbers have a value and a slope, perhaps infinite, at each.
 #[test]
 fn functions_of_one_number() {
     let all: [Op; 8] = [
@@ -48,7 +48,7 @@ fn functions_of_one_number() {
     }
 }
 
-/// Any pair of logits, and a single class.
+/// Losses are finite for any pair of logits and for a single class.
 #[test]
 fn logits() {
     let all: [Op; 5] = [
@@ -74,7 +74,7 @@ fn logits() {
     }
 }
 
-/// `n` rows of `inputs` numbers, all `x` or so, and a target.
+/// `n` rows of `inputs` numbers, all of about the size of `x`, and a target.
 fn dataset(n: usize, inputs: usize, classes: usize, x: f32) -> Dataset {
     let split = |n: usize| Split {
         x: Array2::from_shape_fn((n, inputs), |(i, j)| {
@@ -114,7 +114,7 @@ const METHODS: [&str; 11] = [
     "method = 'mle'",
 ];
 
-/// A few steps: what came of them, if they did not diverge.
+/// The trainer after a few steps; `None` if they diverged.
 fn trained(config: &str, data: &Dataset) -> Option<Trainer> {
     let config: Config = toml::from_str(config).unwrap();
     let config = config.resolve(data).unwrap();
@@ -138,7 +138,7 @@ fn trained(config: &str, data: &Dataset) -> Option<Trainer> {
     Some(trainer)
 }
 
-/// Every number of a test, or an error.
+/// An error, unless every number of a test is finite.
 fn tested(trainer: &Trainer, data: &Dataset) -> Result<(), Error> {
     let found = evaluate(&trainer.model, data, 3, 0)?;
     let (test, terms) = (&found.test, found.elbo.terms);
@@ -304,7 +304,7 @@ fn tables_of_numbers_of_any_size() {
     }
 }
 
-/// Inverses that are roots, and others, far from where they were made for.
+/// Inverses that are found as roots, and others, far outside their intended domain.
 #[rstest]
 fn inverses_of_numbers_of_any_size(
     #[values(1, 3)] d: usize,

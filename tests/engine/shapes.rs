@@ -114,8 +114,8 @@ fn of_one() {
     }
 }
 
-/// `s ⊙ p + b`: scales that are not one row a sample, for another number of samples, of another
-/// width, or with shifts of another length.
+/// `s ⊙ p + b`: scales that do not have one row per sample, that are of another number of samples
+/// or another width, or that come with shifts of another length.
 #[rstest]
 #[case([vec![2, 3, 4], vec![2, 2, 4], vec![4]])]
 #[case([vec![3, 3, 4], vec![2, 1, 4], vec![4]])]

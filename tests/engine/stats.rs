@@ -126,7 +126,7 @@ fn chains_that_do_not_converge() {
     assert!(rhat(trend.view()) > 1.5);
 }
 
-/// Of halves of five draws: `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ counts
+/// In halves of five draws, `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ includes
 /// `ρ₂`.
 #[test]
 fn the_last_autocorrelation_of_a_short_chain() {
@@ -134,7 +134,8 @@ fn the_last_autocorrelation_of_a_short_chain() {
     close_to(ess_bulk(draws.view()), 9.506_556_767_399_278, 1e-9);
 }
 
-/// Neither moments nor monotone maps matter: these are draws of a Gaussian and of eˣ³.
+/// Results depend on neither moments nor monotone maps: these are draws of a Gaussian and their
+/// images under eˣ³.
 #[test]
 fn chains_are_judged_by_ranks() {
     let x = randn(&[4, 200], 3).into_dimensionality().unwrap();
@@ -147,7 +148,8 @@ fn chains_are_judged_by_ranks() {
     assert!(rhat(wide.view()) > 1.2);
 }
 
-/// `x' = φ x + √(1 − φ²) ε` has `ρ_t = φᵗ`, so `S (1 − φ)/(1 + φ)` of `S` draws count.
+/// `x' = φ x + √(1 − φ²) ε` has `ρ_t = φᵗ`, so `S` draws have the effective sample size
+/// `S (1 − φ)/(1 + φ)`.
 #[test]
 fn an_autoregression_has_its_effective_size() {
     const N: usize = 20_000;
@@ -306,7 +308,7 @@ fn kolmogorov_smirnov_is_exact() {
     assert!((0.0009..0.009).contains(&large) && (6e-5..6e-4).contains(&small), "{large} {small}");
 }
 
-/// Beyond 10⁷ pairs: two samples of 3200 without ties, whose exact p-value SciPy gives.
+/// More than 10⁷ pairs: two samples of 3200 values without ties, whose exact p-value SciPy gives.
 #[test]
 fn kolmogorov_smirnov_of_large_samples() {
     let first: Vec<_> = (0..3200).map(f64::from).collect();

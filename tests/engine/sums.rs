@@ -10,7 +10,7 @@ fn filled<'t>(tape: &'t Tape, shape: &[usize], x: f32) -> Var<'t> {
     tape.leaf(Tensor::from_elem(shape, x))
 }
 
-/// Gradients of `Σ 0.1 y` by a tensor of ones of this shape.
+/// Gradients of `Σ 0.1 y` with respect to a tensor of ones of this shape.
 fn gradient(shape: &[usize], f: impl for<'t> Fn(Var<'t>) -> Var<'t>) -> Vec<f32> {
     let tape = Tape::default();
     let x = filled(&tape, shape, 1.);
@@ -50,8 +50,8 @@ fn gradients_of_repeated_entries() {
     }
 }
 
-/// Sums of 16 rows in single precision, added in double: each of 15 additions rounds by 2⁻²⁴ at the
-/// most.
+/// Sums of 16 rows in single precision, added in double: each of 15 additions has a relative
+/// rounding error of at most 2⁻²⁴.
 #[rstest]
 fn gradients_of_scales_and_shifts(
     #[values((1, N, 1), (1, 2001, 250), (2, 30_011, 40))] (s, batch, n): (usize, usize, usize),
@@ -73,7 +73,7 @@ fn gradients_of_scales_and_shifts(
     }
 }
 
-/// 1 + 0.1 + 0.1 + …; each `eˣ` is off by 2⁻²³ of itself at the most, and the logarithm is rounded.
+/// 1 + 0.1 + 0.1 + …; each `eˣ` has a relative error of at most 2⁻²³, and the logarithm is rounded.
 #[test]
 fn logarithms_of_sums() {
     let tape = Tape::default();

@@ -46,7 +46,8 @@ fn information(p: &Array3<f64>, inputs: &[usize]) -> f64 {
     joint - each
 }
 
-/// Each choice is the best of all that are left, by a sum over all configurations.
+/// Each chosen input has the largest gain of all that are left, computed as a sum over all
+/// configurations of labels.
 #[test]
 fn batch_bald_is_greedy_in_the_joint_information() {
     let p = votes([5, 9, 3], 1);
@@ -64,9 +65,10 @@ fn batch_bald_is_greedy_in_the_joint_information() {
     }
 }
 
-/// With 4⁷ configurations they are drawn, 4096 of them. The mean over 40 draws of the information
-/// in all eight inputs is within four of its standard errors of the sum over 4⁸. What one
-/// configuration says varies by some 2 nats, and so that error is about 2/√(40 · 4096) = 0.005.
+/// At 4⁷ configurations, 4096 of them are sampled instead. The mean over 40 seeds of the
+/// information in all eight inputs is within four of its standard errors of the sum over all 4⁸
+/// configurations. The estimate from one configuration varies by some 2 nats, so the standard error
+/// is about 2/√(40 · 4096) = 0.005.
 #[test]
 fn the_estimate_of_batch_bald_is_unbiased() {
     let p = votes([4, 8, 4], 2);
@@ -82,8 +84,8 @@ fn the_estimate_of_batch_bald_is_unbiased() {
 }
 
 /// Forty gains, most of them estimates: none is negative and their sum is at most `ln 20`, the
-/// entropy of 20 samples. Of ten copies of each input, those that are chosen late add almost
-/// nothing.
+/// entropy of 20 samples. The inputs are ten copies of each of six, so that the copies chosen late
+/// add almost nothing.
 #[test]
 fn batch_bald_tells_no_more_than_there_is_to_know() {
     for seed in 0..20 {
@@ -101,10 +103,10 @@ fn batch_bald_tells_no_more_than_there_is_to_know() {
     }
 }
 
-/// Three copies of each of three inputs, against a sum over all 3⁹ configurations, which are more
-/// than are enumerated: the last gain is an estimate, within four standard errors. BALD under one
-/// configuration is between 0 and 0.3 nats or so: the mean of 4096 has an error below 0.15/64 =
-/// 0.0024.
+/// Gains of three copies of each of three inputs are compared with a sum over all 3⁹
+/// configurations. These are more than are enumerated, so the last gain is an estimate, within four
+/// standard errors. BALD under one configuration is between 0 and about 0.3 nats, so the mean over
+/// 4096 has a standard error below 0.15/64 = 0.0024.
 #[test]
 fn what_batch_bald_adds_is_right() {
     let few = votes([6, 3, 3], 7);
@@ -122,7 +124,7 @@ fn what_batch_bald_adds_is_right() {
     }
 }
 
-/// One network knows no better than itself, whatever rounding says.
+/// With one posterior sample all gains are 0, whatever the rounding.
 #[test]
 fn one_sample_tells_nothing() {
     let p = votes([1, 9, 3], 3);
@@ -165,7 +167,7 @@ fn classes() -> Task {
     Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() }
 }
 
-/// The order is that of the score, in blocks or at once.
+/// Inputs are in the order of the score, whether they are added in blocks or at once.
 #[rstest]
 #[case(Acquisition::Bald, Score::Bald)]
 #[case(Acquisition::MaxEntropy, Score::Entropy)]
@@ -223,7 +225,8 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
     assert_eq!(pool(0), [0; 0]);
 }
 
-/// BALD of a point is 0, not −0 and not what rounding leaves; of the same sample several times too.
+/// BALD of a point estimate is exactly 0, neither −0 nor a rounding error; so is that of several
+/// equal samples.
 #[test]
 fn a_point_has_nothing_to_disagree_about() {
     let (config, model) = model(MethodKind::Mle, &classes());
@@ -236,7 +239,7 @@ fn a_point_has_nothing_to_disagree_about() {
     }
 }
 
-/// What is certain is 0, on the page as well: JSON knows −0.
+/// The uncertainty of a certain prediction is 0 and not −0, which JSON would print.
 #[test]
 fn no_score_is_negative_zero() {
     let sure = Predictive::Classes {
@@ -263,7 +266,7 @@ fn no_score_is_negative_zero() {
     }
 }
 
-/// Of a number, from `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.
+/// Scores in regression, where `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.
 #[test]
 fn numbers_have_scores_too() {
     let (precision, spread) = (4_f64, 0.75_f64);
@@ -305,8 +308,8 @@ fn learner(warm: bool, acquisition: Acquisition) -> Learner {
     Learner { config, warm, acquisition }
 }
 
-/// Labels are bought once and only from the pool; what is kept after any round goes on to the same
-/// end.
+/// Labels are acquired once and only from the pool; resumed after any round, active learning ends
+/// with the same result.
 #[rstest]
 fn active_learning_goes_on_from_any_round(
     #[values(true, false)] warm: bool,
@@ -342,7 +345,7 @@ fn active_learning_goes_on_from_any_round(
     assert_eq!(networks, usize::from(warm), "of a warm start the last network is kept");
 }
 
-/// Bits of `rounds.json` by chance: none changes what was bought.
+/// Flipped random bits of `rounds.json` do not change what was acquired.
 #[test]
 fn a_flipped_bit_in_what_was_bought_is_told() {
     let (data, learner) = (digits(), learner(false, Acquisition::Random));
@@ -363,8 +366,8 @@ fn a_flipped_bit_in_what_was_bought_is_told() {
     assert_eq!(again().unwrap(), rounds);
 }
 
-/// A warm start is the last round's network, trained on: from the same labels and with nothing to
-/// learn it is that network.
+/// A warm start continues to train the last round's network: if the labels are the same and there
+/// is nothing to learn, the result is that network.
 #[test]
 fn a_warm_start_keeps_what_was_learned() {
     let (data, folder) = (digits(), tempfile::tempdir().unwrap());

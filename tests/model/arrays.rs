@@ -147,7 +147,7 @@ fn npz_faults_are_named() {
     fails(folder.load("a.npz", b"PK not a zip", &Options::default()), &["NPZ archive"]);
 }
 
-/// An NPY file with a header of our own and `data` behind it.
+/// An NPY file with the given header, followed by `data`.
 pub fn npy(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16 + 1).to_le_bytes());
@@ -202,7 +202,8 @@ proptest! {
         rng_seed: RngSeed::Fixed(1),
         ..Default::default()
     })]
-    /// Damage anywhere never panics, and in an archive never goes unnoticed in the values.
+    /// Damage at any position never causes a panic, and damage in an archive never changes a value
+    /// unnoticed.
     #[test]
     fn damaged_bytes_never_panic(at in 0_usize..4096, byte: u8, cut in 0_usize..4096) {
         let folder = Folder::new();
@@ -233,7 +234,7 @@ proptest! {
     }
 }
 
-/// A file in one block.
+/// Reads a file in one block.
 pub fn whole(
     path: &Path,
     preprocess: &Preprocess,

@@ -24,14 +24,14 @@ fn numbers_out_of_range_are_refused(#[case] line: &str, #[case] key: &str) {
     assert!(said.contains(key), "{said}");
 }
 
-/// What `config.toml` and a checkpoint's header say is read back the same.
+/// A configuration is read back unchanged from `config.toml` and from a checkpoint's header.
 #[test]
 fn every_seed_is_read_back() {
     let config = Config { seed: u64::MAX, ..Config::default() };
     assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
 }
 
-/// Every network in `networks/` is one for its data, for every method that it may be trained with.
+/// Every network in `networks/` fits its data and every method that it may be trained with.
 #[test]
 fn the_networks_described_in_files_fit_their_data() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/networks");

@@ -163,7 +163,7 @@ fn inputs_of_a_table_are_independent_of_its_format() {
     assert_eq!(whole(folder.path("idx"), &data).unwrap().x, expected);
 }
 
-/// Images of 4 × 5 pixels up to `most`.
+/// Images of 4 × 5 pixels with values up to `most`.
 fn pictures(most: u8) -> ArrayD<u8> {
     ArrayD::from_shape_fn(vec![N, 4, 5], |at| {
         ((at[0] * 31 + at[1] * 7 + at[2] * 3) % (usize::from(most) + 1)) as u8

@@ -176,14 +176,14 @@ fn mnist_of_a_folder_is_the_embedded_one() {
     assert!(Path::new(&place).is_dir());
 }
 
-/// `rows` lines `id, id², id mod 3`, so that a row can be told by its id.
+/// `rows` lines `id, id², id mod 3`, so that a row is identified by its id.
 pub fn table(rows: usize) -> String {
     let line = |i: usize| format!("{i},{},{}\n", i * i, i % 3);
     let body: String = (0..rows).map(line).collect();
     format!("id,square,class\n{body}")
 }
 
-/// The ids of a split, from standardised back to whole numbers.
+/// The ids of a split, converted from standardised values back to whole numbers.
 pub fn ids(data: &Dataset, split: &Split) -> Vec<usize> {
     let scale = data.preprocess.x.as_ref().unwrap();
     let id = |&x: &f32| (f64::from(x) * scale.std[0] + scale.mean[0]).round() as usize;

@@ -1,7 +1,7 @@
 //! Defends: published data sets are read correctly, and a file that differs from the published one
 //! is refused. Expected numbers were computed with NumPy and Pillow from the same files. Tests of
-//! real files need the environment variable `BHN_TEST_DATA`, a data folder with these files such as
-//! `.ci/run` makes, and print `skipped` without it.
+//! real files need the environment variable `BHN_TEST_DATA`, the path of a data folder with these
+//! files, such as `.ci/run` makes. If it is not set, they print `skipped`.
 
 use crate::at_hand::data_at_hand;
 use bhn::data::{GREY, Options, Targets, Task, TaskKind, grey28, load, uci, uci_splits};
@@ -131,8 +131,8 @@ fn noise() {
     assert!(uniform.iter().all(|pixel| (0. ..1.).contains(pixel)));
 }
 
-/// Each set: rows, features, and the target's mean and standard deviation over the training part of
-/// split 1.
+/// For each set: the numbers of rows and features, and the target's mean and standard deviation
+/// over the training rows of split 1.
 #[rstest]
 #[case("bostonHousing", 506, 13, 22.926648351648353, 9.599975891537524)]
 #[case("concrete", 1_030, 8, 35.61219973009447, 16.867495828932498)]
@@ -225,7 +225,7 @@ fn a_missing_set_is_distinguished_from_an_invalid_one() {
     fails(load("cifar-10", &target, None), &["target", "CSV"]);
 }
 
-/// Files of the right name that are truncated, too long, changed, or different ones.
+/// Files that have the right name but are truncated, too long, changed, or other files.
 #[rstest]
 #[case("kmnist", "kmnist-test-imgs.npz", "3079479")]
 #[case("notmnist", "t10k-images-idx3-ubyte.gz", "")]

@@ -1,4 +1,4 @@
-//! Defends: a lab computes each result once, returns it to the bit, and never mixes two
+//! Defends: a lab computes each result once, returns it bitwise unchanged, and never mixes two
 //! experiments; charts draw every mark.
 #![cfg(feature = "cli")]
 use bhn::error::{Error, Result};

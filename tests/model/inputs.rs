@@ -56,7 +56,8 @@ fn blocks_of_any_size_are_the_whole_file() {
     }
 }
 
-/// The first fault that comes up, in blocks of 5 rows, and how many rows came before it.
+/// The first error when the file is read in blocks of 5 rows, and the number of rows read before
+/// it.
 fn fault(path: &Path, preprocess: &Preprocess) -> (usize, Error) {
     let mut before = 0;
     for block in inputs(path, preprocess, None, 5).unwrap() {

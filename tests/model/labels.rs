@@ -93,7 +93,7 @@ fn whole_numbers_are_the_same_classes_in_every_type() {
     assert_eq!(names(npz(&[1.1_f32, 2.5], &own)), ["1.1", "2.5"]);
 }
 
-/// In every format the guess depends on the number of distinct values, and a note tells it.
+/// In every format the guess depends on the number of distinct values, which a note reports.
 #[rstest]
 #[case(20, true)]
 #[case(21, false)]

@@ -8,7 +8,7 @@ use rstest::rstest;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What the experiment reports at the smoke tier, and how many cells it computed.
+/// The report of the experiment at the smoke tier, and the number of cells that it computed.
 fn smoke(name: &str, dir: &Path) -> (Report, usize) {
     let experiment = ALL.iter().find(|experiment| experiment.name == name).unwrap();
     let cells = AtomicUsize::new(0);
@@ -21,7 +21,8 @@ fn smoke(name: &str, dir: &Path) -> (Report, usize) {
     (report, cells.into_inner())
 }
 
-/// Seven nets; four nets and ten digits; five nets and one that the attacks are transferred from.
+/// The cells are seven networks; four networks for each of ten digits; five networks and one from
+/// which the attacks are transferred.
 #[rstest]
 #[case("anomaly", 7)]
 #[case("unseen", 40)]

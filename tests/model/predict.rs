@@ -15,7 +15,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 
 const N: usize = 700; // several chunks
 
-/// Targets that were standardised with this mean and unit.
+/// The preprocessing of targets that were standardised with this mean and unit.
 fn units(mean: f64, unit: f64) -> Preprocess {
     Preprocess { inputs: 4, y: Some((mean, unit)), ..Preprocess::default() }
 }
@@ -113,8 +113,8 @@ fn values_are_as_defined() {
     }
 }
 
-/// Blocks of whole chunks have the bits of the whole. Others need not: a product with few rows
-/// takes another route.
+/// Predictions in blocks of whole chunks are bitwise identical to those of one call. Other blocks
+/// need not be: a product with few rows uses another algorithm.
 #[test]
 fn blocks_have_the_bits_of_the_whole() {
     let model = model(&classification());
@@ -138,8 +138,8 @@ fn blocks_have_the_bits_of_the_whole() {
     }
 }
 
-/// Wide images go through a network one at a time and some samples at a time, on more threads than
-/// there are weights to pack: the same predictions as from all at once.
+/// Wide images are evaluated one at a time, for some samples at a time, on more threads than there
+/// are weights to pack. The predictions are those of one evaluation of all together.
 #[test]
 fn wide_images_are_predicted_in_groups_of_samples() {
     let mut config = Config::default();
@@ -168,7 +168,7 @@ fn wide_images_are_predicted_in_groups_of_samples() {
     assert!(one.iter().any(|&p| p > 0.4), "a uniform prediction says nothing");
 }
 
-/// The clip of the paper's loss has no place in a test score or a bound.
+/// Test scores and the bound do not clip probabilities as the paper's loss does.
 #[test]
 fn log_probabilities_are_exact_whatever_the_loss_clips() {
     let mut model = model(&classification());
@@ -229,8 +229,8 @@ fn scores_are_in_the_targets_units() {
     assert!((other.rmse.unwrap() - 2. * own.rmse.unwrap()).abs() < 1e-12);
 }
 
-/// Packed once for all chunks or not at all, with norms worked out once or each time: the same
-/// outputs, and the same probabilities of the data.
+/// Outputs and probabilities of the data are the same whether weights are packed once for all
+/// chunks or not at all, and whether norms are computed once or each time.
 #[test]
 fn frozen_parameters_predict_what_others_do() {
     for task in [classification(), Task::Regression] {
@@ -338,7 +338,8 @@ fn entropies_of_any_logits() {
     }
 }
 
-/// A hundred samples that are all but sure disagree by what there is between them, however little.
+/// BALD of a hundred samples that are almost certain is as large as their disagreement, however
+/// small that is.
 #[test]
 fn disagreement_of_the_nearly_sure() {
     let mut model = model(&classification());
@@ -362,8 +363,8 @@ fn disagreement_of_the_nearly_sure() {
     }
 }
 
-/// Every score of samples that disagree is higher than that of samples that are sure, and it is
-/// what it is called.
+/// Every score is higher for samples that disagree than for samples that are certain, and has the
+/// value of its definition.
 #[test]
 fn every_score_points_the_same_way() {
     let mut model = model(&classification());

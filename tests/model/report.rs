@@ -39,7 +39,7 @@ fn history(epochs: usize) -> Vec<Epoch> {
     (1..=epochs).map(epoch).collect()
 }
 
-/// Two of three right; the images are 1 × 2, black and white.
+/// Three predictions, of which two are right; the images are 1 × 2, black and white.
 fn classified<'a>(
     p: &'a Array2<f32>,
     classes: &'a [String],

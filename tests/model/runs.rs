@@ -19,7 +19,8 @@ use std::path::Path;
 /// A table: its name, its text, its task and its outputs.
 type Table = (&'static str, String, TaskKind, usize);
 
-/// Classes far apart, mixed and rare, a line, a constant target, and a dozen rows.
+/// Tables with classes that are far apart, mixed and rare; a line; a constant target; and a dozen
+/// rows.
 fn tables() -> Vec<Table> {
     use TaskKind::{Classification, Regression};
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
@@ -53,7 +54,8 @@ fn tables() -> Vec<Table> {
     ]
 }
 
-/// Narrow, dead, deep, without a hidden layer, and with masks here and there.
+/// Random layers: networks that are narrow, dead, deep or without a hidden layer, with masks in
+/// random places.
 fn layers(method: MethodKind, outputs: usize, rng: &mut ChaCha8Rng) -> Vec<Layer> {
     use Layer::{Dense, Dropout, Relu, Tanh};
     let act = if rng.random_bool(0.7) { Relu } else { Tanh };
@@ -82,7 +84,7 @@ fn pick<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
     *of.choose(rng).unwrap()
 }
 
-/// Any settings at all, some of which will be refused.
+/// A configuration with random settings, some of which are refused.
 fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -> Config {
     use MethodKind::{Bbb, Bhn, ConcreteDropout, Dropout, Ensemble, FullBhn, McDropout, Mle};
     let methods =
@@ -136,8 +138,8 @@ fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -
     c
 }
 
-/// What `verify` says of `count` runs from number `first` on: failures, and how many checks and
-/// faults were judged and were not.
+/// The results of `verify` for `count` runs from number `first` on: failures, and the numbers of
+/// checks and faults that were judged and that were not.
 fn verified(first: u64, count: u64) -> (Vec<String>, [usize; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let tables = tables();
@@ -194,9 +196,9 @@ fn a_sound_run_passes() {
     assert!(not * 10 < judged, "{not} not judged, {judged} judged");
 }
 
-/// Runs that had failed in their own ways: a flow that is singular but for rounding, one that
-/// nearly is, differences worse than they estimate, and a likelihood's gradient orthogonal to the
-/// whole.
+/// Runs that once failed, each for another reason: a flow that is singular up to rounding, one that
+/// is nearly singular, finite differences less accurate than their own estimate, and a likelihood's
+/// gradient orthogonal to the gradient of the loss.
 #[rstest]
 fn a_run_that_had_failed_passes(#[values(1263, 1947, 2015, 2135)] number: u64) {
     let (failures, _) = verified(number, 1);

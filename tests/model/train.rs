@@ -17,7 +17,7 @@ fn data() -> Split {
     Split { x, y: Targets::Classes((0..N).map(|n| n % 2).collect()) }
 }
 
-/// Three minibatches an epoch, at a rate that moves nothing.
+/// A trainer with three minibatches per epoch, and a learning rate that changes no parameter.
 fn trainer() -> Trainer {
     let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };
     let mut config = Config::default();
@@ -47,7 +47,7 @@ fn an_epoch_is_every_example_once() {
     }
 }
 
-/// Of images of one colour a mirrored one is the same, and one that is shifted is not.
+/// An image of one colour does not change if it is flipped, and does if it is shifted.
 #[test]
 fn images_are_augmented_in_training() {
     let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };

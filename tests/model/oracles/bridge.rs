@@ -25,9 +25,10 @@ fn of_linear_regression_from_exact_draws() {
     assert!((found.value - expected).abs() > 10. * found.error, "{found}, {expected}");
 }
 
-/// With two branches one Gaussian is a poor guess, and the error counts. Over `R` repetitions the
-/// differences in errors have mean 0 ± 1/√R and standard deviation 1 ± 1/√2R; four of each, and
-/// 0.15 for the error's own.
+/// A single Gaussian is a poor proposal for a density with two branches, so that the stated error
+/// matters. Over `R` repetitions, the differences in units of their errors have mean 0 ± 1/√R and
+/// standard deviation 1 ± 1/√2R. Four standard errors of each are allowed, and 0.15 for the
+/// uncertainty of the stated error.
 #[test]
 fn of_two_branches_with_an_honest_error() {
     let (ridge, repetitions) = (Target::Ridge { kappa: 5. }, 100);

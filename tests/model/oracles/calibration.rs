@@ -8,8 +8,8 @@ use ndarray::{Array1, Array2};
 
 const SIMULATIONS: usize = 500;
 
-/// p-values of the ranks of both entries of `θ` in conjugate regressions, among draws of the
-/// posterior that is changed by `change`.
+/// p-values of the ranks of both entries of `θ` in conjugate regressions. The ranks are among draws
+/// from the posterior after `change`.
 fn p_values(change: impl Fn(Gaussian) -> Gaussian) -> [f64; 2] {
     let mut ranks = [vec![], vec![]];
     for i in 0..SIMULATIONS {
@@ -56,8 +56,8 @@ fn ranks_and_bins_at_their_ends() {
     assert_eq!((counts[0], counts[1], counts[BINS - 1]), (2, 1, 1));
 }
 
-/// Binomial(400, 1/20): mean 20 and variance 19. To either side of the interval there is at most ½
-/// %, and a count inside of it would leave more: near 2.576 √19 = 11.2.
+/// Binomial(400, 1/20): mean 20 and variance 19. At most ½ % lies on either side of the interval,
+/// and the interval is the smallest such: its half-width is near 2.576 √19 = 11.2.
 #[test]
 fn the_band_holds_what_uniform_ranks_give() {
     let band = band(400);

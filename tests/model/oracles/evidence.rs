@@ -1,4 +1,4 @@
-//! Defends: evidences in closed form and by quadrature agree with others.
+//! Defends: evidences in closed form and by quadrature agree with independent computations.
 use super::rng;
 use bhn::autodiff::{Tape, Tensor};
 use bhn::experiments::fit::Joint;
@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, Axis};
 use rstest::rstest;
 use std::f64::consts::TAU;
 
-/// `ln p(θ, D) [S]` of the tape.
+/// `ln p(θ, D) [S]`, computed on the tape.
 fn log_joint(joint: &dyn Joint, theta: Array2<f64>) -> Vec<f64> {
     let tape = Tape::default();
     let theta = Tensor::from(theta);
@@ -22,7 +22,8 @@ fn linear() -> Linear {
     Linear::polynomial(20, 4, 0)
 }
 
-/// `y ~ N(0, XXᵀ/λ + I/τ)`: one more Gaussian, in as many dimensions as there are examples.
+/// `y ~ N(0, XXᵀ/λ + I/τ)`: the same evidence from a Gaussian in as many dimensions as there are
+/// examples.
 #[test]
 fn the_evidence_of_linear_regression_is_the_density_of_its_data() {
     let linear = linear();
@@ -47,8 +48,8 @@ fn the_posterior_of_linear_regression_obeys_bayes() {
     }
 }
 
-/// For variances `v`, `KL = ½(Σ(Λᵢᵢ vᵢ − ln vᵢ − 1) − ln det Λ)`: least at `1/Λᵢᵢ`, and there as
-/// the formula says.
+/// For variances `v`, `KL = ½(Σ(Λᵢᵢ vᵢ − ln vᵢ − 1) − ln det Λ)`: it is least at `vᵢ = 1/Λᵢᵢ`,
+/// where it has the value of the formula.
 #[test]
 fn no_factorised_gaussian_is_nearer_than_the_formula_says() {
     let (linear, precision) = (linear(), linear().precision());
@@ -82,8 +83,8 @@ fn quadrature_of_gaussians() {
     check::<3>();
 }
 
-/// What is fitted, the joint density of the tape, integrates to the evidence over a grid of `θ` in
-/// the plane. The trapezoidal rule is far beyond the tolerance there.
+/// The joint density that is fitted, computed on the tape, integrates to the evidence over a grid
+/// of `θ` in the plane. The trapezoidal rule is far more accurate than the tolerance there.
 #[rstest]
 #[case::linear(Linear::polynomial(20, 2, 0), Linear::polynomial(20, 2, 0).log_evidence(), 8.)]
 #[case::scales(Scales::new(10, 2), Scales::new(10, 2).log_evidence().value, 8.)]
@@ -104,7 +105,8 @@ fn the_density_that_is_fitted_integrates_to_the_evidence(
     assert!((found - expected).abs() < 1e-7, "{found} {expected}");
 }
 
-/// Draws of the prior know of no mode and no curvature: within four standard errors.
+/// The mean likelihood of draws from the prior, which uses neither a mode nor a curvature, agrees
+/// within four standard errors.
 #[rstest]
 #[case::linear(Linear::polynomial(10, 2, 0), Linear::polynomial(10, 2, 0).log_evidence())]
 #[case::scales(Scales::new(10, 3), Scales::new(10, 3).log_evidence().value)]

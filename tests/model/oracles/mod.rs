@@ -1,5 +1,6 @@
-//! Defends: the oracles of posteriors are right. Each evidence is computed in two ways, each
-//! estimator has a case with a known answer, and each test of calibration was seen to fail.
+//! Defends: the reference values for posteriors (oracles) are right. Each evidence is computed in
+//! two ways, each estimator has a case with a known answer, and each test of calibration was seen
+//! to fail.
 #![cfg(feature = "cli")]
 mod bridge;
 mod calibration;
