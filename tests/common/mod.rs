@@ -1,4 +1,4 @@
-//! The program as a process, and small data sets for it.
+//! Runs the program as a process; small data sets for it.
 use assert_cmd::Command;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -27,27 +27,27 @@ pub fn bhn() -> Command {
     command
 }
 
-/// A folder of its own for a test, removed at the end.
+/// A temporary folder of a test, removed at the end.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// A new one.
+    /// A new, empty folder.
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A path in it.
+    /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// Write a file in it.
+    /// Write a file in the folder.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         fs::write(self.path(name), bytes).unwrap();
         self.path(name)
     }
 
-    /// `bhn` in it.
+    /// `bhn` with the folder as its working directory.
     pub fn bhn(&self) -> Command {
         let mut command = bhn();
         command.current_dir(&self.0);
@@ -62,7 +62,7 @@ impl Folder {
     }
 }
 
-/// For a table: a second at the most.
+/// Flags of a small network for a table: training takes a second at most.
 pub const TINY: [&str; 8] =
     ["--hidden", "8", "--couplings", "2", "--epochs", "3", "--samples", "5"];
 
@@ -77,7 +77,7 @@ pub fn animals() -> String {
     text
 }
 
-/// Every file of a folder by name, but its lock.
+/// The bytes of every file in a folder by its name, except the lock.
 pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = entries

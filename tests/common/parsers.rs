@@ -1,5 +1,5 @@
-//! Each parser on arbitrary bytes: an error, or a valid value. For `fuzz/`, and for the test that
-//! replays its seeds.
+//! Each parser returns an error or a valid value for arbitrary bytes. Used by `fuzz/`, and by the
+//! test that replays its seeds.
 use bhn::bayes::Targets;
 use bhn::data::published::{Drawings, add, check, unpack};
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};
@@ -16,7 +16,7 @@ use std::path::Path;
 
 type Image = Option<[usize; 3]>;
 
-/// What `predict` reads: blocks of finite rows, as wide as the model.
+/// Reads inputs as `predict` does, and asserts that rows are finite and as wide as the model.
 fn predicted(name: &str, bytes: &[u8], preprocess: &Preprocess, image: Image) {
     let file = Cursor::new(bytes.to_vec());
     let Ok(blocks) = inputs_from(Path::new(name), file, preprocess, image, 3) else { return };
@@ -26,7 +26,7 @@ fn predicted(name: &str, bytes: &[u8], preprocess: &Preprocess, image: Image) {
     }
 }
 
-/// What `train` reads: rows that belong to their targets, all finite.
+/// Reads a data set as `train` does, and asserts that rows are finite and as many as targets.
 fn trained_on(name: &str, bytes: &[u8]) {
     for task in [None, Some(TaskKind::Classification), Some(TaskKind::Regression)] {
         let options = Options { task, ..Options::default() };
@@ -83,7 +83,7 @@ pub fn cifar(bytes: &[u8]) {
     }
 }
 
-/// As it is, and packed as it is published.
+/// The bytes as they are, and compressed as the archive is published.
 pub fn tar(bytes: &[u8]) {
     let mut packed = GzEncoder::new(vec![], Compression::fast());
     packed.write_all(bytes).unwrap();
@@ -101,7 +101,8 @@ pub fn omniglot(bytes: &[u8]) {
     }
 }
 
-/// Seeds have zeros for a checksum, which would hide what is behind it.
+/// Seeds have zeros in place of the checksum, which would hide faults that are found after it is
+/// verified.
 pub fn checkpoint(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     if let Some(at) = bytes.windows(64).position(|text| text == [b'0'; 64]) {
@@ -128,7 +129,7 @@ fn dataset(image: Image) -> Dataset {
     }
 }
 
-/// What is accepted is written down as it was read, can be built, and makes a step or diverges.
+/// An accepted configuration is written as it was read, can be built, and takes a step or diverges.
 pub fn config(bytes: &[u8]) {
     let Ok(config) =
         std::str::from_utf8(bytes).map_or(Err(()), |text| Config::parse("a", text).map_err(drop))

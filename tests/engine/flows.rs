@@ -403,8 +403,8 @@ fn the_named_permutations() {
     assert_eq!(same, [true, true, false, false, false]);
 }
 
-/// Flows would be consistent in both directions with any constants, so these are compared with
-/// their documented values.
+/// Stabilisers equal their formulas: flows would be consistent in both directions with any
+/// constants.
 #[rstest]
 #[case(Stabiliser::Exp, |a: f64| a.exp() + 0.001)]
 #[case(Stabiliser::Tanh, |a: f64| (2. * (a / 2.).tanh()).exp())]

@@ -250,7 +250,7 @@ fn flat(x: &Owned<f64>) -> &[f64] {
 }
 
 /// If `V` is parallel to `z`, `z Vᵀ/‖V‖` does not change with `V`: the squared norm of the gradient
-/// is a rounding error, which may be negative.
+/// is a rounding error, which must not be negative.
 #[test]
 fn the_square_of_next_to_nothing_is_not_negative() {
     for k in [3, 50, 301] {

@@ -258,7 +258,7 @@ fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
     }
 }
 
-/// Sample `s` of an ensemble is member `s mod M`; recentring moves all members.
+/// Sample `s` of an ensemble is member `s mod M`; recentring sets all members.
 #[test]
 fn samples_of_an_ensemble_are_its_members() {
     let mut params = Params::<f64>::default();
@@ -279,7 +279,8 @@ fn samples_of_an_ensemble_are_its_members() {
     assert_eq!(draw(&params, 3), [8., 9., 8., 9., 8., 9.]);
 }
 
-/// A method with a density reports the density that it samples from.
+/// A method with a density reports the density that it samples from, and only hypernets have a
+/// flow.
 #[rstest]
 #[case(MethodKind::Mle, false, false)]
 #[case(MethodKind::McDropout, false, false)]

@@ -48,7 +48,7 @@ fn functions_of_one_number() {
     }
 }
 
-/// Losses are finite for any pair of logits and for a single class.
+/// Values and slopes are finite for any pair of logits and for a single class.
 #[test]
 fn logits() {
     let all: [Op; 5] = [

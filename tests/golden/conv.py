@@ -1,7 +1,7 @@
-"""Writes conv.json, the golden values of tests/convolutions.rs. Needs torch.
+"""Writes conv.json, the golden values of tests/engine/convolutions.rs. Needs torch.
 
-Inputs are `((7919 i + seed) mod 1009 - 504) / 512`, in the order [B, C, H, W]; of long outputs every so many
-entries are kept.
+Inputs are `((7919 i + seed) mod 1009 - 504) / 512`, in the order [B, C, H, W]; of a long output
+60 to 120 evenly spaced entries are kept.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Writes metrics.json, the golden values of tests/metrics.rs. Needs numpy, scipy and scikit-learn >= 1.7.
+"""Writes metrics.json, the golden values of tests/engine/metrics.rs. Needs numpy, scipy and scikit-learn >= 1.7.
 
 Probabilities are multiples of 1/4096: exact in f32, rows sum to exactly 1, none is 0.
 Scores of the ranking cases are whole numbers, with many ties.

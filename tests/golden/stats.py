@@ -1,4 +1,4 @@
-"""Writes stats.json, the golden values of tests/stats.rs. Needs numpy, scipy and arviz < 1.
+"""Writes stats.json, the golden values of tests/engine/stats.rs. Needs numpy, scipy and arviz < 1.
 
 Samples are whole numbers, divided in the test by the case's `unit`; most have ties.
 """

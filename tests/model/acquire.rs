@@ -345,7 +345,7 @@ fn active_learning_goes_on_from_any_round(
     assert_eq!(networks, usize::from(warm), "of a warm start the last network is kept");
 }
 
-/// Flipped random bits of `rounds.json` do not change what was acquired.
+/// A flipped bit anywhere in `rounds.json` is an error, so that it cannot change what was acquired.
 #[test]
 fn a_flipped_bit_in_what_was_bought_is_told() {
     let (data, learner) = (digits(), learner(false, Acquisition::Random));

@@ -67,7 +67,7 @@ fn a_changed_config_is_not_mistaken_for_the_runs() {
     refused(folder.bhn().args(["eval", "run"]), &["config.toml", "Undo"]);
 }
 
-/// `best` has no optimiser moments: it is no `last`.
+/// `best` has no optimiser moments, and cannot replace `last`.
 #[test]
 fn best_in_place_of_last() {
     let folder = Folder::new();
@@ -76,7 +76,7 @@ fn best_in_place_of_last() {
     refused(folder.bhn().args(["train", "--resume", "run"]), &["optimiser.m.", "nothing"]);
 }
 
-/// Whichever byte it is in: the checksum is of the whole file.
+/// Damage is noticed in any byte: the checksum is of the whole file.
 #[test]
 fn any_flipped_bit_is_noticed() {
     let folder = Folder::new();
@@ -93,7 +93,7 @@ fn any_flipped_bit_is_noticed() {
     }
 }
 
-/// A checkpoint with another header, of format 2, and with the checksum that fits.
+/// A checkpoint of format 2 with another header, and with the checksum of the changed file.
 fn with_header(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
     let (_, outer) = SafeTensors::read_metadata(bytes).unwrap();
@@ -118,7 +118,7 @@ fn change_headers(run: &Path, change: impl Fn(&mut serde_json::Value)) {
     }
 }
 
-/// What an older version did not write down is not checked, and that is said.
+/// Properties that an older version did not save are not checked, which is noted.
 #[test]
 fn a_run_of_an_older_version() {
     let folder = Folder::new();
@@ -135,7 +135,7 @@ fn a_run_of_an_older_version() {
     refused(folder.bhn().args(["eval", "run"]), &["have changed"]);
 }
 
-/// A run goes on where mathematical functions round differently, and that is said.
+/// A run continues on a machine whose mathematical functions round differently, with a note.
 #[test]
 fn a_run_of_another_machine() {
     let folder = Folder::new();

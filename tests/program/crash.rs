@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What is not whole in a folder, and in those within it.
+/// The files that are incomplete in a folder and in its subfolders.
 fn half_written(folder: &Path) -> Vec<String> {
     let mut found = vec![];
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -32,7 +32,8 @@ fn half_written(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Runs `bhn` with these arguments to its end, or kills it after `delay`; whether it was killed.
+/// Runs `bhn` with these arguments to its end, or kills it after `delay`; returns whether it was
+/// killed.
 fn for_a_while(folder: &Folder, args: &[&str], delay: Duration) -> bool {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("bhn"));
     command.current_dir(folder.path("")).args(["--quiet", "--threads", "2"]).args(args);
@@ -44,7 +45,7 @@ fn for_a_while(folder: &Folder, args: &[&str], delay: Duration) -> bool {
     in_time
 }
 
-/// The files of a finished run that are the same each time, and its curve but for the time.
+/// The files of a finished run that are the same each time, and its curves except times.
 fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, String) {
     let read = |name| fs::read(run.join(name)).unwrap();
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -67,7 +68,8 @@ const SHORT: [&str; 11] = [
     "--samples=5",
 ];
 
-/// Killed at random moments until it ends: `kills` times in all, over runs.
+/// Trains, and kills the process at random moments until training ends: `kills` times in all, over
+/// several runs.
 fn train_and_kill(kills: usize, seed: u64) {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
@@ -178,7 +180,7 @@ fn fetching_is_killed_and_leaves_whole_files() {
     assert_eq!(names, ["t10k-images-idx3-ubyte.gz"]);
 }
 
-/// The lock is the process's: whoever is killed gives it back.
+/// The lock belongs to the process: it is released if the process is killed.
 #[test]
 fn two_at_once_in_one_folder() {
     let folder = Folder::new();
@@ -207,7 +209,7 @@ fn two_at_once_in_one_folder() {
     assert!(!folder.path("new/.partial-x").exists());
 }
 
-/// Sizes are told apart from sizes that are claimed before anything is read: this takes no memory.
+/// A file of four gigabytes in place of a small one is refused without being read into memory.
 #[rstest]
 #[case("run/best.safetensors", &["eval", "run"])]
 #[case("run/last.safetensors", &["train", "--resume", "run"])]

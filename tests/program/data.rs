@@ -11,7 +11,7 @@ use std::path::Path;
 
 const LABELS: &str = "t10k-labels-idx1-ubyte.gz";
 
-/// MNIST's own files, but one.
+/// MNIST's own files, one of them damaged.
 fn mnist(folder: &Folder, damage: impl FnOnce(&mut Vec<u8>)) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist");
     fs::create_dir_all(folder.path("data/mnist")).unwrap();
@@ -111,7 +111,7 @@ fn data_that_changed_since_are_not_mistaken_for_the_same() {
     assert_eq!(crate::common::contents(&run), before);
 }
 
-/// What a network sees may be the same while its meaning has changed: both are the run's data.
+/// A network's inputs may be the same while their meaning has changed: a run checks both.
 #[rstest]
 #[case::columns(|t: String| t.replacen("length,weight", "weight,length", 1), "columns")]
 #[case::target(|t: String| t.replacen("kind", "sort", 1), "\"sort\"")]
@@ -140,7 +140,7 @@ fn times_1024(text: String) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A number that no training row was near is predicted all the same, and noted.
+/// A value far outside the training range is predicted all the same, with a note.
 #[test]
 fn inputs_far_outside_of_training() {
     let folder = Folder::new();

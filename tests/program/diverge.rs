@@ -15,7 +15,8 @@ fn at_once() {
     refused(folder.bhn().args(["eval", "run"]), &["best.safetensors", "--resume"]);
 }
 
-/// The step that overflows is the epoch's only one: no later loss tells, the validation must.
+/// The step that overflows is the epoch's only one, so that no later loss reports it: the
+/// validation must.
 #[test]
 fn in_the_last_step_of_an_epoch() {
     let folder = Folder::new();
@@ -26,7 +27,8 @@ fn in_the_last_step_of_an_epoch() {
     assert_eq!(names, ["config.toml"]);
 }
 
-/// Gradient descent on a quadratic, beyond the largest stable rate: it grows by a factor an epoch.
+/// Gradient descent on a quadratic, above the largest stable learning rate: the error grows by a
+/// factor in each epoch.
 #[test]
 fn after_good_epochs() {
     let folder = Folder::new();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Each example, and words of its output that carry its point.
+/// Each example, and the words of its output that make its point.
 const EXAMPLES: [(&str, &[&str]); 7] = [
     ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300"]),
     ("02_custom_op", &["composed: [0.6931, inf]", "da = [0.5, 1], db = [0.5]", "input 1: pass"]),
@@ -47,7 +47,8 @@ fn every_example_is_known() {
     assert_eq!(found, known);
 }
 
-/// An example is one idea: 20 to 110 lines, beginning with what it shows and how to run it.
+/// An example shows one idea: it has 20 to 110 lines, and begins with what it shows and how to run
+/// it.
 #[test]
 fn every_example_is_short_and_introduces_itself() {
     for (name, _) in EXAMPLES {

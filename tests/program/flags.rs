@@ -40,7 +40,7 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
     assert!(!folder.path("runs").exists());
 }
 
-/// What was typed and has no effect is said, unless `--quiet`, and what has one is not.
+/// A flag that has no effect is noted, unless `--quiet`; a flag that has an effect is not.
 #[rstest]
 #[case("train", "--couplings 2 --flow linear", &["--couplings has no effect: a linear flow"])]
 #[case("train", "--couplings 2 --method mle", &["--couplings has no effect: mle has no flow"])]

@@ -32,8 +32,8 @@ use assert_cmd::Command;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// The command fails with an error on standard error that holds all `parts`, and nothing that looks
-/// like a crash; standard output stays empty.
+/// The command fails with an error on standard error that contains all `parts` and nothing that
+/// looks like a crash; standard output is empty.
 #[track_caller]
 fn refused(command: &mut Command, parts: &[&str]) {
     let output = command.output().unwrap();
@@ -49,7 +49,7 @@ fn refused(command: &mut Command, parts: &[&str]) {
     }
 }
 
-/// A CSV of a number to predict.
+/// A CSV whose target is a number.
 fn heights() -> String {
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
     let mut text = "age,height\n".to_string();

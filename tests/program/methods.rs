@@ -39,7 +39,7 @@ fn a_method_goes_through_every_command(#[case] flags: &str) {
     goes_through_every_command(&folder, &small, flags, "table.csv");
 }
 
-/// On photographs of 6 by 5 in two colours.
+/// Every method on images of 6 × 5 pixels in two channels.
 #[rstest]
 #[case("bhn")]
 #[case("mle")]
@@ -106,8 +106,8 @@ fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inpu
     assert_eq!(tensors.tensor("log_q").is_ok(), density);
 }
 
-/// What memory cannot hold is refused before the training and not after it: 10,000 samples of
-/// 636,010 weights.
+/// Samples that do not fit in memory are refused before training and not after it: 10,000 samples
+/// of 636,010 weights.
 #[test]
 fn more_samples_than_memory_holds_are_refused() {
     let folder = Folder::new();
@@ -118,8 +118,8 @@ fn more_samples_than_memory_holds_are_refused() {
     assert!(!folder.path("run").exists());
 }
 
-/// Another run's network, and the posterior around its scales: the first loss is near that run's
-/// last.
+/// A warm start copies another run's network and centres the posterior on its scales, so that the
+/// first loss is near that run's last.
 #[test]
 fn a_warm_start_starts_from_the_other_network() {
     let folder = Folder::new();

@@ -12,12 +12,13 @@ fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// What a command writes to standard output.
+/// The standard output of a command.
 fn stdout(folder: &Folder, args: &[&str]) -> Vec<u8> {
     folder.bhn().args(args).assert().success().get_output().stdout.clone()
 }
 
-/// Prints a summary alone, and `--samples 5` of `eval` finds the same but for the time.
+/// Training prints only a summary, and `eval --samples 5` finds the same scores except for the
+/// time.
 fn trains(folder: &Folder, args: &[&str]) -> Value {
     let assert = folder.bhn().args(args).args(["--out", "run", "--json"]).assert().success();
     let summary = json(&assert.get_output().stdout);
@@ -191,7 +192,7 @@ fn quiet_is_quiet_and_the_config_is_the_run() {
     }
 }
 
-/// The most wanted first, by the BALD that `predict` prints; of files given one after another.
+/// `acquire` prints the highest score first, by the BALD that `predict` prints, over several files.
 #[test]
 fn acquire_chooses_what_predict_is_least_sure_of() {
     let folder = Folder::new();

@@ -53,7 +53,7 @@ fn training_is_the_same_and_its_time_is_told() {
     assert_eq!(profile["count"], 3);
 }
 
-/// At once: in the second step, with one in the table.
+/// A run that diverges in its second step still prints the table, of one step.
 #[test]
 fn a_run_that_diverges_tells_it_too() {
     let folder = Folder::new();

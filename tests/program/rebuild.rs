@@ -1,4 +1,4 @@
-//! Defends: a checkpoint holds all that a density depends on: other programs compute the same
+//! Defends: a checkpoint has all that a density depends on, so that other programs compute the same
 //! density from it.
 use crate::common::{Folder, animals};
 use crate::refused;
@@ -12,7 +12,7 @@ use std::process::Command;
 
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
-/// A checkpoint with its tensors changed, and a checksum that fits.
+/// A checkpoint with its tensors changed, and with the checksum of the changed file.
 fn rewritten(file: &[u8], change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
     let found = SafeTensors::deserialize(file).unwrap();
     let mut tensors: Tensors = found
@@ -64,7 +64,7 @@ fn samples(folder: &Folder) -> Vec<u8> {
     fs::read(folder.path("five")).unwrap()
 }
 
-/// A Python with NumPy, if there is one; says if there is not.
+/// A Python with NumPy; if there is none, prints so and returns `None`.
 fn python() -> Option<String> {
     let python = std::env::var("BHN_TEST_PYTHON").unwrap_or("python3".into());
     let found = Command::new(&python).args(["-c", "import numpy"]).output();
@@ -75,7 +75,7 @@ fn python() -> Option<String> {
     None
 }
 
-/// What `docs/rebuild.py` says of the run, and whether it agrees.
+/// Whether `docs/rebuild.py` agrees with the run, and its output.
 fn rebuilt(folder: &Folder, python: &str) -> (bool, String) {
     let sample = ["sample", "run", "--as-predict", "--samples", "20", "--out", "drawn"];
     folder.bhn().args(sample).assert().success();
@@ -130,7 +130,8 @@ fn numpy_rebuilds_a_run(#[case] flags: &str, #[case] toml: &str, #[case] buffer:
     assert!(!agrees && text.contains("ln q(theta)") && text.contains("TOO FAR"), "{text}");
 }
 
-/// A file's order counts and not the seed's; without any, the seed draws it.
+/// The permutation in a file is used, and not the seed's; if there is none in the file, the seed
+/// determines it.
 #[test]
 fn buffers_are_used() {
     let folder = Folder::new();

@@ -69,7 +69,7 @@ fn interrupted_and_continued() {
     refused(folder.bhn().args(SMOKE).args(["--out", "parts"]), &["net-t0-0.json", "Remove it"]);
 }
 
-/// What is left out is said where the verdicts are, and as JSON.
+/// Skipped rows are reported beside the outcomes of the claims, and in JSON.
 #[test]
 fn what_is_skipped_is_said() {
     let folder = Folder::new();
@@ -83,8 +83,8 @@ fn what_is_skipped_is_said() {
     assert!(table.contains("* command: bhn ") && table.contains(" reproduce uci "), "{table}");
 }
 
-/// A cell of an earlier version has no checksum, which is told; one that has changed is refused,
-/// and no table with it.
+/// A cell of an earlier version has no checksum, which is reported. A changed cell is refused, and
+/// no table is written from it.
 #[test]
 fn cells_are_what_was_written() {
     let folder = Folder::new();
@@ -121,7 +121,7 @@ fn cells_are_what_was_written() {
     assert_eq!(table("fits.csv"), before);
 }
 
-/// What a finished experiment's folder holds, and that it can be read.
+/// Asserts that a finished experiment's folder has every file, and that each can be read.
 fn every_file(dir: &Path) {
     let mut names: Vec<_> =
         fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

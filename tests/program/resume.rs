@@ -1,5 +1,6 @@
-//! Defends: a run is determined by its seed and settings. Killed at any moment and resumed, or with
-//! any number of threads, it ends in the same bytes as an undisturbed run.
+//! Defends: a run is determined by its seed and settings. If it is killed at any moment and
+//! resumed, or uses any number of threads, its files are bitwise identical to those of an
+//! undisturbed run.
 #![cfg(feature = "cli")]
 
 use crate::common::{Folder, SMALL, animals, contents};
@@ -26,7 +27,7 @@ fn train(folder: &Folder, out: &str, flags: &[&str]) {
     bhn.assert().success();
 }
 
-/// What must be equal: checkpoints to the byte, metrics to the bit but for the time.
+/// The parts that must be equal: checkpoints, and metrics except times, bitwise.
 fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     let read = |name| fs::read(run.join(name)).unwrap();
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -47,7 +48,8 @@ fn start(folder: &Folder, args: &[&str]) -> Child {
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// Kills the process `delay` after the run has so many lines of metrics; whether it was in time.
+/// Kills the process `delay` after the run has this many lines of metrics; returns whether it was
+/// still running.
 fn kill(mut child: Child, run: &Path, lines: usize, delay: Duration) -> bool {
     let start = Instant::now();
     let count = || fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |m| m.lines().count());
@@ -179,7 +181,7 @@ fn threads_change_nothing_and_the_seed_changes_everything() {
     assert_ne!(other.2, one.2);
 }
 
-/// The checkpoint is whole, and that is what a run goes on from.
+/// The checkpoint is intact, and the run continues from it.
 #[rstest]
 #[case(b"")]
 #[case(b"not json\n")]
@@ -229,9 +231,9 @@ fn a_damaged_record_is_left_out_and_the_others_kept() {
     assert!((summary["seconds"].as_f64().unwrap() - 1.5 * sum).abs() < 1e-9 * sum);
 }
 
-/// Bits of `metrics.jsonl`, flipped one at a time, of a run that was stopped after four of five
-/// epochs: no number changes, the damaged record alone is lost, or two where a line no longer ends,
-/// and the run ends in the same checkpoints.
+/// Bits of `metrics.jsonl` are flipped one at a time, in a run that was stopped after four of five
+/// epochs. No number changes; only the damaged record is lost, or two records if a newline is
+/// damaged; and the run ends with the same checkpoints.
 #[test]
 fn a_flipped_bit_of_the_curve_stops_no_run() {
     let folder = Folder::new();

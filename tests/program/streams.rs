@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-/// As many rows as three blocks and a bit, for a model of [`Folder::trained`].
+/// Rows for a model of [`Folder::trained`], a few more than three blocks.
 fn rows(fault: &str) -> String {
     let row = |i: usize| format!("{}.5,{}\n", i % 7, i % 11);
     let text: String = (0..25_000).map(row).collect();
@@ -106,7 +106,7 @@ fn a_pipe_that_closes_ends_it_quietly() {
     }
 }
 
-/// Whoever reads what is said meanwhile may stop: the run goes on, and an error keeps its code.
+/// The reader of standard error may close it: the run continues, and an error keeps its exit code.
 #[test]
 fn nobody_has_to_read_what_is_said() {
     let folder = Folder::new();
@@ -123,7 +123,7 @@ fn nobody_has_to_read_what_is_said() {
     }
 }
 
-/// 400 MB of zeros that take no place on the disk, in less than a quarter of that.
+/// A sparse file of 400 MB of zeros is read in less than a quarter of that memory.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_large_file_takes_little_memory() {
@@ -166,7 +166,7 @@ fn a_large_file_takes_little_memory() {
     assert!(peak > 0 && peak < ROWS * WIDTH / 4, "{peak} bytes of memory");
 }
 
-/// What another program unpacks can be read as it comes.
+/// The output of another program can be read through a pipe.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_pipe_is_read_once() {

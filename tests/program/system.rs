@@ -17,7 +17,7 @@ fn root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// `bhn` as somebody who may not write everywhere.
+/// `bhn` as a user without the permission to write everywhere.
 fn ordinary(folder: &Folder) -> Command {
     let program = folder.path("bhn");
     if !program.exists() {

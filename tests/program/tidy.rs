@@ -1,5 +1,6 @@
-//! Defends: the structure of the source, which no compiler checks: floors without a way up, files
-//! without circles, short lines and files, `unsafe` in the kernels alone.
+//! Defends: the structure of the source, which no compiler checks. No module uses a higher floor,
+//! files have no cyclic dependencies, lines and files are short, and `unsafe` is in the kernels
+//! only.
 use crate::uses::{circles, uses};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,7 +115,7 @@ fn circles_are_found_through_re_exports() {
     assert_eq!(circles, [["a/x.rs", "a/y.rs"]]);
 }
 
-/// `flows` and `primary` meet in `bayes`, and nowhere else.
+/// `flows` and `primary` are used together in `bayes`, and do not use each other.
 #[test]
 fn flows_and_primary_networks_do_not_know_each_other() {
     for (path, text) in sources("src") {
@@ -212,7 +213,7 @@ fn the_library_is_silent() {
     }
 }
 
-/// String literals, tables of numbers and addresses cannot be broken; tables of a comment neither.
+/// String literals, tables of numbers, addresses and tables in comments cannot be broken.
 #[test]
 fn lines_of_code_have_at_most_100_columns() {
     let is_long = |line: &str| {
@@ -228,7 +229,7 @@ fn lines_of_code_have_at_most_100_columns() {
     assert_no_long_lines(&["src", "tests", "benches", "examples"].map(sources).concat(), is_long);
 }
 
-/// Tables, lines with a link, and code blocks, which hold output, aside.
+/// Tables, lines with a link, and code blocks, which have output, are exempt.
 #[test]
 fn lines_of_documentation_have_at_most_100_columns() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -248,7 +249,7 @@ fn lines_of_documentation_have_at_most_100_columns() {
     assert_no_long_lines(&pages.collect::<Vec<_>>(), is_long);
 }
 
-/// That no line above 100 columns `is_long`.
+/// Asserts that no line above 100 columns is one that `is_long`.
 fn assert_no_long_lines(texts: &[(PathBuf, String)], is_long: impl Fn(&str) -> bool) {
     let mut found = vec![];
     for (path, text) in texts {
@@ -261,7 +262,8 @@ fn assert_no_long_lines(texts: &[(PathBuf, String)], is_long: impl Fn(&str) -> b
     assert!(found.is_empty(), "{} lines above 100 columns:\n{}", found.len(), found.join("\n"));
 }
 
-/// A longer file gives its reason in its first comment: "Above 450 lines: …". Tests aside.
+/// A longer file gives its reason in its first comment: "Above 450 lines: …". Unit tests are not
+/// counted.
 #[test]
 fn files_have_at_most_450_lines() {
     let mut found = vec![];

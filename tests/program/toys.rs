@@ -1,4 +1,5 @@
-//! Defends: `bhn reproduce` on the toys runs all of their code and reports its results.
+//! Defends: `bhn reproduce` on the toy experiments runs all of their code and reports their
+//! results.
 use crate::common::Folder;
 use rstest::rstest;
 use serde_json::Value;

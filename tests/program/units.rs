@@ -21,7 +21,8 @@ fn line(shift: f64, unit: f64) -> (String, Vec<f64>) {
     (text, plain)
 }
 
-/// The root of the mean squared error of `predict`'s means, and how many distinct means it prints.
+/// The root-mean-square error of `predict`'s means, and the number of distinct means that it
+/// prints.
 fn predicted(folder: &Folder, (shift, unit): (f64, f64), plain: &[f64]) -> (f64, usize) {
     let out = folder.bhn().args(["predict", "run", "y.csv"]).assert().success();
     let text = String::from_utf8(out.get_output().stdout.clone()).unwrap();

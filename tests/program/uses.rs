@@ -7,7 +7,7 @@ type Path = Vec<String>;
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// The uses among `sources`: names below `src`, and texts without comments and tests. An item that
-/// a `mod.rs` re-exports belongs to the file that defines it; to re-export is no use.
+/// a `mod.rs` re-exports belongs to the file that defines it; a re-export is not a use.
 pub fn uses(sources: &[(String, String)]) -> Uses {
     let modules: BTreeMap<Path, _> = sources.iter().map(|s| (module(&s.0), s)).collect();
     let mut all = Uses::new();
@@ -51,7 +51,7 @@ pub fn uses(sources: &[(String, String)]) -> Uses {
     all
 }
 
-/// The shortest circle through each file that is on one, its least name first.
+/// The shortest cycle through each file that is on one, beginning with its least name.
 pub fn circles(uses: &Uses) -> BTreeSet<Vec<String>> {
     let circle = |start: &String| {
         let (mut ways, mut seen) = (vec![vec![start.clone()]], BTreeSet::new());
@@ -98,7 +98,8 @@ fn expand(base: &str, tree: &str, to: &mut Vec<String>) {
     }
 }
 
-/// A path of the module `own`, from the crate on, up to the first sign that is none of a path.
+/// A path of the module `own`, from the crate on, up to the first character that cannot be in a
+/// path.
 fn absolute(own: &[String], path: &str) -> Option<Path> {
     let end = path.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c)).unwrap_or(path.len());
     let mut names: Vec<_> = path[..end].split("::").filter(|name| !name.is_empty()).collect();

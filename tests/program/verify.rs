@@ -45,7 +45,8 @@ fn some_of_it_and_its_faults() {
     );
 }
 
-/// Of a run: every suite, or a word why not, and diagnostics where there is a density.
+/// `bhn verify RUN` prints every suite, or why a suite does not apply, and diagnostics if there is
+/// a density.
 #[rstest]
 #[case("bhn", 9, &[])]
 #[case("bhn --flow iaf", 9, &[])]
