@@ -392,7 +392,7 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let closed = format!("http://{closed}");
         fails(try_fetch(&folder, &closed), &[&closed, "refused", "--from PATH"]);
-        // An empty folder would pass for a part of the set.
+        // An empty folder would look like a part of the set.
         assert!(!folder.path().join("small/set").exists());
     }
 

@@ -35,9 +35,8 @@ fn concrete_masks_learn_their_rates() {
     // P(mask below a half of its top) = P(ln u/(1−u) > −ln p/(1−p)) = p exactly.
     let dropped = masks.iter().filter(|&&mask| mask < 0.5 / 0.8).count() as f64 / n;
     assert!((dropped - rate).abs() < 4. * (rate * 0.8 / n).sqrt(), "{dropped}");
-    // How many are between a tenth and nine tenths of their top is the temperature's doing: of the
-    // logistic noise L there is P(−ln 9 < (L + ln 4)/… < ln 9) with the temperature t = 0.1 as P(|L
-    // − ln 4| < t ln 9).
+    // The fraction of masks between a tenth and nine tenths of their maximum depends on the
+    // temperature t = 0.1: for logistic noise L it is P(|L − ln 4| < t ln 9).
     let share = |l: f64| 1. / (1. + (-l).exp());
     let (centre, half) = (4_f64.ln(), 0.1 * 9_f64.ln());
     let between = share(centre + half) - share(centre - half);

@@ -37,13 +37,14 @@ const OTHERS: [(&str, Build); 6] = [
         let first = Chain::default().then(iaf(p, d, CONDITIONER, rng));
         Box::new(first.then(iaf(p, d, CONDITIONER, rng)))
     }),
-    // With bounded scales: of noise that the flow did not make, the inverse of another may
-    // overflow, an entry's error growing a thousandfold in the next.
+    // Scales are bounded: with others, the inverse may overflow at values that are not samples of
+    // the flow, since the error of an entry grows a thousandfold in the next.
     ("IAF, backwards", |p, d, rng| {
         let bounded = Conditioner { stabiliser: Stabiliser::Tanh, ..CONDITIONER };
         Box::new(Inverse(iaf(p, d, bounded, rng)))
     }),
-    // One linear layer: the inverse of two of order one is too steep for differences.
+    // Only one linear layer: the inverse of two layers with entries of order one is too steep for
+    // finite differences.
     ("linear layers", |p, d, rng| {
         let zero = Init::Constant(0.);
         let first = Chain::default().then(Kink::new(p, "a", d, KinkShape::Smooth));
@@ -175,7 +176,7 @@ fn an_entry_sees_those_before_it(
         *w = randn(w.shape(), seed).into();
     }
     let tape = Tape::default();
-    // Far out, where no bias keeps a ReLU asleep at all of the points.
+    // Inputs are large, so that no bias makes a ReLU inactive at all of the points.
     let (p, x) = (params.freeze(&tape), tape.leaf(randn(&[200, d], 2) * 10.));
     let y = flow.forward(&p, x).0;
     for i in 0..d {
@@ -205,7 +206,8 @@ fn hidden_units_are_spread_over_all_positions() {
     let grads = flow.forward(&p, x).0.slice(1, d - 1..d).sum().backward();
     let columns = grads.wrt(x).unwrap().columns().into_iter();
     let seen = columns.filter(|column| column.iter().any(|&g| g != 0.)).count();
-    // Units see positions up to 0, 9, 19, … 89: 90 of them; and the entry sees itself.
+    // Units depend on positions up to 0, 9, 19, … 89, which are 90 entries; and the entry depends
+    // on itself.
     assert_eq!(seen, 91);
 }
 

@@ -66,7 +66,8 @@ fn hypernets_start_where_they_are_told(
     let draw = hypernet.draw(&params.freeze(&tape), 4000, &mut rng(4));
     let std = (-2.5_f64).exp() + 0.001;
     for entry in draw.theta.value().columns() {
-        // 0.01, the start's own, and what two kinks of 0.9 move; 4000 samples add little.
+        // The initial shift varies by 0.01, and two kinks of slope 0.9 move it; the error of 4000
+        // samples is small.
         assert!((entry.mean().unwrap() - 3.).abs() < 0.07, "{entry}");
         assert!((0.85..1.1).contains(&(entry.std(1.) / std)), "{}", entry.std(1.) / std);
     }
@@ -178,7 +179,7 @@ fn starting_values_have_their_spread() {
         let found = params.iter().find(|(n, _)| *n == name);
         found.unwrap_or_else(|| panic!("no {name} in {params:?}")).1.clone()
     };
-    // Of n numbers the standard deviation is within four of its errors, σ/√2n.
+    // The standard deviation of n numbers is within four of its standard errors, σ/√2n.
     let spread = |name: &str, std: f64| {
         let w = weights(name);
         let off = (w.std(0.) / std - 1.).abs();

@@ -65,7 +65,7 @@ fn a_hypernet_is_centred_through_its_permutations(
     let mut model = model(method, |c| (c.flow.kind, c.flow.couplings) = (kind, 3));
     let d = model.primary.dim();
     let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
-    // A narrow posterior is its centre: of the noise, s = e⁻⁶⁰ + 0.001 is left.
+    // A narrow posterior is near its centre: the noise is scaled by s = e⁻⁶⁰ + 0.001.
     let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
     for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
         w.view_mut().fill(-60.);

@@ -250,7 +250,7 @@ fn sums<T: Scalar>() {
             |z| vector::add_rounded(&wide, z),
             |z| plain::add_rounded(&wide, z),
         );
-        // These are in f64, whatever the type of their inputs.
+        // These results are in f64, whatever the type of the inputs.
         agree::<f64, _>("add_f64", &wide, |z| vector::add_f64(&x, z), |z| plain::add_f64(&x, z));
         agree::<f64, _>(
             "add_products",

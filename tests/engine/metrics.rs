@@ -106,17 +106,20 @@ fn ranking_by_hand() {
     let (positive, negative) = ([2.0, 1.0, 3.0], [1.0, 2.0]);
     let area = auroc(&positive, &negative);
     close(area.value, 2.0 / 3.0);
-    // Shares of negatives below: 1/4, 3/4, 1, of variance 7/48. Of positives below: 1/6, 1/2: 1/18.
+    // The fractions of negatives below each positive are 1/4, 3/4, 1, with variance 7/48; the
+    // fractions of positives below each negative are 1/6, 1/2, with variance 1/18.
     close(area.error, (7.0_f64 / 48.0 / 3.0 + 1.0 / 18.0 / 2.0).sqrt());
     // At 3, 2 and 1 the recall grows by a third each, and the precision is 1, 2/3 and 3/5.
     close(aupr(&positive, &negative), (1.0 + 2.0 / 3.0 + 3.0 / 5.0) / 3.0);
-    // At 3 a third is found and no negative taken; at 2 two thirds and one of two; at 1 all.
+    // At threshold 3 a third of the positives and no negative is accepted; at 2, two thirds and one
+    // of the two negatives; at 1, all.
     for (tpr, expected) in [(0.1, 0.0), (1.0 / 3.0, 0.0), (0.34, 0.5), (2.0 / 3.0, 0.5), (0.7, 1.0)]
     {
         close(fpr_at_tpr(&positive, &negative, tpr), expected);
     }
 
-    // With the sign reversed, −1 accepts one of each kind and −2 two, and −3 the third outside.
+    // With the sign reversed, −1 accepts one example of each kind, −2 two of each, and −3 also the
+    // third one outside.
     let found = Detection::of(&negative, &positive);
     assert_eq!(found.auroc, area);
     close(found.aupr_out, 34.0 / 45.0);
@@ -155,7 +158,7 @@ fn risk_coverage_by_hand() {
 
 #[test]
 fn regression_by_hand() {
-    // Residuals 1, −2: √(5/2). Within one σ: the first only, its residual being exactly σ.
+    // Residuals 1, −2: √(5/2). Only the first is within one σ: its residual is exactly σ.
     let (mean, y) = ([1.0, 2.0], [2.0, 0.0]);
     close(rmse(&mean, &y), 2.5_f64.sqrt());
     close(coverage(&mean, &[1.0, 1.0], &y, 1.0).value, 0.5);
@@ -268,7 +271,7 @@ proptest! {
         let won = |x: f64, y: f64| if x == y { 0.5 } else { f64::from(x > y) };
         let sum: f64 = a.iter().flat_map(|&x| b.iter().map(move |&y| won(x, y))).sum();
         close(auroc(&a, &b).value, sum / (a.len() * b.len()) as f64);
-        // Exchanging the kinds gives the complement with the same error.
+        // Exchanging positives and negatives gives the complement with the same error.
         close(auroc(&a, &b).value + auroc(&b, &a).value, 1.0);
         if a.len() > 1 && b.len() > 1 {
             close(auroc(&a, &b).error, auroc(&b, &a).error);
@@ -293,7 +296,8 @@ proptest! {
         let curve = risk_coverage(&u, &loss);
         let rate = loss.iter().sum::<f64>() / loss.len() as f64;
         close(curve[u.len() - 1], rate);
-        // A constant uncertainty has that risk everywhere, and a perfect one no higher risk.
+        // A constant uncertainty has the same risk at every coverage, and a perfect one no higher
+        // risk.
         risk_coverage(&vec![0.0; u.len()], &loss).iter().for_each(|&risk| close(risk, rate));
         let known = risk_coverage(&loss, &loss);
         prop_assert!(known.iter().zip(&curve).all(|(best, risk)| *best <= risk + 1e-12));

@@ -37,7 +37,7 @@ fn a_gaussian_comes_back() {
     };
     let covariance =
         |i: usize, j: usize| FACTOR[i].iter().zip(&FACTOR[j]).map(|(a, b)| a * b).sum::<f64>();
-    // A mean of moments is off by std/√ESS; four of these.
+    // The standard error of a moment is std/√ESS; four are allowed.
     let check = |what: &str, found: &Array2<f64>, expected: f64| {
         let error = found.std(1.) / ess_bulk(found.view()).sqrt();
         let (mean, r) = (found.mean().unwrap(), rhat(found.view()));

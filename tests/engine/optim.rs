@@ -229,7 +229,7 @@ fn factors_are_their_product(
         close(factors.to_dense(of(&params)).as_slice(), expected.as_slice());
         let squares: f64 = expected.iter().map(|g| g * g).sum();
         close(&[factors.squares(of(&params))], &[squares]);
-        // An ε that does not magnify the rounding of the smallest entries.
+        // This ε is large enough not to magnify the rounding of the smallest entries.
         let adam = Update::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-3 };
         for rule in [adam, Update::Sgd { momentum: 0.9 }] {
             let [found, expected] = [&factors, &dense].map(|gradient| {

@@ -169,7 +169,7 @@ fn the_smallest_shapes(
         METHODS[method]
     );
     let resolved = toml::from_str::<Config>(&config).unwrap().resolve(&data);
-    // A coupling divides θ in two, and dropout needs something to drop.
+    // A coupling divides θ into two, and dropout needs a unit to drop.
     if let Err(error) = resolved {
         let text = error.to_string();
         let said = ["2 or more for a coupling", "an activation to place it after"];
@@ -297,7 +297,7 @@ fn tables_of_numbers_of_any_size() {
     }
     let alone = |i: usize| if i == 7 { "3e38".into() } else { format!("{i}e-30") };
     for data in [read(&alone, &plain), read(&plain, &alone)] {
-        // Within the training part it sets the scale itself.
+        // If the value is among the training rows, it determines the scale itself.
         if let Err(error) = data {
             assert!(error.to_string().contains("nearer to the training mean"), "{error}");
         }

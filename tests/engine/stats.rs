@@ -67,26 +67,27 @@ fn student_by_hand() {
 
 #[test]
 fn kolmogorov_smirnov_by_hand() {
-    // After 1/2 all have come, and a half should have.
+    // At 1/2, F is 1 and should be a half.
     assert_eq!(ks_uniform(&[0.5, 0.25]).distance, 0.5);
-    // Before 3/4 none has come, and that counts as well.
+    // Just below 3/4, F is 0, and this difference counts as well.
     assert_eq!(ks_uniform(&[0.75]).distance, 0.75);
-    // Half of the sample where none can be.
+    // Half of the sample lies where U(0, 1) has no mass.
     assert_eq!(ks_uniform(&[-3.0, 0.5]).distance, 0.5);
     // F and G are 1/2, 0 at 1, then 1, 1/2 at 2, then 1, 1.
     assert_eq!(ks_two_sample(&[2.0, 1.0], &[3.0, 2.0]).distance, 0.5);
     let same = ks_two_sample(&[1.0, 2.0], &[1.0, 1.0, 2.0, 2.0]);
     assert_eq!(same, KolmogorovSmirnov { distance: 0.0, p_value: 1.0 });
 
-    // One number is at least `D` from where it should be if it is not within `1 − D` of either end.
+    // For one value, the distance is at least `D` unless the value is within `D` of both ends.
     close(ks_uniform(&[0.75]).p_value, 0.5);
-    // Of two, `D ≥ 3/4` if both are below 1/4 or both above 3/4.
+    // For two values, `D ≥ 3/4` if both are below 1/4 or both above 3/4.
     close(ks_uniform(&[0.25, 0.125]).p_value, 1.0 / 8.0);
     close(ks_uniform(&[2.0, 0.5]).p_value, 0.5);
     assert_eq!(ks_uniform(&[2.0]).p_value, 0.0);
-    // One against three: in two of four orders it is at an end.
+    // One value against three: in two of the four orders it is at an end.
     close(ks_two_sample(&[1.0], &[2.0, 3.0, 4.0]).p_value, 0.5);
-    // Two and two: of six orders two are as far apart. If the middle ones are tied, all are.
+    // Two values against two: two of the six orders have as large a distance. If the middle values
+    // are tied, all have.
     close(ks_two_sample(&[1.0, 2.0], &[3.0, 4.0]).p_value, 1.0 / 3.0);
     close(ks_two_sample(&[1.0, 2.0], &[2.0, 3.0]).p_value, 1.0);
     // Eight and eight.
@@ -95,8 +96,8 @@ fn kolmogorov_smirnov_by_hand() {
     assert_eq!(found.distance, 0.625);
     close(found.p_value, 0.087_024_087_024_087_02);
 
-    // Kolmogorov's quantiles 1.2238, 1.3581 and 1.6276 of 10, 5 and 1 %, from any table, to 5·10⁻⁵,
-    // where Q falls by no more than 0.5 for 1; of many numbers.
+    // Kolmogorov's quantiles 1.2238, 1.3581 and 1.6276 of 10, 5 and 1 %, from any table, to 5·10⁻⁵;
+    // the slope of Q is at most 0.5 there. The sample is large.
     for (lambda, expected) in [(1.2238, 0.1), (1.3581, 0.05), (1.6276, 0.01)] {
         let d = lambda / (20.0 + 0.12 + 0.0055);
         let late: Vec<_> = (1..=400).map(|i| f64::from(i) / 400.0 - d).collect();
@@ -140,10 +141,10 @@ fn the_last_autocorrelation_of_a_short_chain() {
 fn chains_are_judged_by_ranks() {
     let x = randn(&[4, 200], 3).into_dimensionality().unwrap();
     assert_eq!(ess_bulk(x.view()), ess_bulk(x.mapv(|x| (3.0 * x).exp()).view()));
-    // Independent draws, of which twice as many halves. The variance of 8 means of 100 normal
-    // scores is 1/100, give or take √(2/7) of it: R̂ = √(99/100 + 1/100) ± 0.003.
+    // Independent draws in twice as many half-chains. The variance of 8 means of 100 normal scores
+    // is 1/100, give or take √(2/7) of it: R̂ = √(99/100 + 1/100) ± 0.003.
     close_to(rhat(x.view()), 1.0, 0.012);
-    // Chains of one mean and different widths: the distances from the median tell.
+    // Chains with the same mean and different scales, which the distances from the median detect.
     let wide = Array2::from_shape_fn([4, 200], |(c, i)| x[[c, i]] * if c < 2 { 1.0 } else { 4.0 });
     assert!(rhat(wide.view()) > 1.2);
 }
@@ -295,7 +296,7 @@ fn kolmogorov_smirnov_is_exact() {
         let found = ks_uniform(&late);
         close(found.distance, g.d);
         if g.n <= 200 {
-            // Beyond 140 numbers SciPy's own is an expansion.
+            // For more than 140 values SciPy's own p-value is an expansion.
             let limit = if g.n <= 140 { 1e-9 } else { 1e-5 };
             assert!(relative(found.p_value, g.p_value) < limit, "{} {found:?} {}", g.n, g.p_value);
         } else {
@@ -369,7 +370,7 @@ proptest! {
         close(wasserstein_1(&a, &b), wasserstein_1(&b, &a));
         let through = wasserstein_1(&a, &c) + wasserstein_1(&c, &b);
         prop_assert!(wasserstein_1(&a, &b) <= through + 1e-9);
-        // A sample twice over is the same distribution.
+        // A sample repeated twice has the same distribution.
         prop_assert_eq!(wasserstein_1(&a, &[&a[..], &a].concat()), 0.0);
     }
 

@@ -138,8 +138,8 @@ fn one_sample_tells_nothing() {
 /// adds little.
 #[test]
 fn batch_bald_does_not_buy_the_same_twice() {
-    // Sixteen samples; an input without dispute, a copied one in halves, one in other halves, less
-    // sure.
+    // Sixteen samples. Samples agree on the first input. On the second and its copy they form two
+    // halves; on the last, two other halves that are less certain.
     let sure = |s: usize, n: usize| match n {
         0 => 0.5,
         1 | 2 => [0.01, 0.99][s % 2],
@@ -148,8 +148,8 @@ fn batch_bald_does_not_buy_the_same_twice() {
     let p = Array3::from_shape_fn([16, 4, 2], |(s, n, c)| [sure(s, n), 1. - sure(s, n)][c]);
     let found = batch_bald(p.view(), 4, &mut rng(0));
     assert_eq!(found.iter().map(|pick| pick.index).collect::<Vec<_>>(), [1, 3, 2, 0]);
-    // Independent halves add up; the copy adds only what one answer leaves open; no dispute adds
-    // nothing.
+    // Gains of independent halves add up; the copy adds only what one label leaves uncertain; an
+    // input on which samples agree adds nothing.
     let told: Vec<_> = found.iter().map(|pick| pick.value.unwrap()).collect();
     let alone = information(&p, &[3]);
     assert!((told[1] - alone).abs() < 1e-12 && told[2] < 0.1 * told[0] && told[3].abs() < 1e-12);
@@ -361,7 +361,7 @@ fn a_flipped_bit_in_what_was_bought_is_told() {
         let error = again().unwrap_err().to_string();
         assert!(error.contains("rounds.json: found") && error.contains("Remove"), "{at}: {error}");
     }
-    // As earlier versions kept them.
+    // The format of earlier versions.
     fs::write(&path, serde_json::to_vec(&rounds).unwrap()).unwrap();
     assert_eq!(again().unwrap(), rounds);
 }

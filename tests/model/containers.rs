@@ -137,7 +137,7 @@ fn the_test_part_of_a_table_may_have_another_type() {
 #[test]
 fn inputs_of_a_table_are_independent_of_its_format() {
     let folder = Folder::new();
-    // Differences of 2 where single precision has steps of 128.
+    // Values differ by 2, where single precision has steps of 128.
     let t = Array2::from_shape_fn((N, 1), |(n, _)| 1.7e9 + 2. * n as f64);
     let y: Vec<String> = (0..N).map(|n| if n < N / 2 { "a" } else { "b" }.into()).collect();
     let data = read(folder.csv("t.csv", &t, Some(&y)));
@@ -269,7 +269,8 @@ fn a_constant_feature_with_a_new_value() {
     for part in ["row 4", "x2 = 5000", "7 alone"] {
         assert!(outside.first.contains(part), "{part}: {}", outside.first);
     }
-    // Another feature far beyond its range; less than the range's width beyond is not reported.
+    // Another feature is far outside its range; a value outside by less than the range's width is
+    // not reported.
     new.assign(&x);
     (new[[1, 0]], new[[2, 0]]) = (340., 600.);
     let found = whole(folder.csv("n.csv", &new, None), &data).unwrap().outside.unwrap();

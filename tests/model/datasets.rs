@@ -43,7 +43,7 @@ fn fashion_mnist() {
     assert_eq!(counts(&data.test.y), [1000; 10]);
     assert_eq!(classes(&data.train.y)[..10], [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]);
     assert_eq!(classes(&data.test.y)[..5], [9, 2, 1, 1, 6]);
-    // The mean over all 60,000 that everybody normalises with is 0.2860.
+    // The mean over all 60,000 images, which is commonly used for normalisation, is 0.2860.
     near((5. * mean(&data.train.x) + mean(&data.validation.x)) / 6., 0.2860, 5e-5);
     let Task::Classification { classes } = data.task else { panic!("regression") };
     assert_eq!((&*classes[0], &*classes[9]), ("T-shirt/top", "ankle boot"));
@@ -58,7 +58,7 @@ fn cifar_10() {
     let sizes = [data.train.len(), data.validation.len(), data.test.len()];
     assert_eq!((sizes, data.image), ([100, 5_000, 10_000], Some([3, 32, 32])));
     assert_eq!(counts(&data.test.y), [1000; 10]);
-    // Red, green and blue of the test images; of those trained on, standardised.
+    // Red, green and blue of the test images; the same of the standardised training images.
     let raw = data.preprocess.inverse_transform(data.test.x.view());
     for (channel, expected) in [0.494214280, 0.485131389, 0.450409093].into_iter().enumerate() {
         let plane = s![.., channel * 1024..(channel + 1) * 1024];
@@ -178,7 +178,7 @@ fn uci_sets(
     let (mean, std) = moments(ArrayView1::from(y));
     near(mean, 0., 1e-5);
     near(std, 1., 1e-5);
-    // By its name in `load`, and the first split.
+    // The name in `load` selects the first split.
     let named = load(&format!("uci/{name}/1"), &Options::default(), Some(&dir)).unwrap();
     assert_eq!((named.name, &named.test), (format!("uci-{name}-1"), &data.test));
     let first = load(&format!("uci/{name}"), &Options::default(), Some(&dir)).unwrap();

@@ -97,7 +97,7 @@ fn a_late_fault_is_named_with_its_row_in_the_file() {
     let broken = table(23).replace("\n18,", "\n18,324,\u{7}");
     let broken: Vec<u8> = broken.bytes().map(|b| if b == 7 { 0xff } else { b }).collect();
     late(&folder.write("t.csv", broken), &plain, 15, &["line 20", "UTF-8"]);
-    // What is packed does not say its size: its end tells.
+    // Compressed data do not state their size: the fault is noticed at their end.
     let (mean, std) = (vec![0.0; 2], vec![1.0; 2]);
     let scale = bhn::data::StandardScaler { mean, std, constant: vec![] };
     let numbers = Preprocess { x: Some(scale), ..model(2) };

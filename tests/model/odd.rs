@@ -36,7 +36,7 @@ fn once(#[case] name: &str, #[case] cells: usize) {
     assert_eq!(computed, 0);
     assert_eq!(format!("{report:?}"), format!("{again:?}"));
     assert!(!report.verdicts.is_empty() && !report.figures.is_empty());
-    // Without a cell of its own a network is still there, and the result is the same.
+    // If a cell is removed, the network is loaded from its run, and the result is the same.
     let cell = std::fs::read_dir(dir.join("cells")).unwrap().next().unwrap().unwrap().path();
     let last = |dir: &Path| {
         let mut runs: Vec<_> = std::fs::read_dir(dir.join("runs")).unwrap().collect();

@@ -315,7 +315,7 @@ fn entropies_of_any_logits() {
         let Predictive::Classes { entropy: h, bald, variation_ratio, .. } = found else {
             panic!("classes")
         };
-        // Of equal logits the first has the vote.
+        // If logits are equal, the vote is for the first class.
         let vote = |x: &[f32; 4]| (1..4).fold(0, |best, c| if x[c] > x[best] { c } else { best });
         let votes = logits.each_ref().map(vote);
         let most = votes.iter().map(|v| votes.iter().filter(|w| *w == v).count()).max().unwrap();
@@ -381,7 +381,7 @@ fn every_score_points_the_same_way() {
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
     assert_eq!(of([[0., -1e4]; 3]), [0.; 5]);
-    // Confidences that are 1 in f32 are still told apart.
+    // Confidences that are 1 in f32 are still distinguished.
     let doubt = |odds: f32| of([[0., odds]; 3])[0];
     assert!(doubt(-30.) > doubt(-31.) && doubt(-31.) > doubt(-90.));
     assert!((doubt(-30.) / (-30_f64).exp() - 1.).abs() < 1e-5);

@@ -156,7 +156,8 @@ fn without_a_kl_there_is_no_bound() {
 
 #[test]
 fn regression_has_its_coverage() {
-    // |y − m| / σ = 0, 0.5, 1, 3: inside 50 % two, inside 80 % three, inside 95 % three.
+    // |y − m| / σ = 0, 0.5, 1, 3: two are inside the 50 % interval, three inside 80 %, three inside
+    // 95 %.
     let (mean, std, y) = ([0.0, 1.0, 2.0, 3.0], [1.0; 4], [0.0, 1.5, 3.0, 6.0]);
     let test = Test::Regression(Regression { mean: &mean, std: &std, y: &y });
     let page = render(&run(&history(2), test)).unwrap();

@@ -157,7 +157,7 @@ fn verified(first: u64, count: u64) -> (Vec<String>, [usize; 2]) {
         let Ok(config) = config.resolve(&data) else { continue };
         let dir = folder.path().join(number.to_string());
         let mut run = Run::create(&dir, config.clone(), data).unwrap();
-        // One that diverges says so, and leaves nothing to verify.
+        // A run that diverges reports it, and leaves nothing to verify.
         if run.train(|_| {}).is_err() {
             continue;
         }

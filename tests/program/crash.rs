@@ -203,7 +203,7 @@ fn two_at_once_in_one_folder() {
     let reproduce = ["reproduce", "dependence", "--tier", "smoke", "--out", "new"];
     refused(folder.bhn().args(reproduce), &["new", "another bhn"]);
     drop(held);
-    // What a process that was killed at once leaves is no run, and not in the way.
+    // A process that was killed at once leaves no run, and its files do not prevent a new one.
     folder.write("new/.partial-x", "half a configuration");
     folder.bhn().args(train).args(TINY).assert().success();
     assert!(!folder.path("new/.partial-x").exists());

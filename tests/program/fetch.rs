@@ -41,7 +41,7 @@ fn without_an_answer_the_address_and_the_way_out_are_named() {
     let parts = [&from, "kmnist-test-imgs.npz", "refused", "Run the command again", "--from PATH"];
     refused(&mut data(&folder, &["fetch", "kmnist", "--from", &from]), &parts);
     assert!(!folder.path("data/kmnist/kmnist-test-imgs.npz").exists());
-    // Of several sets, each is told.
+    // Each of several sets is reported.
     let parts = ["images_background_small1.zip", "t10k-images-idx3-ubyte.gz"];
     refused(&mut data(&folder, &["fetch", "omniglot", "notmnist", "--from", &from]), &parts);
 }
@@ -55,7 +55,7 @@ fn files_that_are_not_the_published_ones_are_not_taken() {
     folder.write("kmnist-test-imgs.npz", vec![7; 3_079_479]);
     let found = ["SHA-256", "692d824896bec8f3c357ebf7a0fe904ed67ac632ce953d0b58f7fbef7bb27d87"];
     refused(&mut data(&folder, &["fetch", "kmnist", "--from", "kmnist-test-imgs.npz"]), &found);
-    // An empty folder would pass for a part of the set.
+    // An empty folder would look like a part of the set.
     assert!(!folder.path("data/kmnist").exists());
     let found = ["omniglot", "none of its files", "images_background_small1.zip"];
     refused(&mut data(&folder, &["fetch", "omniglot", "--from", "."]), &found);

@@ -75,7 +75,7 @@ fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inpu
     train("two", "3", "2");
     assert!(files(&folder.path("one")) == files(&folder.path("two")), "threads change the bytes");
 
-    // As if stopped after the first epoch: the same settings, and what that epoch left.
+    // A run as if stopped after the first epoch: the same settings, and the files of that epoch.
     train("part", "3", "2");
     let lines = fs::read_to_string(folder.path("part/metrics.jsonl")).unwrap();
     fs::write(folder.path("part/metrics.jsonl"), lines.split_inclusive('\n').next().unwrap())

@@ -122,7 +122,7 @@ fn numpy_rebuilds_a_run(#[case] flags: &str, #[case] toml: &str, #[case] buffer:
     if buffer.is_empty() {
         return;
     }
-    // With another order it does not.
+    // With another order the script does not agree.
     let best = fs::read(folder.path("run/best.safetensors")).unwrap();
     let other = rewritten(&best, |tensors| indices(tensors, buffer, |order| order.rotate_left(1)));
     folder.write("run/best.safetensors", other);
@@ -148,7 +148,7 @@ fn buffers_are_used() {
     let older = rewritten(&best, |tensors| tensors.retain(|name, _| !name.starts_with("buffer.")));
     folder.write("run/best.safetensors", older);
     assert_eq!(samples(&folder), before);
-    // A resumed run goes on with the order of its file.
+    // A resumed run continues with the order in its file.
     folder.write("run/best.safetensors", &best);
     let last = fs::read(folder.path("run/last.safetensors")).unwrap();
     let turned = rewritten(&last, |tensors| indices(tensors, PERMUTATION, |of| of.rotate_left(1)));
@@ -182,7 +182,7 @@ fn buffers_that_do_not_fit_are_refused() {
     bad(&renamed, &[PERMUTATION, "nothing", "10 indices"]);
     let signed = |tensors: &mut Tensors| tensors.get_mut(PERMUTATION).unwrap().0 = Dtype::I32;
     bad(&signed, &["buffer `posterior.permutation.1` of I32", "a whole checkpoint"]);
-    // A number of another kind, which had been read as if it were one of single precision.
+    // A tensor of another type, which an earlier version read as single precision.
     let whole = |tensors: &mut Tensors| tensors.get_mut("primary.0.b").unwrap().0 = Dtype::I32;
     bad(&whole, &["tensor `primary.0.b` of I32", "F32"]);
 }

@@ -60,7 +60,7 @@ fn interrupted_and_continued() {
     again.assert().success().stderr(contains("continuing: "));
     assert_eq!(results(&folder.path("parts")), before);
 
-    // Another tier or another folder's owner is refused, and nothing is touched.
+    // A folder of another tier is refused and left unchanged, and a damaged cell is refused.
     let before = contents(&folder.path("parts/cells"));
     let quick = ["reproduce", "modes", "--out", "parts"];
     refused(folder.bhn().args(quick), &["parts", "tier smoke", "tier quick", "--out"]);

@@ -33,7 +33,7 @@ fn outcome(run: &Path) -> (Vec<u8>, Vec<u8>, Vec<Value>) {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let lines = metrics.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap();
-        // The time, and a checksum of all, the time too.
+        // The time, and the checksum, which covers the time.
         for key in ["seconds", "sha256"] {
             line.as_object_mut().unwrap().remove(key).unwrap();
         }
@@ -224,7 +224,7 @@ fn a_damaged_record_is_left_out_and_the_others_kept() {
     assert_eq!(after.2, [before.2[0].clone(), before.2[2].clone()]);
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("No record is left of 1 of them"));
-    // What time it took is judged by the epochs that are left.
+    // The duration is estimated from the epochs whose records are left.
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let seconds = |line: &str| serde_json::from_str::<Value>(line).unwrap()["seconds"].as_f64();
     let sum: f64 = lines.lines().map(|line| seconds(line).unwrap()).sum();
@@ -283,7 +283,7 @@ fn a_flipped_bit_of_the_curve_stops_no_run() {
         lost
     };
     assert_eq!(resumed(&metrics), 0);
-    // Of an earlier version, without checksums.
+    // Lines of an earlier version, without checksums.
     let text = String::from_utf8(metrics.clone()).unwrap();
     let bare = |line: &str| line.split(",\"sha256\"").next().unwrap().to_string() + "}\n";
     assert_eq!(resumed(text.lines().map(bare).collect::<String>().as_bytes()), 0);

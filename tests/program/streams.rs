@@ -76,10 +76,10 @@ fn a_late_fault_leaves_no_file() {
     refused(folder.bhn().args(predict).args(["--out", "p.csv"]), &parts);
     assert_eq!(names(&folder), before);
     assert_eq!(fs::read(folder.path("p.csv")).unwrap(), b"of old");
-    // Standard output has the blocks before it.
+    // Standard output has the blocks before the fault.
     let failed = folder.bhn().args(predict).assert().code(1).get_output().clone();
     assert!(failed.stdout.starts_with(b"index,input,") && failed.stdout.ends_with(b"\n"));
-    // What is wrong with the start of a file is said before anything is predicted.
+    // A fault at the start of a file is reported before anything is predicted.
     refused(folder.bhn().args(predict).arg("none.csv"), &["none.csv", "no such file"]);
 }
 

@@ -75,7 +75,7 @@ fn floors_point_down() {
         }
         for used in code(&text).split("crate::").skip(1) {
             let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-            // `gradchecks!` is a macro for tests alone.
+            // `gradchecks!` is a macro for tests only.
             if let Some(other) = floor(used).filter(|_| used != "gradchecks") {
                 assert!(other <= at, "{}: {own} uses {used}, a floor above", path.display());
             }

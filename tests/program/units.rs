@@ -57,13 +57,13 @@ fn targets_of_any_size(#[case] shift: f64, #[case] unit: f64) {
     };
     let (rmse, error, distinct) = of(shift, unit);
     let (plain_rmse, plain_error, plain_distinct) = of(0., 1.);
-    // The networks see the same numbers but for roundings, which training makes larger: to within
-    // the standard error of an RMSE of N rows, 1/√2N of it.
+    // The networks have the same inputs up to rounding errors, which training amplifies. The
+    // tolerance is the standard error of an RMSE over N rows, a fraction 1/√2N of it.
     let close = |a: f64, b: f64, n: f64| (a / b - 1.).abs() < 1. / (2. * n).sqrt();
     assert!(close(rmse, plain_rmse, 40.), "{rmse} for {plain_rmse}");
     assert!(close(error, plain_error, 400.), "{error} for {plain_error}");
     // The noise has a deviation of 1.
     assert!(error < 1.5, "{error}");
-    // Single precision has 2⁻²⁴ of a deviation: hardly two rows coincide.
+    // Single precision resolves 2⁻²⁴ of a standard deviation, so that hardly any two rows coincide.
     assert!(distinct >= plain_distinct.min(390), "{distinct} distinct means");
 }

@@ -93,7 +93,8 @@ fn a_run_holds_and_its_faults_are_noticed(
         let elbo = found["elbo"]["total"].as_f64().unwrap();
         assert_eq!((bounds.len(), bounds[0]["k"].as_u64()), (6, Some(1)));
         assert!((bounds[0]["value"].as_f64().unwrap() - elbo).abs() < 1e-9 * elbo.abs());
-        // Of the same draws in groups that hold each other: Jensen's inequality, exactly.
+        // The bounds use the same draws in nested groups, so that Jensen's inequality holds
+        // exactly.
         let [one, five, ten, fifty] = [0, 2, 3, 5].map(|i| bounds[i]["value"].as_f64().unwrap());
         assert!(one < five && five < ten && ten < fifty, "{found}");
         let effective = found["effective_sample_size"].as_f64().unwrap();
