@@ -1,5 +1,5 @@
-//! Defends: AVX-512 and AVX2 give the same bits, in every kernel and in training. A single test, as
-//! the instruction set is chosen for the whole process.
+//! Defends: AVX-512 and AVX2 give bitwise identical results, in every kernel and in training. A
+//! single test, as the instruction set is chosen for the whole process.
 use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
 use bhn::data::{Split, Task};

@@ -1,4 +1,4 @@
-//! The properties of a machine that change the bits of results.
+//! The properties of a machine on which the bits of results depend.
 use crate::data::files::hex;
 use crate::kernels;
 use serde::{Deserialize, Serialize};

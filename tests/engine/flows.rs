@@ -311,7 +311,8 @@ fn planar_flows_stay_invertible(#[values(-30., -5., 0., 30.)] along: f64) {
 
 /// The bound's gradient for `y = kink(ε + b)`: the mean over the noise of the tape's gradients of
 /// `ln|dy/dε|`, against the derivative of its mean, `∫ ln|y'(z)| (z − b) φ(z − b) dz`, which
-/// differentiates the density alone. Both by the midpoint rule, the noise a fine grid with weights.
+/// differentiates the density alone. Both integrals use the midpoint rule, where the noise is a
+/// fine grid with weights.
 ///
 /// A smooth kink agrees. A PReLU is off by all of `−φ(b) ln α`: its tape's gradient is 0.
 #[rstest]

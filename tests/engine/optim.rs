@@ -223,7 +223,8 @@ fn factors_are_their_product(
         let u = if i == 1 { &r } else { &u };
         let [(params, factors), (_, dense)] =
             [true, false].map(|factors| gradient([&z, &v, &r, u], |x| f(x, factors)));
-        // A product alone is in factors up to rank 16; norms always are.
+        // The gradient of a product without norms stays in factors up to rank 16; with norms it
+        // always does.
         assert_eq!(factors.dense().is_some(), s > 16 && [0, 3, 4].contains(&i), "loss {i}");
         let expected = dense.dense().expect("written out");
         close(factors.to_dense(of(&params)).as_slice(), expected.as_slice());
