@@ -13,17 +13,17 @@ use std::ops::Range;
 /// The bound on a minibatch.
 #[derive(Clone, Copy, Debug)]
 pub struct ElboValue {
-    /// The loss, in nats an example.
+    /// The loss, in nats per example.
     pub loss: f64,
     /// The terms, in nats over the data set.
     pub terms: Terms,
 }
 
-/// Evaluates the bound on these rows of a data set of `N`, with the KL weighted by `β`; with the
-/// same noise each time.
+/// Evaluates the bound on the given rows of a data set of `N` examples, with the KL weighted by `β`
+/// and with the same noise in every call.
 pub type Elbo = Box<dyn Fn(Range<usize>, f64) -> ElboValue + Send + Sync>;
 
-/// Examples: batches of three, the last of which is ragged.
+/// The number of examples: in batches of three, the last batch is ragged.
 pub const N: usize = 10;
 const BATCH: usize = 3;
 const DATA: f64 = N as f64;
@@ -39,7 +39,7 @@ pub fn suite() -> Suite<Elbo> {
     }
 }
 
-/// The bound of a model on `N` examples, which must have noise shared by the batch.
+/// The bound of a model on `N` examples; the model must share its noise across the batch.
 pub fn of_model(model: Model<f64>, x: Array2<f64>, y: Targets<f64>) -> Elbo {
     Box::new(move |rows, beta| {
         let tape = Tape::default();
@@ -82,17 +82,18 @@ pub(super) const TERMS: Property<Elbo> = Property::new(
     terms,
 );
 
-/// The effect of `β`; for a bound with a KL.
+/// The effect of `β`, for a bound that has a KL.
 pub(super) const ANNEALING: Property<Elbo> = Property::new(
     "annealing",
     "β weighs the KL and nothing else, and what is reported does not depend on it",
     annealing,
 );
 
-/// The rounding of sums of nats, relative to the largest term.
+/// The rounding error of sums of nats, relative to the largest term.
 const ROUNDING: f64 = 1e-11;
 
-/// The largest term, or 1: terms may cancel in the bound.
+/// The largest absolute term, or 1 if that is larger. The bound itself may be small, as its terms
+/// may cancel.
 fn size(terms: &Terms) -> f64 {
     let Terms { log_likelihood, log_prior, log_q, .. } = terms;
     [log_likelihood, log_prior, log_q].into_iter().fold(1., |m, term| m.max(term.abs()))
@@ -143,9 +144,10 @@ fn annealing(elbo: &Elbo) -> Measurement {
     ])
 }
 
-/// Bounds with a wrong term or scale; those of the KL only if the sound one has a KL.
+/// Bounds with a wrong term or scale; faults of the KL are included only if the sound bound has
+/// one.
 pub(super) fn faults(sound: &dyn Fn() -> Elbo, has_kl: bool) -> Vec<Instance<Elbo>> {
-    // The change of a value, of a batch of this size and with this β.
+    // Changes a bound, given the size of its batch and β.
     type Change = fn(&mut ElboValue, f64, f64);
     let wrong = |name, change: Change| {
         let elbo = sound();
@@ -195,7 +197,7 @@ pub(super) fn faults(sound: &dyn Fn() -> Elbo, has_kl: bool) -> Vec<Instance<Elb
     all
 }
 
-/// Why a fault's bound equals the sound one, if it does.
+/// The reason why a fault is equivalent, if its bound equals the sound one.
 pub(super) fn equivalent(sound: &Elbo, fault: &Elbo) -> Option<String> {
     let last = N / BATCH * BATCH..N;
     let places = [(0..N, 1.), (0..BATCH, 1.), (0..BATCH, 0.5), (last, 1.)];
@@ -206,7 +208,7 @@ pub(super) fn equivalent(sound: &Elbo, fault: &Elbo) -> Option<String> {
         let differences = values(&a).into_iter().zip(values(&b)).map(|(a, b)| (a - b).abs());
         largest(differences) / size(&a.terms)
     }));
-    // A minibatch of one counts for one of N.
+    // A minibatch of one example has the weight 1/N in the average.
     let least = DATA * ROUNDING;
     let Terms { log_likelihood, kl, .. } = sound(0..N, 1.).terms;
     (difference < least).then(|| {

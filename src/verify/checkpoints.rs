@@ -18,7 +18,7 @@ use std::path::Path;
 pub struct Format {
     /// Writes parameters and an optimiser's moments to a file.
     pub save: fn(&Path, &Header, &Params, &Optimiser) -> Result<()>,
-    /// Reads both into others of the same shapes.
+    /// Reads a file into parameters and an optimiser of the same shapes.
     pub load: fn(&Path, &mut Params, &mut Optimiser) -> Result<()>,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
     weights.chain(moments).chain([optimiser.steps() as u32]).collect()
 }
 
-/// Formats that lose something; moments only if there are any.
+/// Formats that lose something; those that lose moments only if `has_moments`.
 pub(super) fn lossy(has_moments: bool) -> Vec<Instance<Format>> {
     let load = |name, load| Instance::new(name, Format { load, ..ENGINE });
     let save = |name, save| Instance::new(name, Format { save, ..ENGINE });
@@ -150,7 +150,7 @@ fn faults() -> Vec<Instance<Format>> {
     all
 }
 
-/// Takes the parameters from wherever the header says that they are.
+/// Reads the parameters from the offsets in the header without verifying the checksum.
 fn load_unchecked(path: &Path, params: &mut Params, optimiser: &mut Optimiser) -> Result<()> {
     let bytes = fs::read(path).expect("it was written");
     let Ok(file) = safetensors::SafeTensors::deserialize(&bytes) else {

@@ -11,13 +11,13 @@ pub type Score = fn(ArrayView2<'_, f32>, &[usize]) -> f64;
 /// The scores of a classification.
 #[derive(Clone, Copy)]
 pub struct Scores {
-    /// The negative log-likelihood, in nats an example.
+    /// The negative log-likelihood, in nats per example.
     pub nll: Score,
     /// The Brier score.
     pub brier: Score,
     /// The expected calibration error over ten bins.
     pub ece: Score,
-    /// The share of correct predictions.
+    /// The fraction of correct predictions.
     pub accuracy: Score,
 }
 
@@ -79,7 +79,7 @@ fn top(p: &Array2<f64>, n: usize) -> usize {
     (0..K).fold(0, |best, c| if p[[n, c]] > p[[n, best]] { c } else { best })
 }
 
-/// `score` against `definition` on random probabilities, two thirds of whose labels are the
+/// `score` against `definition` on random probabilities, where two thirds of the labels are the
 /// likeliest class.
 fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measurement {
     let mut p: Array2<f32> =

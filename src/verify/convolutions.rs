@@ -10,11 +10,11 @@ use ndarray::{Array2, ArrayView2, s};
 /// A convolution of images `x [B, H, W, C]` with weights `w [N, h·w·C]`, and its gradients.
 #[derive(Clone, Copy)]
 pub struct Convolution {
-    /// `y` of `x` and `w`.
+    /// `y`, given `x` and `w`.
     pub forward: fn(&Sliding, &[f64], ArrayView2<'_, f64>, &mut [f64]),
-    /// `dx` of `dy` and `w`.
+    /// `dx`, given `dy` and `w`.
     pub by_input: fn(&Sliding, &[f64], ArrayView2<'_, f64>, &mut [f64]),
-    /// `dw` of `x` and `dy`.
+    /// `dw`, given `x` and `dy`.
     pub by_weight: fn(&Sliding, &[f64], &[f64], &mut Array2<f64>),
 }
 
@@ -77,7 +77,7 @@ struct Case {
     y: Vec<f64>,
 }
 
-/// Compares the values that `compute` finds and expects on every case.
+/// Compares the two results of `compute`, found and expected, on every case.
 fn on_every_case(compute: impl Fn(&Sliding, &Case) -> (Vec<f64>, Vec<f64>)) -> Measurement {
     Measurement::worst(CASES.map(|(sizes, window)| {
         let [images, h, w, channels, n] = sizes;
@@ -91,7 +91,7 @@ fn on_every_case(compute: impl Fn(&Sliding, &Case) -> (Vec<f64>, Vec<f64>)) -> M
         plain::conv2d(&over, &x, weights.view(), &mut y);
         let (found, expected) = compute(&over, &Case { x, w: weights, dy, y });
         let at = format!("{images}×{h}×{w}×{channels} → {n}, {window:?}");
-        // Sums of at most a few thousand products.
+        // The rounding error of sums of at most a few thousand products.
         Measurement::new(distance(&found, &expected), 1e-12, at)
     }))
 }

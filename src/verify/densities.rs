@@ -30,7 +30,7 @@ pub fn suite() -> Suite<LogProb> {
     }
 }
 
-/// The density of a prior over one number.
+/// The log-density of a prior over one number.
 pub fn of_prior(prior: Prior) -> LogProb {
     Box::new(move |x| {
         let tape = Tape::default();
@@ -38,7 +38,7 @@ pub fn of_prior(prior: Prior) -> LogProb {
     })
 }
 
-/// `∫ p(x) dx = 1`, by the trapezoidal rule in `t`, with `x = sinh t`: a kink at 0 is a node.
+/// `∫ p(x) dx = 1`, by the trapezoidal rule in `t`, with `x = sinh t`; a kink at 0 is on a node.
 pub fn integral(log_prob: &LogProb) -> Measurement {
     let step = 1e-3;
     let term = |i: i32| {

@@ -6,7 +6,7 @@ use crate::nn::Params;
 use ndarray::{Array2, s};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
-/// Draws `S` samples of dropout masks at rate `P`, `[S, 8]`, given `S`.
+/// Draws dropout masks `[S, 8]` at rate `P`, given the number of samples `S`.
 pub type Masks = fn(usize) -> Array2<f64>;
 
 const P: f64 = 0.3;

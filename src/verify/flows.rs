@@ -123,7 +123,7 @@ pub fn suite() -> Suite<Flow> {
     }
 }
 
-/// The rounding of a value of order one by `h` and `h⁻¹`.
+/// The rounding error of a value of order one after `h` and `h⁻¹`.
 const ROUNDING: f64 = 1e-9;
 
 fn close(a: &Owned<f64>, b: &Owned<f64>, at: &str) -> Measurement {
@@ -139,8 +139,8 @@ pub fn inverse(flow: &Flow, x: &Owned<f64>) -> Measurement {
     ])
 }
 
-/// Why the flow cannot be judged at `x [S, D]`, if rounding `h(x)` moves `h⁻¹` by more than is
-/// allowed: its Jacobian is numerically singular.
+/// The reason why the flow cannot be judged at `x [S, D]`, if its Jacobian is numerically singular:
+/// rounding `h(x)` then moves `h⁻¹(h(x))` by more than is allowed.
 pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Measurement> {
     let [y, back, ..] = flow.forward_and_inverse(x);
     let tape = Tape::default();
@@ -162,11 +162,11 @@ pub fn log_det(flow: &Flow, x: &Owned<f64>) -> Measurement {
     Measurement::worst(x.rows().into_iter().map(|x| log_det_at(flow, x)))
 }
 
-/// Rows of a Jacobian at a time.
+/// The number of rows of a Jacobian that are computed at a time.
 const COPIES: usize = 128;
 
-/// Row `j` of the Jacobian is the gradient of entry `j` of `h` of a copy of `x [D]`, which samples'
-/// independence makes correct.
+/// Row `j` of the Jacobian is the gradient of entry `j` of `h` with respect to a separate copy of
+/// `x [D]`. All copies share a pass, since samples are independent.
 fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
     let d = x.len();
     let mut jacobian = Array2::zeros((d, d));
@@ -190,7 +190,7 @@ fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
     Measurement::new(error, ROUNDING, format!("{found:.6} said, {expected:.6} of the Jacobian"))
 }
 
-/// No sample of `h(x)`, `x [S, D]`, has a gradient with respect to another sample, to the last bit.
+/// The gradient of each sample of `h(x)`, `x [S, D]`, with respect to every other is exactly 0.
 pub fn independence(flow: &Flow, x: &Owned<f64>) -> Measurement {
     let tape = Tape::default();
     let x = tape.leaf(x.clone());
@@ -207,8 +207,8 @@ pub fn independence(flow: &Flow, x: &Owned<f64>) -> Measurement {
     }))
 }
 
-/// Derivatives of `h`, or of `h⁻¹`, and of its log-determinant, by inputs `[S, d]` and parameters:
-/// at the first of a few points without a kink within the checker's step.
+/// Derivatives of `h`, or of `h⁻¹` if `inverse`, and of its log-determinant with respect to inputs
+/// `[S, d]` and parameters, at the first of a few points without a kink within the checker's step.
 pub fn gradients(flow: &Flow, d: usize, inverse: bool) -> Measurement {
     at_smooth_point(2..8, |seed| {
         let noise = randn(&[SAMPLES, d], seed);
@@ -308,7 +308,7 @@ fn faults() -> Vec<Instance<Flow>> {
     all
 }
 
-/// Why a fault computes what `sound` computes at `x [S, D]`, if it does.
+/// The reason why a fault is equivalent to `sound`, if both compute the same at `x [S, D]`.
 pub(super) fn equivalent(sound: &Flow, fault: &Flow, x: &Owned<f64>) -> Option<String> {
     let (a, b) = (sound.forward_and_inverse(x), fault.forward_and_inverse(x));
     let worst = Measurement::worst(a.iter().zip(&b).map(|(a, b)| close(a, b, "")));
@@ -318,8 +318,8 @@ pub(super) fn equivalent(sound: &Flow, fault: &Flow, x: &Owned<f64>) -> Option<S
     })
 }
 
-/// `ln|det a|` by Gaussian elimination with pivoting, a panel of columns at a time: the update of
-/// the columns beyond a panel is a matrix product.
+/// `ln|det a|` by Gaussian elimination with pivoting, a panel of columns at a time: the columns to
+/// the right of a panel are updated by a matrix product.
 fn ln_abs_det(mut a: Array2<f64>) -> f64 {
     let (n, mut sum) = (a.nrows(), 0.);
     for start in (0..n).step_by(PANEL) {
@@ -358,8 +358,8 @@ fn eliminate(a: &mut Array2<f64>, [i, k]: [usize; 2], columns: Range<usize>) {
 mod tests {
     use super::*;
 
-    /// `A = L U` of triangles whose determinants are products, with rows reversed so that pivots
-    /// are needed.
+    /// `A = L U`, where the determinants of `L` and `U` are products of their diagonals. The rows
+    /// are reversed so that pivots are needed.
     #[test]
     fn a_determinant_of_several_panels() {
         for n in [1, 5, PANEL, 2 * PANEL + 3] {

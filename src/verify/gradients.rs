@@ -19,7 +19,7 @@ pub fn suite() -> Suite<Case> {
     }
 }
 
-/// The worst input of a gradient check; NaN where differences cannot tell.
+/// The measurement of the worst input of a gradient check; NaN if differences cannot tell.
 pub(super) fn measurement(report: &Report) -> Measurement {
     Measurement::worst(report.0.iter().enumerate().map(|(k, verdict)| {
         let error = match *verdict {
@@ -30,8 +30,8 @@ pub(super) fn measurement(report: &Report) -> Measurement {
     }))
 }
 
-/// A gradient check at the first of the points that `check` makes of these seeds without a kink
-/// within the checker's step.
+/// The gradient check at the first of these seeds whose point has no kink within the checker's
+/// step; a failure if every point has one.
 pub fn at_smooth_point(seeds: Range<u64>, check: impl Fn(u64) -> Report) -> Measurement {
     let smooth = |report: &Report| {
         !report.0.iter().any(|verdict| matches!(verdict, Verdict::NotCheckable { .. }))

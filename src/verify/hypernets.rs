@@ -1,4 +1,4 @@
-//! Densities of hypernets: normalised, consistent, and those of their samples.
+//! Densities of hypernets: they are normalised and consistent, and samples follow them.
 use super::suite::{Instance, Measurement, Property, Suite, largest};
 use crate::autodiff::Tape;
 use crate::autodiff::gradcheck::randn;
@@ -34,7 +34,7 @@ impl Density {
         Self { dim, params, posterior, change_draws: |t, q| (t, q), change_density: |_, q| q }
     }
 
-    /// `S` samples of a seed.
+    /// `S` samples drawn from a seed.
     fn draw(&self, samples: usize, seed: u64) -> Samples {
         let (tape, rng) = (Tape::default(), &mut ChaCha8Rng::seed_from_u64(seed));
         let draw = self.posterior.draw(&self.params.freeze(&tape), samples, rng);
@@ -117,10 +117,10 @@ pub(super) const DRAWS: Property<Density> = Property::new(
     consistent,
 );
 
-/// The largest relative difference of `ln q` of a sample between forward and inverse.
+/// The largest relative difference allowed between `ln q` of a sample as drawn and by the inverse.
 const SAME: f64 = 1e-7;
 
-/// `ln q` of samples is the same by the way they were drawn and by the inverse.
+/// `ln q` of samples is the same when computed while drawing them and by the inverse.
 #[expect(clippy::missing_panics_doc, reason = "shapes are those of the samples")]
 pub fn consistent(q: &Density) -> Measurement {
     // The inverse of an IAF takes a pass for each entry of θ.
@@ -176,7 +176,7 @@ impl Grid {
         [m + w * t.sinh(), w * t.cosh() * self.step()]
     }
 
-    /// `dθ₀ ∫ q dθ₁ … dθ_D` at each node of the first axis.
+    /// `dθ₀ ∫ q dθ₁ … dθ_{D−1}` at each node of the first axis.
     fn marginal(&self, q: &Density) -> Vec<f64> {
         let d = self.axes.len();
         let others = self.steps.pow(d as u32 - 1);
@@ -207,8 +207,8 @@ pub fn integral(q: &Density) -> Measurement {
     Measurement::new((all - 1.).abs(), allowed, format!("the integral is {all:.6}"))
 }
 
-/// A Kolmogorov-Smirnov test that the first entries of samples, through the distribution function
-/// of their density, are uniform: `1/p` is at most a thousand.
+/// A Kolmogorov-Smirnov test that the distribution function of the density maps the first entries
+/// of samples to uniform numbers: `1/p` is at most a thousand.
 fn goodness_of_fit(q: &Density) -> Measurement {
     let grid = Grid::over(q);
     let mut below = 0.;

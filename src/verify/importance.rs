@@ -1,8 +1,8 @@
 //! Importance weights `w = p(D, θ)/q(θ)`, `θ ~ q`: how far a trained posterior is from the exact
 //! one.
 //!
-//! Each weight takes the likelihood of the whole training set: a subsampled one, scaled up, would
-//! add noise to `ln w` that looks like a bad fit. The number of draws is limited instead.
+//! Each weight uses the likelihood of the whole training set: the likelihood of a subsample, scaled
+//! up, would add noise to `ln w` that looks like a bad fit. The number of draws is limited instead.
 use super::suite::largest;
 use crate::autodiff::Tape;
 use crate::bayes::{Model, Terms};
@@ -27,15 +27,17 @@ pub struct Diagnostics {
     pub elbo: Terms,
     /// The ELBO's standard error.
     pub elbo_error: f64,
-    /// `L_K` for `K = 1, 2, 5, 10, … 1000`, as far as there are draws.
+    /// `L_K` for `K = 1, 2, 5, 10, …, 1000`, up to the number of draws.
     pub bounds: Vec<ImportanceBound>,
-    /// `k̂`; infinite, and in JSON null, if all but a few weights are lost beside the largest.
+    /// `k̂`; infinite, and null in JSON, if all but a few weights underflow relative to the
+    /// largest.
     pub k_hat: f64,
     /// The largest `k̂` at which this number of draws suffices.
     pub k_limit: f64,
-    /// `(Σ w)²/Σ w²`, of `draws`.
+    /// `(Σ w)²/Σ w²`, at most `draws`.
     pub effective_sample_size: f64,
-    /// `max |h⁻¹(h(ε)) − ε|` at draws of its own, in `f32` and in `f64`; none without a flow.
+    /// `max |h⁻¹(h(ε)) − ε|` over separate draws, in `f32` and in `f64`; `None` if there is no
+    /// flow.
     pub inversion_error: Option<[f64; 2]>,
 }
 
@@ -46,22 +48,23 @@ pub struct ImportanceBound {
     pub k: usize,
     /// The mean over groups.
     pub value: f64,
-    /// Its standard error; none with one group.
+    /// The standard error of the mean; `None` if there is only one group.
     pub error: Option<f64>,
     /// The number of groups.
     pub groups: usize,
-    /// `ΔL_K / Δ ln K` from the `K` before.
+    /// `ΔL_K / Δ ln K` relative to the previous `K`.
     pub slope: Option<f64>,
 }
 
-/// The default number of draws makes this number of predictions, between [`LEAST`] and [`MOST`]
-/// draws.
+/// The number of predictions, draws times examples, that the default number of draws makes, if that
+/// number lies between [`LEAST`] and [`MOST`].
 const PREDICTIONS: usize = 3_000_000;
 const LEAST: usize = 60;
 const MOST: usize = 10_000;
-/// The limit of a block of draws: entries of `θ`, or log-likelihoods, in memory.
+/// The largest number of entries of `θ`, or of log-likelihoods, that a block of draws keeps in
+/// memory.
 const NUMBERS: usize = 1 << 24;
-/// Draws through the flow and back.
+/// The number of draws that are mapped through the flow and back.
 const INVERTED: usize = 8;
 
 /// The default number of draws for a training set of this size.
@@ -69,8 +72,8 @@ pub fn draws(examples: usize) -> usize {
     (PREDICTIONS / examples.max(1)).clamp(LEAST, MOST)
 }
 
-/// The diagnostics of `draws` draws of a model with a density, a function of the seed; calls
-/// `progress` with the number of draws done.
+/// The diagnostics of `draws` draws from a model with a density; `precise` is the same model in
+/// `f64`. The draws depend on `seed` alone. Calls `progress` with the number of draws done.
 ///
 /// # Panics
 /// If the model has no density, the data do not fit it, or there are no draws.
@@ -141,7 +144,7 @@ mod tests {
     use ndarray::Array2;
 
     /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given
-    /// the data, so that `q` can be the posterior. Then every weight is the evidence.
+    /// the data, so that `q` can equal the posterior. Then every weight equals the evidence.
     #[test]
     fn weights_of_the_exact_posterior_are_the_evidence() {
         let (tau, x, y) = (4_f64, [-1.5, -0.5, 0.5, 1.5], [-0.8, 0.1, 0.4, 1.9]);

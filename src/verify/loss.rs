@@ -33,8 +33,8 @@ pub struct Loss {
     uphill: Vec<Owned<f64>>,
 }
 
-/// Where finite differences resolve the gradient. The default is the first examples at the run's
-/// parameters.
+/// The examples and parameters at which finite differences resolve the gradient. The default is the
+/// first examples at the run's parameters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Setting {
     /// The index of the first example.
@@ -46,32 +46,35 @@ pub(super) struct Setting {
     pub(super) moved: Option<u64>,
 }
 
-/// The least log-likelihood in nats an example: logits of 10 round by `10⁻¹⁵`, so that differences
-/// over `10⁻⁴` of [`CHANGE`] of it are accurate to `10⁻⁸`.
+/// The smallest log-likelihood, in nats per example, at which the gradient is checked. Logits of 10
+/// have a rounding error of `10⁻¹⁵`, so that differences over `10⁻⁴` of [`CHANGE`] of this
+/// log-likelihood are accurate to `10⁻⁸`.
 const LEAST: f64 = 0.1;
 /// The longest step along the gradient that may change the loss by [`CHANGE`].
 const REACH: f64 = 10.;
-/// Beyond this step, the gradient is lost in the rounding of the loss.
+/// If the step is longer than this, the gradient is lost in the rounding error of the loss.
 const FAR: f64 = 1e6;
 /// The smallest change of the gradient that differences resolve, relative to its norm.
 const RESOLUTION: f64 = 1e-5;
-/// The step across which a kink is looked for, and the least jump of the gradient there, relative
-/// to its norm.
+/// The step across which a kink is looked for, and the smallest jump of the gradient, relative to
+/// its norm, that indicates a kink.
 const NUDGE: f64 = 1e-9;
 const JUMP: f64 = 1e-5;
-/// The step of [`Setting::moved`], relative to the root mean square of a tensor or to a tenth.
+/// The step of [`Setting::moved`], relative to the root mean square of a tensor, or to 0.1 if that
+/// is larger.
 const MOVE: f64 = 1e-2;
-/// `β` keeps the KL below this multiple of the log-likelihood: with a million weights and a
-/// thousand examples, the likelihood's gradient would be lost in the rounding of the KL.
+/// `β` is reduced to keep the KL below this multiple of the log-likelihood. With a million weights
+/// and a thousand examples, the likelihood's gradient would otherwise be lost in the rounding error
+/// of the KL.
 const KL: f64 = 10.;
-/// The change of the loss along a direction for `t = 1`, relative to its terms: the least that
-/// differences resolve. A step along so many entries crosses the kink of some ReLU unless it is
-/// short.
+/// The change of the loss along a direction at `t = 1`, relative to the size of its terms. It is
+/// the smallest change that differences resolve: a longer step along so many entries would cross
+/// the kink of some ReLU.
 const CHANGE: f64 = 1e-2;
-/// The norm of an entry's random part relative to the steepest direction, tried in this order until
-/// differences resolve the gradient.
+/// The standard deviation of an entry of the random part, relative to the norm of the uphill
+/// direction. The values are tried in this order until differences resolve the gradient.
 const SHARES: [f64; 3] = [1e-2, 1e-3, 1e-4];
-/// Random parts drawn for each share.
+/// The number of random parts drawn for each of [`SHARES`].
 const TRIES: u64 = 2;
 
 /// The gradient of the loss against differences.
@@ -102,15 +105,15 @@ impl Loss {
         if log_likelihood.abs() >= LEAST * data as f64 {
             loss.beta = (KL * (log_likelihood / kl).abs()).min(1.);
         }
-        // Not the size of the loss, in which terms may cancel.
+        // The size of the terms and not that of the loss, in which they may cancel.
         let size = (log_likelihood.abs() + loss.beta * kl.abs()) / data as f64;
         let gradient = loss.gradient(loss.beta);
         let norm = gradient.iter().map(squares).sum::<f64>().sqrt();
         loss.reach = CHANGE * size / norm;
         let likelihood = loss.gradient(0.);
-        // The same length in each tensor: a small part of the gradient counts by its share, not by
-        // the share's square. Also along the likelihood's gradient, which may be orthogonal to the
-        // whole.
+        // Every tensor's part has the same length, so that a tensor with a small fraction of the
+        // gradient counts by that fraction and not by its square. The likelihood's gradient is
+        // added because it may be orthogonal to the whole.
         let unit = |g: &Owned<f64>, length: f64| {
             let norm = squares(g).sqrt();
             g * if norm > 0. { length / norm } else { 0. }
@@ -121,8 +124,8 @@ impl Loss {
         loss
     }
 
-    /// Whether the gradient jumps: at a kink a backward rule may take one side, and differences the
-    /// mean of both.
+    /// Whether the gradient jumps: at a kink a backward rule may return the slope of one side,
+    /// where differences return the mean of both slopes.
     pub(super) fn is_at_kink(&mut self) -> bool {
         let before = self.gradient(self.beta);
         for (i, (_, w)) in self.model.params.iter_mut().enumerate() {
@@ -142,8 +145,8 @@ impl Loss {
         likelihood >= LEAST && self.reach <= REACH
     }
 
-    /// Why the gradient with a fault is that of the sound loss, if differences cannot tell them
-    /// apart.
+    /// The reason why a fault is equivalent, if differences cannot distinguish its gradient from
+    /// that of the sound loss.
     pub(super) fn equivalent(sound: &Self, fault: &Self) -> Option<String> {
         let [a, b] = [sound, fault].map(|loss| loss.gradient(loss.beta));
         let share = relative_difference(&a, &b);
@@ -294,7 +297,7 @@ fn steep<T: Scalar>(y: Var<'_, T>) -> Var<'_, T> {
     Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g.mapv(|g| g * T::of(1.001))))
 }
 
-/// Losses with a wrong gradient; that of the KL only if the sound one has a KL.
+/// Losses with a wrong gradient; faults of the KL are included only if the sound loss has one.
 pub(super) fn faults(sound: &dyn Fn() -> Loss, has_kl: bool) -> Vec<Instance<Loss>> {
     let fault = |name, change: fn(Model<f64>) -> Model<f64>| {
         let mut loss = sound();

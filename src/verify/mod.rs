@@ -1,10 +1,10 @@
 //! `bhn verify`: properties of the engine, measured on the engine and on broken copies of it.
 //!
-//! A [`Suite`](suite::Suite) measures each of its properties on each of its instances, and on
-//! seeded faults, broken copies with one mistake each: a check that has never failed verifies
-//! nothing. Each file holds one suite, its properties first and its faults below. [`trained`] does
-//! the same with a run's model in place of the engine's, and [`importance`] estimates how far its
-//! posterior is from the exact one.
+//! A [`Suite`](suite::Suite) measures each of its properties on every instance and on seeded
+//! faults: broken copies with one mistake each. A check that has never failed verifies nothing.
+//! Each file holds one suite, its properties first and its faults below. [`trained`] measures the
+//! same properties on the model of a run, and [`importance`] estimates how far its posterior is
+//! from the exact one.
 pub mod bound;
 pub mod checkpoints;
 pub mod classification;

@@ -5,7 +5,7 @@ use crate::autodiff::{Gradient, Owned};
 use crate::nn::Params;
 use crate::nn::optim::{Clip, Optimiser, Update};
 
-/// Parameters after a step along each of these gradients, from `START` at a learning rate of 0.1.
+/// The parameters after one step per gradient, from `START` at a learning rate of 0.1.
 pub type Descend = fn(Update, Clip, &[[f64; 3]]) -> [f64; 3];
 
 const START: [f64; 3] = [1., -2., 0.5];
@@ -68,8 +68,8 @@ fn close(found: [f64; 3], expected: [f64; 3]) -> Measurement {
     Measurement::worst(each.map(|(f, e)| Measurement::close(f, e, 1e-13)))
 }
 
-/// Adam with the default moments' rates; `step` is the update of their values `m`, `v` after `t`
-/// steps.
+/// Adam with the default decay rates of the moments; `step` returns the update from the moments `m`
+/// and `v` after `t` steps.
 fn adam(gradients: &[[f64; 3]], step: fn(i32, f64, f64) -> f64) -> [f64; 3] {
     let (mut w, mut m, mut v) = (START, [0.; 3], [0.; 3]);
     for (t, g) in (1..).zip(gradients) {

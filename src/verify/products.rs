@@ -6,7 +6,7 @@ use crate::kernels::plain;
 use crate::kernels::scalar::Scalar;
 use ndarray::{Array2, ArrayView2};
 
-/// `C ← α A B + β C`, of arguments `α`, `A`, `B`, `β`, `C`.
+/// `C ← α A B + β C`, given `α`, `A`, `B`, `β` and `C`.
 pub type Multiply<T> = fn(T, ArrayView2<'_, T>, ArrayView2<'_, T>, T, &mut Array2<T>);
 
 /// A matrix product in either precision.
@@ -64,7 +64,7 @@ const SHAPES: [[usize; 3]; 10] = [
     [200, 96, 310],
 ];
 
-/// The largest error over its bound, over all shapes, transpositions, `α` and `β`.
+/// The largest ratio of an error to its bound, over all shapes, transpositions, `α` and `β`.
 fn against_plain<T: Scalar>(multiply: Multiply<T>, epsilon: f64) -> Measurement {
     let mut all = vec![];
     for [m, k, n] in SHAPES {
@@ -88,7 +88,8 @@ fn against_plain<T: Scalar>(multiply: Multiply<T>, epsilon: f64) -> Measurement 
                 plain::gemm(abs_alpha, abs_a.view(), abs_b.view(), abs_beta, size.view_mut());
                 let errors = found.iter().zip(&expected).zip(&size);
                 let worst = largest(errors.map(|((found, expected), size)| {
-                    // Each of k + 2 operations rounds a value of at most the sum of all sizes.
+                    // Each of k + 2 operations rounds a value that is at most the sum of absolute
+                    // values.
                     let bound = (k + 2) as f64 * epsilon * size;
                     (found.f64() - expected).abs() / bound.max(f64::MIN_POSITIVE)
                 }));
@@ -130,7 +131,7 @@ fn faults() -> Vec<Instance<Product>> {
     ]
 }
 
-/// `x` cut to the 10 bits of half precision's mantissa.
+/// `x` with its mantissa truncated to the 10 bits of half precision.
 fn half(x: f32) -> f32 {
     f32::from_bits(x.to_bits() & !0x1fff)
 }

@@ -65,8 +65,8 @@ impl Measurement {
         assert!(self.passed(), "{self:?}");
     }
 
-    /// At most 1 for a pass; 1 if it cannot be judged, so that it outranks every pass; more for a
-    /// failure.
+    /// At most 1 for a pass; more than 1 for a failure; 1 if the property could not be measured, so
+    /// that this ranks above every pass.
     fn badness(&self) -> f64 {
         match (self.passed(), self.allowed > 0.) {
             _ if !self.judged => 1.,
@@ -83,7 +83,8 @@ pub(super) fn largest(errors: impl IntoIterator<Item = f64>) -> f64 {
     errors.into_iter().fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m })
 }
 
-/// The largest difference `|found − expected|`, relative to the largest entry expected, or to 1.
+/// The largest difference `|found − expected|`, relative to the largest `|expected|`, or to 1 if
+/// that is larger.
 pub(super) fn distance<'a>(
     found: impl IntoIterator<Item = &'a f64>,
     expected: impl IntoIterator<Item = &'a f64, IntoIter: Clone>,
@@ -107,7 +108,7 @@ impl<S> Instance<S> {
         Self { name: name.into(), value }
     }
 
-    /// The same name, with another value made of this one.
+    /// An instance of the same name, whose value is `f` of this one's.
     pub(super) fn map<R>(self, f: impl FnOnce(S) -> R) -> Instance<R> {
         Instance { name: self.name, value: f(self.value) }
     }
@@ -134,7 +135,7 @@ impl<S> Property<S> {
     }
 }
 
-/// Properties, the implementations that must have them, and broken copies of these.
+/// Properties, the implementations that must have them, and broken copies of the implementations.
 ///
 /// A property that holds on every broken copy verifies nothing, and a broken copy with every
 /// property is a gap in the suite: both count as failures.
@@ -152,11 +153,11 @@ pub struct Suite<S> {
 pub struct Outcome {
     /// The suite's name.
     pub suite: &'static str,
-    /// One check a property.
+    /// One check per property.
     pub checks: Vec<Check>,
     /// Names of the seeded faults, in the order of [`Check::caught`].
     pub faults: Vec<String>,
-    /// For each fault, why no check can notice it on this run, if none can.
+    /// For each fault, the reason why no check can notice it on this run; `None` if one can.
     pub not_judged: Vec<Option<String>>,
 }
 
@@ -173,9 +174,9 @@ pub struct Check {
     pub worst_on: String,
     /// The worst measurement.
     pub worst: Measurement,
-    /// Which faults the property noticed.
+    /// For each fault, whether the property noticed it.
     pub caught: Vec<bool>,
-    /// Why the property cannot be judged on this run, if it cannot.
+    /// The reason why the property cannot be judged on this run; `None` if it can.
     pub not_judged: Option<String>,
 }
 
@@ -260,22 +261,23 @@ impl<S: Send + Sync> Verify for Suite<S> {
     }
 }
 
-/// A suite whose one instance is a run, on which a fault may have no effect: a likelihood of 0 has
-/// no scale. Such a fault, an equivalent mutant, is not judged; neither is a property all of whose
-/// faults are equivalent.
+/// A suite whose only instance is a run. A fault may have no effect on a run: a wrong scale of the
+/// likelihood, for example, if the log-likelihood is 0. Such a fault, an equivalent mutant, is not
+/// judged; neither is a property whose faults are all equivalent.
 pub struct RunSuite<S> {
     /// The properties, the run and its broken copies.
     pub suite: Suite<S>,
-    /// Why a fault is equivalent to the run, if both compute the same to within what any property
-    /// resolves. Independent of the properties, so that a blind one is still found.
+    /// The reason why a fault is equivalent to the run, if no property can resolve the difference
+    /// between their results. The properties themselves are not consulted, so that a property that
+    /// notices nothing is still found.
     pub equivalent: fn(run: &S, fault: &S) -> Option<String>,
-    /// The outcome of the engine's suite with the same properties and faults, which says which
-    /// faults a property must notice; all of them if there is none.
+    /// The outcome of the engine's suite with the same properties and faults. It says which faults
+    /// each property is expected to notice; if `None`, all of them.
     pub engine: Option<&'static LazyLock<Outcome>>,
 }
 
 impl<S: Send + Sync> RunSuite<S> {
-    /// For each fault, whether `property` must notice it.
+    /// For each fault, whether `property` is expected to notice it.
     fn targets(&self, property: &str, faults: &[String]) -> Vec<bool> {
         let Some(engine) = self.engine else { return vec![true; faults.len()] };
         let check = engine.checks.iter().find(|check| check.property == property);
@@ -327,7 +329,7 @@ mod tests {
         property("small", |x| Measurement::new(*x, 2., ""))
     }
 
-    /// Only equivalent faults are excused, and properties all of whose faults are equivalent.
+    /// Only equivalent faults, and properties whose faults are all equivalent, are excused.
     #[test]
     fn equivalent_faults_are_not_judged_and_no_others() {
         let verify = |properties, faults: &[f64]| {
@@ -344,7 +346,8 @@ mod tests {
         assert_eq!(equivalent.equivalent().collect::<Vec<_>>(), [("1", "1 is 1")]);
         let gap = verify(vec![small()], &[9., 1.5]);
         assert!(!gap.passed() && gap.survivors().eq(["1.5"]));
-        // Nothing to notice, and a fault that the blind property did not notice.
+        // At first there is nothing to notice; then there is a fault that the blind property
+        // misses.
         let all = verify(vec![small(), blind()], &[1.]);
         assert!(all.passed() && !all.checks.iter().any(|check| check.passed() || check.failed()));
         let blind = verify(vec![small(), blind()], &[9., 1.]);

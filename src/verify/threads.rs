@@ -1,4 +1,4 @@
-//! Results that do not depend on the number of threads, to the bit.
+//! Results are bitwise identical for any number of threads.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
 use crate::data::{Split, Targets, Task};
@@ -29,7 +29,7 @@ pub fn suite() -> Suite<Computation> {
     }
 }
 
-/// The number of results that differ from those on one thread, at the worst of `threads`.
+/// The number of results that differ from those on one thread, for the worst of `threads`.
 pub(super) fn same_bits(computation: &Computation, threads: &[usize]) -> Measurement {
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -42,7 +42,7 @@ pub(super) fn same_bits(computation: &Computation, threads: &[usize]) -> Measure
     }))
 }
 
-/// Parameters and predictions after an epoch.
+/// The bits of parameters and predictions after one epoch.
 fn train(layers: &[&str]) -> Vec<u32> {
     let (mut trainer, data) = (trainer(layers), examples());
     trainer.epoch(&data, |_, _| {}).expect("it does not diverge");
@@ -80,14 +80,14 @@ pub(super) fn means(found: Predictive) -> Vec<f32> {
     }
 }
 
-/// Sums of these terms.
+/// Sums of these terms, which depend on the number of threads.
 pub(super) fn faults(
     terms: impl Fn() -> Vec<f32> + Send + Sync + 'static,
 ) -> Vec<Instance<Computation>> {
     let sums = move || {
         let terms = terms();
         let part = terms.len().div_ceil(rayon::current_num_threads());
-        // Of several weightings: one sum of a few terms may be the same by chance.
+        // Several weightings, since a single sum of a few terms may be the same by chance.
         let sum = |weight: f32| -> f32 {
             terms.chunks(part).map(|part| part.iter().map(|x| weight * x).sum::<f32>()).sum()
         };

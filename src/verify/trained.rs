@@ -31,17 +31,18 @@ pub struct Case {
 /// A suite's name, and what makes it.
 pub type MakeSuite = (&'static str, Box<dyn Fn() -> Box<dyn Verify>>);
 
-/// Examples in the loss whose gradient is checked: the more, the more kinks.
+/// The number of examples in the loss whose gradient is checked: more examples have more kinks.
 const DIFFERENTIATED: usize = 3;
-/// Groups of examples tried for a loss that responds, and steps tried away from a kink.
+/// The number of groups of examples that are tried until the loss responds, and of steps that are
+/// tried away from a kink.
 const PLACES: usize = 8;
 const MOVES: u64 = 4;
-/// Examples whose predictions are compared between numbers of threads.
+/// The number of examples whose predictions are compared across numbers of threads.
 const PREDICTED: usize = 256;
-/// The largest `D` for which a Jacobian is built; at a single sample beyond [`SMALL`].
+/// The largest `D` for which a Jacobian is built; above [`SMALL`], at a single sample only.
 const JACOBIAN: usize = 4096;
 const SMALL: usize = 64;
-/// Samples through the flow and back.
+/// The number of samples that are mapped through the flow and back.
 const SAMPLES: usize = 4;
 
 impl Case {
@@ -51,7 +52,7 @@ impl Case {
         Arc::new(Self { trained, examples, setting: OnceLock::new() })
     }
 
-    /// The model in `f64`; with `shared`, its noise is that of the seed in every minibatch.
+    /// The model in `f64`; if `shared`, its noise depends on the seed and not on the minibatch.
     fn model(&self, shared: bool) -> Model<f64> {
         let header = &self.trained.header;
         let mut config = header.config.clone();
@@ -123,8 +124,9 @@ impl Case {
         Loss::new(self.precise(), (x, y), samples, header.examples, setting)
     }
 
-    /// The first examples whose loss responds to the parameters, with other targets if there are
-    /// none; next to the run's parameters if these are at a kink.
+    /// The first examples whose loss responds to the parameters; if there are none, the first whose
+    /// loss responds with other targets. If the run's parameters are at a kink, they are moved
+    /// away.
     fn setting(&self) -> Setting {
         let firsts = || (0..self.examples.len()).step_by(DIFFERENTIATED).take(PLACES);
         let places = [false, true].into_iter().flat_map(|other_targets| {
@@ -171,8 +173,8 @@ impl Case {
         means(predict(model, &theta, self.examples.x.view()))
     }
 
-    /// Writes the run's checkpoint and reads it into an untrained network. The moments are made up:
-    /// a run's best epoch keeps none.
+    /// Writes the run's checkpoint and reads it into an untrained network. The moments are made up,
+    /// since the checkpoint of the best epoch has none.
     fn round_trip(&self, format: &Format) -> Measurement {
         let Trained { model, header, .. } = &self.trained;
         let rule = header.config.train.optimiser;
@@ -241,7 +243,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     )
 }
 
-/// The engine's outcomes, which say which faults a property must notice.
+/// The engine's outcomes, which say which faults a property is expected to notice.
 static FLOWS: LazyLock<Outcome> = LazyLock::new(|| flows::suite().verify("flows"));
 static BOUND: LazyLock<Outcome> = LazyLock::new(|| bound::suite().verify("bound"));
 
@@ -325,7 +327,8 @@ fn threads(case: &Arc<Case>) -> Suite<Computation> {
             |computation| same_bits(computation, &[2, 3]),
         )],
         instances: the_run(Box::new(bits)),
-        // Many terms of every size: a few equal predictions add up to the same in any parts.
+        // Many terms of different sizes: the sum of a few equal predictions may be the same in any
+        // parts.
         faults: threads::faults(move || {
             let found = fault.predictions();
             let many = found.iter().cycle().zip(1..=10_000_u16);

@@ -24,8 +24,8 @@ pub struct Uncertainty {
 /// The uncertainty about each of `N` inputs, from logits `[S, N, K]`.
 pub type Uncertainties = fn(&Array3<f32>) -> Vec<Uncertainty>;
 
-/// The uncertainties of [`predict`] for a linear layer whose weights are the logits, at the rows of
-/// the identity matrix: its outputs are the logits exactly.
+/// The uncertainties that [`predict`] returns for a linear layer whose weights are the logits, at
+/// the rows of the identity matrix, so that its outputs are exactly the logits.
 fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
     let (samples, inputs, classes) = logits.dim();
     let mut params = Params::default();
@@ -120,7 +120,7 @@ fn against(
     }))
 }
 
-/// The uncertainties with each changed.
+/// The uncertainties of all inputs, each modified by `change`, which is given the input's index.
 fn changed(logits: &Array3<f32>, change: impl Fn(usize, &mut Uncertainty)) -> Vec<Uncertainty> {
     let mut all = uncertainties(logits);
     all.iter_mut().enumerate().for_each(|(n, u)| change(n, u));
