@@ -1,4 +1,4 @@
-//! Images other than digits: which score detects them, and of which network?
+//! Images other than digits: which score of which network detects them?
 use super::digits::{
     ABOUT_SCORES, Detections, Measure, Net, Settings, auroc, bars, detect, digits, mean_of, minus,
     percent, positive, predictions, probabilities, protocol, random_rows,
@@ -52,7 +52,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     ]);
     let data = digits(lab, settings.subset)?;
     let (sets, missing) = sets(lab)?;
-    // Fetching another set leads to other cells, of the same networks.
+    // If another set is fetched, the results are other cells, of the same networks.
     let initials: String = sets.iter().map(|(name, _)| &name[..1]).collect();
     let samples = settings.samples;
     let rows = NETS.map(|net| {

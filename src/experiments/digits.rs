@@ -21,7 +21,7 @@ use rand::seq::SliceRandom;
 /// validation and 500 test examples.
 ///
 /// # Errors
-/// If MNIST has fewer, or its files are damaged.
+/// If MNIST has fewer training examples, or its files are damaged.
 pub fn digits(lab: &Lab<'_>, subset: Option<usize>) -> Result<Dataset> {
     let config = Config { subset, ..Config::default() };
     let mut data = load_data(&config, lab.data_dir.as_deref())?;
@@ -120,7 +120,7 @@ impl Net {
         lab.run(name, &config, data)
     }
 
-    /// The scores the net has: of a point estimate, those that need no posterior samples.
+    /// The scores that the net has; for a point estimate, those that need no posterior samples.
     pub fn scores(&self) -> &'static [Score] {
         let is_single = self.config(Tier::Smoke, 10, 1, 0).samples(2) == 1;
         if is_single { &Score::ALL[..2] } else { &Score::ALL }
@@ -140,7 +140,8 @@ impl Net {
     }
 }
 
-/// Predictions for `x [N, inputs]` with at most `samples` posterior samples, the same in each call.
+/// Predictions for `x [N, inputs]` with at most `samples` posterior samples, which are the same in
+/// each call.
 ///
 /// # Panics
 /// If `x` is empty or does not fit the network.
@@ -162,7 +163,8 @@ pub fn probabilities(predictive: &Predictive) -> ArrayView2<'_, f32> {
     }
 }
 
-/// `most` of `n` rows, or all if fewer, drawn with the stream `index` of `seed`.
+/// The indices of `most` random rows out of `n`, or of all if `n` is smaller, drawn with the stream
+/// `index` of `seed`.
 pub fn random_rows(n: usize, most: usize, seed: u64, index: u64) -> Vec<usize> {
     let mut rows: Vec<_> = (0..n).collect();
     rows.shuffle(&mut stream(seed, Purpose::Evaluation, index));
@@ -186,7 +188,7 @@ pub const ABOUT_SCORES: &str = "Every score is higher for less certain predictio
     without samples has no BALD, mean STD or variation ratio. ± and error bars are one standard \
     error over seeds.";
 
-/// One number of a detection.
+/// Selects one number of a detection.
 pub type Measure = fn(&Detection) -> f64;
 
 /// AUROC.
@@ -226,7 +228,7 @@ impl<'a> Detections<'a> {
         Self { nets, found: nets.iter().map(of).collect(), tasks }
     }
 
-    /// Names and indices of the tasks and, last, `mean` and `None`.
+    /// Names and indices of the tasks, followed by `mean` and `None`.
     pub fn tasks_and_mean(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
         let tasks = self.tasks.iter().enumerate().map(|(task, name)| (&**name, Some(task)));
         tasks.chain([("mean", None)])

@@ -1,4 +1,5 @@
-//! The paper's experiments: each a protocol in code, from configurations to a report with verdicts.
+//! The paper's experiments. Each is a protocol in code, from configurations to a report that says
+//! whether the claims hold.
 //!
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`](crate::report::experiment::Report). The lab
 //! is a folder that caches every partial result, so an interrupted experiment continues; the

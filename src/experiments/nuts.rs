@@ -1,8 +1,8 @@
 //! Exact posterior samples: the No-U-Turn sampler (Hoffman & Gelman 2014) of the crate `nuts-rs`,
 //! with gradients from the tape.
 //!
-//! The reference for approximate posteriors without a closed form. Its only approximation is the
-//! finite number of draws, which [`diagnose`] assesses.
+//! These samples are the reference for approximate posteriors if the exact posterior has no closed
+//! form. Their only approximation is the finite number of draws, which [`diagnose`] assesses.
 use crate::autodiff::{Storage, Tape, Tensor, Var};
 use crate::error::{Error, Result};
 use crate::stats::{ess_bulk, rhat};
@@ -41,7 +41,7 @@ impl Default for Nuts {
 pub struct Chain {
     /// The draws kept, each `θ [D]`.
     pub theta: Vec<Vec<f64>>,
-    /// `ln p` of each, up to a constant.
+    /// `ln p` of each of these draws, up to a constant.
     pub log_density: Vec<f64>,
     /// Draws after warm-up with a divergence, a step with a large error in energy.
     pub divergences: u64,

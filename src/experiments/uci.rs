@@ -42,8 +42,8 @@ const fn known(name: &'static str, published: [f64; 2], longer: [f64; 2]) -> Kno
     Known { name, hidden: 50, epochs: 400, splits: 20, published, longer }
 }
 
-/// Splits used of a large set, as they differ little. Those of power-plant were inconclusive, so it
-/// has all.
+/// Number of splits used of a large set, whose splits differ little. Five splits of power-plant
+/// were inconclusive, so all of its splits are used.
 const FEW: usize = 5;
 
 const SETS: [Known; 9] = [
@@ -67,16 +67,16 @@ struct Search {
     rates: &'static [f64],
     precisions: &'static [f64],
     shares: &'static [f64],
-    /// Maximum number of epochs, beside that of a set.
+    /// Maximum number of epochs; each set has a maximum of its own too.
     epochs: usize,
-    /// Maximum number of steps, which reduces the epochs.
+    /// Maximum number of steps, which limits the epochs.
     steps: usize,
     samples: usize,
 }
 
 impl Search {
-    /// Fractions of `epochs` over `examples` that are tried: 1 for a long run, whose many examples
-    /// prevent overfitting.
+    /// Fractions of `epochs` that are tried on a set of `examples` examples: only 1 for a long run,
+    /// where many examples prevent overfitting.
     fn shares_for(&self, examples: usize, epochs: usize) -> &[f64] {
         if steps(examples, epochs) <= SHORT { self.shares } else { &[1.] }
     }
@@ -154,8 +154,8 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
     let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
     let mut table = Table::new("scores", SCORES, header);
     let mut verdicts = vec![];
-    // Sets on which RMSE and log-likelihood are by the mean no worse than published, not shown to
-    // be worse, and by the mean no worse than after longer training.
+    // Numbers of sets on which RMSE and log-likelihood are in the mean no worse than published; are
+    // not shown to be worse; are in the mean no worse than after longer training.
     let mut counts = [[0; 3]; 2];
     for set in sets {
         let Some(row) = grid.get(set.name) else {
@@ -206,7 +206,7 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
 const QUANTITIES: [(&str, &str); 2] =
     [("RMSE", "test RMSE"), ("log-likelihood", "test log-likelihood, nats")];
 
-/// The range no worse than a published RMSE (`i = 0`) or log-likelihood (`i = 1`).
+/// The range of values no worse than a published RMSE (`i = 0`) or log-likelihood (`i = 1`).
 fn no_worse(i: usize, published: f64) -> RangeInclusive<f64> {
     match i {
         0 => 0. ..=published + HALF_A_DIGIT,
@@ -292,7 +292,7 @@ fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Foun
 }
 
 /// `max_τ (1/N) Σₙ ln (1/S) Σ_s N(yₙ; f(xₙ, θ_s), 1/τ)` over `split` in nats per example of
-/// standardised targets, and its `τ` among the powers of `2^¼`.
+/// standardised targets, and the `τ` that attains it among the powers of `2^¼`.
 ///
 /// `split` must not be training data: the residuals of fitted rows underestimate the noise.
 fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {

@@ -73,7 +73,7 @@ fn curve(rounds: &[Round]) -> Vec<(usize, f64)> {
     rounds.iter().filter_map(point).collect()
 }
 
-/// The number of labels of a test that is nearest to `labels`.
+/// Among the numbers of labels at which tests were made, the nearest to `labels`.
 fn tested_near(row: &Row<Variant, Vec<Round>>, labels: usize) -> usize {
     let all = curve(&row.results[0]);
     all.iter().map(|(n, _)| *n).min_by_key(|n| n.abs_diff(labels)).expect("a test")
@@ -88,7 +88,7 @@ pub fn area(curve: &[(usize, f64)]) -> f64 {
     curve.windows(2).map(piece).sum::<f64>() / width as f64
 }
 
-/// The smallest number of labels of a test with at least `accuracy` per cent.
+/// The smallest number of labels with which a test reached `accuracy` per cent.
 pub fn labels_to(curve: &[(usize, f64)], accuracy: f64) -> Option<usize> {
     curve.iter().find(|(_, found)| *found >= accuracy).map(|(labels, _)| *labels)
 }

@@ -35,7 +35,7 @@ pub struct Protocol {
     pub candidates: usize,
     /// Labels acquired per round.
     pub bought: usize,
-    /// Rounds of acquisition; training happens once more.
+    /// Rounds of acquisition; the network is trained once more after the last.
     pub rounds: usize,
     /// Posterior samples for tests and scores.
     pub samples: usize,
@@ -70,7 +70,7 @@ pub struct Round {
 #[serde(deny_unknown_fields)]
 struct Sealed<R> {
     rounds: R,
-    /// SHA-256 of the file with this [`BLANK`].
+    /// SHA-256 of the file with [`BLANK`] in this field.
     sha256: String,
 }
 
@@ -142,7 +142,8 @@ pub fn learn(
         };
         rounds.push(Round { labels: labelled.len(), accuracy, bought });
         if learner.warm {
-            // The seed the network was built with, as permutations are not parameters.
+            // The header has the seed that the network was built with, as permutations are not
+            // parameters.
             let config = Config { seed: seed_of(0), ..config };
             let header = Header {
                 examples: labelled.len(),
@@ -181,9 +182,9 @@ fn train(
     Ok(trainer)
 }
 
-/// The `k` rows of `x [N, inputs]` with the largest `H[p̄] − H[p]` of a single network. That is 0
-/// up to the rounding of exponentials in single precision, by which the authors' networks without
-/// uncertainty rank.
+/// The `k` rows of `x [N, inputs]` with the largest `H[p̄] − H[p]` of a single network. This
+/// difference is 0 up to the rounding of exponentials in single precision; the authors' networks
+/// without uncertainty rank by this rounding.
 fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: usize) -> Vec<usize> {
     let logits = logits(model, theta, x);
     let left = |logits: ArrayView1<'_, f32>| {

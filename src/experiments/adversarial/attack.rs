@@ -1,4 +1,5 @@
-//! The fast gradient sign (Goodfellow et al. 2015) against a prediction averaged over samples.
+//! The fast gradient sign method (Goodfellow et al. 2015) against predictions averaged over
+//! samples.
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::bayes::Model;
 use crate::experiments::digits::{Net, predictions, probabilities};
@@ -23,8 +24,8 @@ pub fn averaged_loss<'t, T: Scalar>(logits: Var<'t, T>, y: &[usize]) -> Var<'t, 
     -(log_p.log_sum_exp(0) - samples.ln())
 }
 
-/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each of `x [N, inputs]`, `y [N]`, with the samples
-/// `theta [S, D]`.
+/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each row of `x [N, inputs]` with its label in `y [N]`, for the
+/// samples `theta [S, D]`.
 ///
 /// Use `f64`: in single precision `1 − p` of a confident answer is rounded to 0, and the attack
 /// fails although the network has no defence.
@@ -67,14 +68,14 @@ pub(super) struct Found {
     pub attacks: [Vec<Attacked>; 2],
 }
 
-/// Results of one step.
+/// Results at one step size `ε`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Attacked {
     pub accuracy: f64,
     /// AUROC of attacked (positive) against clean images, one per score of the net.
     pub attacked: Vec<f64>,
     /// AUROC of wrong (positive) against right answers to attacked images, one per score; `None` if
-    /// all are of one kind.
+    /// all are right or all are wrong.
     pub wrong: Vec<Option<f64>>,
 }
 
@@ -128,7 +129,7 @@ fn own_gradient(
     gradient(&model, &theta.value(), x.mapv(f64::from).view(), y)
 }
 
-/// AUROC of wrong (positive) against right predictions; `None` if all are of one kind.
+/// AUROC of wrong (positive) against right predictions; `None` if all are right or all are wrong.
 fn wrong_above_right(scores: &[f64], right: &[bool]) -> Option<f64> {
     let of = |kind: bool| -> Vec<f64> {
         scores.iter().zip(right).filter(|(_, right)| **right == kind).map(|(s, _)| *s).collect()
@@ -164,7 +165,7 @@ mod tests {
         (model, theta)
     }
 
-    /// The gradient by the inputs is that of the network and the averaged probabilities.
+    /// The gradient with respect to the inputs agrees with finite differences of the averaged loss.
     #[test]
     fn the_gradient_by_inputs() {
         let (model, theta) = model();

@@ -1,4 +1,5 @@
-//! The fast gradient sign: how accuracy falls under attack, and whether uncertainty detects it.
+//! The fast gradient sign method: how accuracy falls under attack, and whether uncertainty detects
+//! it.
 pub mod attack;
 
 use super::digits::{

@@ -18,7 +18,7 @@ use std::ops::RangeBounds;
 pub(super) struct Variant {
     /// Name in tables and figures.
     pub name: &'static str,
-    /// The paper's number and where it is known from; empty if unknown.
+    /// The paper's number and its source; empty if unknown.
     pub published: &'static str,
     /// Configuration of the run; its seed is replaced.
     pub config: Config,
@@ -31,7 +31,7 @@ pub(super) struct Found {
     pub accuracy: f64,
     pub nll: f64,
     pub ece: f64,
-    /// Nats over the training set; `None` without a density.
+    /// The ELBO in nats over the training set; `None` if the method has no density.
     pub elbo: Option<f64>,
     /// Validated epochs and their accuracies.
     pub validation: Vec<(usize, f64)>,
@@ -258,8 +258,8 @@ pub(super) fn milestones(rows: &[Row<Variant, Found>], epochs: usize) -> Table {
     let header = ["method", "epoch 20", "epoch 100", "epoch 200", "best"];
     let mut table = Table::new("milestones", MILESTONES, header);
     for row in rows {
-        // Learning rate and annealing scale with the length of a run, so shorter runs do not
-        // compare.
+        // Learning rate and annealing scale with the length of a run, so shorter runs are not
+        // comparable.
         let is_own = |(key, _): &&(&str, _)| epochs >= 200 && *key == row.key;
         let published = PUBLISHED.iter().find(is_own).map(|(_, numbers)| numbers);
         let entry = |(i, epoch): (usize, usize)| {

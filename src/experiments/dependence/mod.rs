@@ -1,7 +1,7 @@
 //! Figure 2: are parameters dependent under `q(θ)`?
 //!
-//! Without couplings (`T = 0`) they are independent by construction, so the p-values of a test for
-//! correlation are uniform. With couplings they need not be.
+//! Without couplings (`T = 0`) parameters are independent by construction, so the p-values of a
+//! test for correlation are uniform. With couplings parameters may be dependent.
 mod pairs;
 
 use super::{Cell, Experiment, Grid, Lab, Row};
@@ -39,7 +39,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let data = load_data(&variants[0].input.config, lab.data_dir.as_deref())?;
     let grid =
         lab.grid(variants, |variant, seed, _| measure(&settings, &variant.config, seed, &data))?;
-    // Each row as it is, then shuffled.
+    // Each row has two lines: its samples as drawn, and shuffled.
     let tests: [fn(&Found) -> &Tests; 2] = [|f| &f.drawn, |f| &f.shuffled];
     let rows = grid.iter().flat_map(|row| {
         let names = [row.input.name.clone(), format!("{}, shuffled", row.input.name)];
@@ -84,7 +84,7 @@ const LEVEL: f64 = 1e-3;
 /// `√m D` of `m` p-values at that level, `√(−½ ln(level/2))`.
 const CRITICAL: f64 = 1.95;
 
-/// A line of the table: its name, which of the statistics it shows, and the row they are of.
+/// A line of the table: its name, the statistics that it shows, and the row that they belong to.
 type Line<'a> = (String, fn(&Found) -> &Tests, &'a Row<Variant, Found>);
 
 fn verdicts(settings: &Settings, row: &Row<Variant, Found>) -> Vec<Verdict> {

@@ -1,7 +1,7 @@
 //! Figure 3: does a hypernet find both branches of a posterior that has two?
 //!
-//! The authors' setting first, then the question behind it: when does a flow find both branches,
-//! and how does the bound show that it missed one?
+//! The authors' setting comes first, then the question behind it: when does a flow find both
+//! branches, and how does the bound show that it missed one?
 mod fit;
 mod protocol;
 mod report;

@@ -10,7 +10,7 @@ use crate::report::verdict::{Mean, Verdict};
 use std::f64::consts::LN_2;
 use std::ops::RangeInclusive;
 
-/// Fraction of the samples that each branch must have to count as found.
+/// Both branches count as found if the fraction of samples with `a > 0` is in this range.
 const FOUND: RangeInclusive<f64> = 0.35..=0.65;
 
 impl Row<Variant<'_>, Fit> {
@@ -81,7 +81,7 @@ pub(super) fn report(tier: Tier, problems: &[Problem], grid: &Grid<Variant<'_>, 
     }
 }
 
-/// The quantity of a claim in words and of a row; `None` if every fit diverged.
+/// The quantity of a claim in words, and its value for a row; `None` if every fit diverged.
 type Quantity = (&'static str, fn(&Row<Variant<'_>, Fit>) -> Option<Mean>);
 
 const SMALLER: Quantity =

@@ -68,7 +68,7 @@ impl Target {
         }
     }
 
-    /// The logarithm of the integrand of [`Target::log_evidence`]: of the ridge over `(a, b)`, of
+    /// The logarithm of the integrand of [`Target::log_evidence`]: for the ridge over `(a, b)`, for
     /// the net over `u = ab` and `v = ac`, on which alone its likelihood depends.
     ///
     /// With the Jacobian `a⁻²`, and `r² = u² + v²`, the net's prior over `(u, v)` is
@@ -267,7 +267,8 @@ mod tests {
         assert!((found.value - laplace).abs() < 0.05, "{found:?}, {laplace}");
     }
 
-    /// The shares of both branches, and the mean of `ab`, within five standard errors.
+    /// The fractions of samples on both branches, and the mean of `(1 − ab)²`, are within five
+    /// standard errors.
     #[test]
     fn samples_are_of_the_posterior() {
         let (n, kappa) = (20_000, 30.);

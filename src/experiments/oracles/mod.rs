@@ -132,7 +132,7 @@ fn of_couplings(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
 }
 
 fn of_oracles(settings: &Settings, problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
-    // `v − ln p(D)` in standard errors of both.
+    // `v − ln p(D)` in units of their joint standard error.
     let above = |v: Estimate, problem: &Problem| {
         let Estimate { value, error } = problem.log_evidence;
         (v.value - value) / v.error.hypot(error).max(1e-9)

@@ -61,7 +61,7 @@ pub(super) struct Problem {
     pub chains: Vec<Chain>,
 }
 
-/// Examples of the linear regression, of the scales and of the simulated logistic regression.
+/// Numbers of examples of the linear regression, the scales and the simulated logistic regression.
 pub(super) const EXAMPLES: [usize; 3] = [20, 10, 40];
 /// The method for the evidence of the simulated logistic regression.
 pub(super) const BRIDGE: &str = "bridge sampling";
