@@ -197,7 +197,7 @@ pub fn auroc(detection: &Detection) -> f64 {
 }
 
 /// How well each score of `net` separates the inputs with predictions `outside` from equally many
-/// inputs with predictions `inside`; precision depends on the ratio of the two.
+/// inputs with predictions `inside`; precision depends on the ratio of their numbers.
 pub fn detect(net: &Net, inside: &Predictive, outside: &Predictive) -> Vec<Detection> {
     let detect = |score: &Score| {
         let (inside, outside) = (score.of(inside), score.of(outside));

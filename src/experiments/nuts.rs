@@ -43,9 +43,9 @@ pub struct Chain {
     pub theta: Vec<Vec<f64>>,
     /// `ln p` of each of these draws, up to a constant.
     pub log_density: Vec<f64>,
-    /// Draws after warm-up with a divergence, a step with a large error in energy.
+    /// Draws after warm-up with a divergence (a step with a large error in energy).
     pub divergences: u64,
-    /// Draws after warm-up with all `2^depth − 1` steps; most of these trees were truncated.
+    /// Draws after warm-up that took all `2^depth − 1` steps; most of their trees were truncated.
     pub cut_off: u64,
     /// Gradients of all draws, warm-up included.
     pub gradients: u64,

@@ -42,8 +42,8 @@ pub(super) fn log_mean(log_weight: &[f64]) -> Estimate {
 /// (Meng & Wong, Statistica Sinica 1996).
 ///
 /// The first halves of the chains determine a Gaussian `g`; the second halves, `N₁` draws, are
-/// combined with as many of `g`: `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]` for any `h`, and for the
-/// optimal `h = 1/(N₁ p(θ|D) + N₂ g(θ))` it is the fixed point of
+/// combined with as many draws of `g`: `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]` for any `h`. For the
+/// optimal `h = 1/(N₁ p(θ|D) + N₂ g(θ))` the evidence is the fixed point of
 ///
 /// ```text
 /// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,    l = p(θ, D)/g(θ), s = N/(N₁ + N₂)
