@@ -64,7 +64,7 @@ pub fn forward<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     let Affine { p, scale, n, batch, relu } = map;
     map.samples(y.len(), shift.len());
     let rows = (CHUNK / n).max(1);
-    parallel::for_each(y.chunks_mut(rows * n).enumerate(), |(chunk, y)| {
+    parallel::for_each(y.chunks_mut(rows * n).enumerate(), move |(chunk, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
             let i = chunk * rows + i;
             forward_row(&p[map.source(i) * n..][..n], &scale[i / batch * n..][..n], shift, relu, y);

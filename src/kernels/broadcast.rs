@@ -85,7 +85,7 @@ pub fn zip<T: Scalar>(
     if z.len() <= CHUNK {
         z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(row, z));
     } else {
-        parallel::for_each(z.chunks_mut(rows * width).enumerate(), |(i, z)| {
+        parallel::for_each(z.chunks_mut(rows * width).enumerate(), move |(i, z)| {
             z.chunks_exact_mut(width).enumerate().for_each(|(row, z)| run(i * rows + row, z));
         });
     }

@@ -67,7 +67,7 @@ pub(super) fn chunks<R: Send>(
         }
     };
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
-        let forward = |theta: &Tensor<f32>| {
+        let mut forward = |theta: &Tensor<f32>| {
             let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
             let p = params.bind(&tape);
             let bytes = 2 * size_of::<f32>() * x.len();
@@ -77,9 +77,14 @@ pub(super) fn chunks<R: Send>(
             *storage = tape.into_storage();
             outputs
         };
-        let parts: Vec<_> = groups.iter().map(forward).collect();
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        let outputs: Tensor<f32> = ndarray::concatenate(Axis(0), &views).expect("one batch").into();
+        let outputs = match &groups[..] {
+            [theta] => forward(theta),
+            groups => {
+                let parts: Vec<_> = groups.iter().map(forward).collect();
+                let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+                ndarray::concatenate(Axis(0), &views).expect("one batch").into()
+            }
+        };
         let bytes = size_of::<f32>() * outputs.len();
         let found = each(i * rows, outputs);
         if let Some(profile) = profile {
