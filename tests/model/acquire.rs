@@ -179,9 +179,13 @@ fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score
     let rows = 2 * chunk(&model, 16) + 3;
     let x: Array2<f32> = randn(&[rows, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
     let scores = score.of(&predict(&model, &theta, x.view()));
-    let mut pool = Pool::new(&model, &theta, acquisition);
-    x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block).unwrap());
-    let picks = pool.choose(40, &mut rng(2));
+    let choose = |k| {
+        let mut pool = Pool::new(&model, &theta, acquisition);
+        x.axis_chunks_iter(Axis(0), chunk(&model, 16)).for_each(|block| pool.add(block).unwrap());
+        pool.choose(k, &mut rng(2))
+    };
+    assert_eq!(choose(rows + 1).len(), rows);
+    let picks = choose(40);
     let mut order: Vec<_> = (0..rows).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     assert_eq!(picks.iter().map(|pick| pick.index).collect::<Vec<_>>(), order[..40]);
