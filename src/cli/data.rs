@@ -64,7 +64,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Verb::Fetch { names, from } => get(&names, from.as_deref(), context),
         Verb::Check { name } => {
             let present = data::sets().into_iter().filter(|set| set.present(dir).is_some());
-            let names = name.map_or(present.map(|set| set.name.to_string()).collect(), |n| vec![n]);
+            let names =
+                name.map_or_else(|| present.map(|set| set.name.to_string()).collect(), |n| vec![n]);
             let checked = names.iter().map(|name| data::check(name, dir));
             let checked = checked.collect::<Result<Vec<_>, _>>()?.concat();
             let rows = checked.iter().map(|c| {

@@ -16,7 +16,7 @@ pub struct Profiler {
 #[derive(Serialize)]
 pub struct Report {
     machine: Machine,
-    /// The unit that times are given per; `count` is the number of units.
+    /// Times are per this unit, of which there are `count`.
     per: &'static str,
     count: u64,
     /// The duration by the clock, in seconds.

@@ -95,8 +95,8 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     }))
 }
 
-/// Reads the next rows of a file; `None` at the end. The arguments are the largest number of rows
-/// to read, and the number of rows read before.
+/// Reads the next rows of a file; `None` at the end. The arguments are the maximum number of
+/// rows to read, and the index of the first.
 type NextRows = Box<dyn FnMut(usize, usize) -> Result<Option<Raw>>>;
 
 /// Recognises the format of a file and compares its header with the model's inputs.

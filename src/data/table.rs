@@ -184,7 +184,7 @@ fn finite(cell: &str) -> Option<f64> {
 }
 
 /// A reader that returns at most one line at a time, so that the parser never buffers beyond the
-/// line that it parses, and `line` is the number of that line.
+/// line that it parses, whose number is `line`.
 struct Lines<R> {
     file: R,
     /// Number of the current line, from 1.
