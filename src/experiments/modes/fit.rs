@@ -1,15 +1,12 @@
 //! A hypernet fitted to a [`Target`], and its distance to the exact posterior.
 use super::target::Target;
-use crate::autodiff::Owned;
-use crate::bayes::{Base, Draw, Hypernet, Kl, Posterior};
+use crate::bayes::{Base, Hypernet};
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
-use crate::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
-use crate::nn::{BoundParams, Init, Params};
+use crate::flows::{Chain, Conditioner, Coupling, Elementwise, Permutation, Stabiliser};
+use crate::nn::{Init, Params};
 use crate::random::{Purpose, stream};
-use rand::{Rng, RngExt};
-use rand_distr::StandardNormal;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
-use std::f64::consts::TAU;
 
 /// Architecture and training of a hypernet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,9 +17,8 @@ pub struct Settings {
     pub hidden: usize,
     /// Stabiliser of the couplings' log-scales.
     pub stabiliser: Stabiliser,
-    /// `μ`: the base distribution is `½N(−μ, 1) + ½N(μ, 1)` along the first coordinate and
-    /// `N(0, 1)` along the others.
-    pub offset: f64,
+    /// Distribution of `ε`.
+    pub base: Base,
     /// Training of the hypernet.
     pub training: Training,
 }
@@ -57,15 +53,8 @@ const MEASURED: (u64, usize) = (20, 2_500);
 /// Samples kept for the figures.
 const KEPT: usize = 400;
 
-/// A hypernet with a base distribution of two components at `±offset` along its first coordinate.
-struct Mixture {
-    d: usize,
-    flow: Hypernet<f64>,
-    offset: f64,
-}
-
 impl Settings {
-    fn hypernet(&self, params: &mut Params<f64>, d: usize, rng: &mut impl Rng) -> Mixture {
+    fn hypernet(&self, params: &mut Params<f64>, d: usize, rng: &mut impl Rng) -> Hypernet<f64> {
         // Initialised wide: w ~ N(0, 0.01²), a standard deviation of 1.
         let start = Init::Normal { mean: 0., std: 0.01 };
         let first = Elementwise::new(params, "elementwise", d, start, start, rng);
@@ -79,36 +68,7 @@ impl Settings {
             let conditioner = Conditioner { hidden, stabiliser, ..Conditioner::default() };
             flow = flow.then(Coupling::new(params, &name, d, conditioner, rng));
         }
-        Mixture { d, flow: Hypernet::from_flow(d, Base::Normal, flow), offset: self.offset }
-    }
-}
-
-impl Posterior<f64> for Mixture {
-    fn draw<'t>(
-        &self,
-        p: &BoundParams<'t, f64>,
-        samples: usize,
-        rng: &mut dyn Rng,
-    ) -> Draw<'t, f64> {
-        let (d, mu, tape) = (self.d, self.offset, p.tape());
-        let normal = || rng.sample(StandardNormal);
-        let mut eps = Owned::<f64>::from_shape_simple_fn(vec![samples, d], normal);
-        let mut log_base = vec![-0.5 * d as f64 * TAU.ln(); samples];
-        for (mut eps, log_base) in eps.rows_mut().into_iter().zip(&mut log_base) {
-            eps[0] += if rng.random() { mu } else { -mu };
-            let rest = eps.iter().skip(1).map(|e| e * e).sum::<f64>();
-            // ln(½ e^{−(e−μ)²/2} + ½ e^{−(e+μ)²/2}) = −(e² + μ²)/2 + ln cosh(μe)
-            let x = (mu * eps[0]).abs();
-            let ln_cosh = x + (-2. * x).exp().ln_1p() - 2_f64.ln();
-            *log_base += ln_cosh - 0.5 * (eps[0] * eps[0] + mu * mu + rest);
-        }
-        let log_base = Owned::from_shape_vec(vec![samples], log_base).expect("[S]");
-        let (theta, log_det) = self.flow.flow().forward(p, tape.constant(eps));
-        Draw { theta, kl: Kl::Sampled { log_q: tape.constant(log_base) - log_det } }
-    }
-
-    fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
-        self.flow.recentre(params, theta);
+        Hypernet::from_flow(d, self.base, flow)
     }
 }
 
@@ -124,7 +84,12 @@ pub fn fit(target: &Target, settings: &Settings, seed: u64) -> Fit {
 }
 
 /// The ELBO over fresh samples, if it is finite.
-fn measure(target: &Target, q: &Mixture, params: &Params<f64>, seed: u64) -> Option<Measured> {
+fn measure(
+    target: &Target,
+    q: &Hypernet<f64>,
+    params: &Params<f64>,
+    seed: u64,
+) -> Option<Measured> {
     let weighted = weigh(q, params, target, MEASURED, seed);
     let (bounds, n) = (weighted.log_weight, weighted.theta.nrows() as f64);
     let elbo = bounds.iter().sum::<f64>() / n;
@@ -140,18 +105,20 @@ fn measure(target: &Target, q: &Mixture, params: &Params<f64>, seed: u64) -> Opt
 mod tests {
     use super::*;
     use crate::autodiff::Tape;
+    use crate::bayes::{Axes, Posterior};
 
     /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: `ln q` is the density
     /// of the samples.
     #[test]
     fn samples_have_their_density() {
         let (target, n) = (Target::Ridge { kappa: 0. }, 20_000);
-        for (couplings, offset) in [(0, 0.), (0, 1.), (3, 1.)] {
+        let mixture = Base::Mixture { components: 2, distance: 1., axes: Axes::First };
+        for (couplings, base) in [(0, Base::Normal), (0, mixture), (3, mixture)] {
             let settings = Settings {
                 couplings,
                 hidden: 10,
                 stabiliser: Stabiliser::Tanh,
-                offset,
+                base,
                 training: Training { steps: 0, samples: 1, rate: 0., decay: 1., anneal: 0. },
             };
             let (mut params, tape) = (Params::default(), Tape::default());
@@ -167,8 +134,8 @@ mod tests {
             let mean = ratios.iter().sum::<f64>() / n as f64;
             let variance = ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n as f64;
             let error = (variance / n as f64).sqrt();
-            assert!((mean - 1.).abs() < 5. * error, "{couplings} {offset}: {mean} ± {error}");
-            assert!(error < 0.1, "the test is too weak: {couplings} {offset}: ± {error}");
+            assert!((mean - 1.).abs() < 5. * error, "{couplings} {base:?}: {mean} ± {error}");
+            assert!(error < 0.1, "the test is too weak: {couplings} {base:?}: ± {error}");
         }
     }
 
@@ -182,7 +149,7 @@ mod tests {
                 couplings: 2,
                 hidden: 20,
                 stabiliser: Stabiliser::Tanh,
-                offset: 0.,
+                base: Base::Normal,
                 training: Training { steps, samples: 8, rate: 1e-2, decay: 10., anneal: 0.5 },
             };
             let Fit::Fitted(fit) = fit(&target, &settings, 0) else { panic!("diverged") };
@@ -199,7 +166,7 @@ mod tests {
             couplings: 2,
             hidden: 20,
             stabiliser: Stabiliser::Exp,
-            offset: 0.,
+            base: Base::Normal,
             training: Training { steps: 50, samples: 2, rate: 1e3, decay: 1., anneal: 0. },
         };
         let fit = fit(&Target::net(), &settings, 0);

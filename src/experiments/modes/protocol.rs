@@ -1,6 +1,7 @@
 //! The posteriors with two branches and the hypernets that are fitted to each.
 use super::fit::Settings;
 use super::target::Target;
+use crate::bayes::{Axes, Base};
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::quadrature::LogIntegral;
 use crate::experiments::{Cell, Tier};
@@ -22,8 +23,9 @@ pub(super) struct Variant<'a> {
     pub settings: Settings,
 }
 
-/// Half the distance of the mixture base's components, in their standard deviations.
-pub(super) const OFFSET: f64 = 5.;
+/// `c` of the mixture `½N(−c, 1) + ½N(c, 1)` along the first coordinate of `ε`.
+pub(super) const DISTANCE: f64 = 5.;
+const MIXTURE: Base = Base::Mixture { components: 2, distance: DISTANCE, axes: Axes::First };
 /// Fraction of the steps over which the likelihood is annealed.
 const ANNEAL: f64 = 0.5;
 
@@ -33,7 +35,7 @@ pub(super) fn authors(tier: Tier, couplings: usize) -> Settings {
         couplings,
         hidden: 100,
         stabiliser: Stabiliser::Exp,
-        offset: 0.,
+        base: Base::Normal,
         training: Training {
             steps: tier.pick([100, 20_000, 20_000]),
             samples: 1,
@@ -45,12 +47,12 @@ pub(super) fn authors(tier: Tier, couplings: usize) -> Settings {
 }
 
 /// Our setting: 32 noise samples per step, bounded log-scales, a learning rate that decays by 100.
-pub(super) fn ours(tier: Tier, couplings: usize, offset: f64, anneal: f64) -> Settings {
+pub(super) fn ours(tier: Tier, couplings: usize, base: Base, anneal: f64) -> Settings {
     Settings {
         couplings,
         hidden: 100,
         stabiliser: Stabiliser::Tanh,
-        offset,
+        base,
         training: Training {
             steps: tier.pick([100, 15_000, 15_000]),
             samples: 32,
@@ -64,7 +66,7 @@ pub(super) fn ours(tier: Tier, couplings: usize, offset: f64, anneal: f64) -> Se
 /// Our setting for the net, whose branches have width 3·10⁻⁴: more and smaller steps, 8 samples
 /// each.
 pub(super) fn on_net(tier: Tier) -> Settings {
-    let ours = ours(tier, 6, OFFSET, ANNEAL);
+    let ours = ours(tier, 6, MIXTURE, ANNEAL);
     let steps = 2 * ours.training.steps;
     let training = Training { steps, samples: 8, decay: 1e3, ..ours.training };
     Settings { training, ..ours }
@@ -106,12 +108,12 @@ pub(super) fn variants(tier: Tier, problem: &Problem) -> Vec<Cell<Variant<'_>>> 
         ]
     } else {
         vec![
-            variant("t0", "T = 0", ours(tier, 0, 0., 0.)),
-            variant("t0-annealed", "T = 0, annealed", ours(tier, 0, 0., ANNEAL)),
-            variant("t6", "T = 6", ours(tier, 6, 0., 0.)),
-            variant("t6-annealed", "T = 6, annealed", ours(tier, 6, 0., ANNEAL)),
-            variant("t6-mixture", "T = 6, mixture", ours(tier, 6, OFFSET, 0.)),
-            variant("ours", "T = 6, mixture, annealed", ours(tier, 6, OFFSET, ANNEAL)),
+            variant("t0", "T = 0", ours(tier, 0, Base::Normal, 0.)),
+            variant("t0-annealed", "T = 0, annealed", ours(tier, 0, Base::Normal, ANNEAL)),
+            variant("t6", "T = 6", ours(tier, 6, Base::Normal, 0.)),
+            variant("t6-annealed", "T = 6, annealed", ours(tier, 6, Base::Normal, ANNEAL)),
+            variant("t6-mixture", "T = 6, mixture", ours(tier, 6, MIXTURE, 0.)),
+            variant("ours", "T = 6, mixture, annealed", ours(tier, 6, MIXTURE, ANNEAL)),
         ]
     }
 }

@@ -1,7 +1,8 @@
 //! Tables, figures and verdicts.
 use super::fit::{Fit, Measured, Settings};
-use super::protocol::{OFFSET, Problem, Variant, authors, on_net, ours};
+use super::protocol::{DISTANCE, Problem, Variant, authors, on_net, ours};
 use super::target::{Target, given_a};
+use crate::bayes::Base;
 use crate::experiments::{Grid, Row, Tier};
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
@@ -217,7 +218,7 @@ fn description(tier: Tier, problems: &[Problem]) -> String {
          couplings of 100 hidden units with log-scales bounded by 2 tanh(·/2). The net's last row: \
          {} steps to 10⁻⁵ with 8 samples each. Annealed: the weight of the likelihood rises \
          log-linearly from 0.01 to 1 over the first half of the steps. Mixture: the first \
-         coordinate of the base distribution is ½N(−{OFFSET}, 1) + ½N({OFFSET}, 1).\n\
+         coordinate of the base distribution is ½N(−{DISTANCE}, 1) + ½N({DISTANCE}, 1).\n\
          The evidence ln p(D) is computed by quadrature over two dimensions; the last halving of \
          the step changed no value by more than {change:.0e} nats. The net's likelihood depends \
          only on u = ab and v = ac; with the Jacobian a⁻² their prior is λ exp(−λr)/(2πr), r² = u² \
@@ -228,7 +229,7 @@ fn description(tier: Tier, problems: &[Problem]) -> String {
          than that on the way. Annealing keeps a flow on both branches while the gap opens, but a \
          single Gaussian must still be split; a base distribution of two components need not be.",
         steps(authors(tier, 6)),
-        steps(ours(tier, 6, 0., 0.)),
+        steps(ours(tier, 6, Base::Normal, 0.)),
         steps(on_net(tier)),
         evidence.collect::<Vec<_>>().join("; "),
     )
