@@ -218,7 +218,7 @@ fn everything() -> Bits {
 }
 
 #[test]
-fn the_same_bits_with_avx512_and_avx2() {
+fn avx512_and_avx2_are_bitwise_identical() {
     let own = path();
     let found: Vec<_> = ["avx512", "avx2"]
         .into_iter()

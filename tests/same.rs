@@ -3,12 +3,11 @@
 //!
 //! `BHN_WRITE_DIGESTS=1 cargo test --release --test same` rewrites that file.
 #![cfg(feature = "cli")]
-#[path = "common/at_hand.rs"]
-mod at_hand;
 #[expect(dead_code, reason = "shared with other tests")]
 mod common;
+#[path = "common/test_data.rs"]
+mod test_data;
 
-use at_hand::data_at_hand;
 use common::Folder;
 use ndarray::{Array1, Array4};
 use ndarray_npy::{NpzWriter, write_npy};
@@ -20,6 +19,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use test_data::test_data;
 
 /// Digests by name, and the machine that they were computed on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -199,9 +199,9 @@ fn machine() -> Machine {
 }
 
 #[test]
-fn bits_are_what_they_were() {
+fn results_match_committed_digests() {
     let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/same.json");
-    let data = data_at_hand("cifar-10").filter(|folder| folder.join("uci").is_dir());
+    let data = test_data("cifar-10").filter(|folder| folder.join("uci").is_dir());
     let runs: Vec<_> = METHODS.iter().flat_map(|&method| DATA.map(|data| (method, data))).collect();
     let runs = runs.into_par_iter().flat_map(|(method, data)| run(method, data));
     let mut digests: BTreeMap<_, _> = runs.collect();

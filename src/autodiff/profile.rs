@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_is_counted_exactly() {
+    fn matmul_flops_and_bytes_are_exact() {
         let (flops, [x, w, y]) = (2. * 64. * 50. * 40., [64. * 50., 40. * 50., 64. * 40.]);
         let forward = [1., flops, 4. * (x + w + y)];
         let both = [1., 2. * flops, 4. * (y + x + w + x + w)];
@@ -151,7 +151,7 @@ mod tests {
 
     /// With two rows, the gradient of `w` stays in factors.
     #[test]
-    fn a_product_that_is_not_formed_is_not_counted() {
+    fn factored_gradient_counts_no_flops() {
         let (flops, [x, w, y]) = (2. * 2. * 50. * 40., [2. * 50., 40. * 50., 2. * 40.]);
         let forward = [1., flops, 4. * (x + w + y)];
         assert_eq!(product(|tape, x| tape.constant(x), 2), [forward, [1., 0., 4. * (y + x + y)]]);
@@ -159,7 +159,7 @@ mod tests {
 
     /// A later contribution to a gradient writes as many entries as the first.
     #[test]
-    fn a_second_gradient_is_written_too() {
+    fn accumulated_gradients_count_as_writes() {
         let profile = Profile::start();
         let tape = Tape::<f32>::default().profiled(Some(profile.clone()));
         let x = tape.leaf(Tensor::ones(vec![40, 50]));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roofline_is_the_slower_of_arithmetic_and_memory() {
+    fn roofline_is_the_slower_of_arithmetic_and_memory() {
         let machine = Machine { threads: 1, flops: 100., bandwidth: 10. };
         let (name, pass) = ("matmul".into(), Phase::Forward);
         let row = Row { name, pass, calls: 1, seconds: 2., bytes: 15., flops: 50. };

@@ -147,7 +147,7 @@ mod tests {
 
     /// Epochs count before their cell is finished; those of earlier processes do not count.
     #[test]
-    fn shares() {
+    fn progress_counts_epochs_of_unfinished_cells() {
         let mut work = Work::new(true, 50.);
         work.begin("new", 10.);
         work.begin("old", 40.);

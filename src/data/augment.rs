@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_shift_or_a_flip_nothing_changes() {
+    fn default_augmentation_changes_nothing() {
         let x = Array2::from_shape_fn((5, 12), |(i, j)| (12 * i + j) as f32);
         let mut changed = x.clone();
         Augment::default().apply(&mut changed, [2, 2, 3], &mut stream(0, Purpose::Augment, 0));

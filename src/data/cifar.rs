@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_is_searched_and_bounded() {
+    fn archive_members_are_found_and_bounded() {
         let good = tar_gz(&[("x/readme.html", b"hello"), ("x/test_batch.bin", b"123")]);
         assert_eq!(unpack("a", &good, &FILES[5..]).unwrap()["test_batch.bin"], b"123");
         fails(
@@ -188,7 +188,7 @@ mod tests {
 
     /// Nothing is extracted to disk: a path only selects a file, and a link has no bytes.
     #[test]
-    fn links_and_paths_lead_nowhere() {
+    fn links_and_paths_are_not_followed() {
         let mut tar = tar::Builder::new(vec![]);
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_a_label_and_planes() {
+    fn records_are_parsed_as_label_and_planes() {
         let mut bytes = vec![0; ROWS * RECORD];
         (bytes[0], bytes[1], bytes[PIXELS]) = (9, 51, 255);
         bytes[2 * RECORD] = 3;

@@ -214,7 +214,7 @@ mod tests {
 
     /// Every image is in its part, with the label of its digit.
     #[test]
-    fn nine_digits_and_the_tenth() {
+    fn held_out_digit_is_split_from_the_others() {
         let options = Options { train_subset: Some(500), ..Options::default() };
         let data = load("mnist", &options, None).unwrap();
         for digit in [0, 4, 9] {

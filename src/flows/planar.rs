@@ -123,7 +123,7 @@ mod tests {
     /// The error of `h⁻¹` is a few roundings of `h(z)`, which is as large as `q`: `2⁻²⁴ |h(z)|`
     /// each. Along `w`, where `h` is steep, `w·z` is accurate to a few roundings of its own.
     #[test]
-    fn a_steep_step_is_inverted() {
+    fn inverse_is_accurate_for_steep_steps() {
         for (u, d) in [(1e2, 1), (1e4, 3), (1e6, 5)] {
             let (mut params, tape) = (Params::<f32>::default(), Tape::default());
             let h = Planar::new(&mut params, "h", d, &mut ChaCha8Rng::seed_from_u64(0));
@@ -149,7 +149,7 @@ mod tests {
     /// `1 + (q − 1)(1 − tanh²)` with `q = 10⁶` would cancel where tanh is nearly 1. Only the
     /// rounding of the exponent `2(z + 1)`, at most 42, and of the logarithm remain.
     #[test]
-    fn a_steep_slope_does_not_cancel() {
+    fn steep_log_det_does_not_cancel() {
         for z in [-20., -9., -1., 0., 3., 6., 9., 20.] {
             let (single, double) = (ln_det::<f32>(1e6, z), ln_det::<f64>(1e6, z));
             let exact = (1. + (1e6 - 1.) / (1_f64 + z).cosh().powi(2)).ln();

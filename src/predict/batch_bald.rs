@@ -126,7 +126,7 @@ mod tests {
     /// The joint probability of a thousand labels underflows; the probabilities of samples given
     /// the labels do not.
     #[test]
-    fn many_labels() {
+    fn a_thousand_sampled_labels_do_not_underflow() {
         let p = Array2::from_shape_fn([2, 10], |(s, c)| if s == c % 2 { 0.11 } else { 0.09 });
         let (mut joint, rng) = (Array2::ones([64, 2]), &mut stream(0, Purpose::Pool, 0));
         (0..1000).for_each(|_| extend_sampled(&mut joint, p.view(), rng));

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropout_comes_after_the_pool() {
+    fn with_dropout_inserts_dropout_after_pooling() {
         let words = "conv 2 3x3,relu,pool 2,flatten,dense 3,tanh,dense 2";
         let layers: Vec<Layer> = words.split(',').map(|w| w.parse().unwrap()).collect();
         let found: Vec<_> =

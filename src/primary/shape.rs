@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_of_networks_and_errors() {
+    fn place_computes_shapes_and_names_mismatches() {
         let parse = |words: &[&str]| -> Vec<Layer> {
             words.iter().map(|word| word.parse().unwrap()).collect()
         };

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_durations() {
+    fn numbers_and_durations_are_formatted() {
         let found = [0.4, -0.4, 999.0, 1000.0, -1_234_567.0].map(grouped);
         assert_eq!(found, ["0", "0", "999", "1,000", "−1,234,567"]);
         let found = [0., -0.72134, 1234.56789, 0.00123449, 1.23456e-7, 3.4e-47, 1.7e9].map(number);

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_decides() {
+    fn outcome_follows_the_confidence_interval() {
         // Σ (v − 1)² = 8 · 1.5² = 18, and √(18 / 8 / 9) = ½; t = 2.306, so −0.153 to 2.153.
         let mean = Mean::of(&[-0.5, -0.5, -0.5, -0.5, 1., 2.5, 2.5, 2.5, 2.5]);
         assert_eq!((mean.value, mean.error, mean.seeds), (1., 0.5, 9));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn few_seeds_decide_nothing() {
+    fn few_or_non_finite_values_are_undecided() {
         for values in [&[0.5][..], &[0.5, 0.5], &[f64::NAN; 4], &[0., f64::INFINITY, 0., 0.]] {
             assert_eq!(Mean::of(values).judge(0. ..=1.), Outcome::Undecided, "{values:?}");
         }
@@ -231,7 +231,7 @@ mod tests {
     /// R's `binom.test` gives 0.6915 to 1 for 10 of 10, 0 to 0.7076 for 0 of 3, and 0.1871 to
     /// 0.8129 for 5 of 10.
     #[test]
-    fn a_share_has_an_exact_interval() {
+    fn fractions_have_clopper_pearson_intervals() {
         let share = |k: usize, n: usize| Mean::share((0..n).map(|i| i < k)).interval().unwrap();
         for (k, n, low, high) in [(10, 10, 0.6915, 1.), (0, 3, 0., 0.7076), (5, 10, 0.1871, 0.8129)]
         {
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn a_single_number_is_its_own_interval() {
+    fn exact_numbers_are_judged_without_interval() {
         assert_eq!(Mean::number(1.005, 4).judge(0. ..=1.01), Outcome::Holds);
         assert_eq!(Mean::number(1.02, 1).judge(0. ..=1.01), Outcome::Fails);
         assert_eq!(Mean::number(f64::NAN, 4).judge(0. ..=1.01), Outcome::Undecided);
     }
 
     #[test]
-    fn two_digits_of_the_error_are_printed() {
+    fn error_is_printed_with_two_digits() {
         let mean = |value, error| Mean { error, ..Mean::of(&[value; 3]) }.to_string();
         assert_eq!(mean(0.52, 0.01154), "0.520 ± 0.012");
         assert_eq!(mean(1234.5, 123.), "1234 ± 123");

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_json_comes_back_the_same() {
+    fn epoch_round_trips_through_json() {
         let scores = Scores { accuracy: Some(0.1), nll: 2.0, ece: None, rmse: None };
         let epoch = Epoch {
             epoch: 1,

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accuracy_decides_and_then_the_lower_nll() {
+    fn better_is_higher_accuracy_then_lower_nll() {
         let scores = |accuracy, nll| Scores { accuracy, nll, ece: None, rmse: None };
         assert!(better(&scores(Some(0.9), 2.), &scores(Some(0.8), 1.)));
         assert!(better(&scores(Some(0.9), 1.), &scores(Some(0.9), 2.)));

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_rises_to_the_evidence() {
+    fn bound_increases_to_the_evidence() {
         let weights = weights(100_000);
         let bounds = [1, 2, 5, 10, 100, 1000].map(|k| importance_bound(&weights, k));
         let rises = bounds.windows(2).all(|b| b[1].value > b[0].value - 4. * b[1].error);

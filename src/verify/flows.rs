@@ -361,7 +361,7 @@ mod tests {
     /// `A = L U`, where the determinants of `L` and `U` are products of their diagonals. The rows
     /// are reversed so that pivots are needed.
     #[test]
-    fn a_determinant_of_several_panels() {
+    fn blocked_determinant_matches_triangular_factors() {
         for n in [1, 5, PANEL, 2 * PANEL + 3] {
             let noise = randn(&[n, n], 1).into_dimensionality::<ndarray::Ix2>().expect("[n, n]");
             let triangle = |upper: bool| {

@@ -146,7 +146,7 @@ mod tests {
     /// `y ~ N(w x + b, 1/τ)` with `Σ x = 0`: under a normal prior `w` and `b` are independent given
     /// the data, so that `q` can equal the posterior. Then every weight equals the evidence.
     #[test]
-    fn weights_of_the_exact_posterior_are_the_evidence() {
+    fn weights_of_exact_posterior_equal_evidence() {
         let (tau, x, y) = (4_f64, [-1.5, -0.5, 0.5, 1.5], [-0.8, 0.1, 0.4, 1.9]);
         let mut config = Config { method: MethodKind::Bbb, ..Config::default() };
         config.primary.layers = Some(vec![Layer::Dense(1)]);

@@ -331,7 +331,7 @@ mod tests {
 
     /// Only equivalent faults, and properties whose faults are all equivalent, are excused.
     #[test]
-    fn equivalent_faults_are_not_judged_and_no_others() {
+    fn only_equivalent_faults_are_excused() {
         let verify = |properties, faults: &[f64]| {
             let suite = Suite { properties, instances: numbers(&[1.]), faults: numbers(faults) };
             let equivalent =
@@ -358,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_error_is_nan_if_any_is() {
+    fn largest_is_nan_if_any_error_is_nan() {
         assert_eq!(largest([1., 3., 2.]), 3.);
         assert_eq!(largest([]), 0.);
         assert!(largest([1., f64::NAN, 2.]).is_nan());
     }
 
     #[test]
-    fn a_check_passes_that_holds_and_has_noticed_a_fault() {
+    fn check_passes_if_it_holds_and_detects_a_fault() {
         let verify = |instances: &[f64], faults: &[f64]| {
             let (instances, faults) = (numbers(instances), numbers(faults));
             Suite { properties: vec![small()], instances, faults }.verify("numbers")

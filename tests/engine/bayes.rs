@@ -45,18 +45,18 @@ fn labels(n: usize) -> Vec<usize> {
 /// Over the minibatches of an epoch, the last one ragged, the bounds weighted by |B|/N average to
 /// that of the whole data set.
 #[test]
-fn minibatches_average_to_the_full_batch() {
+fn minibatch_bounds_average_to_full_batch_bound() {
     let x = randn(&[bound::N, 4], 3).into_dimensionality().unwrap();
     let elbo = bound::of_model(model(2, EXACT), x, Targets::Classes(labels(bound::N)));
     bound::minibatches(&elbo).assert();
     bound::terms(&elbo).assert();
 }
 
-/// A bound by hand: one weight, one example, no flow but the elementwise layer.
+/// One weight, one example, and no flow but the elementwise layer.
 ///
 /// θ = s ε + b; y = 1 observed as N(θ x, 1/τ). ELBO = ln N(1; θx, 1/τ) + ln N(θ; 0, 1/λ) − ln q(θ).
 #[test]
-fn the_bound_by_hand() {
+fn elbo_matches_manual_computation() {
     let tape = Tape::<f64>::default();
     let (eps, s, b, x, tau, lambda) = (0.3_f64, 0.5_f64, 1.2_f64, 2.0_f64, 4.0_f64, 3.0_f64);
     let number = |x: f64| tape.leaf(Tensor::from_elem(vec![1, 1], x));
@@ -82,7 +82,7 @@ fn the_bound_by_hand() {
 
 /// With T = 0 the posterior is a Gaussian and its KL known: the Monte-Carlo mean must agree.
 #[test]
-fn the_kl_of_the_elementwise_layer_is_the_gaussians() {
+fn sampled_kl_of_elementwise_flow_matches_gaussian_kl() {
     let (d, samples, lambda) = (14, 20_000, 2.0_f64);
     let model = model(0, EXACT);
     let tape = Tape::default();
@@ -122,15 +122,15 @@ fn priors_integrate_to_one(#[case] prior: Prior) {
 #[case(Prior::Gaussian { precision: 4. })]
 #[case(Prior::Laplace { scale: 0.7 })]
 #[case(Prior::ScaleMixture { weight: 0.3, stds: [1.5, 0.2] })]
-fn prior_gradients(#[case] prior: Prior) {
+fn prior_log_prob_passes_gradcheck(#[case] prior: Prior) {
     gradcheck(&[randn(&[3, 4], 1)], |x| prior.log_prob(x[0])).assert();
 }
 
-/// The whole loss, all parameters at once.
+/// With respect to all parameters at once.
 #[rstest]
 #[case(EXACT, Targets::Classes(labels(7)))]
 #[case(Likelihood::Categorical { clip: Some(0.2) }, Targets::Classes(labels(7)))]
-fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targets<f64>) {
+fn full_loss_passes_gradcheck(#[case] likelihood: Likelihood, #[case] y: Targets<f64>) {
     let model = model(2, likelihood);
     let inputs: Vec<_> = model.params.iter().map(|(_, w)| w.to_owned()).collect();
     at_smooth_point(3..20, |seed| {
@@ -145,7 +145,7 @@ fn gradients_of_the_whole_model(#[case] likelihood: Likelihood, #[case] y: Targe
 }
 
 #[test]
-fn gradients_of_a_learned_precision() {
+fn learned_precision_passes_gradcheck() {
     let mut params = Params::<f64>::default();
     let id: ParamId = params.add("log_precision", randn(&[1], 1));
     let y = Targets::Values(vec![0.3, -0.2, 1.]);
@@ -163,7 +163,7 @@ fn gradients_of_a_learned_precision() {
 /// `S` samples as one product, scales after the product and the first layer's product shared: the
 /// same outputs as `S` networks whose weights are materialised.
 #[test]
-fn batched_samples_equal_networks_with_formed_weights() {
+fn batched_samples_equal_networks_with_materialised_weights() {
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", 4, &LAYERS, &mut rng(1));
     for ((_, w), seed) in params.iter_mut().zip(30..) {
@@ -189,7 +189,7 @@ fn batched_samples_equal_networks_with_formed_weights() {
 /// Computations that all samples share are done once if no gradient is needed, with the same
 /// outputs.
 #[test]
-fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
+fn computation_shared_before_first_mask_preserves_outputs() {
     let words = [
         "channel-dropout 0.5",
         "conv 4 2x2",
@@ -238,7 +238,7 @@ fn samples_that_are_alike_up_to_a_mask_equal_samples_apart() {
 
 /// The output has an axis of samples also if the network ends in an image, which all samples share.
 #[test]
-fn alike_samples_of_images() {
+fn shared_image_output_keeps_sample_axis() {
     let layers: Vec<Layer> = vec!["conv 3 2x2".parse().unwrap()];
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", Shape::Image([1, 6, 5]), &layers, &mut rng(1));
@@ -250,7 +250,7 @@ fn alike_samples_of_images() {
 
 /// Maximum likelihood is the same code with no KL: its loss is the mean NLL.
 #[test]
-fn a_point_has_no_kl() {
+fn point_posterior_has_no_kl() {
     let mut params = Params::<f64>::default();
     let point = Point::new(&mut params, "q", &[1.; 4]);
     let tape = Tape::default();
@@ -264,9 +264,9 @@ fn a_point_has_no_kl() {
     assert!((found.terms.total + 10. * found.loss.item()).abs() < 1e-12);
 }
 
-/// The paper's initialisation, and every shape of starting value.
+/// The paper's normal initialisation, He's, and a constant.
 #[test]
-fn parameters_start_where_they_should() {
+fn init_samples_have_expected_moments() {
     let moments = |init: Init| {
         let x = init.sample::<f64>(&[300, 200], &mut rng(1));
         (x.mean().unwrap(), x.std(0.))
@@ -280,9 +280,9 @@ fn parameters_start_where_they_should() {
     assert_eq!(moments(Init::Constant(2.)), (2., 0.));
 }
 
-/// The bound is a mean over samples, both in its loss and in its terms.
+/// The loss and the terms are means over two samples.
 #[test]
-fn the_bound_of_two_samples_by_hand() {
+fn elbo_averages_over_samples() {
     let tape = Tape::<f64>::default();
     let of = |shape: &[usize], x: &[f64]| {
         tape.leaf(Tensor::from_shape_vec(shape.to_vec(), x.to_vec()).unwrap())
@@ -300,7 +300,7 @@ fn the_bound_of_two_samples_by_hand() {
 
 /// `π` is the weight of `σ₁`.
 #[test]
-fn a_mixture_by_hand() {
+fn scale_mixture_prior_matches_formula() {
     let tape = Tape::<f64>::default();
     let theta = tape.constant(Tensor::zeros(vec![1, 1]));
     let prior = Prior::ScaleMixture { weight: 0.25, stds: [1., 0.5] };

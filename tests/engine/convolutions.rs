@@ -66,7 +66,7 @@ fn run(case: &Golden) -> [Tensor<f32>; 3] {
 
 /// Each sum agrees to 10⁻⁵ of the largest in its tensor: two orders of summation round differently.
 #[test]
-fn convolutions_and_pools_equal_pytorch() {
+fn convolution_and_pooling_match_pytorch() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     assert!(golden.len() >= 8);
     for case in &golden {
@@ -88,7 +88,7 @@ fn convolutions_and_pools_equal_pytorch() {
 }
 
 #[test]
-fn same_bits_for_any_number_of_threads() {
+fn results_are_bitwise_independent_of_thread_count() {
     let golden: Vec<Golden> = serde_json::from_str(include_str!("../golden/conv.json")).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -102,7 +102,7 @@ fn same_bits_for_any_number_of_threads() {
 #[should_panic(
     expected = "conv2d: [1, 2, 5, 3]: no place for [3, 3] with stride [1, 1] and padding [0, 0]"
 )]
-fn a_window_that_does_not_fit_is_named() {
+fn window_larger_than_image_panics() {
     let tape = Tape::<f32>::default();
     let x = tape.leaf(Tensor::zeros(vec![1, 2, 5, 3]));
     x.conv2d(tape.leaf(Tensor::zeros(vec![4, 27])), Window::new([3, 3]));
@@ -112,14 +112,14 @@ fn a_window_that_does_not_fit_is_named() {
 #[should_panic(
     expected = "conv2d: [1, 4, 5, 3] with weights [4, 9], and not [N, 27] for windows of [3, 3]"
 )]
-fn weights_that_do_not_fit_are_named() {
+fn weights_of_wrong_width_panic() {
     let tape = Tape::<f32>::default();
     let x = tape.leaf(Tensor::zeros(vec![1, 4, 5, 3]));
     x.conv2d(tape.leaf(Tensor::zeros(vec![4, 9])), Window::new([3, 3]));
 }
 
 #[test]
-fn the_first_maximum_gets_the_gradient_and_a_nan_propagates() {
+fn max_pool_breaks_ties_by_first_and_propagates_nan() {
     let tape = Tape::<f32>::default();
     let x = tape.leaf(Tensor::from_elem(vec![1, 2, 2, 1], 7.));
     let y = x.max_pool2d(Window::squares(2));
@@ -135,7 +135,7 @@ fn the_first_maximum_gets_the_gradient_and_a_nan_propagates() {
 /// The filter of a channel, convolved as an image of its own size, gives `‖w‖²/‖w‖` or `‖w‖²` on
 /// that channel: its weights are in the order in which the convolution reads them.
 #[test]
-fn filters_are_drawn_in_the_layout_of_the_convolution() {
+fn filter_images_match_convolution_layout() {
     let layers: Vec<Layer> = ["conv 5 4x3", "flatten"].map(|word| word.parse().unwrap()).into();
     let (shape, rng) = (Shape::Image([3, 4, 3]), &mut stream(0, Purpose::Init, 0));
     let mut params = Params::<f64>::default();

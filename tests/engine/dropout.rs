@@ -7,7 +7,7 @@ use bhn::nn::Params;
 use rstest::rstest;
 
 #[test]
-fn masks_have_their_rates_and_means() {
+fn masks_have_configured_rate_and_unit_mean() {
     let (d, samples, rate) = (50, 2_000, 0.3);
     let mut params = Params::<f64>::default();
     let q = Dropout::new(&mut params, "q", &vec![5.; d], &[(10..50, rate)], Rates::Fixed, false);
@@ -21,9 +21,10 @@ fn masks_have_their_rates_and_means() {
     assert!(masks.iter().all(|&mask| mask == 0. || (mask - 1. / 0.7).abs() < 1e-12));
 }
 
-/// A concrete mask is near 0 or `1/(1 − p)`, the first with probability `p`; its penalty by hand.
+/// A concrete mask is near 0 or `1/(1 − p)`, the first with probability `p`; its penalty equals the
+/// formula.
 #[test]
-fn concrete_masks_learn_their_rates() {
+fn concrete_masks_match_rate_temperature_and_penalty() {
     let (samples, rate, precision) = (20_000, 0.2, 3.);
     let mut params = Params::<f64>::default();
     let rates = Rates::Learned { precision };
@@ -54,7 +55,7 @@ fn exact_kl(draw: &Draw<'_, f64>) -> f64 {
 
 /// Each mask acts on the scales up to the next, and the penalty adds up.
 #[test]
-fn every_concrete_mask_has_scales_of_its_own() {
+fn concrete_penalties_add_over_masks() {
     let kl = |masks: &[(std::ops::Range<usize>, f64)], point: &[f64]| {
         let mut params = Params::<f64>::default();
         let rates = Rates::Learned { precision: 3. };
@@ -72,7 +73,7 @@ fn every_concrete_mask_has_scales_of_its_own() {
 #[rstest]
 #[case(true)]
 #[case(false)]
-fn dropout_predicts_without_masks(#[case] scaled: bool) {
+fn only_mc_dropout_samples_masks_in_prediction(#[case] scaled: bool) {
     let mut params = Params::<f64>::default();
     let q = Dropout::new(&mut params, "q", &[5.; 40], &[(10..30, 0.5)], Rates::Fixed, scaled);
     let tape = Tape::default();

@@ -79,7 +79,7 @@ fn inverse_undoes_forward() {
 
 /// `ln|det ∂y/∂x|` from a Jacobian built row by row on the tape, and no sample depends on another.
 #[test]
-fn log_det_is_that_of_the_jacobian() {
+fn log_det_equals_jacobian_and_samples_are_independent() {
     for (name, d, flow) in all() {
         let x = randn(&[3, d], 2);
         for found in [log_det(&flow, &x), independence(&flow, &x)] {
@@ -90,7 +90,7 @@ fn log_det_is_that_of_the_jacobian() {
 
 /// With few entries there may be nothing to condition on: masked rows, empty products.
 #[rstest]
-fn few_entries_will_do(#[values(1, 2, 3)] d: usize) {
+fn flows_support_few_dimensions(#[values(1, 2, 3)] d: usize) {
     let plain = |(name, _): &(&str, Build)| ["IAF, plain weights", "linear layers"].contains(name);
     let names =
         ["elementwise", "IAF", "invertible linear", "kink, smooth", "kink, PReLU", "planar"];
@@ -102,7 +102,7 @@ fn few_entries_will_do(#[values(1, 2, 3)] d: usize) {
 }
 
 #[rstest]
-fn gradients_are_right(#[values(false, true)] inverse: bool) {
+fn gradients_match_finite_differences(#[values(false, true)] inverse: bool) {
     for (name, d, flow) in all() {
         let found = gradients(&flow, d, inverse);
         assert!(found.passed(), "{name}: {found:?}");
@@ -149,7 +149,7 @@ fn flows_start_near_the_identity(#[case] build: Build, #[case] tolerance: f64) {
 #[rstest]
 #[case(flow("coupling, exp"), 3.)]
 #[case(flow("IAF"), 6.)]
-fn scales_start_at_one_and_the_floor(#[case] build: Build, #[case] scaled: f64) {
+fn initial_scales_are_one_plus_floor(#[case] build: Build, #[case] scaled: f64) {
     let mut params = Params::default();
     let flow = build(&mut params, 6, &mut ChaCha8Rng::seed_from_u64(1));
     let tape = Tape::default();
@@ -160,7 +160,7 @@ fn scales_start_at_one_and_the_floor(#[case] build: Build, #[case] scaled: f64) 
 /// MADE's masks: an entry depends on the entries before it in its order, on all of them if there
 /// are enough hidden units, and on no other, bitwise.
 #[rstest]
-fn an_entry_sees_those_before_it(
+fn autoregressive_masks_respect_order(
     #[values(1, 2, 3, 7)] d: usize,
     #[values(3, 6, 40)] hidden: usize,
     #[values(false, true)] weight_norm: bool,
@@ -194,7 +194,7 @@ fn an_entry_sees_those_before_it(
 
 /// With fewer hidden units than positions, the last entry still sees nearly all before it.
 #[test]
-fn hidden_units_are_spread_over_all_positions() {
+fn iaf_hidden_units_cover_all_positions() {
     let (d, mut params, rng) = (100, Params::default(), &mut ChaCha8Rng::seed_from_u64(3));
     let order = Permutation::new((0..d).collect());
     let flow = Iaf::new(&mut params, "i", order, Conditioner { hidden: 10, ..CONDITIONER }, rng);
@@ -213,7 +213,7 @@ fn hidden_units_are_spread_over_all_positions() {
 
 /// The first entry's weights are all masked: no norm to divide by, and the heads' biases decide.
 #[rstest]
-fn an_entry_that_sees_nothing_has_its_biases(#[values(1, 4)] d: usize) {
+fn first_autoregressive_entry_depends_on_biases_only(#[values(1, 4)] d: usize) {
     let (mut params, rng) = (Params::default(), &mut ChaCha8Rng::seed_from_u64(3));
     let order = Permutation::new((0..d).rev().collect());
     let flow = Iaf::new(&mut params, "i", order, CONDITIONER, rng);
@@ -240,7 +240,7 @@ fn an_entry_that_sees_nothing_has_its_biases(#[values(1, 4)] d: usize) {
 /// Each flow equals its formula written out: a map that is consistent in both directions may still
 /// be another map.
 #[test]
-fn linear_layers_are_their_formula() {
+fn linear_layers_match_formula() {
     let d = 4;
     let Flow { params, map } = Flow::new(flow("invertible linear"), d);
     let tape = Tape::default();
@@ -262,7 +262,7 @@ fn linear_layers_are_their_formula() {
 #[rstest]
 #[case(KinkShape::Smooth, |x: f64, a: f64| a * x + (1. - a) * (1. + x.exp()).ln())]
 #[case(KinkShape::Prelu, |x: f64, a: f64| if x > 0. { x } else { a * x })]
-fn kinks_are_their_formulas(#[case] shape: KinkShape, #[case] formula: fn(f64, f64) -> f64) {
+fn kinks_match_formulas(#[case] shape: KinkShape, #[case] formula: fn(f64, f64) -> f64) {
     let mut params = Params::default();
     let flow = Kink::new(&mut params, "k", 3, shape);
     let a = randn(&[3], 1);
@@ -275,7 +275,7 @@ fn kinks_are_their_formulas(#[case] shape: KinkShape, #[case] formula: fn(f64, f
 }
 
 #[test]
-fn planar_flows_are_their_formula() {
+fn planar_flows_match_formula() {
     let Flow { params, map } = Flow::new(flow("planar"), 3);
     let tape = Tape::default();
     let z = randn(&[1, 3], 2);
@@ -291,7 +291,7 @@ fn planar_flows_are_their_formula() {
 
 /// For any `u` and `w`, a planar flow stays invertible: `w·u` far below −1 is the hard case.
 #[rstest]
-fn planar_flows_stay_invertible(#[values(-30., -5., 0., 30.)] along: f64) {
+fn planar_flows_are_invertible_for_any_parameters(#[values(-30., -5., 0., 30.)] along: f64) {
     let mut params = Params::default();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let flow = Planar::new(&mut params, "p", 2, rng);
@@ -316,7 +316,7 @@ fn planar_flows_stay_invertible(#[values(-30., -5., 0., 30.)] along: f64) {
 ///
 /// A smooth kink agrees. A PReLU is off by all of `−φ(b) ln α`: its tape's gradient is 0.
 #[rstest]
-fn a_jump_in_the_log_det_biases_the_gradient(
+fn log_det_jump_biases_bound_gradient(
     #[values(KinkShape::Smooth, KinkShape::Prelu)] shape: KinkShape,
     #[values(-0.7, 0.4)] b: f64,
 ) {
@@ -353,14 +353,14 @@ fn a_jump_in_the_log_det_biases_the_gradient(
 
 #[test]
 #[should_panic(expected = "not a permutation")]
-fn a_repeated_index_is_no_permutation() {
+fn permutation_rejects_repeated_index() {
     Permutation::new(vec![0, 2, 2]);
 }
 
 /// Broadcasting and gathering would accept these shapes, and the log-determinant would be that of
 /// another map.
 #[rstest]
-fn another_width_is_refused(
+fn wrong_width_panics(
     #[values(
         "permutation",
         "elementwise",
@@ -384,7 +384,7 @@ fn another_width_is_refused(
 }
 
 #[test]
-fn the_named_permutations() {
+fn permutations_and_coupling_split_select_entries() {
     let mut params = Params::default();
     let x = Owned::from_shape_vec(vec![1, 4], vec![0., 1., 2., 3.]).unwrap();
     let of = |flow: &Permutation| {
@@ -412,7 +412,7 @@ fn the_named_permutations() {
 #[case(Stabiliser::Exp, |a: f64| a.exp() + 0.001)]
 #[case(Stabiliser::Tanh, |a: f64| (2. * (a / 2.).tanh()).exp())]
 #[case(Stabiliser::Sigmoid, |a: f64| 1. / (1. + (-a - 2.).exp()) + 0.001)]
-fn stabilisers_are_their_formulas(#[case] stabiliser: Stabiliser, #[case] s: fn(f64) -> f64) {
+fn stabilisers_match_formulas(#[case] stabiliser: Stabiliser, #[case] s: fn(f64) -> f64) {
     let tape = Tape::<f64>::default();
     for a in [-3., 0., 1., 5.] {
         let found = stabiliser.scale(tape.constant(Owned::from_elem(vec![1], a)));

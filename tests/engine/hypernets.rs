@@ -30,18 +30,18 @@ const TWO_MODES: Base = Base::Mixture { components: 2, distance: 2., axes: Axes:
 
 const GRID_OF_MODES: Base = Base::Mixture { components: 3, distance: 3., axes: Axes::All };
 
-/// The density in two dimensions integrates to one, by quadrature over a grid.
+/// In two dimensions, by quadrature over a grid.
 #[rstest]
 #[case::realnvp(FlowKind::Realnvp, Base::Normal)]
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
 #[case::linear(FlowKind::Linear, Base::Normal)]
 #[case::planar(FlowKind::Planar, Base::Normal)]
 #[case::mixture(FlowKind::Realnvp, TWO_MODES)]
-fn the_hypernets_density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
+fn density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
     hypernets::integral(&density(kind, 2, base)).assert();
 }
 
-/// `ln q` of samples is the same as drawn and by the inverse.
+/// `ln q` is the same if it is computed with a sample and if it is computed by the inverse.
 #[rstest]
 #[case::realnvp(FlowKind::Realnvp, Base::Normal)]
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
@@ -49,13 +49,13 @@ fn the_hypernets_density_integrates_to_one(#[case] kind: FlowKind, #[case] base:
 #[case::planar(FlowKind::Planar, Base::Normal)]
 #[case::mixture_first(FlowKind::Iaf, TWO_MODES)]
 #[case::mixture_all(FlowKind::Planar, GRID_OF_MODES)]
-fn log_q_is_the_density_at_the_samples(#[case] kind: FlowKind, #[case] base: Base) {
+fn log_q_of_samples_matches_log_prob(#[case] kind: FlowKind, #[case] base: Base) {
     hypernets::consistent(&density(kind, 5, base)).assert();
 }
 
 /// For every flow, `θ` initially has the mean `shift` and about the scale of `log_scale`.
 #[rstest]
-fn hypernets_start_where_they_are_told(
+fn initial_samples_have_configured_mean_and_scale(
     #[values(FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar)] kind: FlowKind,
     #[values(true, false)] weight_norm: bool,
 ) {
@@ -78,7 +78,10 @@ fn hypernets_start_where_they_are_told(
 #[rstest]
 #[case(1, [1, 2, 3])]
 #[case(2, [3, 3, 3])]
-fn reversed_orders_alternate(#[case] couplings: usize, #[case] expected: [usize; 3]) {
+fn reversal_alternates_autoregressive_order(
+    #[case] couplings: usize,
+    #[case] expected: [usize; 3],
+) {
     let (d, mut params) = (3, Params::<f64>::default());
     let permutation = bhn::flows::Order::Reversal;
     let config = HypernetConfig {
@@ -111,7 +114,7 @@ fn reversed_orders_alternate(#[case] couplings: usize, #[case] expected: [usize;
 #[case(TWO_MODES)]
 #[case(GRID_OF_MODES)]
 #[case(Base::Mixture { components: 1, distance: 2., axes: Axes::All })]
-fn noise_fits_its_density(#[case] base: Base) {
+fn base_samples_match_base_density(#[case] base: Base) {
     let (n, cells, width) = (20_000, 40_000, 20.);
     let tape = Tape::<f64>::default();
     let edge = |i: usize| width * (2. * i as f64 / cells as f64 - 1.);
@@ -140,7 +143,7 @@ fn noise_fits_its_density(#[case] base: Base) {
 #[rstest]
 #[case(Axes::First, [true, false, false])]
 #[case(Axes::All, [true, true, true])]
-fn axes_of_a_mixture(#[case] axes: Axes, #[case] mixed: [bool; 3]) {
+fn mixture_axes_select_multimodal_entries(#[case] axes: Axes, #[case] mixed: [bool; 3]) {
     let base = Base::Mixture { components: 2, distance: 4., axes };
     let (n, tape) = (5000, Tape::<f64>::default());
     let samples = base.sample([n, 3], &mut rng(6));
@@ -161,14 +164,14 @@ fn axes_of_a_mixture(#[case] axes: Axes, #[case] mixed: [bool; 3]) {
 }
 
 #[rstest]
-fn gradients_of_the_noises_density(#[values(Base::Normal, TWO_MODES, GRID_OF_MODES)] base: Base) {
+fn base_log_prob_passes_gradcheck(#[values(Base::Normal, TWO_MODES, GRID_OF_MODES)] base: Base) {
     gradcheck(&[randn(&[3, 4], 1)], |x| base.log_prob(x[0])).assert();
 }
 
 /// The standard deviation of starting values is the documented one within a tenth, not only their
 /// mean.
 #[test]
-fn starting_values_have_their_spread() {
+fn initial_parameters_have_documented_std() {
     let (d, mut params) = (400, Params::<f64>::default());
     let config = HypernetConfig { couplings: 1, hidden: 50, layers: 2, ..Default::default() };
     let kinds = [FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar];
@@ -207,7 +210,7 @@ fn starting_values_have_their_spread() {
 /// A coupling conditions half of `θ` on the other: in one coupling without a permutation before it,
 /// the first half is only changed by the elementwise layer.
 #[test]
-fn nothing_is_permuted_before_the_first_coupling() {
+fn no_permutation_before_first_coupling() {
     let (d, mut params) = (9, Params::<f64>::default());
     let config = HypernetConfig { couplings: 1, hidden: 6, ..Default::default() };
     let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
@@ -227,7 +230,7 @@ fn nothing_is_permuted_before_the_first_coupling() {
 #[rstest]
 #[case(1, 1, 3, "Coupling: D = 1")]
 #[case(4, 1, 0, "Hypernet: no linear layers")]
-fn what_cannot_be_built(
+fn invalid_configurations_panic(
     #[case] d: usize,
     #[case] couplings: usize,
     #[case] layers: usize,
@@ -246,7 +249,7 @@ fn what_cannot_be_built(
 /// Scales and shifts have their configured initial values, and a permutation makes the next
 /// coupling transform the entries that the previous one left unchanged.
 #[test]
-fn the_hypernet_is_put_together_as_described() {
+fn elementwise_init_and_permutation_between_couplings() {
     let (d, mut params) = (64, Params::<f64>::default());
     let config = HypernetConfig { couplings: 2, hidden: 6, ..Default::default() };
     let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
@@ -269,7 +272,7 @@ fn the_hypernet_is_put_together_as_described() {
 }
 
 #[test]
-fn noise_is_counted_in_bytes() {
+fn profile_counts_noise_bytes() {
     let (profile, params) = (Profile::start(), Params::default());
     let tape = Tape::<f64>::default().profiled(Some(profile.clone()));
     let hypernet = Hypernet::<f64>::from_flow(5, Base::Normal, Chain::default());
@@ -279,7 +282,7 @@ fn noise_is_counted_in_bytes() {
 }
 
 #[test]
-fn a_hypernet_begins_with_its_base() {
+fn empty_flow_has_base_density() {
     let (tape, params) = (Tape::default(), Params::default());
     let (p, eps) = (params.bind(&tape), tape.constant(randn(&[4, 2], 0)));
     let base = Base::Mixture { components: 2, distance: 3., axes: Axes::First };
@@ -292,7 +295,7 @@ fn a_hypernet_begins_with_its_base() {
 #[case(1, &[0.])]
 #[case(2, &[-2., 2.])]
 #[case(3, &[-2., 0., 2.])]
-fn mixtures_have_their_centres(#[case] components: usize, #[case] centres: &[f64]) {
+fn mixture_centres_are_equally_spaced(#[case] components: usize, #[case] centres: &[f64]) {
     let (tape, x) = (Tape::default(), 1.5_f64);
     let base = Base::Mixture { components, distance: 2., axes: Axes::First };
     let found = base.log_prob(tape.constant(Tensor::from_elem(vec![1, 1], x))).item();

@@ -9,9 +9,9 @@ use bhn::primary::{Layer, Shape};
 use bhn::run::config::{Config, MethodKind};
 use rstest::rstest;
 
-/// Every posterior can be centred on a given `θ`, which is then the centre of its samples.
+/// With negligible noise, samples are at the given centre, except for masks.
 #[rstest]
-fn posteriors_are_centred(
+fn recentre_sets_posterior_centre(
     #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
     method: MethodKind,
 ) {
@@ -34,7 +34,7 @@ fn posteriors_are_centred(
 
 /// If there are more than 64 rows, only the last 64 are used.
 #[test]
-fn data_dependent_initialisation_takes_the_last_64_rows() {
+fn data_dependent_initialisation_uses_last_64_rows() {
     let x: ndarray::Array2<f64> = randn(&[100, 3], 5).into_dimensionality().unwrap() * 3. + 1.;
     let fitted = |x: ndarray::ArrayView2<'_, f64>| {
         let mut model = model(MethodKind::Mle, |_| ());
@@ -58,7 +58,7 @@ fn data_dependent_initialisation_takes_the_last_64_rows() {
 #[case(MethodKind::Bhn, FlowKind::Iaf)]
 #[case(MethodKind::Bhn, FlowKind::Linear)]
 #[case(MethodKind::Bhn, FlowKind::Planar)]
-fn a_hypernet_is_centred_through_its_permutations(
+fn recentre_accounts_for_couplings_and_permutations(
     #[case] method: MethodKind,
     #[case] kind: FlowKind,
 ) {

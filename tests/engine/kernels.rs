@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn gemm_in_f32_is_the_exact_product_rounded(
+    fn gemm_in_f32_is_close_to_exact_product(
         m in size(), k in size(), n in size(), t in [any::<bool>(), any::<bool>()],
     ) {
         let (a, b) = (matrix(m, k, t[0].into(), 1), matrix(k, n, t[1].into(), 2));
@@ -170,17 +170,17 @@ fn products<T: Scalar>() {
 }
 
 #[test]
-fn products_by_every_route_in_f32() {
+fn gemm_is_exact_on_integers_in_every_layout_in_f32() {
     products::<f32>();
 }
 
 #[test]
-fn products_by_every_route_in_f64() {
+fn gemm_is_exact_on_integers_in_every_layout_in_f64() {
     products::<f64>();
 }
 
 #[test]
-fn a_packed_matrix_multiplies_nothing() {
+fn packed_multiply_accepts_empty_matrix() {
     let packed = gemm::Packed::new(integers::<f32>(6, 40, 0).view());
     packed.multiply(Array2::zeros((0, 6)).view(), Array2::zeros((0, 40)).view_mut());
 }
@@ -206,7 +206,7 @@ fn row_squares_equal_their_definition() {
 
 #[test]
 #[should_panic(expected = "row_squares: rows are not contiguous")]
-fn row_squares_of_columns_are_refused() {
+fn row_squares_panics_on_non_contiguous_rows() {
     gemm::row_squares(Array2::<f32>::zeros((9, 8)).t(), &mut [0.; 8]);
 }
 
@@ -463,7 +463,7 @@ fn convolutions_and_pools_equal_their_definitions() {
 }
 
 #[test]
-fn same_bits_for_any_number_of_threads() {
+fn results_are_bitwise_independent_of_thread_count() {
     let run = || {
         let mut bits = vec![];
         for (m, k, n) in
@@ -500,6 +500,6 @@ fn same_bits_for_any_number_of_threads() {
 
 #[test]
 #[should_panic(expected = "gemm: [2, 3] × [4, 5]: inner dimensions differ")]
-fn shapes_that_do_not_fit_are_named() {
+fn gemm_shape_mismatch_panics() {
     gemm::matmul(Array2::<f32>::zeros((2, 3)).view(), Array2::zeros((4, 5)).view());
 }

@@ -27,7 +27,7 @@ fn exact<const N: usize>(name: &str, lengths: [usize; N], f: impl Fn([&mut [f32]
 }
 
 #[test]
-fn vectors() {
+fn vector_kernels_panic_on_length_mismatch() {
     exact("map", [7; 2], |[x, y]| vector::map(x, y, |x| x));
     exact("zip", [7; 3], |[x, y, z]| vector::zip(x, y, z, |x, y| x + y));
     exact("zip_onto", [7; 3], |[x, y, z]| vector::zip_onto(x, y, z, |x, y| x + y));
@@ -62,7 +62,7 @@ fn vectors() {
 }
 
 #[test]
-fn broadcasts() {
+fn broadcast_kernels_panic_on_length_mismatch() {
     for shapes in [[[2, 3], [1, 3], [2, 3]], [[2, 3]; 3], [[2, 1], [1, 3], [2, 3]]] {
         let lengths = shapes.map(|shape| shape.iter().product());
         let [xs, ys, zs] = &shapes;
@@ -84,7 +84,7 @@ fn broadcasts() {
 }
 
 #[test]
-fn affines() {
+fn affine_kernels_panic_on_length_mismatch() {
     let (n, batch, samples) = (3, 4, 2);
     fn map<'a>(p: &'a [f32], scale: &'a [f32], batch: usize) -> Affine<'a, f32> {
         Affine { p, scale, n: 3, batch, relu: true }
@@ -119,7 +119,7 @@ fn affines() {
 }
 
 #[test]
-fn images() {
+fn conv_and_pool_kernels_panic_on_length_mismatch() {
     let over = Window::new([2, 2]).over([3, 4, 2]).unwrap();
     let (image, pooled, n) = (2 * 24, 2 * 12, 5);
     exact("max", [image, pooled], |[x, y]| pool::max(&over, x, y));
@@ -152,7 +152,7 @@ fn images() {
 }
 
 #[test]
-fn matrices() {
+fn matrix_kernels_panic_on_shape_mismatch() {
     let v = Array2::<f32>::ones((7, 3));
     exact("row_squares", [7], |[squares]| gemm::row_squares(v.view(), squares));
     let packed = gemm::Packed::new(v.view());

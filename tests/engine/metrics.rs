@@ -20,7 +20,7 @@ fn three() -> (Array2<f32>, Vec<usize>) {
 }
 
 #[test]
-fn by_hand() {
+fn classification_scores_match_manual_computation() {
     let (p, y) = three();
     let p = p.view();
     assert_eq!(predictions(p), [1, 0, 0]);
@@ -62,7 +62,7 @@ fn by_hand() {
 
 /// Confidences 4/8 (wrong), 5/8 (right), 5/8 (wrong), 6/8 (right), 8/8 (right).
 #[test]
-fn equal_mass_by_hand() {
+fn equal_mass_bins_match_manual_computation() {
     let p = array![[0.5, 0.5], [0.625, 0.375], [0.375, 0.625], [0.25, 0.75], [1.0, 0.0]];
     let (p, y) = (p.view(), [1, 0, 0, 1, 0]);
     // 0, 1, 1, 3 and 4 have a lower confidence: ⌊2 · / 5⌋ is 0, 0, 0, 1, 1.
@@ -91,7 +91,7 @@ fn equal_mass_by_hand() {
 /// within (1/3) · 2 · (1/16 − 2 · 1/8) = −1/8. Class 1 with 0 | 3/4, 1/2 and comes 0 | 1, 1 times:
 /// reliability (2/3)(9/64) = 3/32, resolution (1/3)(4/9) + (2/3)(1/9) = 2/9, within 2 · (1/64)/3.
 #[test]
-fn brier_parts_by_hand() {
+fn brier_decomposition_matches_manual_computation() {
     let (p, y) = three();
     let parts = brier_parts(p.view(), &y, 2);
     close(parts.reliability, 1.0 / 16.0 + 3.0 / 32.0);
@@ -102,7 +102,7 @@ fn brier_parts_by_hand() {
 
 /// Of the six comparisons 3 > 1, 3 > 2, 2 > 1 are won, 2 = 2 and 1 = 1 half won, 1 < 2 lost: 4/6.
 #[test]
-fn ranking_by_hand() {
+fn ranking_scores_match_manual_computation() {
     let (positive, negative) = ([2.0, 1.0, 3.0], [1.0, 2.0]);
     let area = auroc(&positive, &negative);
     close(area.value, 2.0 / 3.0);
@@ -128,7 +128,7 @@ fn ranking_by_hand() {
 }
 
 #[test]
-fn ranking_at_its_edges() {
+fn ranking_of_separable_and_tied_scores() {
     // A single example of a kind has no variance.
     let one = auroc(&[2.0], &[1.0]);
     assert!(one.value == 1.0 && one.error.is_nan());
@@ -146,7 +146,7 @@ fn ranking_at_its_edges() {
 /// The two examples in the middle are tied and one of them is wrong: the mean over both orders
 /// counts half a mistake for each.
 #[test]
-fn risk_coverage_by_hand() {
+fn risk_coverage_matches_manual_computation() {
     let (uncertainty, loss) = ([0.5, 0.9, 0.1, 0.5], [1.0, 1.0, 0.0, 0.0]);
     let expected = [0.0, 0.5 / 2.0, 1.0 / 3.0, 2.0 / 4.0];
     let curve = risk_coverage(&uncertainty, &loss);
@@ -157,7 +157,7 @@ fn risk_coverage_by_hand() {
 }
 
 #[test]
-fn regression_by_hand() {
+fn regression_scores_match_manual_computation() {
     // Residuals 1, −2: √(5/2). Only the first is within one σ: its residual is exactly σ.
     let (mean, y) = ([1.0, 2.0], [2.0, 0.0]);
     close(rmse(&mean, &y), 2.5_f64.sqrt());
@@ -172,7 +172,7 @@ fn regression_by_hand() {
 }
 
 #[test]
-fn edges() {
+fn classification_scores_of_certain_predictions() {
     let sure = array![[1.0_f32, 0.0, 0.0]];
     // 0 and not −0, which JSON distinguishes.
     let scores = nll(sure.view(), &[0]);
@@ -223,7 +223,7 @@ struct Ranking {
 }
 
 #[test]
-fn scikit_learn_agrees() {
+fn scores_match_scikit_learn() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/metrics.json")).unwrap();
     assert!(!golden.classes.is_empty() && !golden.ranking.is_empty());
     for g in golden.classes {
@@ -267,7 +267,7 @@ proptest! {
     })]
 
     #[test]
-    fn auroc_counts_the_comparisons_won(a in scores(), b in scores()) {
+    fn auroc_is_fraction_of_pairs_ranked_correctly(a in scores(), b in scores()) {
         let won = |x: f64, y: f64| if x == y { 0.5 } else { f64::from(x > y) };
         let sum: f64 = a.iter().flat_map(|&x| b.iter().map(move |&y| won(x, y))).sum();
         close(auroc(&a, &b).value, sum / (a.len() * b.len()) as f64);
@@ -279,7 +279,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_order_of_scores_counts(a in scores(), b in scores()) {
+    fn detection_scores_are_invariant_to_monotone_maps(a in scores(), b in scores()) {
         let map = |v: &[f64]| v.iter().map(|x| (x / 2.0).exp() - 9.0).collect::<Vec<_>>();
         let bits = |d: Detection| [d.auroc.value, d.auroc.error, d.aupr_in, d.aupr_out, d.fpr95]
             .map(f64::to_bits);
@@ -287,7 +287,7 @@ proptest! {
     }
 
     #[test]
-    fn full_coverage_has_the_error_rate(
+    fn risk_at_full_coverage_is_error_rate(
         (u, loss) in scores().prop_flat_map(|u| {
             let n = u.len();
             (Just(u), prop::collection::vec((0..2).prop_map(f64::from), n))
@@ -306,7 +306,7 @@ proptest! {
     /// Forecasts are odd multiples of 1/16: each bin has a single value if there are eight or
     /// sixteen bins, but not if there are three.
     #[test]
-    fn brier_is_the_sum_of_its_parts(
+    fn brier_decomposition_sums_to_brier_score(
         rows in prop::collection::vec((0..8u8, 0..2usize), 1..40), bins in 1..20usize,
     ) {
         let sixteenths = |n: usize| f32::from(2 * rows[n].0 + 1);
@@ -327,60 +327,60 @@ proptest! {
 
 #[test]
 #[should_panic(expected = "accuracy: p [0, 2]: no example")]
-fn accuracy_of_no_example() {
+fn accuracy_rejects_empty_input() {
     accuracy(ArrayView2::from_shape([0, 2], &[]).unwrap(), &[]);
 }
 
 #[test]
 #[should_panic(expected = "brier: p [3, 2], labels [1]: expected one label for each row")]
-fn a_label_is_missing() {
+fn brier_rejects_missing_label() {
     brier(three().0.view(), &[0]);
 }
 
 #[test]
 #[should_panic(expected = "nll: p [3, 2]: label 2 is not below the number of classes")]
-fn a_label_is_no_class() {
+fn nll_rejects_label_out_of_range() {
     nll(three().0.view(), &[0, 2, 1]);
 }
 
 #[test]
 #[should_panic(expected = "rmse: mean [1], y [2]: expected one prediction for each target")]
-fn a_target_has_no_prediction() {
+fn rmse_rejects_length_mismatch() {
     rmse(&[1.0], &[1.0, 2.0]);
 }
 
 #[test]
 #[should_panic(expected = "gaussian_mixture_log_likelihood: means [0, 1], precisions [0]")]
-fn no_sample() {
+fn mixture_likelihood_rejects_zero_samples() {
     gaussian_mixture_log_likelihood(ArrayView2::from_shape([0, 1], &[]).unwrap(), &[], &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "auroc: no positive example")]
-fn a_class_is_empty() {
+fn auroc_rejects_no_positives() {
     auroc(&[], &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "fpr_at_tpr: no negative example")]
-fn the_other_class_is_empty() {
+fn fpr_at_tpr_rejects_no_negatives() {
     fpr_at_tpr(&[1.0], &[], 0.95);
 }
 
 #[test]
 #[should_panic(expected = "aupr: negative [2]: element 1 is NaN")]
-fn a_score_is_no_number() {
+fn aupr_rejects_nan() {
     aupr(&[1.0], &[0.0, f64::NAN]);
 }
 
 #[test]
 #[should_panic(expected = "risk_coverage: uncertainty [2], loss [1]")]
-fn a_loss_is_missing() {
+fn risk_coverage_rejects_length_mismatch() {
     risk_coverage(&[0.0, 1.0], &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "brier_parts: no bin")]
-fn there_is_no_bin() {
+fn brier_parts_rejects_zero_bins() {
     brier_parts(three().0.view(), &three().1, 0);
 }

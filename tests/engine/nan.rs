@@ -15,7 +15,7 @@ fn gradient<'t>(tape: &'t Tape, x: Var<'t>, y: Var<'t>) -> Vec<f32> {
 }
 
 #[test]
-fn of_a_pool() {
+fn max_pool_propagates_nan_and_its_gradient() {
     let tape = Tape::default();
     let rows = [[1., 2., NAN, 3.], [4., 3., 9., NAN], [5., 5., 1., NAN], [5., 1., 7., 2.]];
     let x = tape.leaf(Tensor::from_shape_vec(vec![4, 4, 1], rows.concat()).unwrap());
@@ -27,7 +27,7 @@ fn of_a_pool() {
 
 /// An infinite gradient goes to the first of tied maxima alone.
 #[test]
-fn of_a_pool_with_an_infinite_gradient() {
+fn tied_max_pool_routes_infinite_gradient_to_first() {
     let tape = Tape::default();
     let x = tape.leaf(Tensor::from_elem(vec![2, 2, 1], 1.));
     let y = x.max_pool2d(Window::squares(2)) * f32::INFINITY;
@@ -35,7 +35,7 @@ fn of_a_pool_with_an_infinite_gradient() {
 }
 
 #[test]
-fn of_a_maximum() {
+fn max_axis_propagates_nan_and_its_gradient() {
     let tape = Tape::default();
     let rows = [[1., NAN, 3.], [2., 2., 1.], [NAN, NAN, NAN], [LEAST, LEAST, LEAST]];
     let x = tape.leaf(Tensor::from_shape_vec(vec![4, 3], rows.concat()).unwrap());
@@ -44,7 +44,7 @@ fn of_a_maximum() {
 }
 
 #[test]
-fn of_a_relu() {
+fn relu_propagates_nan_and_its_gradient() {
     let tape = Tape::default();
     let x = tape.leaf(Tensor::from_shape_vec(vec![1, 3], vec![-1., NAN, 2.]).unwrap());
     assert_eq!(gradient(&tape, x, x.relu()), [0., 2., 3.]);

@@ -23,7 +23,7 @@ fn log_density(theta: Var<'_, f64>) -> Var<'_, f64> {
 }
 
 #[test]
-fn a_gaussian_comes_back() {
+fn samples_recover_gaussian_moments() {
     let settings = Nuts { warmup: 300, draws: 2000, ..Nuts::default() };
     let chains: Vec<Chain> = (0..2)
         .map(|seed| {
@@ -62,7 +62,7 @@ fn a_gaussian_comes_back() {
 }
 
 #[test]
-fn draws_are_thinned_and_the_same_for_the_same_seed() {
+fn draws_are_reproducible_and_thinned() {
     let chain = |thin| {
         let settings = Nuts { warmup: 50, draws: 20, thin, ..Nuts::default() };
         settings.chain(&[0., 0.], log_density, &mut ChaCha8Rng::seed_from_u64(1)).unwrap()
@@ -74,7 +74,7 @@ fn draws_are_thinned_and_the_same_for_the_same_seed() {
 }
 
 #[test]
-fn a_start_without_a_density_is_refused() {
+fn non_finite_start_is_an_error() {
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let error = Nuts::default().chain(&[-1.], |theta| theta.ln().sum(), rng).unwrap_err();
     assert!(error.to_string().contains("finite"), "{error}");

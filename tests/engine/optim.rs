@@ -19,7 +19,7 @@ fn params() -> Params<f64> {
 #[case(Update::Sgd { momentum: 0. }, 0.1, 200)]
 #[case(Update::Sgd { momentum: 0.9 }, 0.02, 400)]
 #[case(Update::default(), 0.05, 600)]
-fn a_quadratic_is_minimised(#[case] rule: Update, #[case] rate: f64, #[case] steps: usize) {
+fn optimisers_minimise_a_quadratic(#[case] rule: Update, #[case] rate: f64, #[case] steps: usize) {
     let mut params = params();
     let mut optimiser = Optimiser::new(rule, &params);
     for _ in 0..steps {
@@ -40,7 +40,7 @@ fn a_quadratic_is_minimised(#[case] rule: Update, #[case] rate: f64, #[case] ste
 
 /// Adam's first step is `−η sign(g)` whatever the gradient's size.
 #[test]
-fn adams_first_step() {
+fn adam_first_step_is_sign_of_gradient() {
     let mut params = params();
     let before = params.clone();
     let grads: Vec<_> =
@@ -56,7 +56,7 @@ fn adams_first_step() {
 /// The norm is clipped first, then elements: `(30, 40)` has norm 50; scaled to norm 10 it is
 /// `(6, 8)`, which is clipped to `(5, 5)`.
 #[test]
-fn clipping_by_norm_and_then_by_element() {
+fn norm_is_clipped_before_elements() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![2]));
     let g = Owned::from_shape_vec(vec![2], vec![30., 40.]).unwrap();
@@ -68,7 +68,7 @@ fn clipping_by_norm_and_then_by_element() {
 
 /// A gradient that is not finite changes nothing, the count of steps included.
 #[test]
-fn a_bad_gradient_changes_nothing() {
+fn non_finite_gradient_skips_step() {
     let mut params = params();
     let before = params.clone();
     let mut adam = Optimiser::new(Update::default(), &params);
@@ -78,9 +78,9 @@ fn a_bad_gradient_changes_nothing() {
     assert!(params.iter().zip(before.iter()).all(|(a, b)| a == b));
 }
 
-/// A parameter that the loss does not touch stays, and its moments decay.
+/// The step is counted all the same.
 #[test]
-fn no_gradient_is_a_zero_gradient() {
+fn missing_gradient_leaves_parameter_unchanged() {
     let mut params = params();
     let before = params.clone();
     let mut adam = Optimiser::new(Update::default(), &params);
@@ -95,7 +95,7 @@ fn no_gradient_is_a_zero_gradient() {
 #[case(Schedule::Linear, [1., 0.5, 0.1])]
 #[case(Schedule::LateLinear, [1., 0.5 / 0.9, 0.1 / 0.9])]
 #[case(Schedule::Cosine, [1., 0.5, 0.024471741852423234])]
-fn schedules(#[case] schedule: Schedule, #[case] expected: [f64; 3]) {
+fn schedule_factors_match_formulas(#[case] schedule: Schedule, #[case] expected: [f64; 3]) {
     for (epoch, expected) in [0., 5., 9.].into_iter().zip(expected) {
         assert!((schedule.factor(epoch, 10.) - expected).abs() < 1e-12, "{schedule:?} at {epoch}");
     }
@@ -103,17 +103,17 @@ fn schedules(#[case] schedule: Schedule, #[case] expected: [f64; 3]) {
 }
 
 #[test]
-fn kl_annealing() {
+fn kl_weight_matches_annealing_formula() {
     assert_eq!(kl_weight(3., 0.), 1.);
     assert_eq!(kl_weight(0., 5.), 0.001);
     assert!((kl_weight(2., 5.) - 0.401).abs() < 1e-12);
     assert_eq!(kl_weight(9., 5.), 1.);
 }
 
-/// Three steps equal the formulas, clipping included. Adam is invariant to a constant factor, so
+/// Three steps. Adam is invariant to a constant factor, so
 /// only gradients of changing size show that they are clipped.
 #[test]
-fn adams_first_steps_by_the_book() {
+fn adam_steps_match_formula_with_clipping() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![2]));
     let mut adam = Optimiser::new(Update::default(), &params);
@@ -134,9 +134,9 @@ fn adams_first_steps_by_the_book() {
     }
 }
 
-/// `u = 1`, then `u = 0.9 + 1`: the gradient counts in full.
+/// `u = 1`, then `u = 0.9 + 1`: the gradient is not multiplied by `1 − 0.9`.
 #[test]
-fn momentum_by_hand() {
+fn sgd_momentum_matches_manual_computation() {
     let mut params = Params::<f64>::default();
     params.add("w", Owned::zeros(vec![1]));
     let mut sgd = Optimiser::new(Update::Sgd { momentum: 0.9 }, &params);
@@ -206,10 +206,10 @@ fn close(found: &[f64], expected: &[f64]) {
     }
 }
 
-/// Numbers, norm and steps of a gradient in factors are those of the same gradient written out: for
-/// ranks that stay in factors and one that does not, in more rows than are materialised at a time.
+/// Entries, norm and optimiser steps are those of the dense gradient: for ranks that stay in factors
+/// and one that does not, in more rows than are materialised at a time.
 #[rstest]
-fn factors_are_their_product(
+fn factored_gradients_equal_dense_gradients(
     #[values(1, 3, 8, 16, 17)] s: usize,
     #[values(false, true)] zero_row: bool,
 ) {
@@ -253,7 +253,7 @@ fn flat(x: &Owned<f64>) -> &[f64] {
 /// If `V` is parallel to `z`, `z Vᵀ/‖V‖` does not change with `V`: the squared norm of the gradient
 /// is a rounding error, which must not be negative.
 #[test]
-fn the_square_of_next_to_nothing_is_not_negative() {
+fn squared_norm_is_non_negative_under_cancellation() {
     for k in [3, 50, 301] {
         let z = randn(&[1, k], 1);
         let square: f64 = z.iter().map(|z| z * z).sum();
@@ -271,7 +271,7 @@ fn the_square_of_next_to_nothing_is_not_negative() {
 
 /// If a factor is not finite, neither is the norm, and no step is taken.
 #[rstest]
-fn factors_that_are_not_finite_change_nothing(
+fn non_finite_factored_gradient_skips_step(
     #[values(f64::NAN, f64::INFINITY, f64::NEG_INFINITY)] bad: f64,
     #[values(0, 2, 3)] at: usize,
     #[values(0, 2, 5)] loss: usize,
@@ -287,12 +287,11 @@ fn factors_that_are_not_finite_change_nothing(
     assert!(adam.steps() == 0 && of(&params) == of(&before));
 }
 
-/// Empty products have a gradient of zeros, or none.
 #[rstest]
 #[case(&[0, 4], &[5, 4])]
 #[case(&[2, 0, 4], &[5, 4])]
 #[case(&[3, 0], &[5, 0])]
-fn products_of_nothing(#[case] x: &[usize], #[case] v: &[usize]) {
+fn empty_products_have_zero_gradients(#[case] x: &[usize], #[case] v: &[usize]) {
     let tape = Tape::<f64>::default();
     let [x, v] = [randn(x, 1), randn(v, 2)].map(|x| tape.leaf(x));
     let grads = x.matmul_t(v).sum().backward();

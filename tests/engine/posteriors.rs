@@ -56,7 +56,7 @@ fn model_on(
     model
 }
 
-/// The whole loss of each method, all parameters at once, at fixed noise.
+/// For each method, with respect to all parameters at once, at fixed noise.
 #[rstest]
 #[case::full_bhn(model(MethodKind::FullBhn, |_| ()))]
 #[case::iaf(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Iaf))]
@@ -72,7 +72,7 @@ fn model_on(
 #[case::bbb_with_another_prior(model(MethodKind::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
 #[case::ensemble(model(MethodKind::Ensemble, |_| ()))]
 #[case::noise_per_example(model(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
-fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
+fn full_loss_passes_gradcheck(#[case] model: Model<f64>) {
     gradients(&model, 5, 3);
 }
 
@@ -91,14 +91,14 @@ fn gradients_of_the_whole_loss(#[case] model: Model<f64>) {
     layers.splice(7.., [Layer::GlobalPool, Layer::Dense(3)]);
 }))]
 #[case::bbb(model_of_images(MethodKind::Bbb, |_| ()))]
-fn gradients_of_the_whole_loss_on_images(#[case] model: Model<f64>) {
+fn full_loss_on_images_passes_gradcheck(#[case] model: Model<f64>) {
     gradients(&model, 2, 40);
 }
 
 /// Independent noise at each position would give another bound: convolutions sample their weights
 /// instead.
 #[test]
-fn local_reparametrisation_stops_at_convolutions() {
+fn convolutions_disable_local_reparametrisation() {
     let loss = |local| {
         let (model, tape) =
             (model_of_images(MethodKind::Bbb, |c| c.mean_field.local = local), Tape::default());
@@ -126,7 +126,7 @@ fn gradients(model: &Model<f64>, batch: usize, width: usize) {
 #[rstest]
 #[case(MethodKind::FullBhn)]
 #[case(MethodKind::Bbb)]
-fn minibatches_average_to_the_full_batch(#[case] method: MethodKind) {
+fn minibatch_bounds_average_to_full_batch_bound(#[case] method: MethodKind) {
     let (x, n) = (randn(&[bound::N, 3], 3).into_dimensionality().unwrap(), bound::N);
     let y = Targets::Classes((0..n).map(|i| i * i % 3).collect());
     let model = model(method, |c| c.mean_field.local = false);
@@ -135,7 +135,7 @@ fn minibatches_average_to_the_full_batch(#[case] method: MethodKind) {
 
 /// `S` networks at once equal `S` networks one by one.
 #[test]
-fn a_network_of_given_weights_is_that_network() {
+fn all_weights_net_equals_explicit_network() {
     let net = AllWeights::new(3, &LAYERS);
     let (tape, d) = (Tape::<f64>::default(), 4 * 3 + 4 + 3 * 4 + 3);
     let p = Params::default().bind(&tape);
@@ -159,7 +159,7 @@ fn a_network_of_given_weights_is_that_network() {
 #[case("pool 2,conv 3 2x2,tanh,global-pool,dense 2")]
 #[case("tanh,avg-pool 2 stride 1,flatten,dense 2")]
 #[case("flatten,dense 2")]
-fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
+fn weight_normed_net_equals_materialised_weights(#[case] words: &str) {
     let image = Shape::Image([2, 6, 5]);
     let layers: Vec<Layer> = words.split(',').map(|word| word.parse().unwrap()).collect();
     let mut params = Params::<f64>::default();
@@ -197,7 +197,7 @@ fn a_network_of_scales_is_one_of_the_weights_they_make(#[case] words: &str) {
 /// If each example has its own noise and all of it is equal, the results are those of a batch that
 /// shares it.
 #[test]
-fn noise_per_example_is_noise() {
+fn equal_per_example_noise_matches_shared_noise() {
     let layers = Layer::with_dropout(&LAYERS, 0.5);
     let mut params = Params::<f64>::default();
     let net = WeightNormed::new(&mut params, "n", 3, &layers, &mut rng(1));
@@ -213,9 +213,9 @@ fn noise_per_example_is_noise() {
     assert_eq!(PrimaryNet::<f64>::parts(&net)[1], ("2.mask".to_string(), 4));
 }
 
-/// `KL(N(m, s²) ‖ N(0, 1/λ))` by hand: m = 1, s = 2, λ = 3 gives ½ (3·5 − 1 − ln 12).
+/// `KL(N(m, s²) ‖ N(0, 1/λ))`: m = 1, s = 2, λ = 3 gives ½ (3·5 − 1 − ln 12).
 #[test]
-fn the_kl_of_normals_by_hand() {
+fn kl_of_normals_matches_closed_form() {
     let mut params = Params::<f64>::default();
     let q = MeanField::new(&mut params, "q", &[1.], 2_f64.ln(), true);
     let tape = Tape::default();
@@ -231,7 +231,7 @@ fn the_kl_of_normals_by_hand() {
 #[rstest]
 #[case(true)]
 #[case(false)]
-fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
+fn reparametrisations_have_same_output_moments(#[case] local: bool) {
     let samples = 20_000;
     let net = AllWeights::new(3, &[Layer::Dense(2)]);
     let mut params = Params::<f64>::default();
@@ -260,7 +260,7 @@ fn both_reparametrisations_have_the_same_outputs(#[case] local: bool) {
 
 /// Sample `s` of an ensemble is member `s mod M`; recentring sets all members.
 #[test]
-fn samples_of_an_ensemble_are_its_members() {
+fn ensemble_samples_cycle_through_members() {
     let mut params = Params::<f64>::default();
     let q = Ensemble::new(&mut params, "q", &[vec![1., 2.], vec![3., 4.], vec![5., 6.]]);
     let draw = |params: &Params<f64>, n| {
@@ -288,7 +288,7 @@ fn samples_of_an_ensemble_are_its_members() {
 #[case(MethodKind::Bbb, true, false)]
 #[case(MethodKind::Bhn, true, true)]
 #[case(MethodKind::FullBhn, true, true)]
-fn densities_are_those_of_the_draws(
+fn density_matches_log_q_of_draws(
     #[case] method: MethodKind,
     #[case] dense: bool,
     #[case] flows: bool,
@@ -309,7 +309,7 @@ fn densities_are_those_of_the_draws(
 /// The bound with local reparametrisation differs from the plain one only in its noise: the KL in
 /// closed form equals the mean over draws, and the loss is the sum of its parts.
 #[test]
-fn the_local_bound_by_hand() {
+fn local_bound_agrees_with_plain_bound() {
     let of = |local: bool, samples: usize| {
         let model = model(MethodKind::Bbb, |c| {
             (c.mean_field.local, c.mean_field.log_std) = (local, -1.);
@@ -335,7 +335,7 @@ fn the_local_bound_by_hand() {
 }
 
 #[test]
-fn targets_are_counted() {
+fn targets_report_their_length() {
     for (n, y) in [(0, Targets::<f64>::Classes(vec![])), (2, Targets::Values(vec![1., 2.]))] {
         assert_eq!((y.len(), y.is_empty()), (n, n == 0));
     }
@@ -344,7 +344,7 @@ fn targets_are_counted() {
 /// The members of an ensemble are independent: each has the gradient that it would have alone,
 /// divided by `M`.
 #[test]
-fn members_of_an_ensemble_train_alone() {
+fn ensemble_members_have_independent_gradients() {
     let net = AllWeights::new(3, &LAYERS);
     let points: Vec<Vec<f64>> = (0..2).map(|m| randn(&[31], m).into_iter().collect()).collect();
     let y = Targets::Classes(vec![0, 2, 1, 1, 0]);
@@ -373,7 +373,7 @@ fn members_of_an_ensemble_train_alone() {
 
 /// Samples of a long `θ` are evaluated in groups, with the same predictions.
 #[test]
-fn predictions_in_groups_of_samples_are_the_same() {
+fn grouped_samples_give_same_predictions() {
     let mut config = Config { method: MethodKind::Bbb, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[600, 600], 3));
     config.mean_field.log_std = -2.;

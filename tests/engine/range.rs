@@ -26,7 +26,7 @@ type Op = for<'t> fn(Var<'t, f32>) -> Var<'t, f32>;
 
 /// Functions that are defined for all numbers have a value and a slope, perhaps infinite, at each.
 #[test]
-fn functions_of_one_number() {
+fn elementwise_ops_are_never_nan() {
     let all: [Op; 8] = [
         |x| x.exp(),
         |x| x.abs(),
@@ -50,7 +50,7 @@ fn functions_of_one_number() {
 
 /// Values and slopes are finite for any pair of logits and for a single class.
 #[test]
-fn logits() {
+fn logit_ops_are_finite() {
     let all: [Op; 5] = [
         |x| x.log_softmax(),
         |x| x.log_sum_exp(1),
@@ -156,7 +156,7 @@ fn tested(trainer: &Trainer, data: &Dataset) -> Result<(), Error> {
 #[case(1, 1, 1, "dense 1")]
 #[case(3, 2, 0, "dense 2', 'relu', 'dense 1")]
 #[case(3, 1, 4, "dense 3', 'tanh', 'dense 4")]
-fn the_smallest_shapes(
+fn smallest_shapes_train_and_evaluate(
     #[case] examples: usize,
     #[case] inputs: usize,
     #[case] classes: usize,
@@ -182,7 +182,7 @@ fn the_smallest_shapes(
 
 /// Inputs of any size, in training and after it.
 #[rstest]
-fn inputs_of_any_size(
+fn extreme_inputs_give_finite_predictions_or_an_error(
     #[values(TINY, 1e-20, 1e4, 1e20, f32::MAX)] x: f32,
     #[values(0, 3)] classes: usize,
     #[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)] method: usize,
@@ -237,7 +237,7 @@ fn inputs_of_any_size(
 #[case("train = { clip_norm = 1e-30, clip_element = 1e-30 }")]
 #[case("dropout = { rate = 0.99999999 }\nmethod = 'mc-dropout'")]
 #[case("dropout = { rate = 0.0 }\nmethod = 'concrete-dropout'")]
-fn settings_at_their_ends(#[case] settings: &str) {
+fn extreme_settings_train_diverge_or_are_rejected(#[case] settings: &str) {
     let config = format!("{settings}\nprimary = {{ layers = ['dense 3', 'relu', 'dense 3'] }}");
     let data = dataset(4, 2, 3, 1.);
     match toml::from_str::<Config>(&config).unwrap().resolve(&data) {
@@ -252,7 +252,7 @@ fn settings_at_their_ends(#[case] settings: &str) {
 
 /// Certain forecasts, right and wrong, of one example; a class that nobody has.
 #[test]
-fn probabilities_of_0_and_1() {
+fn scores_of_certain_predictions_are_finite() {
     for (p, labels) in [
         (array![[1_f32, 0.]], vec![0]),
         (array![[1., 0.]], vec![1]),
@@ -280,7 +280,7 @@ fn probabilities_of_0_and_1() {
 /// Columns and targets from the smallest numbers to the largest, equal ones, and ones far from all
 /// others.
 #[test]
-fn tables_of_numbers_of_any_size() {
+fn tables_of_any_magnitude_are_standardised() {
     let read = |column: &dyn Fn(usize) -> String, target: &dyn Fn(usize) -> String| {
         let rows: String = (0..40).map(|i| format!("{},{}\n", column(i), target(i))).collect();
         let table = Cursor::new(format!("x,y\n{rows}"));
@@ -306,7 +306,7 @@ fn tables_of_numbers_of_any_size() {
 
 /// Inverses that are found as roots, and others, far outside their intended domain.
 #[rstest]
-fn inverses_of_numbers_of_any_size(
+fn inverses_at_extreme_inputs_are_finite_or_reported(
     #[values(1, 3)] d: usize,
     #[values(TINY, 1e-20, 1., 1e4, 1e20)] y: f32,
 ) {

@@ -57,7 +57,7 @@ const TWO: &[(&str, Two, &[usize], &[usize])] = &[
 ];
 
 #[test]
-fn of_two() {
+fn binary_ops_report_shape_mismatch() {
     for &(expected, f, a, b) in TWO {
         panics(expected, |tape| {
             f(x(tape, a), x(tape, b));
@@ -106,7 +106,7 @@ const ONE: &[(&str, One, &[usize])] = &[
 ];
 
 #[test]
-fn of_one() {
+fn unary_ops_report_invalid_shape() {
     for &(expected, f, shape) in ONE {
         panics(expected, |tape| {
             f(x(tape, shape));
@@ -123,7 +123,7 @@ fn of_one() {
 #[case([vec![2, 3, 4], vec![2, 1, 4], vec![3]])]
 #[case([vec![4], vec![4], vec![4]])]
 #[case([vec![2, 2, 3, 4], vec![2, 1, 4], vec![4]])]
-fn of_an_affine_map(#[case] shapes: [Vec<usize>; 3]) {
+fn affine_reports_shape_mismatch(#[case] shapes: [Vec<usize>; 3]) {
     panics("affine: ", |tape| {
         let [p, s, b] = shapes.map(|shape| x(tape, &shape));
         p.affine(s, b);
@@ -131,7 +131,7 @@ fn of_an_affine_map(#[case] shapes: [Vec<usize>; 3]) {
 }
 
 #[test]
-fn of_a_bias() {
+fn linear_reports_bias_mismatch() {
     panics("linear: [2, 3] × [4, 3] transposed + [3]", |tape| {
         x(tape, &[2, 3]).linear(x(tape, &[4, 3]), x(tape, &[3]));
     });
@@ -144,7 +144,7 @@ fn of_a_bias() {
 #[case([3, 2], [2], [3, 5], 5, false)]
 #[case([4, 2], [4], [3, 5], 5, false)]
 #[case([3, 2], [3], [3, 5], 4, false)]
-fn of_the_bound(
+fn elbo_reports_shape_mismatch(
     #[case] theta: [usize; 2],
     #[case] log_q: [usize; 1],
     #[case] likelihood: [usize; 2],
@@ -163,7 +163,7 @@ fn of_the_bound(
 #[case(vec![])]
 #[case(vec![vec![]])]
 #[case(vec![vec![1., 2.], vec![1.]])]
-fn of_an_ensemble(#[case] points: Vec<Vec<f64>>) {
+fn ensemble_reports_invalid_points(#[case] points: Vec<Vec<f64>>) {
     panics("Ensemble: ", |_| {
         Ensemble::new(&mut Params::<f64>::default(), "e", &points);
     });

@@ -20,7 +20,7 @@ fn close(found: f64, expected: f64) {
 }
 
 #[test]
-fn seeds_by_hand() {
+fn over_seeds_matches_manual_computation() {
     // Squares 1, 0, 1 over 3 − 1: variance 1, error √(1/3).
     let found = over_seeds(&[3.0, 2.0, 1.0]);
     close(found.value, 2.0);
@@ -31,7 +31,7 @@ fn seeds_by_hand() {
 }
 
 #[test]
-fn log_mean_exp_by_hand() {
+fn log_mean_exp_matches_manual_computation() {
     close(log_mean_exp(&[0.0, 3.0_f64.ln()]), 2.0_f64.ln());
     close(log_mean_exp(&[-1e6, -1e6]), -1e6);
     close(log_mean_exp(&[1e6, f64::NEG_INFINITY]), 1e6 - 2.0_f64.ln());
@@ -42,7 +42,7 @@ fn log_mean_exp_by_hand() {
 }
 
 #[test]
-fn student_by_hand() {
+fn pearson_and_welch_match_manual_computation() {
     // Deviations −1, 0, 1 and −1, 1, 0: r = 1/2. ν = 1 and t = 1/√3: 1 − (2/π) arctan(1/√3) = 2/3.
     let found = pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]);
     close(found.r, 0.5);
@@ -66,7 +66,7 @@ fn student_by_hand() {
 }
 
 #[test]
-fn kolmogorov_smirnov_by_hand() {
+fn ks_tests_match_manual_computation() {
     // At 1/2, F is 1 and should be a half.
     assert_eq!(ks_uniform(&[0.5, 0.25]).distance, 0.5);
     // Just below 3/4, F is 0, and this difference counts as well.
@@ -107,7 +107,7 @@ fn kolmogorov_smirnov_by_hand() {
 }
 
 #[test]
-fn wasserstein_by_hand() {
+fn wasserstein_matches_manual_computation() {
     // Half of the mass at 0 goes to 1.
     close(wasserstein_1(&[0.0], &[1.0, 0.0]), 0.5);
     // Thirds against halves: 1/3 from 0 to 2, 1/6 of the middle from 3 to 2, the rest from 3, 6 to
@@ -116,7 +116,7 @@ fn wasserstein_by_hand() {
 }
 
 #[test]
-fn chains_that_do_not_converge() {
+fn rhat_detects_chains_that_did_not_converge() {
     // No variance within the chains, some between.
     let apart = array![[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]];
     assert_eq!(rhat(apart.view()), f64::INFINITY);
@@ -130,7 +130,7 @@ fn chains_that_do_not_converge() {
 /// In halves of five draws, `ρ₂` is negative, `ρ₂ + ρ₃` is not, and the chain ends. ArviZ includes
 /// `ρ₂`.
 #[test]
-fn the_last_autocorrelation_of_a_short_chain() {
+fn ess_of_short_chain_matches_arviz() {
     let draws = array![[1.0, 2.0, 5.0, 8.0, 0.0, 4.0, 7.0, 9.0, 3.0, 6.0]];
     close_to(ess_bulk(draws.view()), 9.506_556_767_399_278, 1e-9);
 }
@@ -138,7 +138,7 @@ fn the_last_autocorrelation_of_a_short_chain() {
 /// Results depend on neither moments nor monotone maps: these are draws of a Gaussian and their
 /// images under eˣ³.
 #[test]
-fn chains_are_judged_by_ranks() {
+fn ess_and_rhat_use_ranks() {
     let x = randn(&[4, 200], 3).into_dimensionality().unwrap();
     assert_eq!(ess_bulk(x.view()), ess_bulk(x.mapv(|x| (3.0 * x).exp()).view()));
     // Independent draws in twice as many half-chains. The variance of 8 means of 100 normal scores
@@ -152,7 +152,7 @@ fn chains_are_judged_by_ranks() {
 /// `x' = φ x + √(1 − φ²) ε` has `ρ_t = φᵗ`, so `S` draws have the effective sample size
 /// `S (1 − φ)/(1 + φ)`.
 #[test]
-fn an_autoregression_has_its_effective_size() {
+fn ess_of_autoregression_matches_theory() {
     const N: usize = 20_000;
     for phi in [0.5_f64, -0.5] {
         let mut x = randn(&[4, N], 5).into_dimensionality::<ndarray::Ix2>().unwrap();
@@ -242,7 +242,7 @@ struct Chains {
 }
 
 #[test]
-fn scipy_agrees() {
+fn tests_and_distances_match_scipy() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     let counts = [golden.pairs.len(), golden.many.len(), golden.samples.len()];
     assert!(!counts.contains(&0) && !golden.uniform.is_empty());
@@ -281,7 +281,7 @@ fn scipy_agrees() {
 /// rounding for each of some 400 checks of one sample, 500 numbers of two, and `ln n!`, which is
 /// good to 10⁻¹³ or so.
 #[test]
-fn kolmogorov_smirnov_is_exact() {
+fn ks_p_values_match_scipy() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     assert!(golden.ranks.len() > 15 && golden.distances.len() > 80);
     let relative = |found: f64, expected: f64| (found / expected - 1.0).abs();
@@ -311,7 +311,7 @@ fn kolmogorov_smirnov_is_exact() {
 
 /// More than 10⁷ pairs: two samples of 3200 values without ties, whose exact p-value SciPy gives.
 #[test]
-fn kolmogorov_smirnov_of_large_samples() {
+fn ks_p_values_of_large_samples_are_accurate() {
     let first: Vec<_> = (0..3200).map(f64::from).collect();
     for (shift, exact) in [(109, 0.0488101), (80, 0.2700293), (64, 0.5442128)] {
         // Between whole numbers, and so many of them below all.
@@ -324,7 +324,7 @@ fn kolmogorov_smirnov_of_large_samples() {
 }
 
 #[test]
-fn tails_that_underflow_and_equal_weights() {
+fn k_hat_of_underflowing_tail_and_of_equal_weights() {
     let apart: Vec<_> = (0..100).map(|i| 400. * f64::from(i)).collect();
     assert_eq!(k_hat(&apart), f64::INFINITY);
     assert_eq!(k_hat(&[-3.; 50]), f64::NEG_INFINITY);
@@ -332,7 +332,7 @@ fn tails_that_underflow_and_equal_weights() {
 }
 
 #[test]
-fn arviz_agrees() {
+fn rhat_ess_and_k_hat_match_arviz() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/stats.json")).unwrap();
     assert!(!golden.chains.is_empty());
     for g in golden.chains {
@@ -363,7 +363,7 @@ proptest! {
     })]
 
     #[test]
-    fn wasserstein_is_a_distance(a in sample(), b in sample(), c in sample(), shift in -9..9i32) {
+    fn wasserstein_is_a_metric(a in sample(), b in sample(), c in sample(), shift in -9..9i32) {
         let shift = f64::from(shift);
         let moved: Vec<_> = a.iter().map(|a| a + shift).collect();
         close(wasserstein_1(&a, &moved), shift.abs());
@@ -375,7 +375,7 @@ proptest! {
     }
 
     #[test]
-    fn kolmogorov_smirnov_sees_order_alone(a in sample(), b in sample()) {
+    fn ks_two_sample_depends_on_order_only(a in sample(), b in sample()) {
         let map = |v: &[f64]| v.iter().map(|x| (x / 10.0).exp()).collect::<Vec<_>>();
         let found = ks_two_sample(&a, &b);
         prop_assert_eq!(found, ks_two_sample(&map(&a), &map(&b)));
@@ -384,7 +384,7 @@ proptest! {
     }
 
     #[test]
-    fn correlation_has_no_unit(x in sample(), slope in 1..9, shift in -9..9) {
+    fn pearson_is_invariant_to_affine_maps(x in sample(), slope in 1..9, shift in -9..9) {
         let line = |v: &[f64]| -> Vec<f64> {
             v.iter().map(|v| f64::from(slope) * v + f64::from(shift)).collect()
         };
@@ -398,43 +398,43 @@ proptest! {
 
 #[test]
 #[should_panic(expected = "pearson: x [2], y [2]: expected 3 pairs or more")]
-fn two_points_are_always_on_a_line() {
+fn pearson_rejects_two_points() {
     pearson(&[1.0, 2.0], &[1.0, 3.0]);
 }
 
 #[test]
 #[should_panic(expected = "welch: a [2], b [1]: expected 2 values or more of each")]
-fn one_run_has_no_variance() {
+fn welch_rejects_single_value() {
     welch(&[1.0, 2.0], &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "ks_two_sample: b [0]: no example")]
-fn a_sample_is_empty() {
+fn ks_two_sample_rejects_empty_sample() {
     ks_two_sample(&[1.0], &[]);
 }
 
 #[test]
 #[should_panic(expected = "wasserstein_1: a [2]: element 1 is NaN")]
-fn a_number_is_none() {
+fn wasserstein_rejects_nan() {
     wasserstein_1(&[1.0, f64::NAN], &[1.0]);
 }
 
 #[test]
 #[should_panic(expected = "rhat: draws [2, 3]: expected chains of 4 or more")]
-fn chains_are_too_short() {
+fn rhat_rejects_short_chains() {
     rhat(Array2::zeros([2, 3]).view());
 }
 
 #[test]
 #[should_panic(expected = "over_seeds: no run")]
-fn there_was_no_run() {
+fn over_seeds_rejects_empty_input() {
     over_seeds(&[]);
 }
 
 /// 10, 20, 30 of 60: `χ² = (100 + 0 + 100)/20`, and with two degrees of freedom `p = e^{−χ²/2}`.
 #[test]
-fn chi_squared_by_hand() {
+fn chi_squared_matches_manual_computation() {
     let found = chi_squared_uniform(&[10, 20, 30]);
     close(found.statistic, 10.0);
     close(found.p_value, (-5.0_f64).exp());

@@ -25,7 +25,7 @@ fn of<'t>(x: Var<'t>, shape: &[usize]) -> Var<'t> {
 /// Each entry is used about `N` times; its gradients are added in double precision and rounded
 /// once.
 #[test]
-fn gradients_of_repeated_entries() {
+fn gradients_over_a_million_uses_are_rounded_once() {
     type Repeat = for<'t> fn(Var<'t>) -> Var<'t>;
     let cases: [(&str, &[usize], Repeat); 12] = [
         ("broadcast_to", &[1], |x| x.broadcast_to(&[N])),
@@ -53,7 +53,7 @@ fn gradients_of_repeated_entries() {
 /// Sums of 16 rows in single precision, added in double: each of 15 additions has a relative
 /// rounding error of at most 2⁻²⁴.
 #[rstest]
-fn gradients_of_scales_and_shifts(
+fn affine_gradients_of_a_million_terms_are_accurate(
     #[values((1, N, 1), (1, 2001, 250), (2, 30_011, 40))] (s, batch, n): (usize, usize, usize),
     #[values(false, true)] relu: bool,
     #[values(false, true)] shared: bool,
@@ -75,7 +75,7 @@ fn gradients_of_scales_and_shifts(
 
 /// 1 + 0.1 + 0.1 + …; each `eˣ` has a relative error of at most 2⁻²³, and the logarithm is rounded.
 #[test]
-fn logarithms_of_sums() {
+fn log_sum_exp_of_a_million_terms_is_accurate() {
     let tape = Tape::default();
     let tenth = 0.1_f32.ln();
     let entry = |i: ndarray::IxDyn| if i[1] == 0 { 0. } else { tenth };
@@ -96,14 +96,14 @@ fn logarithms_of_sums() {
 
 /// `dy − p Σ dy` of equal probabilities `p` and equal `dy` is 0, to the rounding of `ln p = −13.8`.
 #[test]
-fn gradients_of_a_softmax() {
+fn log_softmax_gradient_of_equal_logits_is_zero() {
     let found = gradient(&[N], |x| x.log_softmax());
     let bound = 0.1 * f32::EPSILON * 16.;
     assert!(found.iter().all(|g| g.abs() <= bound), "{}", found[0]);
 }
 
 #[test]
-fn means() {
+fn means_of_a_million_equal_entries_are_exact() {
     let tape = Tape::default();
     let image = filled(&tape, &[1000, 1001, 2], 0.1);
     let window = Window::new([1000, 1001]);
@@ -130,7 +130,7 @@ fn quotients_are_rounded_once() {
 
 /// `ln p = −ln(1 + r)` for `r = e⁻³⁰ + e⁻³⁰·⁵`, by its series: the cube is below the last bit.
 #[test]
-fn the_logarithm_of_a_probability_near_one() {
+fn log_of_probability_near_one_is_accurate() {
     let tape = Tape::<f64>::default();
     let x = tape.leaf(Tensor::from_shape_vec(vec![1, 3], vec![30., 0., -0.5]).unwrap());
     let r = (-30_f64).exp() + (-30.5_f64).exp();

@@ -1,5 +1,5 @@
 //! Defends: the inputs acquired are those of the acquisition function; active learning acquires
-//! each image once, and resumes from any round.
+//! each image once, and can be resumed.
 #![cfg(feature = "cli")]
 use bhn::autodiff::gradcheck::randn;
 use bhn::data::{Dataset, Options, Task, load};
@@ -49,7 +49,7 @@ fn information(p: &Array3<f64>, inputs: &[usize]) -> f64 {
 /// Each chosen input has the largest gain of all that are left, computed as a sum over all
 /// configurations of labels.
 #[test]
-fn batch_bald_is_greedy_in_the_joint_information() {
+fn batch_bald_greedily_maximises_joint_information() {
     let p = votes([5, 9, 3], 1);
     let found = batch_bald(p.view(), 4, &mut rng(0));
     let (mut chosen, mut known) = (vec![], 0.);
@@ -70,7 +70,7 @@ fn batch_bald_is_greedy_in_the_joint_information() {
 /// configurations. The estimate from one configuration varies by some 2 nats, so the standard error
 /// is about 2/√(40 · 4096) = 0.005.
 #[test]
-fn the_estimate_of_batch_bald_is_unbiased() {
+fn batch_bald_estimate_is_unbiased() {
     let p = votes([4, 8, 4], 2);
     let exact = information(&p, &[0, 1, 2, 3, 4, 5, 6, 7]);
     let total = |seed| -> f64 {
@@ -87,7 +87,7 @@ fn the_estimate_of_batch_bald_is_unbiased() {
 /// entropy of 20 samples. The inputs are ten copies of each of six, so that the copies chosen late
 /// add almost nothing.
 #[test]
-fn batch_bald_tells_no_more_than_there_is_to_know() {
+fn batch_bald_gains_are_bounded_by_sample_entropy() {
     for seed in 0..20 {
         let few = votes([20, 6, 10], seed);
         let p = Array3::from_shape_fn([20, 60, 10], |(s, n, c)| few[[s, n % 6, c]]);
@@ -108,7 +108,7 @@ fn batch_bald_tells_no_more_than_there_is_to_know() {
 /// standard errors. BALD under one configuration is between 0 and about 0.3 nats, so the mean over
 /// 4096 has a standard error below 0.15/64 = 0.0024.
 #[test]
-fn what_batch_bald_adds_is_right() {
+fn batch_bald_gains_match_exact_information() {
     let few = votes([6, 3, 3], 7);
     let p = Array3::from_shape_fn([6, 9, 3], |(s, n, c)| few[[s, n % 3, c]]);
     for seed in 0..5 {
@@ -126,7 +126,7 @@ fn what_batch_bald_adds_is_right() {
 
 /// With one posterior sample all gains are 0, whatever the rounding.
 #[test]
-fn one_sample_tells_nothing() {
+fn batch_bald_of_one_sample_is_zero() {
     let p = votes([1, 9, 3], 3);
     let found = batch_bald(p.view(), 9, &mut rng(0));
     for (i, pick) in found.iter().enumerate() {
@@ -137,7 +137,7 @@ fn one_sample_tells_nothing() {
 /// Two copies of the most disputed input: BALD takes both, BatchBALD one of them, since the other
 /// adds little.
 #[test]
-fn batch_bald_does_not_buy_the_same_twice() {
+fn batch_bald_avoids_duplicate_inputs() {
     // Sixteen samples. Samples agree on the first input. On the second and its copy they form two
     // halves; on the last, two other halves that are less certain.
     let sure = |s: usize, n: usize| match n {
@@ -173,7 +173,7 @@ fn classes() -> Task {
 #[case(Acquisition::MaxEntropy, Score::Entropy)]
 #[case(Acquisition::VariationRatio, Score::VariationRatio)]
 #[case(Acquisition::MeanStd, Score::MeanStd)]
-fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score: Score) {
+fn pool_selects_highest_scores(#[case] acquisition: Acquisition, #[case] score: Score) {
     let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 16, &mut rng(1));
     let rows = 2 * chunk(&model, 16) + 3;
@@ -193,7 +193,7 @@ fn the_highest_scores_are_chosen(#[case] acquisition: Acquisition, #[case] score
 }
 
 #[test]
-fn chance_takes_each_input_as_often_and_never_twice() {
+fn random_acquisition_is_uniform_without_replacement() {
     let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 1, &mut rng(1));
     let mut counts = [0_i32; 8];
@@ -213,7 +213,7 @@ fn chance_takes_each_input_as_often_and_never_twice() {
 #[case(Acquisition::Bald)]
 #[case(Acquisition::BatchBald)]
 #[case(Acquisition::Random)]
-fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
+fn pool_smaller_than_k_is_selected_whole(#[case] acquisition: Acquisition) {
     let (_, model) = model(MethodKind::Bhn, &classes());
     let (theta, _) = draw(&model, 3, &mut rng(1));
     let pool = |rows| {
@@ -232,7 +232,7 @@ fn a_pool_may_be_small_or_empty(#[case] acquisition: Acquisition) {
 /// BALD of a point estimate is exactly 0, neither −0 nor a rounding error; so is that of several
 /// equal samples.
 #[test]
-fn a_point_has_nothing_to_disagree_about() {
+fn bald_of_identical_samples_is_exactly_zero() {
     let (config, model) = model(MethodKind::Mle, &classes());
     let (theta, _) = draw(&model, config.samples(20), &mut rng(1));
     let x: Array2<f32> = randn(&[200, 4], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
@@ -272,7 +272,7 @@ fn no_score_is_negative_zero() {
 
 /// Scores in regression, where `std² = 1/τ + spread²`: BALD is `½ ln(1 + τ spread²)`.
 #[test]
-fn numbers_have_scores_too() {
+fn regression_scores_match_formulas() {
     let (precision, spread) = (4_f64, 0.75_f64);
     let std = (1. / precision + spread * spread).sqrt();
     let found = Predictive::Values { mean: vec![9.], std: vec![std], spread: vec![spread] };
@@ -312,10 +312,10 @@ fn learner(warm: bool, acquisition: Acquisition) -> Learner {
     Learner { config, warm, acquisition }
 }
 
-/// Labels are acquired once and only from the pool; resumed after any round, active learning ends
-/// with the same result.
+/// Labels are acquired once and only from the pool; resumed after the first round, active learning
+/// ends with the same result.
 #[rstest]
-fn active_learning_goes_on_from_any_round(
+fn active_learning_resumes_to_same_result(
     #[values(true, false)] warm: bool,
     #[values(Acquisition::Bald, Acquisition::BatchBald, Acquisition::Random)] how: Acquisition,
 ) {
@@ -349,9 +349,9 @@ fn active_learning_goes_on_from_any_round(
     assert_eq!(networks, usize::from(warm), "of a warm start the last network is kept");
 }
 
-/// A flipped bit anywhere in `rounds.json` is an error, so that it cannot change what was acquired.
+/// A flipped bit anywhere in the file is an error, so that it cannot change what was acquired.
 #[test]
-fn a_flipped_bit_in_what_was_bought_is_told() {
+fn flipped_bit_in_rounds_json_is_detected() {
     let (data, learner) = (digits(), learner(false, Acquisition::Random));
     let folder = tempfile::tempdir().unwrap();
     let rounds = learn(folder.path(), &learner, &PROTOCOL, &data, |_| ()).unwrap();
@@ -373,7 +373,7 @@ fn a_flipped_bit_in_what_was_bought_is_told() {
 /// A warm start continues to train the last round's network: if the labels are the same and there
 /// is nothing to learn, the result is that network.
 #[test]
-fn a_warm_start_keeps_what_was_learned() {
+fn warm_start_continues_training() {
     let (data, folder) = (digits(), tempfile::tempdir().unwrap());
     let start = |warm| {
         let mut learner = learner(warm, Acquisition::Random);
@@ -390,14 +390,14 @@ fn a_warm_start_keeps_what_was_learned() {
 }
 
 #[test]
-fn curves_have_areas_and_come_to_an_accuracy() {
+fn learning_curve_area_and_labels_to_accuracy() {
     let curve = [(20, 50.), (30, 70.), (50, 90.)];
     assert_eq!(area(&curve), (10. * 60. + 20. * 80.) / 30.);
     assert_eq!([70., 71., 95.].map(|goal| labels_to(&curve, goal)), [Some(30), Some(50), None]);
 }
 
 #[test]
-fn too_few_rows_set_aside_are_told() {
+fn too_few_rows_set_aside_is_an_error() {
     let (data, folder) = (digits(), tempfile::tempdir().unwrap());
     let protocol = Protocol { set_aside: 12, ..PROTOCOL };
     let learner = learner(false, Acquisition::Random);

@@ -44,7 +44,7 @@ pub fn labels(n: usize) -> Array1<i64> {
 }
 
 #[test]
-fn npz_rows_come_back_with_their_targets() {
+fn npz_rows_keep_their_targets() {
     let folder = Folder::new();
     // As images, which are not standardised.
     let (x, y) = (pictures(50), labels(50));
@@ -89,7 +89,7 @@ fn npz_rows_come_back_with_their_targets() {
 }
 
 #[test]
-fn npz_images_keep_their_shape_and_bytes_become_fractions() {
+fn npz_images_keep_shape_and_bytes_are_divided_by_255() {
     let folder = Folder::new();
     let read = |npz: Npz| {
         folder
@@ -106,7 +106,7 @@ fn npz_images_keep_their_shape_and_bytes_become_fractions() {
 }
 
 #[test]
-fn npz_faults_are_named() {
+fn invalid_npz_errors_name_the_fault() {
     let folder = Folder::new();
     let read = |npz: Npz| folder.load("a.npz", npz.bytes(), &Options::default());
     let x = || Npz::new().with("x", rows(20).into_dyn());
@@ -162,7 +162,7 @@ pub fn model(inputs: usize) -> Preprocess {
 }
 
 #[test]
-fn a_header_that_lies_is_an_error_and_not_an_allocation() {
+fn false_npy_header_is_an_error_without_allocation() {
     let folder = Folder::new();
     let read = |bytes: Vec<u8>| whole(&folder.write("a.npy", bytes), &model(2), None);
     let header =

@@ -12,7 +12,7 @@ use rstest::rstest;
 #[case("optimiser = { adam = { beta1 = 0.9, beta2 = -0.1, epsilon = 1e-8 } }", "beta2")]
 #[case("optimiser = { adam = { beta1 = 0.9, beta2 = 0.999, epsilon = 0.0 } }", "epsilon")]
 #[case("optimiser = { sgd = { momentum = nan } }", "momentum")]
-fn numbers_out_of_range_are_refused(#[case] line: &str, #[case] key: &str) {
+fn out_of_range_values_are_rejected_by_key(#[case] line: &str, #[case] key: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("line.csv");
     let rows: String = (0..40).map(|i| format!("{i},{}.5\n", 3 * i)).collect();
@@ -24,16 +24,16 @@ fn numbers_out_of_range_are_refused(#[case] line: &str, #[case] key: &str) {
     assert!(said.contains(key), "{said}");
 }
 
-/// A configuration is read back unchanged from `config.toml` and from a checkpoint's header.
+/// TOML requires integers only up to `i64::MAX`.
 #[test]
-fn every_seed_is_read_back() {
+fn largest_seed_round_trips_through_toml() {
     let config = Config { seed: u64::MAX, ..Config::default() };
     assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
 }
 
-/// Every network in `networks/` fits its data and every method that it may be trained with.
+/// Every file of `networks/`.
 #[test]
-fn the_networks_described_in_files_fit_their_data() {
+fn network_files_fit_their_data_and_methods() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/networks");
     let mut names = vec![];
     for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {

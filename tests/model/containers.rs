@@ -89,7 +89,7 @@ fn whole_numbers() -> Array2<f64> {
 }
 
 #[test]
-fn training_data_of_a_table_are_independent_of_its_format() {
+fn table_training_data_are_format_independent() {
     let (folder, x) = (Folder::new(), whole_numbers());
     let y: Vec<i64> = (0..N as i64).map(|n| n % 3).collect();
     let text: Vec<String> = y.iter().map(i64::to_string).collect();
@@ -117,7 +117,7 @@ fn training_data_of_a_table_are_independent_of_its_format() {
 }
 
 #[test]
-fn the_test_part_of_a_table_may_have_another_type() {
+fn table_test_split_may_have_another_dtype() {
     let (folder, x) = (Folder::new(), whole_numbers());
     let write = |name: &str, test: ArrayD<f32>| {
         let mut npz = NpzWriter::new(File::create(folder.path(name)).unwrap());
@@ -135,7 +135,7 @@ fn the_test_part_of_a_table_may_have_another_type() {
 }
 
 #[test]
-fn inputs_of_a_table_are_independent_of_its_format() {
+fn table_inputs_are_format_independent() {
     let folder = Folder::new();
     // Values differ by 2, where single precision has steps of 128.
     let t = Array2::from_shape_fn((N, 1), |(n, _)| 1.7e9 + 2. * n as f64);
@@ -180,7 +180,7 @@ fn flat(x: ArrayD<f32>) -> Array2<f32> {
 }
 
 #[test]
-fn images_of_bytes() {
+fn byte_images_reject_unscaled_floats_and_integers() {
     let (folder, x) = (Folder::new(), pictures(255));
     let data = read(folder.npz("a.npz", x.clone(), labels()));
     let expected = flat(x.mapv(|v| f32::from(v) / 255.));
@@ -200,9 +200,9 @@ fn images_of_bytes() {
 
 #[rstest]
 #[case::fractions(1. / 255., true)]
-#[case::as_they_are(1., false)]
+#[case::unscaled(1., false)]
 #[case::standardised(1. / 64., false)]
-fn images_of_floats(#[case] unit: f32, #[case] fractions: bool) {
+fn float_images_are_not_rescaled(#[case] unit: f32, #[case] fractions: bool) {
     let (folder, x) = (Folder::new(), pictures(255));
     let shift = if unit == 1. / 64. { -2. } else { 0. };
     let floats = x.mapv(|v| f32::from(v) * unit + shift);
@@ -224,7 +224,7 @@ fn images_of_floats(#[case] unit: f32, #[case] fractions: bool) {
 
 /// Masks of 0 and 1 are not rescaled in any type.
 #[test]
-fn images_of_two_values() {
+fn binary_images_are_not_rescaled() {
     let (folder, x) = (Folder::new(), pictures(1));
     let data = read(folder.npz("a.npz", x.clone(), labels()));
     assert_equal(&data, &read(folder.npz("b.npz", x.mapv(f32::from), labels())));
@@ -234,7 +234,7 @@ fn images_of_two_values() {
 }
 
 #[test]
-fn test_images_must_have_the_type_of_training_images() {
+fn test_images_must_have_training_image_dtype() {
     let folder = Folder::new();
     let mut npz = NpzWriter::new(File::create(folder.path("a.npz")).unwrap());
     npz.add_array("x", &pictures(255)).unwrap();
@@ -250,7 +250,7 @@ fn test_images_must_have_the_type_of_training_images() {
 
 /// A feature that is constant in training is ignored, and a new value of it is reported.
 #[test]
-fn a_constant_feature_with_a_new_value() {
+fn new_value_of_constant_feature_is_ignored_and_reported() {
     let folder = Folder::new();
     let x = whole_numbers();
     let y: Vec<String> = (0..N).map(|n| ["a", "b"][n % 2].into()).collect();
@@ -282,7 +282,7 @@ fn a_constant_feature_with_a_new_value() {
 #[rstest]
 #[case(1e-200)]
 #[case(1e200)]
-fn features_and_targets_of_any_size(#[case] unit: f64) {
+fn standardisation_is_stable_at_extreme_magnitudes(#[case] unit: f64) {
     let folder = Folder::new();
     let x = Array2::from_shape_fn((N, 1), |(n, _)| unit * (n as f64 - 20.));
     let y: Vec<String> = (0..N).map(|n| (unit * (n as f64 + 0.5)).to_string()).collect();

@@ -60,7 +60,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn mnist_is_the_published_one() {
+fn mnist_matches_published_statistics() {
     let data = load("mnist", &Options::default(), None).unwrap();
     assert_eq!(
         [data.train.len(), data.validation.len(), data.test.len()],
@@ -91,7 +91,7 @@ fn mnist_is_the_published_one() {
 }
 
 #[test]
-fn mnist_refuses_options_that_do_not_fit() {
+fn mnist_rejects_invalid_options() {
     let with = |options| load("mnist", &options, None);
     for n in [0, 50_001] {
         let options = Options { train_subset: Some(n), ..Options::default() };
@@ -127,7 +127,7 @@ fn repack(bytes: &[u8], change: impl Fn(&mut Vec<u8>)) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn damaged_mnist_is_refused_before_the_mnist_crate_sees_it() {
+fn damaged_mnist_errors_name_file_and_fault() {
     let name = "t10k-labels-idx1-ubyte";
     type Change = fn(Vec<u8>) -> Option<Vec<u8>>;
     let cases: [(Change, &str); 9] = [
@@ -164,7 +164,7 @@ fn damaged_mnist_is_refused_before_the_mnist_crate_sees_it() {
 }
 
 #[test]
-fn mnist_of_a_folder_is_the_embedded_one() {
+fn mnist_from_folder_equals_embedded_copy() {
     let folder = damaged("none", Some);
     let few = Options { train_subset: Some(10), ..Options::default() };
     let there = load("mnist", &few, Some(folder.0.path())).unwrap();
@@ -191,7 +191,7 @@ pub fn ids(data: &Dataset, split: &Split) -> Vec<usize> {
 }
 
 #[test]
-fn csv_is_divided_into_disjoint_parts_and_standardised_on_train() {
+fn csv_splits_are_disjoint_and_standardised_on_train() {
     let folder = Folder::new();
     let with = |seed| folder.load("t.csv", table(203), &Options { seed, ..Options::default() });
     let data = with(7).unwrap();
@@ -218,7 +218,7 @@ fn csv_is_divided_into_disjoint_parts_and_standardised_on_train() {
 }
 
 #[test]
-fn csv_task_is_guessed_and_can_be_forced() {
+fn csv_task_is_inferred_and_can_be_overridden() {
     let folder = Folder::new();
     let read = |target: &dyn Fn(usize) -> String, task| {
         let body: String = (0..60).map(|i| format!("{i},{}\n", target(i))).collect();
@@ -251,7 +251,7 @@ fn csv_task_is_guessed_and_can_be_forced() {
 }
 
 #[test]
-fn csv_faults_are_named_with_their_line_and_column() {
+fn csv_errors_name_line_and_column() {
     let folder = Folder::new();
     let read = |text: &str| folder.load("t.csv", text, &Options::default());
     for bad in ["NaN", "inf", "-inf", "", "one", "1e309", "0x10"] {
@@ -280,7 +280,7 @@ fn csv_faults_are_named_with_their_line_and_column() {
 }
 
 #[test]
-fn a_constant_feature_stays_harmless() {
+fn constant_feature_becomes_zero() {
     let body: String = (0..20).map(|i| format!("0.1,{}\n", i % 2)).collect();
     let data = Folder::new().load("t.csv", format!("x,y\n{body}"), &Options::default()).unwrap();
     assert!(data.train.x.iter().chain(&data.test.x).all(|&v| v == 0.0));

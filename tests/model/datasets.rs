@@ -3,7 +3,7 @@
 //! real files need the environment variable `BHN_TEST_DATA`, the path of a data folder with these
 //! files, such as `.ci/run` makes. If it is not set, they print `skipped`.
 
-use crate::at_hand::data_at_hand;
+use crate::test_data::test_data;
 use bhn::data::{GREY, Options, Targets, Task, TaskKind, grey28, load, uci, uci_splits};
 use bhn::error::Error;
 use ndarray::{Array2, ArrayView1, Axis, s};
@@ -35,8 +35,8 @@ fn near(found: f64, expected: f64, tolerance: f64) {
 }
 
 #[test]
-fn fashion_mnist() {
-    let Some(dir) = data_at_hand("fashion-mnist") else { return };
+fn fashion_mnist_matches_published_statistics() {
+    let Some(dir) = test_data("fashion-mnist") else { return };
     let data = load("fashion-mnist", &Options::default(), Some(&dir)).unwrap();
     let sizes = [data.train.len(), data.validation.len(), data.test.len()];
     assert_eq!((sizes, data.image), ([50_000, 10_000, 10_000], Some([1, 28, 28])));
@@ -51,8 +51,8 @@ fn fashion_mnist() {
 }
 
 #[test]
-fn cifar_10() {
-    let Some(dir) = data_at_hand("cifar-10") else { return };
+fn cifar_10_matches_published_statistics() {
+    let Some(dir) = test_data("cifar-10") else { return };
     let options = Options { train_subset: Some(100), ..Options::default() };
     let data = load("cifar-10", &options, Some(&dir)).unwrap();
     let sizes = [data.train.len(), data.validation.len(), data.test.len()];
@@ -71,8 +71,8 @@ fn cifar_10() {
 
 /// Exactly the images of the first five classes, in order.
 #[test]
-fn cifar_5() {
-    let Some(dir) = data_at_hand("cifar-10") else { return };
+fn cifar_5_is_first_five_classes_of_cifar_10() {
+    let Some(dir) = test_data("cifar-10") else { return };
     let options = Options { train_subset: Some(50), ..Options::default() };
     let [all, part] = ["cifar-10", "cifar-5"].map(|set| load(set, &options, Some(&dir)).unwrap());
     assert_eq!((part.train.len(), part.test.len(), part.name.as_str()), (50, 5_000, "cifar-5"));
@@ -92,8 +92,13 @@ fn cifar_5() {
 #[case("notmnist", 10_000, 0.426623956583, [0.687009803922, 1., 1.])]
 #[case("omniglot", 4_840, 0.080556170007, [0.103568416168, 0., 0.897642731667])]
 #[case("cifar-10", 10_000, 0.484499037630, [0.496383006342, 0.465554058552, 0.386357724667])]
-fn grey(#[case] name: &str, #[case] rows: usize, #[case] all: f64, #[case] seventh: [f64; 3]) {
-    let Some(dir) = data_at_hand(name) else { return };
+fn grey_images_match_reference_statistics(
+    #[case] name: &str,
+    #[case] rows: usize,
+    #[case] all: f64,
+    #[case] seventh: [f64; 3],
+) {
+    let Some(dir) = test_data(name) else { return };
     let images = grey28(name, Some(&dir)).unwrap();
     assert_eq!(images.dim(), (rows, 784));
     assert!(images.iter().all(|pixel| (0. ..=1.).contains(pixel)));
@@ -112,7 +117,7 @@ fn grey(#[case] name: &str, #[case] rows: usize, #[case] all: f64, #[case] seven
 /// Means and variances are within 4 standard errors of `1/2`, `1/12` and `0`, `1`; neighbours are
 /// uncorrelated; the images are deterministic.
 #[test]
-fn noise() {
+fn noise_images_have_expected_moments() {
     for (name, mean, variance, fourth) in
         [("uniform", 0.5, 1. / 12., 1. / 80.), ("gaussian", 0., 1., 3.)]
     {
@@ -143,14 +148,14 @@ fn noise() {
 #[case("protein-tertiary-structure", 45_730, 9, 7.7466806378132125, 6.111120090641705)]
 #[case("wine-quality-red", 1_599, 11, 5.622067767158992, 0.8129060390036601)]
 #[case("yacht", 308, 6, 11.141085972850679, 15.768684204320763)]
-fn uci_sets(
+fn uci_sets_match_reference_statistics(
     #[case] name: &str,
     #[case] rows: usize,
     #[case] features: usize,
     #[case] centre: f64,
     #[case] std: f64,
 ) {
-    let Some(dir) = data_at_hand(&format!("uci/{name}")) else { return };
+    let Some(dir) = test_data(&format!("uci/{name}")) else { return };
     let splits = uci_splits(name).unwrap();
     assert_eq!(splits, if name.starts_with("protein") { 5 } else { 20 });
     let data = uci(name, 1, Some(&dir)).unwrap();
@@ -195,7 +200,7 @@ fn fails<T>(result: Result<T, Error>, parts: &[&str]) {
 }
 
 #[test]
-fn a_missing_set_is_distinguished_from_an_invalid_one() {
+fn missing_set_error_differs_from_unknown_name() {
     let folder = tempfile::tempdir().unwrap();
     let fetched = &GREY[2..];
     for name in fetched {
@@ -250,8 +255,8 @@ fn a_file_with_a_wrong_checksum_is_refused(
     };
     refused(b"", &[size]);
     refused(b"another file", &[size]);
-    let at_hand = data_at_hand(set).map(|dir| dir.join(set).join(file));
-    let Some(good) = at_hand.and_then(|path| fs::read(path).ok()) else { return };
+    let source = test_data(set).map(|dir| dir.join(set).join(file));
+    let Some(good) = source.and_then(|path| fs::read(path).ok()) else { return };
     refused(&good[..good.len() - 1], &[size]);
     refused(&[&good[..], b"x"].concat(), &[]);
     let mut flipped = good;

@@ -40,7 +40,7 @@ fn cells(n: usize) -> Vec<Cell<usize>> {
 }
 
 #[test]
-fn a_cell_is_computed_once_and_cached_to_the_bit() {
+fn cell_is_computed_once_and_cached_bitwise() {
     let folder = tempfile::tempdir().unwrap();
     let values = vec![0.1 + 0.2, -0., 1e-310, f64::MAX, 1. / 3.];
     let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -270,7 +270,7 @@ fn charts_draw_every_mark() {
 }
 
 #[test]
-fn a_report_without_anything_is_still_a_page() {
+fn empty_report_is_rendered() {
     let folder = tempfile::tempdir().unwrap();
     let mut table = Table::new("t", "Scores.", ["set", "score"]);
     table.skip("omniglot", "omniglot");

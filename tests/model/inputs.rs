@@ -9,7 +9,7 @@ use ndarray_npy::write_npy;
 use std::path::Path;
 
 #[test]
-fn blocks_of_any_size_are_the_whole_file() {
+fn blocks_of_any_size_equal_the_whole_file() {
     let folder = Folder::new();
     let bytes: Vec<u8> = (0..23 * 12).map(|i| (i * 7 % 256) as u8).collect();
     let idx = [&[0, 0, 8, 4, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 2][..], &bytes].concat();
@@ -70,7 +70,7 @@ fn fault(path: &Path, preprocess: &Preprocess) -> (usize, Error) {
 }
 
 #[test]
-fn a_late_fault_is_named_with_its_row_in_the_file() {
+fn error_in_later_block_names_row_in_file() {
     let folder = Folder::new();
     let mut x = rows(23);
     x[[17, 1]] = f32::NAN;
@@ -111,7 +111,7 @@ fn a_late_fault_is_named_with_its_row_in_the_file() {
 }
 
 #[test]
-fn the_same_digit_by_png_idx_and_npy() {
+fn png_idx_and_npy_give_the_same_digit() {
     let folder = Folder::new();
     let few = Options { train_subset: Some(1), ..Options::default() };
     let digit = load("mnist", &few, None).unwrap().train;
@@ -159,7 +159,7 @@ fn the_same_digit_by_png_idx_and_npy() {
 }
 
 #[test]
-fn a_picture_is_resized_and_its_channels_come_first() {
+fn png_is_resized_to_channels_first_layout() {
     let folder = Folder::new();
     let path = folder.0.path().join("a.png");
     let colours = image::RgbImage::from_fn(8, 6, |_, _| image::Rgb([255, 51, 0]));
@@ -180,7 +180,7 @@ fn a_picture_is_resized_and_its_channels_come_first() {
 }
 
 #[test]
-fn predict_treats_a_table_as_training_did() {
+fn prediction_reuses_training_preprocessing() {
     let folder = Folder::new();
     let data = folder.load("t.csv", table(30), &Options::default()).unwrap();
     let saved = serde_json::to_string(&data.preprocess).unwrap();

@@ -42,11 +42,11 @@ fn names(data: Result<Dataset, String>) -> Vec<String> {
 }
 
 #[rstest]
-#[case::long(
+#[case::long_integers(
     &["1400000000000000002", "1400000000000000001"],
     &["1400000000000000001", "1400000000000000002"]
 )]
-#[case::postal(&["02139", "2139", "10115"], &["02139", "2139", "10115"])]
+#[case::postal_codes(&["02139", "2139", "10115"], &["02139", "2139", "10115"])]
 #[case::exponent(&["1e3", "1000"], &["1000", "1e3"])]
 #[case::versions(&["1.1", "1.10", "1.2"], &["1.1", "1.10", "1.2"])]
 #[case::decimals(&["1", "1.0"], &["1", "1.0"])]
@@ -55,8 +55,8 @@ fn names(data: Result<Dataset, String>) -> Vec<String> {
 #[case::words(&["dog", "cat", "Cat"], &["Cat", "cat", "dog"])]
 #[case::mixed(&["low", "2", "10"], &["2", "10", "low"])]
 #[case::spaces(&[" cat ", "dog"], &["cat", "dog"])]
-#[case::yes(&["true", "false"], &["false", "true"])]
-#[case::digits(&["٣", "३"], &["٣", "३"])]
+#[case::booleans(&["true", "false"], &["false", "true"])]
+#[case::non_ascii_digits(&["٣", "३"], &["٣", "३"])]
 fn a_class_is_identified_by_its_text(#[case] cells: &[&str], #[case] expected: &[&str]) {
     let data = csv(cells, &options(None, false)).unwrap();
     let Targets::Classes(y) = &data.train.y else { panic!("values") };
@@ -71,7 +71,7 @@ fn a_class_is_identified_by_its_text(#[case] cells: &[&str], #[case] expected: &
 }
 
 #[test]
-fn whole_numbers_are_the_same_classes_in_every_type() {
+fn integer_labels_are_equal_in_every_dtype() {
     let own = options(None, false);
     let years: Vec<i64> = (1990..2008).collect();
     let text: Vec<String> = years.iter().map(i64::to_string).collect();
@@ -97,7 +97,7 @@ fn whole_numbers_are_the_same_classes_in_every_type() {
 #[rstest]
 #[case(20, true)]
 #[case(21, false)]
-fn the_guess(#[case] distinct: usize, #[case] classes: bool) {
+fn task_is_inferred_from_distinct_targets(#[case] distinct: usize, #[case] classes: bool) {
     let own = options(None, false);
     let whole: Vec<i64> = (0..distinct as i64).collect();
     let halves: Vec<f64> = whole.iter().map(|&y| y as f64 + 0.5).collect();
@@ -149,7 +149,7 @@ fn a_missing_target_is_not_a_class(#[case] cell: &str) {
 }
 
 #[test]
-fn a_missing_target_of_an_array() {
+fn nan_target_in_array_is_missing() {
     let mut y: Vec<f64> = (0..N).map(|n| (n % 3) as f64).collect();
     y[5] = f64::NAN;
     let error = npz(&y, &options(None, false)).unwrap_err();

@@ -1,8 +1,8 @@
 //! Defends: data, runs, predictions and experiments, through the library.
-#[path = "../common/at_hand.rs"]
-mod at_hand;
 #[path = "../common/parsers.rs"]
 mod parsers;
+#[path = "../common/test_data.rs"]
+mod test_data;
 
 mod acquire;
 mod arrays;
@@ -13,8 +13,8 @@ mod datasets;
 mod experiments;
 mod inputs;
 mod labels;
-mod odd;
 mod oracles;
+mod out_of_distribution;
 mod predict;
 mod report;
 mod runs;

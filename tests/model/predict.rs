@@ -65,7 +65,7 @@ fn entropy(p: &[f64]) -> f64 {
 }
 
 #[test]
-fn classes_are_as_defined() {
+fn class_predictions_match_definitions() {
     let model = model(&classification());
     let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
     let found = predict(&model, &theta, inputs().view());
@@ -97,7 +97,7 @@ fn classes_are_as_defined() {
 }
 
 #[test]
-fn values_are_as_defined() {
+fn regression_predictions_match_definitions() {
     let mut model = model(&Task::Regression);
     model.likelihood = Likelihood::Gaussian { precision: 4. };
     let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
@@ -116,7 +116,7 @@ fn values_are_as_defined() {
 /// Predictions in blocks of whole chunks are bitwise identical to those of one call. Other blocks
 /// need not be: a product with few rows uses another algorithm.
 #[test]
-fn blocks_have_the_bits_of_the_whole() {
+fn predictions_in_blocks_are_bitwise_equal() {
     let model = model(&classification());
     for samples in [5, 8, 100, 3000] {
         let (theta, _) = draw(&model, samples, &mut stream(0, Purpose::Sample, 0));
@@ -141,7 +141,7 @@ fn blocks_have_the_bits_of_the_whole() {
 /// Wide images are evaluated one at a time, for some samples at a time, on more threads than there
 /// are weights to pack. The predictions are those of one evaluation of all together.
 #[test]
-fn wide_images_are_predicted_in_groups_of_samples() {
+fn grouped_samples_on_wide_images_give_same_predictions() {
     let mut config = Config::default();
     let words = "conv 64 1x1,relu,pool 4,conv 3 1x1,global-pool,dense 3";
     config.primary.layers = Some(words.split(',').map(|word| word.parse().unwrap()).collect());
@@ -170,7 +170,7 @@ fn wide_images_are_predicted_in_groups_of_samples() {
 
 /// Test scores and the bound do not clip probabilities as the paper's loss does.
 #[test]
-fn log_probabilities_are_exact_whatever_the_loss_clips() {
+fn log_prob_ignores_likelihood_clipping() {
     let mut model = model(&classification());
     let (theta, _) = draw(&model, 3, &mut stream(0, Purpose::Sample, 0));
     let labels: Vec<_> = (0..N).map(|n| n % 3).collect();
@@ -186,7 +186,7 @@ fn log_probabilities_are_exact_whatever_the_loss_clips() {
 }
 
 #[test]
-fn the_bound_is_the_mean_over_samples() {
+fn bound_is_mean_over_samples() {
     let model = model(&classification());
     let (theta, log_q) = draw(&model, 5, &mut stream(0, Purpose::Sample, 0));
     let labels: Vec<_> = (0..N).map(|n| n % 3).collect();
@@ -209,7 +209,7 @@ fn the_bound_is_the_mean_over_samples() {
 }
 
 #[test]
-fn units_shift_the_mean_alone() {
+fn in_units_shifts_only_the_mean() {
     let found = Predictive::Values { mean: vec![1.], std: vec![2.], spread: vec![0.5] };
     let Predictive::Values { mean, std, spread } = found.in_units(&units(5., 2.)) else {
         panic!("values")
@@ -219,7 +219,7 @@ fn units_shift_the_mean_alone() {
 
 /// `ln p(y) = ln p((y − m)/u) − ln u`.
 #[test]
-fn scores_are_in_the_targets_units() {
+fn validation_scores_are_in_target_units() {
     let model = model(&Task::Regression);
     let y = randn(&[N], 2).iter().map(|&y| y as f32).collect();
     let data = Split { x: inputs(), y: Targets::Values(y) };
@@ -232,7 +232,7 @@ fn scores_are_in_the_targets_units() {
 /// Outputs and probabilities of the data are the same whether weights are packed once for all
 /// chunks or not at all, and whether norms are computed once or each time.
 #[test]
-fn frozen_parameters_predict_what_others_do() {
+fn cached_parameters_give_same_predictions() {
     for task in [classification(), Task::Regression] {
         let mut config = Config::default();
         config.primary.layers = Some(Layer::mlp(&[150, 40], task.outputs()));
@@ -297,7 +297,7 @@ impl PrimaryNet<f32> for Constant {
 
 /// `H = −Σ p ln p` and its mean over samples in `f64`, for probabilities that vanish too.
 #[test]
-fn entropies_of_any_logits() {
+fn entropies_are_accurate_for_extreme_logits() {
     const BIG: f32 = 1e4;
     let sure = |c: usize| [0, 1, 2, 3].map(|k| if k == c { BIG } else { -BIG });
     let cases = [
@@ -341,7 +341,7 @@ fn entropies_of_any_logits() {
 /// BALD of a hundred samples that are almost certain is as large as their disagreement, however
 /// small that is.
 #[test]
-fn disagreement_of_the_nearly_sure() {
+fn bald_is_accurate_for_nearly_certain_samples() {
     let mut model = model(&classification());
     model.primary = Box::new(Constant(2));
     for size in [8_f32, 12., 16., 20.] {
@@ -366,7 +366,7 @@ fn disagreement_of_the_nearly_sure() {
 /// Every score is higher for samples that disagree than for samples that are certain, and has the
 /// value of its definition.
 #[test]
-fn every_score_points_the_same_way() {
+fn every_score_increases_with_uncertainty() {
     let mut model = model(&classification());
     model.primary = Box::new(Constant(2));
     let of = |logits: [[f32; 2]; 3]| {
@@ -391,7 +391,7 @@ fn every_score_points_the_same_way() {
 
 #[test]
 #[should_panic(expected = "Score::of: VariationRatio is defined for classes only")]
-fn numbers_have_no_score_of_classes() {
+fn class_score_of_regression_panics() {
     Score::VariationRatio.of(&Predictive::Values {
         mean: vec![0.],
         std: vec![1.],

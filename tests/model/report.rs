@@ -78,7 +78,7 @@ fn has_no_external_resources() {
 }
 
 #[test]
-fn clip_paths_are_not_shared() {
+fn clip_path_ids_are_unique() {
     let page = page(3);
     let ids: Vec<_> = page.split("<clipPath id=\"").skip(1).map(|s| s.split('"').next()).collect();
     let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
@@ -122,7 +122,7 @@ fn is_deterministic() {
 }
 
 #[test]
-fn few_epochs_and_many_classes() {
+fn renders_zero_epochs_and_many_classes() {
     let none = page(0);
     assert!(none.contains("It was not trained") && !none.contains("Learning"));
     for k in [3, 10, 100] {
@@ -146,7 +146,7 @@ fn few_epochs_and_many_classes() {
 }
 
 #[test]
-fn without_a_kl_there_is_no_bound() {
+fn elbo_is_omitted_without_kl() {
     let history: Vec<_> = history(2).into_iter().map(|e| Epoch { kl: 0.0, ..e }).collect();
     let test = Test::Regression(Regression { mean: &[0.0], std: &[1.0], y: &[1.0] });
     let page = render(&run(&history, test)).unwrap();
@@ -155,7 +155,7 @@ fn without_a_kl_there_is_no_bound() {
 }
 
 #[test]
-fn regression_has_its_coverage() {
+fn regression_shows_interval_coverage() {
     // |y − m| / σ = 0, 0.5, 1, 3: two are inside the 50 % interval, three inside 80 %, three inside
     // 95 %.
     let (mean, std, y) = ([0.0, 1.0, 2.0, 3.0], [1.0; 4], [0.0, 1.5, 3.0, 6.0]);
@@ -170,7 +170,7 @@ fn regression_has_its_coverage() {
 }
 
 #[test]
-fn images_have_one_channel_or_three() {
+fn images_need_one_or_three_channels() {
     let p = array![[0.0, 1.0], [0.375, 0.625], [0.75, 0.25]];
     let x = Array2::zeros([3, 2]);
     let classes = ["cat", "dog"].map(String::from);
@@ -180,7 +180,7 @@ fn images_have_one_channel_or_three() {
 
 #[test]
 #[should_panic(expected = "report: p [1, 2], entropy, bald, classes [2, 1, 2], images None")]
-fn lengths_differ() {
+fn mismatched_lengths_panic() {
     let classes = ["cat", "dog"].map(String::from);
     let p = ArrayView2::from_shape([1, 2], &[0.5, 0.5]).unwrap();
     let (labels, entropy, bald) = (&[0][..], &[0.0, 0.0][..], &[0.0][..]);

@@ -190,7 +190,7 @@ fn verified(first: u64, count: u64) -> (Vec<String>, [usize; 2]) {
 }
 
 #[test]
-fn a_sound_run_passes() {
+fn verify_passes_on_random_runs() {
     let (failures, [judged, not]) = verified(0, 48);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert!(not * 10 < judged, "{not} not judged, {judged} judged");
@@ -200,14 +200,14 @@ fn a_sound_run_passes() {
 /// is nearly singular, finite differences less accurate than their own estimate, and a likelihood's
 /// gradient orthogonal to the gradient of the loss.
 #[rstest]
-fn a_run_that_had_failed_passes(#[values(1263, 1947, 2015, 2135)] number: u64) {
+fn verify_passes_on_former_failures(#[values(1263, 1947, 2015, 2135)] number: u64) {
     let (failures, _) = verified(number, 1);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
 #[test]
 #[ignore = "a thousand runs"]
-fn a_thousand_sound_runs_pass() {
+fn verify_passes_on_a_thousand_random_runs() {
     let (failures, [judged, not]) = verified(1000, 1000);
     assert!(failures.is_empty(), "{} runs:\n{}", failures.len(), failures.join("\n\n"));
     assert!(not * 10 < judged, "{not} not judged, {judged} judged");

@@ -20,7 +20,7 @@ use std::path::Path;
 #[case("omniglot", parsers::omniglot)]
 #[case("png", parsers::png)]
 #[case("tar", parsers::tar)]
-fn every_seed(#[case] name: &str, #[case] parse: fn(&[u8])) {
+fn parsers_survive_every_fuzz_seed(#[case] name: &str, #[case] parse: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     parse(b"");

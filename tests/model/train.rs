@@ -33,7 +33,7 @@ fn epoch(trainer: &mut Trainer) -> Vec<(usize, Step)> {
 }
 
 #[test]
-fn an_epoch_is_every_example_once() {
+fn epoch_visits_every_example_once() {
     let mut trainer = trainer();
     let steps = epoch(&mut trainer);
     assert_eq!(steps.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [4, 4, 2]);
@@ -68,7 +68,7 @@ fn images_are_augmented_in_training() {
 }
 
 #[test]
-fn a_step_is_in_nats_over_the_data_set() {
+fn step_terms_are_totals_over_the_data_set() {
     let mut trainer = trainer();
     let mut densities = vec![];
     for expected in [1., 1., 1., 0.1, 0.1, 0.1] {
@@ -85,7 +85,7 @@ fn a_step_is_in_nats_over_the_data_set() {
 }
 
 #[test]
-fn streams_do_not_meet() {
+fn random_streams_are_distinct() {
     let purposes = [Purpose::Init, Purpose::Batches, Purpose::Noise, Purpose::Evaluation];
     let of = |(purpose, index)| stream(7, purpose, index).next_u64();
     let mut first: Vec<_> = purposes.into_iter().flat_map(|p| [0, 1].map(|i| of((p, i)))).collect();

@@ -13,9 +13,9 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-/// `eval`, `predict`, `sample` read `best`, `train --resume` reads both; all refuse `bytes`.
+/// `eval`, `predict` and `sample` read `best`, `train --resume` reads both; all reject `bytes`.
 #[track_caller]
-fn none_takes(folder: &Folder, bytes: &[u8], part: &str) {
+fn every_command_rejects(folder: &Folder, bytes: &[u8], part: &str) {
     let run = folder.path("run");
     for name in ["best.safetensors", "last.safetensors"] {
         let good = fs::read(run.join(name)).unwrap();
@@ -33,7 +33,7 @@ fn none_takes(folder: &Folder, bytes: &[u8], part: &str) {
 }
 
 #[test]
-fn another_run_or_another_file() {
+fn foreign_or_damaged_checkpoints_are_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     for (other, flags) in [("wide", ["--hidden", "9"]), ("seed", ["--seed", "1"])] {
@@ -42,23 +42,23 @@ fn another_run_or_another_file() {
         let train = ["train", "animals.csv", "--out", other];
         folder.bhn().args(train).args(flags).args(hidden).assert().success();
         let bytes = fs::read(folder.path(other).join("last.safetensors")).unwrap();
-        none_takes(&folder, &bytes, "different runs");
+        every_command_rejects(&folder, &bytes, "different runs");
     }
     let data = [0; 8];
     let tensor = TensorView::new(Dtype::F32, vec![2], &data).unwrap();
     let foreign = safetensors::serialize([("weight", tensor)], None).unwrap();
-    none_takes(&folder, &foreign, "without bhn's metadata");
-    none_takes(&folder, b"", "a damaged or truncated file");
+    every_command_rejects(&folder, &foreign, "without bhn's metadata");
+    every_command_rejects(&folder, b"", "a damaged or truncated file");
     let best = fs::read(run.join("best.safetensors")).unwrap();
-    none_takes(&folder, &best[..best.len() - 100], "a damaged or truncated file");
+    every_command_rejects(&folder, &best[..best.len() - 100], "a damaged or truncated file");
     let mut flipped = best;
     let end = flipped.len() - 50;
     flipped[end] ^= 1;
-    none_takes(&folder, &flipped, "checksum");
+    every_command_rejects(&folder, &flipped, "checksum");
 }
 
 #[test]
-fn a_changed_config_is_not_mistaken_for_the_runs() {
+fn edited_config_is_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
@@ -69,16 +69,16 @@ fn a_changed_config_is_not_mistaken_for_the_runs() {
 
 /// `best` has no optimiser moments, and cannot replace `last`.
 #[test]
-fn best_in_place_of_last() {
+fn best_checkpoint_cannot_replace_last() {
     let folder = Folder::new();
     let run = folder.trained();
     fs::copy(run.join("best.safetensors"), run.join("last.safetensors")).unwrap();
     refused(folder.bhn().args(["train", "--resume", "run"]), &["optimiser.m.", "nothing"]);
 }
 
-/// Damage is noticed in any byte: the checksum is of the whole file.
+/// The checksum covers the whole file.
 #[test]
-fn any_flipped_bit_is_noticed() {
+fn any_flipped_bit_is_detected() {
     let folder = Folder::new();
     let best = fs::read(folder.trained().join("best.safetensors")).unwrap();
     let header = 8 + u64::from_le_bytes(best[..8].try_into().unwrap()) as usize;
@@ -120,7 +120,7 @@ fn change_headers(run: &Path, change: impl Fn(&mut serde_json::Value)) {
 
 /// Properties that an older version did not save are not checked, which is noted.
 #[test]
-fn a_run_of_an_older_version() {
+fn run_of_older_version_notes_unchecked_properties() {
     let folder = Folder::new();
     let run = folder.trained();
     change_headers(&run, |header| {
@@ -137,7 +137,7 @@ fn a_run_of_an_older_version() {
 
 /// A run continues on a machine whose mathematical functions round differently, with a note.
 #[test]
-fn a_run_of_another_machine() {
+fn resuming_on_another_machine_prints_a_note() {
     let folder = Folder::new();
     let run = folder.trained();
     let resumed = || folder.bhn().args(["train", "--resume", "run"]).assert().success();
@@ -151,7 +151,7 @@ fn a_run_of_another_machine() {
 
 /// Version 1 had a checksum of the tensors and the header alone.
 #[test]
-fn an_older_version_is_read() {
+fn format_1_checkpoint_is_read() {
     let folder = Folder::new();
     let best = fs::read(folder.trained().join("best.safetensors")).unwrap();
     let new = Checkpoint::read("new", Cursor::new(&best)).unwrap();

@@ -29,17 +29,17 @@ fn each_command_has_help(#[case] command: &str) {
 #[case("bash", "_bhn()")]
 #[case("zsh", "#compdef bhn")]
 #[case("fish", "complete -c bhn")]
-fn completions(#[case] shell: &str, #[case] part: &str) {
+fn completions_are_generated(#[case] shell: &str, #[case] part: &str) {
     bhn().args(["completions", shell]).assert().success().stdout(contains(part)).stderr("");
 }
 
 #[test]
-fn the_manual_page() {
+fn man_prints_manual_page() {
     bhn().arg("man").assert().success().stdout(contains(".TH bhn").and(contains("train")));
 }
 
 #[test]
-fn the_version() {
+fn version_flag_prints_version() {
     bhn().arg("--version").assert().success().stdout(starts_with("bhn 0."));
 }
 

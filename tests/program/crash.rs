@@ -1,8 +1,8 @@
 //! Defends: nothing is lost by two processes in one folder, by files that are not what their names
 //! say, or by SIGKILL at any moment.
-use crate::at_hand::data_at_hand;
 use crate::common::{Folder, TINY, animals, contents};
 use crate::refused;
+use crate::test_data::test_data;
 use bhn::run::checkpoint::Checkpoint;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -13,14 +13,14 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The files that are incomplete in a folder and in its subfolders.
-fn half_written(folder: &Path) -> Vec<String> {
+/// The incomplete files of a folder and of its subfolders.
+fn incomplete_files(folder: &Path) -> Vec<String> {
     let mut found = vec![];
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = entry.file_name().unwrap().to_string_lossy().into_owned();
         let is_json = || serde_json::from_slice::<serde_json::Value>(&fs::read(&entry).unwrap());
         if entry.is_dir() {
-            found.extend(half_written(&entry));
+            found.extend(incomplete_files(&entry));
         } else if name.ends_with(".safetensors") && Checkpoint::load(&entry).is_err()
             || name.ends_with(".json") && is_json().is_err()
             || name.ends_with(".html") && !fs::read_to_string(&entry).unwrap().ends_with("</html>")
@@ -34,7 +34,7 @@ fn half_written(folder: &Path) -> Vec<String> {
 
 /// Runs `bhn` with these arguments to its end, or kills it after `delay`; returns whether it was
 /// killed.
-fn for_a_while(folder: &Folder, args: &[&str], delay: Duration) -> bool {
+fn run_or_kill(folder: &Folder, args: &[&str], delay: Duration) -> bool {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("bhn"));
     command.current_dir(folder.path("")).args(["--quiet", "--threads", "2"]).args(args);
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
@@ -87,9 +87,9 @@ fn train_and_kill(kills: usize, seed: u64) {
         fs::remove_dir_all(folder.path("run")).unwrap();
         let mut saved = 0;
         let delay = |rng: &mut ChaCha8Rng| rng.random_range(Duration::ZERO..takes.mul_f64(0.7));
-        while killed < kills && for_a_while(&folder, next(), delay(rng)) {
+        while killed < kills && run_or_kill(&folder, next(), delay(rng)) {
             killed += 1;
-            assert_eq!(half_written(&folder.path("")), [""; 0]);
+            assert_eq!(incomplete_files(&folder.path("")), [""; 0]);
             let last = Checkpoint::load(&folder.path("run/last.safetensors"));
             let epochs = last.map_or(0, |last| last.header.epoch);
             assert!(epochs >= saved, "{saved} epochs were saved, {epochs} are left");
@@ -103,13 +103,13 @@ fn train_and_kill(kills: usize, seed: u64) {
 }
 
 #[test]
-fn training_is_killed_while_it_saves() {
+fn training_survives_kills() {
     train_and_kill(6, 1);
 }
 
 #[test]
 #[ignore = "minutes: 200 kills"]
-fn training_is_killed_two_hundred_times() {
+fn training_survives_200_kills() {
     train_and_kill(200, 2);
 }
 
@@ -139,34 +139,34 @@ fn reproduce_and_kill(kills: usize, seed: u64) {
     let whole = reproduced(&folder, "whole");
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..kills {
-        for_a_while(&folder, &args("out"), rng.random_range(Duration::ZERO..takes));
-        assert_eq!(half_written(&folder.path("")), [""; 0]);
+        run_or_kill(&folder, &args("out"), rng.random_range(Duration::ZERO..takes));
+        assert_eq!(incomplete_files(&folder.path("")), [""; 0]);
     }
     folder.bhn().args(args("out")).assert().success();
     assert_eq!(reproduced(&folder, "out"), whole);
 }
 
 #[test]
-fn an_experiment_is_killed_and_goes_on() {
+fn experiment_survives_kills() {
     reproduce_and_kill(3, 3);
 }
 
 #[test]
 #[ignore = "minutes: 50 kills"]
-fn an_experiment_is_killed_fifty_times() {
+fn experiment_survives_50_kills() {
     reproduce_and_kill(50, 4);
 }
 
 #[test]
-fn fetching_is_killed_and_leaves_whole_files() {
-    let Some(at_hand) = data_at_hand("notmnist") else { return };
+fn killed_fetch_leaves_only_complete_files() {
+    let Some(source) = test_data("notmnist") else { return };
     let folder = Folder::new();
     let args =
-        ["data", "fetch", "notmnist", "--data-dir", "data", "--from", at_hand.to_str().unwrap()];
+        ["data", "fetch", "notmnist", "--data-dir", "data", "--from", source.to_str().unwrap()];
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
     for _ in 0..8 {
         fs::remove_dir_all(folder.path("data")).ok();
-        for_a_while(&folder, &args, Duration::from_millis(rng.random_range(0..150)));
+        run_or_kill(&folder, &args, Duration::from_millis(rng.random_range(0..150)));
         if folder.path("data/notmnist/t10k-images-idx3-ubyte.gz").exists() {
             folder
                 .bhn()
@@ -182,7 +182,7 @@ fn fetching_is_killed_and_leaves_whole_files() {
 
 /// The lock belongs to the process: it is released if the process is killed.
 #[test]
-fn two_at_once_in_one_folder() {
+fn second_process_in_a_folder_is_refused() {
     let folder = Folder::new();
     let run = folder.trained();
     let before = contents(&run);
@@ -221,7 +221,7 @@ fn two_at_once_in_one_folder() {
 #[case("a.npy", &["predict", "run", "a.npy"])]
 #[case("a.idx", &["predict", "run", "a.idx"])]
 #[cfg(target_os = "linux")]
-fn a_file_of_four_gigabytes_where_a_small_one_is_expected(
+fn oversized_files_are_rejected_without_reading_them(
     #[case] file: &str,
     #[case] args: &[&str],
     #[values(false, true)] from_zero: bool,
@@ -249,7 +249,7 @@ fn a_file_of_four_gigabytes_where_a_small_one_is_expected(
 
 /// A header of safetensors that claims 10¹² numbers.
 #[test]
-fn a_checkpoint_that_claims_more_than_there_is() {
+fn checkpoint_with_false_sizes_is_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let header = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1000000,1000000],\"data_offsets\":[0,4000000000000]}}";

@@ -37,7 +37,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[case::short(|file: &mut Vec<u8>| *file = gzip(&[0; 1000]), "1000 bytes unpacked")]
 #[case::oversized(|file: &mut Vec<u8>| *file = gzip(&[0; 1 << 20]), "more than 10008 bytes")]
 #[case::other(|file: &mut Vec<u8>| *file = gzip(&[0; 10_008]), "SHA-256")]
-fn damaged_mnist(#[case] damage: fn(&mut Vec<u8>), #[case] found: &str) {
+fn damaged_mnist_is_rejected(#[case] damage: fn(&mut Vec<u8>), #[case] found: &str) {
     let folder = Folder::new();
     mnist(&folder, damage);
     let command = ["train", "mnist", "--data-dir", "data"];
@@ -52,21 +52,21 @@ fn damaged_mnist(#[case] damage: fn(&mut Vec<u8>), #[case] found: &str) {
 }
 
 #[rstest]
-#[case::cut("a,b,kind\n1,2,x\n3,4,y\n5", &["line 4", "cells"])]
+#[case::truncated("a,b,kind\n1,2,x\n3,4,y\n5", &["line 4", "cells"])]
 #[case::nan("a,kind\n1,x\n2,y\nNaN,x\n4,y\n5,x\n", &["line 4", "NaN", "finite"])]
 #[case::inf("a,kind\n1,x\ninf,y\n3,x\n4,y\n5,x\n", &["line 3", "inf", "finite"])]
 #[case::text("a,kind\n1,x\ntwo,y\n3,x\n4,y\n5,x\n", &["line 3", "two", "finite"])]
 #[case::empty("", &["table.csv"])]
-#[case::header("a,kind\n", &["no rows"])]
-#[case::few("a,kind\n1,x\n2,y\n3,x\n4,y\n5,x\n", &["5 rows", "at least 10"])]
-fn a_bad_table(#[case] text: &str, #[case] parts: &[&str]) {
+#[case::header_only("a,kind\n", &["no rows"])]
+#[case::too_few_rows("a,kind\n1,x\n2,y\n3,x\n4,y\n5,x\n", &["5 rows", "at least 10"])]
+fn invalid_csv_is_rejected(#[case] text: &str, #[case] parts: &[&str]) {
     let folder = Folder::new();
     folder.write("table.csv", text);
     refused(folder.bhn().args(["train", "table.csv"]), parts);
 }
 
 #[test]
-fn a_bad_npz() {
+fn invalid_npz_is_rejected() {
     let folder = Folder::new();
     let train = |parts: &[&str]| refused(folder.bhn().args(["train", "a.npz"]), parts);
     let write = |x: Array2<f32>, y: Array1<u8>| {
@@ -94,7 +94,7 @@ fn a_bad_npz() {
 }
 
 #[test]
-fn data_that_changed_since_are_not_mistaken_for_the_same() {
+fn changed_data_are_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let before = crate::common::contents(&run);
@@ -118,7 +118,10 @@ fn data_that_changed_since_are_not_mistaken_for_the_same() {
 #[case::classes(|t: String| t.replace("cat", "ant"), "[\"ant\", \"dog\"]")]
 #[case::order(|t: String| t.replace("cat", "elk"), "the classes")]
 #[case::units(times_1024, "length with mean")]
-fn data_of_another_meaning(#[case] change: fn(String) -> String, #[case] found: &str) {
+fn data_with_changed_meaning_are_rejected(
+    #[case] change: fn(String) -> String,
+    #[case] found: &str,
+) {
     let folder = Folder::new();
     folder.trained();
     folder.write("animals.csv", change(animals()));
@@ -142,7 +145,7 @@ fn times_1024(text: String) -> String {
 
 /// A value far outside the training range is predicted all the same, with a note.
 #[test]
-fn inputs_far_outside_of_training() {
+fn inputs_outside_training_range_print_a_note() {
     let folder = Folder::new();
     folder.trained();
     folder.write("far.csv", "length,weight\n0.5,0.5\n0.5,900\n-700,0.1\n");
@@ -157,7 +160,7 @@ fn inputs_far_outside_of_training() {
 }
 
 #[test]
-fn a_relative_path_holds_from_any_folder_and_may_be_mended() {
+fn relative_data_path_works_anywhere_and_can_be_edited() {
     let folder = Folder::new();
     let run = folder.trained();
     let elsewhere = Folder::new();
@@ -171,7 +174,7 @@ fn a_relative_path_holds_from_any_folder_and_may_be_mended() {
 }
 
 #[test]
-fn inputs_that_cannot_be_predicted() {
+fn invalid_prediction_inputs_are_rejected() {
     let folder = Folder::new();
     folder.trained();
     let predict = |file: &str, parts: &[&str]| {

@@ -5,7 +5,7 @@ use crate::{heights, refused};
 use std::fs;
 
 #[test]
-fn at_once() {
+fn divergence_in_first_epoch_is_an_error() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let train =
@@ -18,7 +18,7 @@ fn at_once() {
 /// The step that overflows is the epoch's only one, so that no later loss reports it: the
 /// validation must.
 #[test]
-fn in_the_last_step_of_an_epoch() {
+fn divergence_in_last_step_is_found_by_validation() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let train = ["train", "animals.csv", "--learning-rate", "1e30", "--out", "run"];
@@ -30,7 +30,7 @@ fn in_the_last_step_of_an_epoch() {
 /// Gradient descent on a quadratic, above the largest stable learning rate: the error grows by a
 /// factor in each epoch.
 #[test]
-fn after_good_epochs() {
+fn divergence_keeps_last_good_checkpoint() {
     let folder = Folder::new();
     folder.write("heights.csv", heights());
     folder.write(

@@ -20,7 +20,7 @@ const EXAMPLES: [(&str, &[&str]); 7] = [
 ];
 
 #[rstest]
-fn runs_and_says(#[values(0, 1, 2, 3, 4, 5, 6)] number: usize) {
+fn example_runs_and_prints_expected_output(#[values(0, 1, 2, 3, 4, 5, 6)] number: usize) {
     let (name, expected) = EXAMPLES[number];
     // target/<profile>/deps/examples-<hash>, and target/<profile>/examples/<name>.
     let test = std::env::current_exe().unwrap();
@@ -39,7 +39,7 @@ fn runs_and_says(#[values(0, 1, 2, 3, 4, 5, 6)] number: usize) {
 }
 
 #[test]
-fn every_example_is_known() {
+fn example_list_is_complete() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let found: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
@@ -50,7 +50,7 @@ fn every_example_is_known() {
 /// An example shows one idea: it has 20 to 110 lines, and begins with what it shows and how to run
 /// it.
 #[test]
-fn every_example_is_short_and_introduces_itself() {
+fn examples_are_short_and_state_their_command() {
     for (name, _) in EXAMPLES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
         let text = std::fs::read_to_string(path.with_extension("rs")).unwrap();

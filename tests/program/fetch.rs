@@ -1,8 +1,8 @@
 //! Defends: published data sets are fetched, checked and trained on; a missing one is an error with
 //! the command to fetch it.
-use crate::at_hand::data_at_hand;
 use crate::common::{Folder, TINY};
 use crate::refused;
+use crate::test_data::test_data;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;
@@ -17,7 +17,7 @@ fn data(folder: &Folder, args: &[&str]) -> assert_cmd::Command {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_names() {
+fn unknown_set_error_lists_known_sets() {
     let folder = Folder::new();
     let parts = ["\"imagenet\"", "mnist, fashion-mnist, kmnist", "uci/yacht", "uci or all"];
     refused(&mut data(&folder, &["fetch", "imagenet"]), &parts);
@@ -34,7 +34,7 @@ fn mnist_needs_no_fetching() {
 }
 
 #[test]
-fn without_an_answer_the_address_and_the_way_out_are_named() {
+fn failed_download_names_address_and_alternative() {
     let folder = Folder::new();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let from = format!("http://{closed}");
@@ -47,7 +47,7 @@ fn without_an_answer_the_address_and_the_way_out_are_named() {
 }
 
 #[test]
-fn files_that_are_not_the_published_ones_are_not_taken() {
+fn files_that_differ_from_published_are_rejected() {
     let folder = Folder::new();
     folder.write("kmnist-test-imgs.npz", "not it");
     let found = ["kmnist-test-imgs.npz", "6 bytes", "expected 3079479"];
@@ -66,7 +66,7 @@ fn files_that_are_not_the_published_ones_are_not_taken() {
 #[case("fashion-mnist")]
 #[case("cifar-10")]
 #[case("uci/yacht")]
-fn a_set_that_is_not_at_hand_says_how_to_get_it(#[case] name: &str) {
+fn missing_set_error_names_fetch_command(#[case] name: &str) {
     let folder = Folder::new();
     let get = format!("`bhn data fetch {name}`");
     fs::create_dir(folder.path("data")).unwrap();
@@ -90,10 +90,10 @@ fn every_set_is_listed_with_its_licence() {
 }
 
 #[test]
-fn a_real_set_is_fetched_checked_trained_on_and_damaged() {
-    let Some(at_hand) = data_at_hand("uci/yacht") else { return };
+fn fetched_set_trains_and_damage_is_detected() {
+    let Some(source) = test_data("uci/yacht") else { return };
     let folder = Folder::new();
-    let from = at_hand.to_str().unwrap();
+    let from = source.to_str().unwrap();
     let fetch = ["fetch", "uci/yacht", "--from", from];
     data(&folder, &fetch).assert().success().stdout(contains("as published"));
     data(&folder, &fetch).assert().success().stdout(contains("there already"));

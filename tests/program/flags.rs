@@ -32,7 +32,7 @@ use rstest::rstest;
 #[case("--target species", &["species", "length"])]
 #[case("--layers 3", &["--layers", "valid flags:", "--hidden", "--learning-rate", "--resume"])]
 #[case("--resume run --epochs 5", &["--resume", "--epochs", "cannot be used with"])]
-fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
+fn invalid_flags_are_rejected_by_name(#[case] flags: &str, #[case] parts: &[&str]) {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let data = if flags.contains("--resume") { None } else { Some("animals.csv") };
@@ -58,7 +58,11 @@ fn a_bad_flag(#[case] flags: &str, #[case] parts: &[&str]) {
 #[case("verify", "--samples 50", &["--samples has no effect: mle has no density"])]
 #[case("eval", "", &[])]
 #[case("sample", "--samples 7", &[])]
-fn a_flag_without_effect(#[case] command: &str, #[case] flags: &str, #[case] parts: &[&str]) {
+fn flags_without_effect_print_a_note(
+    #[case] command: &str,
+    #[case] flags: &str,
+    #[case] parts: &[&str],
+) {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let short = ["--hidden", "4", "--epochs", "1"];
@@ -123,7 +127,7 @@ fn a_flag_without_effect(#[case] command: &str, #[case] flags: &str, #[case] par
 #[case("[likelihood]\nclip = 0.7", &["likelihood.clip", "0.7", "between 0 and 0.5"])]
 #[case("subset = 0", &["subset", "found 0", "1 to 80"])]
 #[case("seed 3", &["line 1"])]
-fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
+fn invalid_configurations_are_rejected_by_key(#[case] toml: &str, #[case] parts: &[&str]) {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     folder.write("run.toml", toml);
@@ -147,12 +151,12 @@ fn a_bad_configuration(#[case] toml: &str, #[case] parts: &[&str]) {
 #[case(&["sample", "."], &["no config.toml", "`bhn train` printed"])]
 #[case(&["data", "check", "imagenet"], &["imagenet", "mnist"])]
 #[case(&["trian"], &["trian", "train"])]
-fn what_is_not_there(#[case] args: &[&str], #[case] parts: &[&str]) {
+fn missing_files_and_unknown_names_are_rejected(#[case] args: &[&str], #[case] parts: &[&str]) {
     refused(Folder::new().bhn().args(args), parts);
 }
 
 #[test]
-fn an_existing_folder_stays_as_it_is() {
+fn existing_output_folder_is_left_unchanged() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     std::fs::create_dir(folder.path("run")).unwrap();

@@ -1,10 +1,10 @@
 //! Defends: each command does what its help says, and every fault of the outside world ends in one
 //! paragraph with what was found, what was expected and what to do, with nothing lost.
 #![cfg(feature = "cli")]
-#[path = "../common/at_hand.rs"]
-mod at_hand;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/test_data.rs"]
+mod test_data;
 
 mod checkpoints;
 mod commands;

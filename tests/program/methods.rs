@@ -30,13 +30,13 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("concrete-dropout")]
 #[case("bbb")]
 #[case("ensemble")]
-fn a_method_goes_through_every_command(#[case] flags: &str) {
+fn every_method_works_in_every_command(#[case] flags: &str) {
     let folder = Folder::new();
     let table: String = (0..150).map(|i| format!("{},{},{}\n", i, i * i % 7, i % 3)).collect();
     fs::write(folder.path("table.csv"), "a,b,kind\n".to_string() + &table).unwrap();
     let small =
         ["train", "table.csv", "--task", "classification", "--hidden", "8", "--couplings", "2"];
-    goes_through_every_command(&folder, &small, flags, "table.csv");
+    works_in_every_command(&folder, &small, flags, "table.csv");
 }
 
 /// Every method on images of 6 × 5 pixels in two channels.
@@ -45,7 +45,7 @@ fn a_method_goes_through_every_command(#[case] flags: &str) {
 #[case("mle")]
 #[case("mc-dropout")]
 #[case("bbb")]
-fn convolutions_go_through_every_command(#[case] flags: &str) {
+fn convolutions_work_in_every_command(#[case] flags: &str) {
     let folder = Folder::new();
     let layers =
         r#"["conv 4 3x2 pad 1", "relu", "pool 2", "conv 3 2x2", "tanh", "flatten", "dense 3"]"#;
@@ -61,10 +61,10 @@ fn convolutions_go_through_every_command(#[case] flags: &str) {
     npz.add_array("y", &Array1::from_shape_fn(150, |n| (n % 3) as i64)).unwrap();
     npz.finish().unwrap();
     let small = ["train", "photographs.npz", "--config", "cnn.toml"];
-    goes_through_every_command(&folder, &small, flags, "x.npy");
+    works_in_every_command(&folder, &small, flags, "x.npy");
 }
 
-fn goes_through_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: &str) {
+fn works_in_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: &str) {
     let method = flags.split(' ').next().unwrap();
     let train = |out: &str, epochs: &str, threads: &str| {
         let rest = ["--epochs", epochs, "--threads", threads, "--out", out, "--method"];
@@ -121,7 +121,7 @@ fn more_samples_than_memory_holds_are_refused() {
 /// A warm start copies another run's network and centres the posterior on its scales, so that the
 /// first loss is near that run's last.
 #[test]
-fn a_warm_start_starts_from_the_other_network() {
+fn warm_start_copies_the_other_network() {
     let folder = Folder::new();
     let digits = ["train", "--hidden", "16,16", "--subset", "600", "--samples", "5"];
     let train = |rest: &[&str]| bhn(&folder, &[&digits[..], rest].concat());
@@ -188,7 +188,7 @@ fn a_warm_start_starts_from_the_other_network() {
     "[primary]\nlayers = [\"channel-dropout 0.5\", \"flatten\", \"dense 10\"]\n",
     "channel-dropout 0.5"
 )]
-fn what_does_not_go_together_is_refused(#[case] toml: &str, #[case] named: &str) {
+fn incompatible_settings_are_rejected(#[case] toml: &str, #[case] named: &str) {
     let folder = Folder::new();
     fs::write(folder.path("c.toml"), toml).unwrap();
     let mut bhn = assert_cmd::Command::cargo_bin("bhn").unwrap();

@@ -31,7 +31,7 @@ fn trains(folder: &Folder, args: &[&str]) -> Value {
 }
 
 #[test]
-fn digits() {
+fn mnist_run_has_documented_outputs() {
     let folder = Folder::new();
     let summary = trains(&folder, &SMALL);
     for key in ["/test/accuracy", "/test/nll", "/test/ece", "/test/brier", "/elbo/total"] {
@@ -87,7 +87,7 @@ fn digits() {
 }
 
 #[test]
-fn a_table_of_classes() {
+fn csv_classification_has_documented_outputs() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let args: Vec<_> = ["train", "animals.csv"].into_iter().chain(TINY).collect();
@@ -109,7 +109,7 @@ fn a_table_of_classes() {
 }
 
 #[test]
-fn a_table_of_numbers() {
+fn csv_regression_has_documented_outputs() {
     let folder = Folder::new();
     folder.write("heights.csv", heights());
     let args: Vec<_> = ["train", "heights.csv"].into_iter().chain(TINY).collect();
@@ -121,7 +121,7 @@ fn a_table_of_numbers() {
 }
 
 #[test]
-fn arrays() {
+fn npz_classification_reports_accuracy() {
     let folder = Folder::new();
     let mut npz = NpzWriter::new(File::create(folder.path("a.npz")).unwrap());
     npz.add_array("x", &Array2::from_shape_fn((60, 3), |(n, i)| ((n + i) % 3) as f32)).unwrap();
@@ -134,7 +134,11 @@ fn arrays() {
 #[rstest]
 #[case(&["--method", "mle"], "maximum likelihood", false)]
 #[case(&["--couplings", "0"], "Bayes by Backprop", true)]
-fn the_simpler_methods(#[case] method: &[&str], #[case] about: &str, #[case] density: bool) {
+fn mle_and_mean_field_are_named_and_sampled(
+    #[case] method: &[&str],
+    #[case] about: &str,
+    #[case] density: bool,
+) {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let train = ["train", "animals.csv", "--hidden", "8", "--epochs", "2", "--out", "run"];
@@ -147,7 +151,7 @@ fn the_simpler_methods(#[case] method: &[&str], #[case] about: &str, #[case] den
 }
 
 #[test]
-fn samples_are_theta_its_density_and_its_layers() {
+fn samples_file_has_theta_log_q_and_layers() {
     let folder = Folder::new();
     folder.trained();
     assert!(stdout(&folder, &["sample", "run", "--samples", "7", "--out", "s"]).is_empty());
@@ -176,7 +180,7 @@ fn samples_are_theta_its_density_and_its_layers() {
 }
 
 #[test]
-fn quiet_is_quiet_and_the_config_is_the_run() {
+fn quiet_prints_nothing_and_config_reproduces_run() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let train = ["train", "animals.csv", "--seed", "5", "--learning-rate", "0.00123", "--out", "a"];
@@ -194,7 +198,7 @@ fn quiet_is_quiet_and_the_config_is_the_run() {
 
 /// `acquire` prints the highest score first, by the BALD that `predict` prints, over several files.
 #[test]
-fn acquire_chooses_what_predict_is_least_sure_of() {
+fn acquire_selects_highest_bald_of_predict() {
     let folder = Folder::new();
     folder.trained();
     let half = |from: usize| {
@@ -234,7 +238,7 @@ fn acquire_chooses_what_predict_is_least_sure_of() {
 }
 
 #[test]
-fn acquire_refuses_what_numbers_have_not() {
+fn acquire_rejects_class_scores_for_regression() {
     let folder = Folder::new();
     folder.write("heights.csv", heights());
     folder.bhn().args(["train", "heights.csv", "--out", "run"]).args(TINY).assert().success();

@@ -16,7 +16,7 @@ fn has(rows: &[Vec<String>], start: &[&str]) -> bool {
 }
 
 #[test]
-fn training_is_the_same_and_its_time_is_told() {
+fn profiling_training_prints_times_and_changes_no_result() {
     let folder = Folder::new();
     folder.trained();
     let train = ["train", "animals.csv", "--profile", "--out"];
@@ -55,7 +55,7 @@ fn training_is_the_same_and_its_time_is_told() {
 
 /// A run that diverges in its second step still prints the table, of one step.
 #[test]
-fn a_run_that_diverges_tells_it_too() {
+fn diverged_run_prints_its_profile() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
     let train = ["train", "animals.csv", "--batch", "16", "--learning-rate", "1e30", "--profile"];
@@ -68,7 +68,7 @@ fn a_run_that_diverges_tells_it_too() {
 }
 
 #[test]
-fn predictions_are_the_same_and_their_time_is_told() {
+fn profiling_predict_prints_times_and_changes_no_result() {
     let folder = Folder::new();
     folder.trained();
     let predict = ["predict", "run", "animals.csv", "--out"];
@@ -89,7 +89,7 @@ fn predictions_are_the_same_and_their_time_is_told() {
 }
 
 #[test]
-fn where_it_cannot_be() {
+fn profile_flag_is_rejected_where_unsupported() {
     let folder = Folder::new();
     let predict = ["predict", "run", "animals.csv", "--profile"];
     refused(folder.bhn().args(predict), &["required", "--out"]);

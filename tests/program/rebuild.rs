@@ -110,7 +110,11 @@ fn compared(folder: &Folder, python: &str) -> (bool, String) {
     "buffer.posterior.iaf.0.order"
 )]
 #[case("--hidden 8 --method mle", "", "")]
-fn numpy_rebuilds_a_run(#[case] flags: &str, #[case] toml: &str, #[case] buffer: &str) {
+fn numpy_reproduces_density_and_predictions(
+    #[case] flags: &str,
+    #[case] toml: &str,
+    #[case] buffer: &str,
+) {
     let Some(python) = python() else { return };
     let folder = Folder::new();
     train(&folder, flags, toml);
@@ -133,7 +137,7 @@ fn numpy_rebuilds_a_run(#[case] flags: &str, #[case] toml: &str, #[case] buffer:
 /// The permutation in a file is used, and not the seed's; if there is none in the file, the seed
 /// determines it.
 #[test]
-fn buffers_are_used() {
+fn stored_buffers_override_the_seed() {
     let folder = Folder::new();
     train(&folder, "--hidden 8 --couplings 2", "");
     let (best, before) = (fs::read(folder.path("run/best.safetensors")).unwrap(), samples(&folder));
@@ -161,7 +165,7 @@ fn buffers_are_used() {
 }
 
 #[test]
-fn buffers_that_do_not_fit_are_refused() {
+fn invalid_buffers_are_rejected() {
     let folder = Folder::new();
     train(&folder, "--hidden 8 --couplings 2", "");
     let best = fs::read(folder.path("run/best.safetensors")).unwrap();

@@ -24,7 +24,7 @@ fn results(dir: &Path) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn interrupted_and_continued() {
+fn interrupted_experiment_continues_to_same_results() {
     let folder = Folder::new();
     let whole = folder.bhn().args(SMOKE).args(["--out", "whole", "--json"]).assert().success();
     let found: Value = serde_json::from_slice(&whole.get_output().stdout).unwrap();
@@ -71,7 +71,7 @@ fn interrupted_and_continued() {
 
 /// Skipped rows are reported beside the outcomes of the claims, and in JSON.
 #[test]
-fn what_is_skipped_is_said() {
+fn skipped_rows_are_reported() {
     let folder = Folder::new();
     let args = ["reproduce", "uci", "--tier", "smoke", "--data-dir", "nowhere", "--out", "uci"];
     let skipped = "yacht skipped: bhn data fetch uci";
@@ -86,7 +86,7 @@ fn what_is_skipped_is_said() {
 /// A cell of an earlier version has no checksum, which is reported. A changed cell is refused, and
 /// no table is written from it.
 #[test]
-fn cells_are_what_was_written() {
+fn unsealed_cells_are_reported_and_changed_cells_rejected() {
     let folder = Folder::new();
     let again = || {
         let mut bhn = folder.bhn();
@@ -170,7 +170,7 @@ fn every_file(dir: &Path) {
 #[case(&["modes", "--seeds", "0"], &["--seeds", "'0'", "1 to 1000"])]
 #[case(&["modes", "--seed", "1"], &["--seed", "valid flags:", "--seeds", "--tier", "--out"])]
 #[case(&["modes", "--out", "."], &["other files", "experiment `modes`", "--out"])]
-fn refused_at_once(#[case] args: &[&str], #[case] parts: &[&str]) {
+fn invalid_arguments_are_rejected_before_writing(#[case] args: &[&str], #[case] parts: &[&str]) {
     let folder = Folder::new();
     folder.write("thesis.tex", "work of years");
     refused(folder.bhn().arg("reproduce").args(args), parts);

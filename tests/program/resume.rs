@@ -66,7 +66,7 @@ fn kill(mut child: Child, run: &Path, lines: usize, delay: Duration) -> bool {
 
 /// Each run is killed twice: when it has these many lines of metrics and a random moment later.
 #[test]
-fn a_run_killed_anywhere_ends_as_if_it_had_not_been() {
+fn killed_run_resumes_to_identical_files() {
     let folder = Folder::new();
     train(&folder, "whole", &[]);
     let whole = outcome(&folder.path("whole"));
@@ -97,10 +97,10 @@ fn a_run_killed_anywhere_ends_as_if_it_had_not_been() {
     assert!(killed >= 6, "only {killed} of 12 were killed in time");
 }
 
-/// A crash between any two writes of an epoch, made by hand: files of later moments beside the
+/// A crash between any two writes of an epoch, simulated: files of later moments beside the
 /// checkpoint of an earlier one, a line cut short, a temporary file.
 #[test]
-fn whatever_is_newer_than_the_checkpoint_is_forgotten() {
+fn files_newer_than_checkpoint_are_discarded() {
     let folder = Folder::new();
     let run = folder.trained();
     let whole = outcome(&run);
@@ -137,7 +137,7 @@ fn whatever_is_newer_than_the_checkpoint_is_forgotten() {
 
 /// Every epoch has its line of metrics, some a validation and a checkpoint.
 #[test]
-fn a_run_with_few_checkpoints_goes_on_from_the_last() {
+fn sparse_checkpoints_resume_to_identical_files() {
     let folder = Folder::new();
     folder.write("sparse.toml", "[train]\nvalidate_every = 4\n");
     let flags = ["--config", "sparse.toml"];
@@ -153,7 +153,7 @@ fn a_run_with_few_checkpoints_goes_on_from_the_last() {
 }
 
 #[test]
-fn a_finished_run_resumes_to_itself() {
+fn resuming_finished_run_changes_no_result() {
     let folder = Folder::new();
     let run = folder.trained();
     let before = outcome(&run);
@@ -167,7 +167,7 @@ fn a_finished_run_resumes_to_itself() {
 }
 
 #[test]
-fn threads_change_nothing_and_the_seed_changes_everything() {
+fn result_depends_on_seed_and_not_on_threads() {
     let folder = Folder::new();
     train(&folder, "one", &["--threads", "1"]);
     let one = outcome(&folder.path("one"));
@@ -186,7 +186,7 @@ fn threads_change_nothing_and_the_seed_changes_everything() {
 #[case(b"")]
 #[case(b"not json\n")]
 #[case(b"\xff\x00\n{\"epoch\":1}\n")]
-fn without_its_curve_a_run_goes_on_and_says_so(#[case] bytes: &[u8]) {
+fn run_resumes_without_metrics_and_reports_it(#[case] bytes: &[u8]) {
     let folder = Folder::new();
     let run = folder.trained();
     let before = outcome(&run);
@@ -204,7 +204,7 @@ fn without_its_curve_a_run_goes_on_and_says_so(#[case] bytes: &[u8]) {
 }
 
 #[test]
-fn a_damaged_record_is_left_out_and_the_others_kept() {
+fn damaged_record_is_dropped_and_others_kept() {
     let folder = Folder::new();
     let run = folder.trained();
     let before = outcome(&run);
@@ -235,7 +235,7 @@ fn a_damaged_record_is_left_out_and_the_others_kept() {
 /// epochs. No number changes; only the damaged record is lost, or two records if a newline is
 /// damaged; and the run ends with the same checkpoints.
 #[test]
-fn a_flipped_bit_of_the_curve_stops_no_run() {
+fn flipped_bits_in_metrics_do_not_stop_resume() {
     let folder = Folder::new();
     let mut config = Config {
         data: folder.write("animals.csv", animals()).display().to_string(),

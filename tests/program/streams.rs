@@ -29,7 +29,7 @@ fn names(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn a_stream_of_blocks_is_the_whole_to_the_bit() {
+fn streamed_predictions_are_bitwise_identical() {
     let folder = Folder::new();
     let run = folder.trained();
     let path = folder.write("long.csv", rows(""));
@@ -65,7 +65,7 @@ fn a_stream_of_blocks_is_the_whole_to_the_bit() {
 }
 
 #[test]
-fn a_late_fault_leaves_no_file() {
+fn late_error_leaves_no_output_file() {
     let folder = Folder::new();
     folder.trained();
     folder.write("long.csv", rows("1,two\n"));
@@ -84,7 +84,7 @@ fn a_late_fault_leaves_no_file() {
 }
 
 #[test]
-fn a_pipe_that_closes_ends_it_quietly() {
+fn closed_stdout_ends_predict_silently() {
     let folder = Folder::new();
     folder.trained();
     folder.write("long.csv", rows(""));
@@ -108,7 +108,7 @@ fn a_pipe_that_closes_ends_it_quietly() {
 
 /// The reader of standard error may close it: the run continues, and an error keeps its exit code.
 #[test]
-fn nobody_has_to_read_what_is_said() {
+fn closed_stderr_keeps_exit_code() {
     let folder = Folder::new();
     let train = ["train", "mnist", "--subset", "300", "--hidden", "4", "--epochs", "2"];
     for (args, code) in
@@ -126,7 +126,7 @@ fn nobody_has_to_read_what_is_said() {
 /// A sparse file of 400 MB of zeros is read in less than a quarter of that memory.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_large_file_takes_little_memory() {
+fn large_file_is_read_in_bounded_memory() {
     const ROWS: u64 = 25_000;
     const WIDTH: u64 = 16_000;
     let folder = Folder::new();
@@ -169,7 +169,7 @@ fn a_large_file_takes_little_memory() {
 /// The output of another program can be read through a pipe.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_pipe_is_read_once() {
+fn predict_reads_from_a_pipe() {
     let folder = Folder::new();
     folder.trained();
     write_npy(folder.path("a.npy"), &Array2::from_shape_fn((9, 2), |(n, i)| (n * i) as f32))

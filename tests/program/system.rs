@@ -13,19 +13,19 @@ fn mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn root() -> bool {
+fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// `bhn` as a user without the permission to write everywhere.
-fn ordinary(folder: &Folder) -> Command {
+fn unprivileged(folder: &Folder) -> Command {
     let program = folder.path("bhn");
     if !program.exists() {
         fs::copy(assert_cmd::cargo::cargo_bin("bhn"), &program).unwrap();
         mode(&program, 0o755);
     }
     let mut command = std::process::Command::new(program);
-    if root() {
+    if is_root() {
         command.uid(65534).gid(65534);
     }
     command.current_dir(folder.path("")).args(["--threads", "2"]);
@@ -33,7 +33,7 @@ fn ordinary(folder: &Folder) -> Command {
 }
 
 #[test]
-fn without_permission() {
+fn missing_permissions_are_reported() {
     let folder = Folder::new();
     let run = folder.trained();
     mode(folder.path(""), 0o555);
@@ -41,19 +41,19 @@ fn without_permission() {
     let before = crate::common::contents(&run);
     mode(folder.path("animals.csv"), 0o644);
     mode(folder.path(""), 0o755);
-    ordinary(&folder);
+    unprivileged(&folder);
     mode(folder.path(""), 0o555);
     let parts = ["Permission denied", "Choose a place"];
     let train = ["train", "animals.csv", "--out", "run/new"];
-    refused(ordinary(&folder).args(train).args(TINY), &parts);
-    refused(ordinary(&folder).args(["train", "animals.csv"]).args(TINY), &parts);
-    refused(ordinary(&folder).args(["sample", "run"]), &parts);
+    refused(unprivileged(&folder).args(train).args(TINY), &parts);
+    refused(unprivileged(&folder).args(["train", "animals.csv"]).args(TINY), &parts);
+    refused(unprivileged(&folder).args(["sample", "run"]), &parts);
     let out = ["predict", "run", "animals.csv", "--out", "run/p.csv"];
-    refused(ordinary(&folder).args(out), &parts);
-    refused(ordinary(&folder).args(["train", "--resume", "run"]), &parts);
-    ordinary(&folder).args(["eval", "run"]).assert().success();
+    refused(unprivileged(&folder).args(out), &parts);
+    refused(unprivileged(&folder).args(["train", "--resume", "run"]), &parts);
+    unprivileged(&folder).args(["eval", "run"]).assert().success();
     mode(folder.path("animals.csv"), 0);
-    refused(ordinary(&folder).args(["eval", "run"]), &["animals.csv", "Permission denied"]);
+    refused(unprivileged(&folder).args(["eval", "run"]), &["animals.csv", "Permission denied"]);
     assert_eq!(crate::common::contents(&run), before);
     mode(folder.path(""), 0o755);
     mode(&run, 0o755);
@@ -83,7 +83,7 @@ impl Drop for Disk<'_> {
 }
 
 #[test]
-fn a_disk_that_is_full_from_the_start() {
+fn full_disk_leaves_no_run_folder() {
     let folder = Folder::new();
     let at = folder.path("disk");
     let Some(_disk) = Disk::mount(&at, 4) else { return };
@@ -96,7 +96,7 @@ fn a_disk_that_is_full_from_the_start() {
 
 /// The disk holds the files of an epoch, but not the next checkpoint beside them.
 #[test]
-fn a_disk_that_fills_up_on_the_way() {
+fn disk_that_fills_up_keeps_finished_epochs() {
     let folder = Folder::new();
     let at = folder.path("disk");
     let run = folder.trained();

@@ -1,7 +1,7 @@
 //! Defends: the structure of the source, which no compiler checks. No module uses a higher floor,
 //! files have no cyclic dependencies, lines and files are short, and `unsafe` is in the kernels
 //! only.
-use crate::uses::{circles, uses};
+use crate::uses::{cycles, uses};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,7 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn floors_point_down() {
+fn modules_use_no_higher_floor() {
     let floor = |module: &str| FLOORS.iter().position(|names| names.contains(&module));
     for (path, text) in sources("src") {
         let own = module(&path);
@@ -84,7 +84,7 @@ fn floors_point_down() {
 }
 
 #[test]
-fn no_file_uses_itself_in_a_circle() {
+fn source_files_have_no_cyclic_dependencies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = sources("src").into_iter().map(|(path, text)| {
         let file = path.strip_prefix(&root).unwrap().to_str().unwrap().to_string();
@@ -96,12 +96,12 @@ fn no_file_uses_itself_in_a_circle() {
         flows.contains("verify/gradients.rs") && flows.contains("autodiff/tape.rs"),
         "{flows:?}"
     );
-    let circles: Vec<_> = circles(&uses).iter().map(|files| files.join(" → ")).collect();
-    assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
+    let cycles: Vec<_> = cycles(&uses).iter().map(|files| files.join(" → ")).collect();
+    assert!(cycles.is_empty(), "{} cycles:\n{}", cycles.len(), cycles.join("\n"));
 }
 
 #[test]
-fn circles_are_found_through_re_exports() {
+fn cycles_are_found_through_re_exports() {
     let sources = [
         ("lib.rs", "pub mod a;\npub mod b;"),
         ("a/mod.rs", "mod x;\nmod y;\npub use x::X;\npub use y::Y;\npub struct A;"),
@@ -111,13 +111,13 @@ fn circles_are_found_through_re_exports() {
     ];
     let uses = uses(&sources.map(|(file, text)| (file.to_string(), text.to_string())));
     assert_eq!(uses["b.rs"].iter().collect::<Vec<_>>(), ["a/mod.rs", "a/x.rs"]);
-    let circles: Vec<_> = circles(&uses).into_iter().collect();
-    assert_eq!(circles, [["a/x.rs", "a/y.rs"]]);
+    let cycles: Vec<_> = cycles(&uses).into_iter().collect();
+    assert_eq!(cycles, [["a/x.rs", "a/y.rs"]]);
 }
 
 /// `flows` and `primary` are used together in `bayes`, and do not use each other.
 #[test]
-fn flows_and_primary_networks_do_not_know_each_other() {
+fn flows_and_primary_do_not_depend_on_each_other() {
     for (path, text) in sources("src") {
         let other = match module(&path).as_str() {
             "flows" => "crate::primary",
@@ -131,7 +131,7 @@ fn flows_and_primary_networks_do_not_know_each_other() {
 /// Every public method on `Var` in `ops`, and every operator, has a gradient check of its name in
 /// the same file.
 #[test]
-fn every_op_has_its_check() {
+fn every_op_has_a_gradient_check() {
     let mut count = 0;
     for (path, text) in sources("src/autodiff/ops") {
         let checks = text.split("crate::gradchecks! {").nth(1).unwrap_or("");
@@ -156,7 +156,7 @@ fn is_operator(line: &str) -> bool {
 
 /// Each bijector is in the one list of `src/verify/flows.rs`.
 #[test]
-fn every_bijector_is_in_the_list() {
+fn every_bijector_is_listed_in_verify() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify/flows.rs");
     let text = fs::read_to_string(file).unwrap();
     let list = text.split("pub const FLOWS").nth(1).unwrap().split("/// The suite").next().unwrap();
@@ -173,7 +173,7 @@ fn every_bijector_is_in_the_list() {
 }
 
 #[test]
-fn unsafe_is_in_the_kernels_alone() {
+fn unsafe_is_confined_to_kernels() {
     for (path, text) in sources("src") {
         let has =
             code(&text).split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
@@ -182,7 +182,7 @@ fn unsafe_is_in_the_kernels_alone() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_starts_with_a_doc_comment() {
     for folder in ["src", "tests", "benches", "examples"] {
         for (path, text) in sources(folder) {
             assert!(text.starts_with("//!"), "{} does not start with //!", path.display());
@@ -191,7 +191,7 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
+fn source_has_no_todo_or_debug_markers() {
     let words = ["todo!", "dbg!", "unimplemented!", "FIXME", "TODO"];
     for (path, text) in sources("src") {
         for word in words {
@@ -202,7 +202,7 @@ fn nothing_is_left_unfinished() {
 
 /// The library reads no environment variable and prints nothing.
 #[test]
-fn the_library_is_silent() {
+fn library_prints_nothing_and_reads_no_environment() {
     for (path, text) in sources("src") {
         if ["cli", "main"].contains(&module(&path).as_str()) {
             continue;
@@ -279,7 +279,7 @@ fn files_have_at_most_450_lines() {
 
 /// Every file that `docs/equations.md` names exists, and defines the items named after it.
 #[test]
-fn equations_have_their_items() {
+fn equations_page_names_existing_items() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/equations.md")).unwrap();
     let mut items = 0;

@@ -8,7 +8,7 @@ use std::fs;
 #[rstest]
 #[case("regression", 6, &["scores", "spreads", "distances", "nuts", "curves"], &["panels", "along"])]
 #[case("dependence", 9, &["tests", "histogram"], &["dependence"])]
-fn smoke(
+fn toy_experiments_report_finite_results(
     #[case] name: &str,
     #[case] verdicts: usize,
     #[case] tables: &[&str],

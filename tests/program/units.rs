@@ -40,7 +40,7 @@ fn predicted(folder: &Folder, (shift, unit): (f64, f64), plain: &[f64]) -> (f64,
 #[case::small(0., 1e-7)]
 #[case::tiny(0., 1e-47)]
 #[case::large(0., 1e45)]
-fn targets_of_any_size(#[case] shift: f64, #[case] unit: f64) {
+fn results_are_invariant_to_target_shift_and_scale(#[case] shift: f64, #[case] unit: f64) {
     let train = ["train", "y.csv", "--epochs", "60", "--samples", "20", "--out", "run", "--json"];
     let of = |shift, unit| {
         let folder = Folder::new();

@@ -52,8 +52,8 @@ pub fn uses(sources: &[(String, String)]) -> Uses {
 }
 
 /// The shortest cycle through each file that is on one, beginning with its least name.
-pub fn circles(uses: &Uses) -> BTreeSet<Vec<String>> {
-    let circle = |start: &String| {
+pub fn cycles(uses: &Uses) -> BTreeSet<Vec<String>> {
+    let cycle = |start: &String| {
         let (mut ways, mut seen) = (vec![vec![start.clone()]], BTreeSet::new());
         while !ways.is_empty() {
             let next = |way: &Vec<String>| {
@@ -71,7 +71,7 @@ pub fn circles(uses: &Uses) -> BTreeSet<Vec<String>> {
         }
         None
     };
-    uses.keys().filter_map(circle).collect()
+    uses.keys().filter_map(cycle).collect()
 }
 
 fn module(file: &str) -> Path {

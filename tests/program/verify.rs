@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 
 #[test]
-fn everything_holds_and_no_fault_survives() {
+fn all_checks_pass_and_each_detects_a_fault() {
     let output = bhn().args(["verify", "--json", "--quiet"]).assert().success();
     let found: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     assert_eq!(found["passed"], true);
@@ -21,7 +21,7 @@ fn everything_holds_and_no_fault_survives() {
 }
 
 #[test]
-fn some_of_it_and_its_faults() {
+fn only_and_mutants_flags_select_output() {
     let stdout = |args: &[&str]| {
         let output = bhn().arg("verify").args(args).assert().success();
         String::from_utf8(output.get_output().stdout.clone()).unwrap()
@@ -60,7 +60,7 @@ fn some_of_it_and_its_faults() {
 #[case("dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
 #[case("mle", 5, &["inverse", "log-determinant", "draws", "annealing"])]
 #[case("ensemble", 5, &["inverse", "log-determinant", "draws", "annealing"])]
-fn a_run_holds_and_its_faults_are_noticed(
+fn run_passes_and_its_faults_are_detected(
     #[case] method: &str,
     #[case] checks: usize,
     #[case] absent: &[&str],
@@ -104,7 +104,7 @@ fn a_run_holds_and_its_faults_are_noticed(
 }
 
 #[test]
-fn a_run_in_words() {
+fn run_report_lists_checks_and_diagnostics() {
     let folder = Folder::new();
     folder.trained();
     let verify = |args: &[&str]| {
@@ -120,7 +120,7 @@ fn a_run_in_words() {
 }
 
 #[test]
-fn a_run_that_cannot_be_verified() {
+fn invalid_runs_and_flags_are_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let verify = |args: &[&str]| {

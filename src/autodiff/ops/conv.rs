@@ -176,7 +176,7 @@ mod tests {
 
     /// If there are no samples, the gradient is 0, not the contents of a reused allocation.
     #[test]
-    fn no_sample_has_no_gradient() {
+    fn zero_samples_give_zero_gradient() {
         let mut storage = Storage::default();
         storage.keep(Tensor::from_elem(vec![2, 16, 16, 2], f64::NAN));
         let tape = Tape::reusing(storage);

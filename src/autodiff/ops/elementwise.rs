@@ -124,7 +124,7 @@ mod tests {
 
     /// Values and derivatives at overflows, at kinks and at NaN.
     #[test]
-    fn extremes() {
+    fn values_and_slopes_at_overflow_kinks_and_nan() {
         let (inf, nan) = (f64::INFINITY, f64::NAN);
         let of = |f: for<'t> fn(Var<'t, f64>) -> Var<'t, f64>, x: f64| {
             let tape = Tape::default();

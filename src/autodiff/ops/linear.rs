@@ -276,7 +276,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_norm_of_zero_has_no_gradient() {
+    fn zero_norm_has_zero_gradient() {
         let tape = Tape::<f64>::default();
         let v = tape.leaf(Tensor::zeros(vec![2, 3]));
         let y = v.row_norms();
@@ -286,7 +286,7 @@ mod tests {
 
     /// If there are no samples, the gradient is 0, not the contents of a reused allocation.
     #[test]
-    fn no_sample_has_no_gradient() {
+    fn zero_samples_give_zero_gradient() {
         let mut storage = Storage::default();
         storage.keep(Tensor::from_elem(vec![32, 32], f64::NAN));
         let tape = Tape::reusing(storage);
@@ -298,7 +298,7 @@ mod tests {
     /// Products without bias use the packed transpose of a fixed matrix; products with a bias do
     /// not.
     #[test]
-    fn a_fixed_layer_keeps_its_bias() {
+    fn fixed_matrix_gives_same_products() {
         let tape = Tape::<f64>::default();
         let number =
             |shape| Owned::from_shape_fn(shape, |i: IxDyn| (i[0] + 7 * i[i.ndim() - 1]) as f64);
@@ -311,7 +311,7 @@ mod tests {
 
     /// Rows whose squares leave the range of single precision.
     #[test]
-    fn rows_of_any_length() {
+    fn row_norms_are_accurate_at_any_magnitude() {
         for length in [1e-38_f32, 1e-30, 1e-22, 1e-12, 1., 1e12, 1e19, 1e30] {
             let tape = Tape::<f32>::default();
             let norm = tape.leaf(Tensor::from_elem(vec![9, 784], length)).row_norms();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_zeros_stays_zero() {
+    fn weight_norm_keeps_zero_rows() {
         let tape = Tape::<f64>::default();
         let v = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![0., 0., 3., 4.]).unwrap());
         let g = tape.leaf(Tensor::from_elem(vec![2], 10.));

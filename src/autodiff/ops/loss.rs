@@ -110,7 +110,7 @@ mod tests {
 
     /// `p = 1/(1 + e^±20)`, clipped to 0.1 and 0.9.
     #[test]
-    fn the_clip_is_on_both_sides() {
+    fn probabilities_are_clipped_on_both_sides() {
         let tape = Tape::<f64>::default();
         let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![20., 0., 20., 0.]).unwrap());
         let y = x.clipped_categorical_log_prob([0, 1], 0.1).value();
@@ -119,7 +119,7 @@ mod tests {
 
     /// A sum of a million entries is exact to single precision.
     #[test]
-    fn many_dimensions() {
+    fn normal_log_prob_is_accurate_in_a_million_dimensions() {
         let (tape, x, d) = (Tape::<f32>::default(), 1.1_f32, 1_000_000);
         let log_prob = tape.leaf(Tensor::from_elem(vec![1, d], x)).standard_normal_log_prob();
         let one = -0.5 * f64::from(x).powi(2) - 0.5 * (2. * std::f64::consts::PI).ln();
@@ -130,7 +130,7 @@ mod tests {
 
     /// Logits of any size give finite values; clipped probabilities have no gradient.
     #[test]
-    fn extreme_logits() {
+    fn extreme_logits_give_finite_values() {
         let tape = Tape::<f32>::default();
         let x = tape.leaf(Tensor::from_shape_vec(vec![2, 2], vec![1e4, -1e4, 1e4, -1e4]).unwrap());
         let y = x.categorical_log_prob([0, 1]);

@@ -184,7 +184,7 @@ mod tests {
     /// A sum of a million entries is exact but for one rounding: accumulated in `f32` it is
     /// 100,958.
     #[test]
-    fn many() {
+    fn sums_of_a_million_entries_are_rounded_once() {
         let tape = Tape::<f32>::default();
         let x = tape.leaf(Tensor::from_elem(vec![1_000_003], 0.1_f32));
         let sum = 1_000_003. * f64::from(0.1_f32);
@@ -200,7 +200,7 @@ mod tests {
 
     /// A tied maximum passes its gradient once, and infinite inputs give no NaN.
     #[test]
-    fn extremes() {
+    fn max_and_log_sum_exp_at_ties_infinities_and_nan() {
         let tape = Tape::<f64>::default();
         let x = tape.leaf(Tensor::from_shape_vec(vec![3], vec![2., 2., 1.]).unwrap());
         let g = x.max_axis(0).backward();

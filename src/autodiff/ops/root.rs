@@ -122,7 +122,7 @@ mod tests {
     /// `f` is evaluated at both ends of the bracket, at the start, and at the root, which is one
     /// Newton step away.
     #[rstest]
-    fn a_line_takes_four_evaluations(#[values(-1., -0.5, 0.5, 1.)] away: f64) {
+    fn linear_function_takes_four_evaluations(#[values(-1., -0.5, 0.5, 1.)] away: f64) {
         assert_eq!(counted(2., |y| (y - away, 1.)), (2. + away, 4));
     }
 
@@ -138,7 +138,10 @@ mod tests {
     })]
     #[case::overflowing(|y: f64| (y.sinh(), y.cosh()))]
     #[case::step(|y: f64| (y + 50. * (1e3 * y).tanh(), 1. + 5e4 / (1e3 * y).cosh().powi(2)))]
-    fn roots(#[case] f: Function, #[values(-1e6, -3., -1e-3, 0., 0.1, 7., 1e5)] x: f64) {
+    fn roots_are_accurate_within_55_evaluations(
+        #[case] f: Function,
+        #[values(-1e6, -3., -1e-3, 0., 0.1, 7., 1e5)] x: f64,
+    ) {
         let (y, count) = counted(x, f);
         assert!(count <= 55, "{count} evaluations");
         let (value, slope) = f(y);
@@ -149,14 +152,14 @@ mod tests {
 
     /// At a slope of 0 the Newton step is infinite and is rejected.
     #[test]
-    fn flat_at_the_start() {
+    fn zero_slope_at_the_start_converges() {
         let (y, _) = counted(7., |y| ((y - 7.).powi(3), 3. * (y - 7.).powi(2)));
         assert!((y - 7. - 7_f64.cbrt()).abs() <= 4. * f64::EPSILON * 9.);
     }
 
     /// `y + (q − 1) tanh(y) = x`, of slope `q` at 0, solved to the last bits of `y`.
     #[test]
-    fn steep_in_single_precision() {
+    fn steep_function_is_solved_in_single_precision() {
         for q in [1e3_f32, 1e5, 1e6] {
             for target in [-0.7_f32, -1e-3, 1e-6, 0.3, 0.9] {
                 let f = |y: f32| (y + (q - 1.) * y.tanh(), 1. + (q - 1.) * y.cosh().powi(-2));
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_of_nan_is_nan() {
+    fn root_of_nan_is_nan() {
         assert!(solve(f64::NAN, |y| (y, 1.)).is_nan());
     }
 }

@@ -240,7 +240,7 @@ mod tests {
     use crate::autodiff::{Tape, Tensor};
 
     #[test]
-    fn every_order_of_four_axes() {
+    fn permute_axes_equals_ndarray_for_every_permutation() {
         let tape = Tape::<f64>::default();
         let x =
             Tensor::from_shape_vec(vec![2, 3, 4, 5], (0..120).map(f64::from).collect()).unwrap();

@@ -138,7 +138,7 @@ mod tests {
     use crate::autodiff::{Owned, Tape, Tensor};
 
     #[test]
-    fn triangles_leave_the_diagonal_out() {
+    fn strict_triangles_exclude_the_diagonal() {
         let tape = Tape::<f64>::default();
         let a = Tensor::from_shape_vec(vec![3, 3], (1..10).map(f64::from).collect()).unwrap();
         let a = tape.constant(a);
@@ -149,7 +149,7 @@ mod tests {
 
     /// Multiplying a solution by the matrix recovers the right-hand side.
     #[test]
-    fn a_solution_solves() {
+    fn solution_times_matrix_is_right_hand_side() {
         for n in [1, 2, 5, 40] {
             let tape = Tape::<f64>::default();
             let of = |rows: usize, size: f64| {

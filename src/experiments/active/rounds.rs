@@ -263,7 +263,7 @@ mod tests {
 
     /// A warm start keeps the function: parameters and the flow's permutations.
     #[test]
-    fn a_warm_start_is_the_same_function() {
+    fn warm_start_preserves_the_function() {
         let data = load("mnist", &Options::default(), None).unwrap();
         let mut config = Config { seed: 1, ..Config::default() };
         config.primary.layers = Some(Layer::mlp(&[8], 10));

@@ -167,7 +167,7 @@ mod tests {
 
     /// The gradient with respect to the inputs agrees with finite differences of the averaged loss.
     #[test]
-    fn the_gradient_by_inputs() {
+    fn input_gradient_passes_gradcheck() {
         let (model, theta) = model();
         let report = gradcheck(&[randn(&[5, INPUTS], 1)], |x| {
             let tape = x[0].tape();
@@ -180,7 +180,7 @@ mod tests {
 
     /// The loss is `−ln p̄_y` of the averaged prediction.
     #[test]
-    fn the_loss_is_that_of_the_mean() {
+    fn loss_is_nll_of_averaged_prediction() {
         let (model, theta) = model();
         let tape = Tape::default();
         let p = model.params.freeze(&tape);
@@ -195,7 +195,7 @@ mod tests {
 
     /// To first order a step raises every example's loss by `ε Σ |g|`.
     #[test]
-    fn a_small_step_raises_the_loss() {
+    fn small_step_raises_every_loss_to_first_order() {
         let (model, theta) = model();
         let n = 2 * ROWS / theta.shape()[0] + 3;
         let x = randn(&[n, INPUTS], 5).into_dimensionality::<ndarray::Ix2>().unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_of_one_size() {
+    fn step_is_epsilon_times_gradient_sign() {
         let x = Array2::<f32>::from_elem([1, 3], 0.9);
         let g = Array2::from_shape_vec([1, 3], vec![-1e-30, 0., 7.]).unwrap();
         let expected = Array2::from_shape_vec([1, 3], vec![0.65, 0.9, 1.15]).unwrap();

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn random_and_disjoint_pairs() {
+    fn random_pairs_are_uniform_and_disjoint_pairs_distinct() {
         let rng = &mut ChaCha8Rng::seed_from_u64(0);
         let pairs = random_pairs(3, 6000, rng);
         for i in 0..3 {

@@ -110,7 +110,7 @@ mod tests {
     /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: `ln q` is the density
     /// of the samples.
     #[test]
-    fn samples_have_their_density() {
+    fn log_q_is_the_density_of_the_samples() {
         let (target, n) = (Target::Ridge { kappa: 0. }, 20_000);
         let mixture = Base::Mixture { components: 2, distance: 1., axes: Axes::First };
         for (couplings, base) in [(0, Base::Normal), (0, mixture), (3, mixture)] {

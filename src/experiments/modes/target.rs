@@ -224,7 +224,7 @@ mod tests {
     /// Over `b` the ridge is a Gaussian integral: `∫ N(b) e^{−κ(1 − ab)²/2} db =
     /// (1 + κa²)^{−½} exp(−κ/2(1 + κa²))`, which leaves one dimension.
     #[test]
-    fn the_ridge_against_its_closed_form() {
+    fn ridge_evidence_matches_one_dimensional_integral() {
         for kappa in [0., 5., 30., 200.] {
             let over_b = |a: f64| {
                 let p = 1. + kappa * a * a;
@@ -240,7 +240,7 @@ mod tests {
 
     /// `(λ/2π)^{3/2} ∫ a⁻² exp(−λ(a² + r²/a²)/2) da = λ e^{−λr} / 2πr`.
     #[test]
-    fn the_prior_over_products() {
+    fn prior_over_products_matches_integral() {
         let (lambda, u, v) = (20., 1.003, -0.69);
         let none = || Tensor::from_shape_vec(vec![0], vec![]).unwrap();
         let prior = Target::Net { x: none(), y: none() };
@@ -255,7 +255,7 @@ mod tests {
 
     /// A rectangle of twice the width gives the same evidence; Laplace's approximation is close.
     #[test]
-    fn the_net_has_its_peak_within_the_bounds() {
+    fn net_evidence_does_not_change_with_wider_bounds() {
         let target = Target::net();
         let [u, v] = target.peak();
         let wide = |(at, std): (f64, f64)| (at - 24. * std, at + 24. * std);
@@ -270,7 +270,7 @@ mod tests {
     /// The fractions of samples on both branches, and the mean of `(1 − ab)²`, are within five
     /// standard errors.
     #[test]
-    fn samples_are_of_the_posterior() {
+    fn ridge_samples_match_posterior_moments() {
         let (n, kappa) = (20_000, 30.);
         let found = Target::Ridge { kappa }.sample(n, &mut stream(1, Purpose::Sample, 0));
         let share = found.iter().filter(|s| s.0 > 0.).count() as f64 / n as f64;

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_divergence_of_one_normal_from_another() {
+    fn kl_of_normals_and_mixtures_matches_closed_form() {
         // KL(N(0, s²) ‖ N(m, s²)) = m² / 2s².
         let found = kl(&[0.3], &[0.5], 25.);
         assert!((found - 0.5).abs() < 1e-12, "{found}");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_of_functions() {
+    fn function_scores_match_manual_computation() {
         // Two functions at a distance of 2, noise of variance 3: y has variance 4.
         let f = Array2::from_shape_fn((2, 4), |(s, _)| s as f32 * 2. - 1.);
         let y = Targets::Values(vec![0., 3.9, -3.9, 4.]);

@@ -211,19 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn every_route_in_f32() {
+    fn every_route_matches_reference_in_f32() {
         routes::<f32>();
     }
 
     #[test]
-    fn every_route_in_f64() {
+    fn every_route_matches_reference_in_f64() {
         routes::<f64>();
     }
 
     /// The claim of `winograd.rs` about its points: here the errors are at most 2.2 times those of
     /// a running sum; with the points 1 and 2 they would be 4 times as large.
     #[test]
-    fn winograd_rounds_little_more_than_a_plain_sum() {
+    fn winograd_error_is_within_three_times_a_plain_sum() {
         let (images, n) = (4, 16);
         let over = Window::new([3, 3]).over([10, 10, 64]).unwrap();
         assert!(winograd::suits(&over, n));

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_fits_or_does_not() {
+    fn window_positions_exist_only_if_it_fits() {
         let window = Window { padding: [1, 0], ..Window::new([4, 3]) };
         assert_eq!(window.over([2, 3, 1]).unwrap().positions, [1, 1]);
         assert!(window.over([1, 3, 1]).is_none() && window.over([2, 2, 1]).is_none());

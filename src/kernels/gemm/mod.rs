@@ -205,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn every_route_in_f32() {
+    fn every_route_matches_reference_in_f32() {
         routes::<f32>();
     }
 
     #[test]
-    fn every_route_in_f64() {
+    fn every_route_matches_reference_in_f64() {
         routes::<f64>();
     }
 }

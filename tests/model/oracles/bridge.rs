@@ -8,7 +8,7 @@ use bhn::experiments::oracles::{Linear, Logistic};
 use ndarray::Array2;
 
 #[test]
-fn of_linear_regression_from_exact_draws() {
+fn evidence_of_linear_regression_from_exact_draws() {
     let linear = Linear::polynomial(20, 4, 0);
     let posterior = linear.posterior();
     let chains: Vec<_> = (0..2).map(|seed| posterior.sample(2000, &mut rng(seed))).collect();
@@ -30,7 +30,7 @@ fn of_linear_regression_from_exact_draws() {
 /// standard deviation 1 ± 1/√2R. Four standard errors of each are allowed, and 0.15 for the
 /// uncertainty of the stated error.
 #[test]
-fn of_two_branches_with_an_honest_error() {
+fn stated_error_is_calibrated_on_two_branches() {
     let (ridge, repetitions) = (Target::Ridge { kappa: 5. }, 100);
     let expected = ridge.log_evidence().value;
     let z: Vec<_> = (0..repetitions)
@@ -50,7 +50,7 @@ fn of_two_branches_with_an_honest_error() {
 }
 
 #[test]
-fn of_the_o_rings_from_draws_of_nuts() {
+fn evidence_of_o_rings_from_nuts_draws() {
     let o_rings = Logistic::o_rings();
     let nuts = Nuts { warmup: 500, draws: 1500, ..Nuts::default() };
     let chains: Vec<_> = (0..2)

@@ -29,7 +29,7 @@ fn p_values(change: impl Fn(Gaussian) -> Gaussian) -> [f64; 2] {
 }
 
 #[test]
-fn the_exact_posterior_has_uniform_ranks_and_no_other_has() {
+fn only_exact_posterior_has_uniform_ranks() {
     let exact = p_values(|posterior| posterior);
     assert!(exact.iter().all(|&p| p > 1e-3), "{exact:?}");
     let narrow = p_values(|q| Gaussian { factor: q.factor * 0.7, ..q });
@@ -50,7 +50,7 @@ fn the_exact_posterior_has_uniform_ranks_and_no_other_has() {
 }
 
 #[test]
-fn ranks_and_bins_at_their_ends() {
+fn rank_and_histogram_edge_cases() {
     assert_eq!(rank(0.5, [0.1, 0.9, 0.4]), 2);
     let counts = histogram([0, 4, 5, DRAWS]);
     assert_eq!((counts[0], counts[1], counts[BINS - 1]), (2, 1, 1));
@@ -59,7 +59,7 @@ fn ranks_and_bins_at_their_ends() {
 /// Binomial(400, 1/20): mean 20 and variance 19. At most ½ % lies on either side of the interval,
 /// and the interval is the smallest such: its half-width is near 2.576 √19 = 11.2.
 #[test]
-fn the_band_holds_what_uniform_ranks_give() {
+fn band_is_99_percent_binomial_interval() {
     let band = band(400);
     assert!((9..=11).contains(band.start()) && (31..=33).contains(band.end()), "{band:?}");
 }

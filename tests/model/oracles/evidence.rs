@@ -25,7 +25,7 @@ fn linear() -> Linear {
 /// `y ~ N(0, XXᵀ/λ + I/τ)`: the same evidence from a Gaussian in as many dimensions as there are
 /// examples.
 #[test]
-fn the_evidence_of_linear_regression_is_the_density_of_its_data() {
+fn linear_regression_evidence_equals_marginal_density() {
     let linear = linear();
     let n = linear.y.len();
     let noise = Array2::<f64>::eye(n) / linear.tau;
@@ -37,7 +37,7 @@ fn the_evidence_of_linear_regression_is_the_density_of_its_data() {
 
 /// `p(θ, D) = p(θ|D) p(D)` at any `θ`.
 #[test]
-fn the_posterior_of_linear_regression_obeys_bayes() {
+fn linear_regression_posterior_satisfies_bayes_rule() {
     let (linear, posterior) = (linear(), linear().posterior());
     let theta = posterior.sample(20, &mut rng(1)) * 3.;
     let log_posterior = posterior.log_density(theta.view());
@@ -51,7 +51,7 @@ fn the_posterior_of_linear_regression_obeys_bayes() {
 /// For variances `v`, `KL = ½(Σ(Λᵢᵢ vᵢ − ln vᵢ − 1) − ln det Λ)`: it is least at `vᵢ = 1/Λᵢᵢ`,
 /// where it has the value of the formula.
 #[test]
-fn no_factorised_gaussian_is_nearer_than_the_formula_says() {
+fn mean_field_gap_formula_is_the_minimum() {
     let (linear, precision) = (linear(), linear().precision());
     let diagonal = precision.diag().to_owned();
     let log_det = 2. * cholesky(&precision).diag().mapv(f64::ln).sum();
@@ -70,7 +70,7 @@ fn no_factorised_gaussian_is_nearer_than_the_formula_says() {
 
 /// Over one, two and three dimensions: `∫ exp(−½ Σ (k x_k)²) dx = Π √2π/k`.
 #[test]
-fn quadrature_of_gaussians() {
+fn quadrature_integrates_gaussians() {
     fn check<const N: usize>() {
         let term = |(k, x): (usize, &f64)| ((k + 1) as f64 * x).powi(2);
         let f = |x: [f64; N]| -0.5 * x.iter().enumerate().map(term).sum::<f64>();
@@ -90,7 +90,7 @@ fn quadrature_of_gaussians() {
 #[case::scales(Scales::new(10, 2), Scales::new(10, 2).log_evidence().value, 8.)]
 #[case::ridge(Target::Ridge { kappa: 5. }, Target::Ridge { kappa: 5. }.log_evidence().value, 8.)]
 #[case::o_rings(Logistic::o_rings(), Logistic::o_rings().log_evidence().value, 24.)]
-fn the_density_that_is_fitted_integrates_to_the_evidence(
+fn joint_density_integrates_to_evidence(
     #[case] joint: impl Joint,
     #[case] expected: f64,
     #[case] side: f64,
@@ -110,7 +110,7 @@ fn the_density_that_is_fitted_integrates_to_the_evidence(
 #[rstest]
 #[case::linear(Linear::polynomial(10, 2, 0), Linear::polynomial(10, 2, 0).log_evidence())]
 #[case::scales(Scales::new(10, 3), Scales::new(10, 3).log_evidence().value)]
-fn the_evidence_is_the_mean_over_the_prior(#[case] joint: impl Joint, #[case] expected: f64) {
+fn evidence_equals_prior_mean_of_likelihood(#[case] joint: impl Joint, #[case] expected: f64) {
     let found = evidence::by_averaging(&joint, 20, &mut rng(2));
     assert!((found.value - expected).abs() < 4. * found.error, "{found}, {expected}");
     assert!(found.error < 0.03, "{found} tells nothing");

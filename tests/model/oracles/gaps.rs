@@ -15,7 +15,7 @@ fn fit(joint: &dyn Joint, method: &str, training: &Training) -> Fitted {
 /// If `q` is the exact, full Gaussian posterior, `p(θ, D)/q(θ)` is the evidence for every `θ`: the
 /// bound and importance sampling agree.
 #[test]
-fn a_full_gaussian_reaches_the_evidence_of_linear_regression() {
+fn full_gaussian_bound_reaches_evidence() {
     let linear = Linear::polynomial(20, 4, 0);
     let (found, evidence) = (fit(&linear, "full", &TRAINING), linear.log_evidence());
     let gap = evidence - found.elbo.value;
@@ -34,7 +34,7 @@ fn a_full_gaussian_reaches_the_evidence_of_linear_regression() {
 /// The gap agrees with the formula to 1 %; the standard error of the 50,000 samples is less than a
 /// third of that.
 #[test]
-fn independent_gaussians_fall_short_by_the_formula() {
+fn mean_field_gap_matches_formula() {
     let linear = Linear::polynomial(20, 4, 0);
     let least = linear.least_of_mean_field();
     for method in ["mean-field", "t0"] {
@@ -48,7 +48,7 @@ fn independent_gaussians_fall_short_by_the_formula() {
 /// In a model that is not conjugate, a coupling closes some of the gap, and the bound stays below
 /// the evidence.
 #[test]
-fn a_coupling_closes_some_of_the_gap_of_a_product() {
+fn couplings_reduce_the_mean_field_gap() {
     let scales = Scales::new(10, 2);
     let evidence = scales.log_evidence().value;
     let training = Training { steps: 1000, ..TRAINING };
@@ -63,7 +63,7 @@ fn a_coupling_closes_some_of_the_gap_of_a_product() {
 }
 
 #[test]
-fn a_fit_that_diverges_is_none() {
+fn diverged_fit_returns_none() {
     let linear = Linear::polynomial(20, 4, 0);
     let wild = Training { rate: f64::INFINITY, ..TRAINING };
     let method = Method::ALL.iter().find(|m| m.key == "t4").unwrap();

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 /// A data folder for tests that has the set `name`; if there is none, prints so and returns `None`.
-pub fn data_at_hand(name: &str) -> Option<PathBuf> {
+pub fn test_data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BHN_TEST_DATA").map(PathBuf::from);
     let folder = folder.filter(|folder| folder.join(name).is_dir());
     if folder.is_none() {

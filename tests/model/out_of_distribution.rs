@@ -27,7 +27,7 @@ fn smoke(name: &str, dir: &Path) -> (Report, usize) {
 #[case("anomaly", 7)]
 #[case("unseen", 40)]
 #[case("adversarial", 6)]
-fn once(#[case] name: &str, #[case] cells: usize) {
+fn experiment_computes_each_cell_once(#[case] name: &str, #[case] cells: usize) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join(name);
     let (report, computed) = smoke(name, &dir);
@@ -54,7 +54,7 @@ fn once(#[case] name: &str, #[case] cells: usize) {
 }
 
 #[test]
-fn sets_that_are_not_at_hand_are_named() {
+fn missing_data_sets_are_listed_as_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let (report, _) = smoke("anomaly", &folder.path().join("anomaly"));
     let table = report.tables.iter().find(|table| table.name == "sets").unwrap();
@@ -65,7 +65,7 @@ fn sets_that_are_not_at_hand_are_named() {
 }
 
 #[test]
-fn photographs_that_are_not_there_are_skipped() {
+fn cifar_10_without_data_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let experiment = ALL.iter().find(|experiment| experiment.name == "cifar-10").unwrap();
     let (dir, data) = (folder.path().join("out"), Some(folder.path()));
