@@ -26,8 +26,9 @@ pub struct Args {
     /// Number of inputs to choose
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count)]
     k: usize,
-    /// Acquisition function. bald: mutual information of the label and θ; batch-bald: that of all
-    /// chosen labels jointly; max-entropy, variation-ratio, mean-std: other uncertainties; random
+    /// Acquisition function. bald: mutual information between the label and θ; batch-bald: the same
+    /// for all chosen labels jointly; max-entropy, variation-ratio, mean-std: other uncertainty
+    /// scores; random: a uniformly random choice
     #[arg(long, default_value = "bald", value_parser = word::<Acquisition>)]
     score: Acquisition,
     /// Number of posterior samples [default: 100]

@@ -25,7 +25,7 @@ enum Verb {
         /// Names of data sets, a family such as uci, or all
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// Local folder or file, or another address, that has the published files
+        /// Local folder, local file or other URL that has the published files
         #[arg(long, value_name = "PATH")]
         from: Option<String>,
     },

@@ -44,7 +44,7 @@ struct Cli {
     /// Print results as JSON on standard output
     #[arg(long, global = true)]
     json: bool,
-    /// Folder of data sets; MNIST is built in [default: bhn in your cache folder]
+    /// Folder of data sets; MNIST is built in [default: bhn in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ enum Command {
     Acquire(acquire::Args),
     /// Draw posterior samples of θ and write them as safetensors
     Sample(sample::Args),
-    /// Reproduce an experiment of the paper: tables, figures, verdicts
+    /// Reproduce an experiment of the paper: tables, figures, and which claims hold
     Reproduce(reproduce::Args),
     /// Verify the engine or a run: numerical checks, each tested on seeded faults
     Verify(verify::Args),

@@ -21,13 +21,13 @@ pub struct Args {
     /// Name of the experiment, or all
     #[arg(value_name = "EXPERIMENT", value_parser = names())]
     name: String,
-    /// Size. smoke: seconds, a test that it runs; quick: minutes; paper: the paper's protocol
+    /// Scale. smoke: seconds, to test that it runs; quick: minutes; paper: the paper's protocol
     #[arg(long, default_value = "quick", value_parser = tiers())]
     tier: Tier,
-    /// Number of seeds, 0 to N − 1 [default: depends on the tier]
+    /// Number of random seeds, which are 0 to N − 1 [default: depends on the tier]
     #[arg(long, value_name = "N", value_parser = number::<1, 1000>)]
     seeds: Option<usize>,
-    /// Folder of the experiment; for all, the parent folder [default: results/EXPERIMENT-TIER]
+    /// Output folder; for all, its parent folder [default: results/EXPERIMENT-TIER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -17,10 +17,10 @@ pub struct Args {
     /// Number of posterior samples
     #[arg(long, default_value_t = 100, value_name = "S", value_parser = samples)]
     samples: usize,
-    /// Seed of the samples [default: 0]
+    /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Draw the same samples as `bhn predict` with this number of --samples
+    /// Draw the samples that `bhn predict` uses for the same --samples
     #[arg(long, conflicts_with = "seed")]
     as_predict: bool,
     /// Output file [default: DIR/samples.safetensors]

@@ -17,23 +17,24 @@ use std::time::Instant;
 /// Arguments of `bhn verify`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Every check also runs on copies of the engine, or of the run's network, with a \
-                  mistake in them, and counts only if it notices one. For a run with a density, \
-                  diagnostics say how far the posterior is from the exact one; they never fail."
+    after_help = "Every check also runs on seeded faults: variants of the engine, or of the run's \
+                  model, with one mistake each. A check counts only if it notices one of them. \
+                  For a run with a density, diagnostics estimate how far the posterior is from the \
+                  exact one; they never fail."
 )]
 pub struct Args {
-    /// A run folder: verify its network at its trained parameters, on its data [default: the
+    /// Run folder: verify its model at its trained parameters and on its data [default: verify the
     /// engine]
     #[arg(value_name = "RUN")]
     dir: Option<PathBuf>,
-    /// Only this suite, without a run's diagnostics; may be given again
+    /// Run this suite only, without a run's diagnostics; may be repeated
     #[arg(long, value_name = "SUITE", value_parser = names())]
     only: Vec<String>,
-    /// Print which check noticed which mistake
+    /// Print which check noticed which seeded fault
     #[arg(long)]
     mutants: bool,
-    /// Posterior draws for a run's diagnostics, each on the whole training set [default: 3 million
-    /// examples' worth, 60 to 10000]
+    /// Number of posterior samples for a run's diagnostics, each evaluated on the whole training
+    /// set [default: 3 million divided by the number of training examples, 60 to 10000]
     #[arg(long, value_name = "S", requires = "dir", value_parser = number::<20, 1_000_000>)]
     samples: Option<usize>,
 }

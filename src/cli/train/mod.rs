@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Without arguments: a Bayesian hypernetwork on MNIST, in half a minute to two \
-                  minutes on two cores."
+    after_help = "Without arguments, trains a Bayesian hypernetwork on MNIST, which takes half a \
+                  minute to two minutes on two cores."
 )]
 pub struct Args {
     /// Data: mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default:
@@ -35,10 +35,11 @@ pub struct Args {
     /// realnvp]
     #[arg(long, value_parser = word::<FlowKind>)]
     flow: Option<FlowKind>,
-    /// Number of couplings, IAF or planar steps; 0 is Bayes by Backprop on the scales [default: 4]
+    /// Number of couplings, IAF steps or planar steps; 0 gives Bayes by Backprop over the scales
+    /// [default: 4]
     #[arg(long, value_name = "T", value_parser = number::<0, { usize::MAX }>)]
     couplings: Option<usize>,
-    /// Units of the hidden ReLU layers [default: 800,800; 50,50 for tables]
+    /// Number of units of each hidden ReLU layer [default: 800,800; 50,50 for tables]
     #[arg(long, value_delimiter = ',', value_name = "N,N", value_parser = count)]
     hidden: Option<Vec<usize>>,
     /// Initialise the network from another run, for instance of mle
@@ -65,10 +66,10 @@ pub struct Args {
     /// Drop rows with missing values (an empty cell, NA, NaN, ?, …), which are an error otherwise
     #[arg(long)]
     drop_missing: bool,
-    /// Seed of all random numbers [default: 0]
+    /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
-    /// Number of posterior samples for the test [default: 100]
+    /// Number of posterior samples for testing [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
     /// TOML file with any of the settings in a run folder's config.toml
