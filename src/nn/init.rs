@@ -25,8 +25,8 @@ impl Init {
     /// `N(0, 1)`.
     pub(crate) const STANDARD_NORMAL: Self = Self::Normal { mean: 0., std: 1. };
 
-    /// A new tensor. Sampled in `f64` and rounded, so that both precisions start from the same
-    /// values.
+    /// A new tensor of this shape. The entries are sampled in `f64` and rounded to `T`, so `f32`
+    /// and `f64` start from the same values up to rounding.
     ///
     /// # Panics
     /// If the distribution is `He` and `shape` is empty.

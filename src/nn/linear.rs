@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// `y = W x + b`, or `y = g ⊙ (V x)/‖V‖ + b` with weight normalisation, for `x […, inputs]` and
 /// `W`, `V` `[outputs, inputs]`; a mask holds some entries of `W` or `V` at 0.
 ///
-/// The norms `‖V‖` are of the rows, taken after masking. The scales `g` are applied after the
+/// `‖V‖` has the norm of each row of `V` after masking. The scales `g` are applied after the
 /// product, so normalised weights are never materialised.
 ///
 /// ```
@@ -65,8 +65,9 @@ impl Linear {
     /// A weight-normalised layer with directions `V ~ N(0, 1)`, scales `g ~ N(0, gain²)` and biases
     /// 0: parameters `NAME.v`, `NAME.r`, `NAME.b`.
     ///
-    /// Only the scales start small. Directions of std 10⁻⁴ would give the same function, but Adam
-    /// changes every parameter by about the learning rate, so a few steps would turn them around.
+    /// Only the scales start small. With `V` of std 10⁻⁴ the initial function would be the same,
+    /// but Adam changes every entry by about the learning rate per step, so a few steps would
+    /// change the directions completely.
     pub fn weight_normed<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -103,7 +104,8 @@ impl Linear {
 }
 
 impl<'t, T: Scalar> BoundLinear<'t, T> {
-    /// `x […, inputs]` to `y […, outputs]`. If the layer has scales, `x` has at least two axes.
+    /// `x […, inputs]` to `y […, outputs]`. If the layer has scales, `x` must have at least two
+    /// axes.
     pub fn forward(self, x: Var<'t, T>) -> Var<'t, T> {
         match self.scaled_product(x) {
             Some((y, scale)) => y.affine(scale, self.b),
@@ -119,7 +121,7 @@ impl<'t, T: Scalar> BoundLinear<'t, T> {
         }
     }
 
-    /// If there are scales, `V x`, and `g / ‖V‖` reshaped to as many axes.
+    /// `V x`, and `g / ‖V‖` reshaped to the same number of axes; `None` if the layer has no scales.
     fn scaled_product(self, x: Var<'t, T>) -> Option<(Var<'t, T>, Var<'t, T>)> {
         let scale = self.scale?;
         let y = x.matmul_t(self.w);

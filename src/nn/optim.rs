@@ -120,7 +120,8 @@ impl<T: Scalar> Optimiser<T> {
     /// before clipping; if it is not finite, nothing is changed.
     ///
     /// # Panics
-    /// Unless gradients and parameters have the same shapes.
+    /// Unless there is one entry of `grads` per parameter, and every dense gradient has the shape
+    /// of its parameter.
     pub fn step(
         &mut self,
         params: &mut Params<T>,

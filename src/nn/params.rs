@@ -1,4 +1,5 @@
-//! Named parameters in order, outside any tape; and buffers, which are saved but not trained.
+//! Parameters, named and ordered, which exist outside any tape; and buffers, which are saved but
+//! not trained.
 use crate::autodiff::Gradient;
 use crate::autodiff::{Fixed, Grads, Owned, Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
@@ -6,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Parameters by name, in the order in which they were added. Bitwise reproducible results require
-/// the same order.
+/// Parameters by name, in the order in which they were added. Two runs give bitwise identical
+/// results only if this order is the same in both.
 ///
 /// ```
 /// use bhn::nn::{Init, Params};
@@ -22,7 +23,8 @@ use std::sync::Arc;
 pub struct Params<T = f32> {
     parameters: Vec<(String, Tensor<T>)>,
     buffers: Buffers,
-    /// Saved buffers, which replace those drawn at registration.
+    /// Buffers from an earlier run. If a buffer is registered under one of these names, the saved
+    /// value is used, provided that it is valid.
     saved: Buffers,
 }
 
@@ -60,8 +62,8 @@ pub struct BoundParams<'t, T = f32> {
 }
 
 impl<T: Scalar> Params<T> {
-    /// An empty store. Buffers registered later take the values saved under their names, such as
-    /// those of a checkpoint.
+    /// An empty store. A buffer that is registered later takes the value in `saved` under its name,
+    /// if that is valid. The values may come from a checkpoint.
     ///
     /// ```
     /// use bhn::nn::{Buffer, Params};
@@ -146,7 +148,7 @@ impl<T: Scalar> Params<T> {
         BoundParams::from_vars(tape, constants.collect())
     }
 
-    /// The parameters as constants for many tapes, packed for products once.
+    /// The parameters as constants that can be shared by many tapes.
     pub fn frozen(&self) -> Frozen<T> {
         Frozen(self.parameters.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
     }
@@ -159,7 +161,8 @@ impl<T: Scalar> Params<T> {
     }
 }
 
-/// Constant parameters shared by many tapes: packed for products once, on first use.
+/// Constant parameters shared by many tapes. The packed form of a matrix, used in products, is
+/// computed on first use and cached.
 #[derive(Debug)]
 pub struct Frozen<T>(Vec<Arc<Fixed<T>>>);
 
@@ -171,8 +174,8 @@ impl<T: Scalar> Frozen<T> {
 }
 
 impl<'t, T: Scalar> BoundParams<'t, T> {
-    /// Variables of `tape` in place of the parameters, in their order: what a gradient check of a
-    /// whole model perturbs.
+    /// Binds the variables `vars` of `tape` in place of the parameters, in the same order. In a
+    /// gradient check of a whole model, these variables are perturbed.
     pub fn from_vars(tape: &'t Tape<T>, vars: Vec<Var<'t, T>>) -> Self {
         Self { tape, vars }
     }

@@ -12,8 +12,8 @@ pub enum Schedule {
     Paper,
     /// `1 − e/E`.
     Linear,
-    /// `min(1, (1 − e/E) / 0.9)`: decays linearly after the first tenth, as in the authors' toy
-    /// experiments.
+    /// `min(1, (1 − e/E) / 0.9)`: constant for the first tenth of the epochs, then linear decay, as
+    /// in the authors' toy experiments.
     LateLinear,
     /// `½ (1 + cos(π e/E))`.
     Cosine,
@@ -33,7 +33,7 @@ impl Schedule {
 }
 
 /// `min(1, 0.001 + e / anneal)`: the weight of the KL at epoch `e`, annealed linearly over `anneal`
-/// epochs. The authors use `anneal = E/2`; 0 disables annealing.
+/// epochs. The authors use `anneal = E/2`. If `anneal` is 0, the weight is always 1.
 pub fn kl_weight(e: f64, anneal: f64) -> f64 {
     if anneal > 0. { (0.001 + e / anneal).min(1.) } else { 1. }
 }
