@@ -35,7 +35,8 @@ impl<T: Scalar, B: Bijector<T>> Bijector<T> for Inverse<B> {
     }
 }
 
-/// Panics unless `x` is `[S, d]`. Broadcasting, or an index within range, would hide another shape.
+/// Panics unless `x` is `[S, d]`. Without this check, some other shapes would be broadcast or
+/// indexed without an error.
 pub(super) fn check_shape<T: Scalar>(name: &str, x: Var<'_, T>, d: usize) {
     let shape = x.shape();
     assert!(shape.len() == 2 && shape[1] == d, "{name}: {shape:?} is not [S, {d}]");

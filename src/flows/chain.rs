@@ -49,7 +49,7 @@ impl<T: Scalar> Bijector<T> for Chain<T> {
     }
 }
 
-/// `x` mapped by one bijector after another, and the sum of their log-determinants.
+/// `x` mapped by all bijectors in turn, and the sum of their log-determinants.
 fn compose<'a, 't, T: Scalar>(
     x: Var<'t, T>,
     mut maps: impl Iterator<Item = &'a Arc<dyn Bijector<T>>>,

@@ -6,12 +6,12 @@ use crate::nn::{BoundParams, Init, Linear, Params};
 use rand::Rng;
 use std::sync::Arc;
 
-/// The standard deviation of initial weights (of their scales, with weight normalisation): every
-/// flow starts near the identity.
+/// The standard deviation of the initial weights, or with weight normalisation of their scales. It
+/// is small, so that couplings and IAF steps start near the identity.
 const START: f64 = 1e-4;
 
-/// Settings of the network: one hidden ReLU layer and two heads, one for the scales, one for the
-/// shifts.
+/// Settings of the network of a coupling or IAF step. The network has one hidden ReLU layer and two
+/// heads, one for the scales and one for the shifts.
 ///
 /// ```
 /// let plain = bhn::flows::Conditioner { weight_norm: false, ..Default::default() };
@@ -34,7 +34,7 @@ impl Default for Conditioner {
     }
 }
 
-/// `x [S, inputs] ↦ (s, ln s, m)`, each `[S, outputs]`, the scales `s > 0` and shifts `m`.
+/// `x [S, inputs] ↦ (s, ln s, m)`, each `[S, outputs]`, where `s > 0` are scales and `m` shifts.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
     trunk: Linear,
@@ -68,7 +68,8 @@ impl Network {
         Self { trunk, scale, shift, stabiliser }
     }
 
-    /// The network with its weights masked: `trunk [hidden · inputs]`, `heads [outputs · hidden]`.
+    /// The network with masked weights: `trunk [hidden · inputs]` masks those of the hidden layer,
+    /// and `heads [outputs · hidden]` those of each head.
     pub fn masked(self, trunk: Arc<[bool]>, heads: Arc<[bool]>) -> Self {
         Self {
             trunk: self.trunk.masked(trunk),

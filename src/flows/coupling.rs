@@ -8,8 +8,8 @@ use rand::Rng;
 
 /// `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)` for `x = (x₁, x₂)` split at `⌊D/2⌋`; `ln|det| = Σ ln s`.
 ///
-/// The network of `x₁` that gives `s` and `m` has one hidden ReLU layer, see [`Conditioner`]. It
-/// starts with small weights, so the coupling starts near the identity. The entries `x₁` pass
+/// The network that computes `s` and `m` from `x₁` has one hidden ReLU layer, see [`Conditioner`].
+/// It starts with small weights, so the coupling starts near the identity. The entries `x₁` pass
 /// through unchanged, so couplings alternate with a [`Permutation`](super::Permutation).
 ///
 /// ```

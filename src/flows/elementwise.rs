@@ -1,4 +1,5 @@
-//! The elementwise layer ("linear flow"). Alone it is Bayes by Backprop.
+//! The elementwise layer ("linear flow"). A hypernet that consists of this layer alone is Bayes by
+//! Backprop.
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;

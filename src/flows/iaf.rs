@@ -9,13 +9,14 @@ use rand::Rng;
 /// `z' = μ(z) + σ(z) ⊙ z`, where `μᵢ` and `σᵢ` depend only on the entries before `i` in a given
 /// order; `ln|det| = Σ ln σ`, as the Jacobian is triangular in that order.
 ///
-/// `μ` and `σ` come from one hidden ReLU layer, see [`Conditioner`], with masked weights. Hidden
-/// units have degrees, spread evenly over the positions `0 … D − 2`: a unit of degree `k` depends
-/// on positions up to `k`, and only later positions depend on it. `μ` and `σ` of the first position
-/// are the heads' biases. Order and degrees are the buffers `NAME.order` and `NAME.degrees`.
+/// A network with one hidden ReLU layer and masked weights computes `μ` and `σ`, see
+/// [`Conditioner`]. Each hidden unit has a degree, and the degrees are spread evenly over the
+/// positions `0 … D − 2`: a unit of degree `k` depends on positions up to `k`, and only later
+/// positions depend on it. `μ` and `σ` of the first position depend only on the biases of the
+/// heads. The order and the degrees are saved as the buffers `NAME.order` and `NAME.degrees`.
 ///
-/// Forward is one evaluation of the network, so sampling costs as much as a coupling's. The
-/// inverse, hence the density of a given `θ`, takes `D` sequential evaluations.
+/// Sampling evaluates the network once, as a coupling does. The inverse, and therefore the density
+/// of a given `θ`, takes `D + 1` evaluations in sequence.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -71,8 +72,9 @@ impl<T: Scalar> Bijector<T> for Iaf {
         (s * x + m, ln_s.sum_axis(1))
     }
 
-    /// One entry per evaluation, in the order of the flow. Entries not yet known stay 0: other
-    /// values might overflow and pass the masks as `0 · ∞`.
+    /// Each evaluation of the network determines one entry, in the order of the flow; a last one
+    /// determines `ln s`. Entries not yet known stay 0: other values might overflow and pass the
+    /// masks as `0 · ∞`.
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let d = self.order.order.len();
         check_shape("Iaf", y, d);

@@ -15,15 +15,16 @@ pub enum KinkShape {
     Smooth,
     /// `y = αx + (1 − α) max(x, 0)`, the paper's PReLU. Its log-determinant is discontinuous where
     /// `x` changes sign, so the pathwise gradient of the bound is biased: for `y = PReLU(ε + b)`,
-    /// `d/db E[ln|dy/dε|] = −φ(b) ln α`, but the gradient of every sample is 0. A gradient check at
-    /// fixed noise cannot detect this.
+    /// `d/db E[ln|dy/dε|] = −φ(b) ln α`, but the gradient of `ln|dy/dε|` is 0 for every sample `ε`.
+    /// A gradient check at fixed noise cannot detect this.
     Prelu,
 }
 
 /// `y = αx + (1 − α) softplus(x)` with `0 < αᵢ < 1` learned, or a PReLU, see [`KinkShape`];
-/// `ln|det| = Σ ln y'(xᵢ)`, `y' = α + (1 − α) sigmoid(x)`.
+/// `ln|det| = Σ ln y'(xᵢ)`, where the smooth shape has `y' = α + (1 − α) sigmoid(x)`.
 ///
-/// The inverse of the smooth shape is a root, found to machine precision.
+/// The inverse of the smooth shape has no closed form. It is computed by root finding, to machine
+/// precision.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};

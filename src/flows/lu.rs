@@ -1,13 +1,13 @@
-//! The invertible linear map. Linear maps with PReLUs in between ([`Kink`](super::Kink)) are the
-//! hypernet of the authors' toy experiments.
+//! The invertible linear map. The hypernet of the authors' toy experiments alternates such maps
+//! with PReLUs ([`Kink`](super::Kink)).
 use super::{Bijector, Stabiliser, check_shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, ParamId, Params};
 use rand::Rng;
 
-/// `y = x L U + b`, `L` unit lower triangular and `U = diag(s) V`, `V` unit upper triangular,
-/// `s = exp(w) + 0.001`: invertible for all parameters; `ln|det| = Σ ln s`.
+/// `y = x L U + b` with `L` unit lower triangular, `U = diag(s) V`, `V` unit upper triangular and
+/// `s = exp(w) + 0.001`; `ln|det| = Σ ln s`. The map is invertible for all parameters.
 ///
 /// One matrix stores `L` below its diagonal and `V` above. The inverse is computed by substitution;
 /// no inverse matrix is materialised.
@@ -35,8 +35,9 @@ pub struct Lu {
 }
 
 impl Lu {
-    /// A layer over `d` entries, with `w` initialised from `ln_scale`, `b` from `shift`, and `L`
-    /// and `V` near the identity: each changes entries of order 1 by about 0.01 for any `d`.
+    /// A layer over `d` entries, with `w` initialised from `ln_scale` and `b` from `shift`. `L` and
+    /// `V` start near the identity: for any `d`, each changes entries of order 1 by at most about
+    /// 0.01.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,

@@ -44,7 +44,7 @@ impl Permutation {
     /// The permutation `order`.
     ///
     /// # Panics
-    /// Unless every index below its length occurs exactly once.
+    /// Unless `order` contains every index below its length exactly once.
     pub fn new(order: Vec<usize>) -> Self {
         let mut inverse = vec![usize::MAX; order.len()];
         for (i, &from) in order.iter().enumerate() {
@@ -67,7 +67,8 @@ impl Permutation {
         Self::new((0..d).rev().collect())
     }
 
-    /// The permutation, registered as the buffer `name`: the saved one if its length is the same.
+    /// The permutation, registered as the buffer `name`. If a permutation of the same length is
+    /// saved under this name, it is returned instead.
     pub fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
         let drawn = Buffer::Indices(self.order.iter().map(|&i| i as u32).collect());
         let valid = |saved: &Buffer| {

@@ -8,8 +8,8 @@ use rand::Rng;
 /// `y = z + û tanh(w·z + b)`; `ln|det| = ln(1 + w·û (1 − tanh²(w·z + b)))`.
 ///
 /// `û = u + (m(w·u) − w·u) w/‖w‖²` with `m(x) = −1 + ln(1 + eˣ)`, so that `w·û > −1` and the map is
-/// invertible. The map changes `z` along one direction. The inverse solves a scalar equation for
-/// `w·z`.
+/// invertible. The map moves every `z` along the same direction `û`. The inverse solves a scalar
+/// equation for `w·z`.
 ///
 /// ```
 /// # use bhn::{flows::*, nn::{Init, Params}, autodiff::{Tape, gradcheck::randn}};
@@ -49,7 +49,8 @@ impl Planar {
     ) -> Self {
         let normal = |std| Init::Normal { mean: 0., std };
         let w = normal((d as f64).powf(-0.5)).sample::<T>(&[d], rng);
-        // m(w·u) = 0 where w·u = ln(e − 1); at u = 0 it would be −0.31.
+        // `û` should start near 0. Its component along `w` is 0 if `m(w·u) = 0`, that is if
+        // `w·u = ln(e − 1)`; for `u = 0`, `m` would be −0.31.
         let along = T::of((std::f64::consts::E - 1.).ln()) / w.iter().map(|&w| w * w).sum::<T>();
         let u = normal(1e-4).sample::<T>(&[d], rng) + w.mapv(|w| along * w);
         let w = params.add(format!("{name}.w"), w);
@@ -96,8 +97,8 @@ impl<T: Scalar> Bijector<T> for Planar {
         });
         let (step, ln_det) = parts.at(a);
         let x = y - step;
-        // The error of the step is q times that of a. The component along w is corrected, as a is
-        // known.
+        // An error of `a` is multiplied by up to `q − 1` in the component of the step along `w`.
+        // That component of `x` is known to be `a`, so it is corrected.
         let along = (a - x.matmul(parts.w)) / (parts.w * parts.w).sum();
         (x + along.matmul_t(parts.w), -ln_det)
     }

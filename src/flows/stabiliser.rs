@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stabiliser {
-    /// `s = eᵃ + 0.001`, as in the paper: bounded below, so the inverse does not overflow.
+    /// `s = eᵃ + 0.001`, as in the paper: bounded below, so that division by `s` in the inverse
+    /// does not overflow.
     #[default]
     Exp,
-    /// `s = exp(2 tanh(a / 2))`: within `e^±2` for every `a`, and close to `eᵃ` near 0.
+    /// `s = exp(2 tanh(a / 2))`: between `e⁻²` and `e²` for every `a`, and close to `eᵃ` for `a`
+    /// near 0.
     Tanh,
-    /// `s = sigmoid(a + 2) + 0.001`: at most 1.001 (Kingma & Dhariwal 2018).
+    /// `s = sigmoid(a + 2) + 0.001`: at most 1.001, and 0.88 for `a = 0` (Kingma & Dhariwal 2018).
     Sigmoid,
 }
 
