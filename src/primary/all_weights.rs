@@ -9,8 +9,9 @@ use rand::Rng;
 /// `h ← W h + b` for every dense layer and convolution, where `W [n, k]` and `b [n]` are slices of
 /// `θ`, in this order.
 ///
-/// `D` is the number of weights and biases: 151 for 1-50-1. There are no trained parameters, and no
-/// product is shared between samples, so this is for Bayes by Backprop, ensembles, and hypernets of
+/// `D` is the number of weights and biases: 151 for 1-50-1. There are no trained parameters other
+/// than those of the posterior over `θ`. No product is shared between samples, so the cost of a
+/// large network is high; the intended uses are Bayes by Backprop, ensembles, and hypernets of
 /// small networks.
 ///
 /// ```
@@ -31,7 +32,7 @@ impl AllWeights {
     /// A network of these layers.
     ///
     /// # Panics
-    /// If a layer does not accept its input, none has weights, or one is dropout.
+    /// If a layer does not accept its input, no layer has weights, or a layer is dropout.
     pub fn new(inputs: impl Into<Shape>, layers: &[Layer]) -> Self {
         let placed = Layer::place(layers, inputs.into());
         let placed = placed.unwrap_or_else(|error| panic!("AllWeights: {error}"));
@@ -42,8 +43,9 @@ impl AllWeights {
         Self(placed)
     }
 
-    /// Applies the layers one after another; those with weights by
-    /// `weighted(h, layer, shape [n, k] of its weights, their offset in θ)`.
+    /// Applies the layers in turn. A layer with weights is applied by
+    /// `weighted(h, layer, [n, k], start)`, given the shape `[n, k]` of its weights and the offset
+    /// `start` of its slice of `θ`.
     fn compose<'t, T: Scalar>(
         &self,
         x: Var<'t, T>,
@@ -112,8 +114,9 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
 
     /// `y = x Mᵀ + m + √(x² (Σ²)ᵀ + σ²) ε`, with `M`, `m` the means and `Σ`, `σ` the standard
     /// deviations of a layer's weights and biases, and `ε` independent for each sample, example and
-    /// unit. `None` for a network with convolutions: the effects of their weights at two positions
-    /// are correlated, and independent noise at each would give another bound.
+    /// unit. `None` for a network with convolutions: the outputs of a convolution at two positions
+    /// depend on the same weights and are correlated, so independent noise at each position would
+    /// give another bound.
     fn forward_normal<'t>(
         &self,
         [mean, std]: [Var<'t, T>; 2],

@@ -5,7 +5,7 @@ use crate::kernels::scalar::Scalar;
 use crate::nn::ParamId;
 use std::ops::Range;
 
-/// A layer with its parameters `V` and `b`, and the range of `θ` that is its scales or mask.
+/// A layer, its parameters `V` and `b`, and the range of `θ` that holds its scales or mask.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub placed: Placed,
@@ -14,8 +14,8 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// The layer's scales or mask, from `θ [S, B, D]`: in the shape `[S, B, …]` that broadcasts
-    /// with the layer's output.
+    /// The layer's scales or mask for `θ [S, B, D]`, in a shape `[S, B, …]` that broadcasts with
+    /// the layer's output.
     pub fn g<'t, T: Scalar>(&self, theta: Var<'t, T>) -> Var<'t, T> {
         let g = theta.slice(2, self.range.clone());
         g.reshape(&[&g.shape()[..2], &self.placed.theta_axes()[..]].concat())
@@ -23,7 +23,8 @@ impl Step {
 }
 
 impl Placed {
-    /// Inputs `[B, …]` as the first layer takes them: images `[C, H, W]` with channels last.
+    /// Inputs `[B, …]` in the layout that the first layer takes: images are transposed to
+    /// `[B, H, W, C]`.
     pub(super) fn enter<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         match self.input {
             Shape::Flat(_) => x,
@@ -33,12 +34,13 @@ impl Placed {
         }
     }
 
-    /// The product `V h` of weights `V [n, k]`, at every position of an image.
+    /// The product `V h` for weights `V [n, k]`; for a convolution, at every position of an image.
     pub(super) fn product<'t, T: Scalar>(&self, h: Var<'t, T>, v: Var<'t, T>) -> Var<'t, T> {
         if let Layer::Conv(_, window) = self.layer { h.conv2d(v, window) } else { h.matmul_t(v) }
     }
 
-    /// The output of a layer without weights or mask for `h […, *axes]`.
+    /// The output, for an input `h`, of a layer that has neither weights nor a mask. The last axes
+    /// of `h` are those of one example, and any axes may precede them.
     pub(super) fn apply<'t, T: Scalar>(&self, h: Var<'t, T>) -> Var<'t, T> {
         let flat = |h: Var<'t, T>| {
             let shape = h.shape();

@@ -2,19 +2,20 @@
 use crate::kernels::conv::Window;
 use serde::{Deserialize, Serialize};
 
-/// One layer, written as in `config.toml`: `dense 800`, `conv 32 3x3 stride 2 pad 1`, `pool 2`,
-/// `dropout 0.5`.
+/// A layer. In `config.toml` it is written as text: `dense 800`, `conv 32 3x3 stride 2 pad 1`,
+/// `pool 2` and `dropout 0.5` are examples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Layer {
     /// `dense N`: a fully connected layer of `N` units.
     Dense(usize),
-    /// `conv N HxW`: a convolution with `N` channels; optionally `stride 2` or `stride 2x1`, `pad
-    /// 1`.
+    /// `conv N HxW`: a convolution with `N` output channels and a window of `H` rows and `W`
+    /// columns. Options such as `stride 2`, `stride 2x1` and `pad 1` may follow.
     Conv(usize, Window),
-    /// `pool N`: the maximum over adjacent `N × N` squares; in general `pool HxW stride 2`.
+    /// `pool N`: the maximum over adjacent `N × N` squares. Other windows and strides are written
+    /// as in `pool 3x2 stride 2`.
     Pool(Window),
-    /// `avg-pool N`: the mean over these squares.
+    /// `avg-pool N`: like `pool N`, with the mean in place of the maximum.
     AvgPool(Window),
     /// `global-pool`: the mean of each channel.
     GlobalPool,
@@ -26,19 +27,20 @@ pub enum Layer {
     Tanh,
     /// `dropout P`: a mask whose entries are 0 with probability `P` and `1/(1 − P)` otherwise.
     Dropout(f64),
-    /// `channel-dropout P`: such a mask with one entry per channel.
+    /// `channel-dropout P`: a dropout mask with one entry per channel.
     ChannelDropout(f64),
 }
 
 impl Layer {
-    /// Dense layers of these sizes, each followed by a ReLU, and a last one of `outputs` units.
+    /// Hidden dense layers of the sizes `hidden`, each followed by a ReLU, and a last dense layer
+    /// of `outputs` units.
     pub fn mlp(hidden: &[usize], outputs: usize) -> Vec<Self> {
         let hidden = hidden.iter().flat_map(|&n| [Self::Dense(n), Self::Relu]);
         hidden.chain([Self::Dense(outputs)]).collect()
     }
 
-    /// The layers with dropout after every activation, or after the `pool` or `avg-pool` that
-    /// follows the activation.
+    /// The layers with a dropout mask inserted after every `relu` and `tanh`. If a `pool` or
+    /// `avg-pool` follows the activation, the mask comes after the pool.
     pub fn with_dropout(layers: &[Self], rate: f64) -> Vec<Self> {
         let is_pool =
             |layer: Option<&Self>| matches!(layer, Some(Self::Pool(_) | Self::AvgPool(_)));

@@ -21,22 +21,23 @@ use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
 
-/// A network that takes some or all of its parameters, `θ`, as an input: `S` samples at once.
+/// A network that takes some or all of its parameters as an input `θ`, and is evaluated for `S`
+/// samples of `θ` at once.
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// `D`, the length of `θ`.
     fn dim(&self) -> usize;
 
-    /// The largest number of entries of an activation or input, per example.
+    /// The number of entries of the largest activation or input, per example.
     fn widest(&self) -> usize;
 
     /// The slices of `θ`: their names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;
 
-    /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch; or for
-    /// `θ [S, B, D]`, with a sample for each example.
+    /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch. Some
+    /// networks also accept `θ [S, B, D]`, where each example has its own `S` samples.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
 
-    /// An initial `θ [D]`: by default all ones, which is plain weight normalisation without masks.
+    /// An initial `θ [D]`: by default all ones, that is scales of 1 and masks that change nothing.
     fn start(&self, _rng: &mut dyn Rng) -> Vec<f64> {
         vec![1.; self.dim()]
     }
@@ -53,15 +54,17 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
         vec![]
     }
 
-    /// The weights of the first layer for `theta [D]`, up to a factor per channel, if it is a
-    /// convolution: `N` images `[C, H, W]`, as `[N, C·H·W]`.
+    /// If the first layer with weights is a convolution, its weights for `theta [D]`, each channel
+    /// up to a factor: `N` images in an array `[N, C·H·W]`, and their shape `[C, H, W]`. `None`
+    /// otherwise.
     fn filters(&self, _params: &Params<T>, _theta: &[T]) -> Option<(Array2<T>, [usize; 3])> {
         None
     }
 
-    /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, both `[D]`, by local
-    /// reparametrisation (Kingma et al. 2015): pre-activations are sampled for each example. `None`
-    /// unless every layer is linear in its slice of `θ` and shares no weights between positions.
+    /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, with `mean` and `std` of shape
+    /// `[D]`, by local reparametrisation (Kingma et al. 2015): pre-activations are sampled for each
+    /// example in place of `θ`. `None` unless every layer is linear in its slice of `θ` and shares
+    /// no weights between positions.
     fn forward_normal<'t>(
         &self,
         _theta: [Var<'t, T>; 2],

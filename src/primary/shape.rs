@@ -27,13 +27,13 @@ pub struct Placed {
 }
 
 impl Shape {
-    /// The shape of inputs of this length: of an image `[C, H, W]` if it is given, otherwise of a
-    /// vector.
+    /// The shape of an input: `image`, that is `[C, H, W]`, if it is given, otherwise a vector of
+    /// length `inputs`.
     pub fn of(inputs: usize, image: Option<[usize; 3]>) -> Self {
         image.map_or(Self::Flat(inputs), Self::Image)
     }
 
-    /// The number of entries, saturating.
+    /// The number of entries, saturating at `usize::MAX`.
     pub fn len(self) -> usize {
         match self {
             Self::Flat(n) => n,
@@ -132,7 +132,8 @@ impl Layer {
 
 impl Placed {
     /// The shape `[n, k]` of the layer's weights, if it has any. The weights of a convolution have
-    /// one row per channel, in the order row, column, channel of the window.
+    /// one row per output channel. The axes of a row are, from outer to inner, the rows of the
+    /// window, its columns, and the input channels.
     pub fn weights(&self) -> Option<[usize; 2]> {
         match (self.layer, self.input) {
             (Layer::Dense(n), _) => Some([n, self.input.len()]),
@@ -143,8 +144,8 @@ impl Placed {
         }
     }
 
-    /// The weights `[N, k]` of a convolution as `N` images `[C, H, W]`, in an array `[N, C·H·W]`;
-    /// `None` for other layers.
+    /// The weights `[N, k]` of a convolution as `N` images in an array `[N, C·H·W]`, and the shape
+    /// `[C, H, W]` of an image; `None` for other layers.
     ///
     /// # Panics
     /// If `weights` has another shape.
@@ -174,7 +175,8 @@ impl Placed {
         }
     }
 
-    /// The shape in which the layer's scales or dropout mask broadcast with its output on a tape.
+    /// The shape in which the layer's scales or its dropout mask, for one sample and example,
+    /// broadcast with its output on a tape.
     pub(super) fn theta_axes(&self) -> Vec<usize> {
         if let Layer::Dropout(_) = self.layer { self.output.axes() } else { self.units() }
     }
@@ -188,7 +190,7 @@ impl Placed {
         }
     }
 
-    /// The largest number of entries of an activation or input, per example.
+    /// The number of entries of the largest activation or input, per example.
     pub fn widest<'a>(placed: impl IntoIterator<Item = &'a Self>) -> usize {
         let widths = placed.into_iter().map(|p| p.input.len().max(p.output.len()));
         widths.max().unwrap_or(1)

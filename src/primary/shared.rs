@@ -1,13 +1,15 @@
 //! Evaluation of a weight-normalised network for samples of `θ` that a batch shares.
 //!
-//! The result equals that of the definition in [`WeightNormed`](super::WeightNormed) if all
-//! examples of the batch have the same samples, but takes less work:
+//! The network is defined for samples that may differ between the examples of a batch, see
+//! [`WeightNormed`](super::WeightNormed). If all examples share the samples of `θ`, the result is
+//! the same with less work:
 //!
 //! * The scales are applied to the output of the product, so all `S` samples share one product of
 //!   `[S·B, k]` rows with `V`, and the scaled weights are never materialised.
 //! * The first layer's product does not depend on `θ` and is computed once for all samples. If `θ`
-//!   needs no gradient, so is every layer before the first whose slice of `θ` differs between
-//!   samples; with dropout, every layer before the first mask.
+//!   needs no gradient, all layers before the first whose slice of `θ` differs between samples are
+//!   computed only once, too. For a network with dropout, these are the layers before the first
+//!   mask.
 //! * Scale, bias and ReLU are fused, and so are their gradients.
 use super::Layer;
 use super::evaluate::Step;
@@ -40,7 +42,7 @@ pub(super) fn forward<'t, T: Scalar>(
             None if step.placed.layer.is_mask() => h * g(),
             None => step.placed.apply(h),
         };
-        // Activations without an axis of samples are the same for all of them.
+        // Activations without an axis of samples are the same for all samples.
         let axes = y.shape();
         let is_shared = samples > 1 && axes[0] == 1 && axes.len() > h.shape().len();
         h = if is_shared { y.reshape(&axes[1..]) } else { y };
@@ -50,7 +52,8 @@ pub(super) fn forward<'t, T: Scalar>(
     if is_shared { h.broadcast_to(&[&[samples], &axes[..]].concat()) } else { h }
 }
 
-/// `[1, …]` in place of `g [S, …]` if all samples are equal and no gradient flows to them.
+/// The first sample `[1, …]` in place of `g [S, …]` if all samples are equal and no gradient flows
+/// to them.
 fn one_if_equal<T: Scalar>(g: Var<'_, T>) -> Var<'_, T> {
     let value = g.value();
     let mut samples = value.outer_iter();

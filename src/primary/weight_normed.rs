@@ -10,11 +10,11 @@ use std::ops::Range;
 
 /// `h ← g ⊙ (V h)/‖V‖ + b` for every dense layer and convolution, where `g` is a slice of `θ`.
 ///
-/// There is one scale per unit, output units included, and one per channel of a convolution, so `D`
-/// is the number of units and channels: 1610 for 784-800-800-10. Directions `V` and biases `b` are
-/// point estimates, trained with the same loss.
+/// There is one scale per unit, output units included, or per channel of a convolution. `D` is
+/// therefore the number of units and channels if there is no dropout: 1610 for 784-800-800-10.
+/// Directions `V` and biases `b` are point estimates, trained with the same loss.
 ///
-/// A layer `dropout P` multiplies its input by a mask, also a slice of `θ`; the mask of
+/// A layer `dropout P` multiplies its input by a mask, which is also a slice of `θ`; the mask of
 /// `channel-dropout P` has one entry per channel. Images `[C, H, W]` are transposed to `[H, W, C]`
 /// once, at the input: with channels last, a scale per channel broadcasts like a scale per unit.
 ///
@@ -83,8 +83,9 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         named.collect()
     }
 
-    /// The network is defined by its evaluation for one sample per example, `θ [S, B, D]`. Samples
-    /// shared by the batch, `θ [S, D]`, are evaluated together, see `shared.rs`.
+    /// The code in this function defines the network, for `θ [S, B, D]` with separate samples for
+    /// each example. Samples `θ [S, D]`, shared by the batch, are evaluated faster, see
+    /// `shared.rs`.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
         let fits = [2, 3].contains(&shape.len()) && shape.last() == Some(&d);
@@ -103,8 +104,8 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         h
     }
 
-    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`, over examples and
-    /// the positions of images.
+    /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`. Means and
+    /// standard deviations are over the examples and the positions of images.
     fn init_from_data(&self, params: &mut Params<T>, x: Tensor<T>) -> Option<Vec<f64>> {
         let mut h = {
             let tape = Tape::default();

@@ -42,7 +42,7 @@ impl FromStr for Layer {
     }
 }
 
-/// `3x2` or `3`, each number at least `least`.
+/// Parses `3x2`, or `3`, which is `3x3`. Each number must be from `least` to 65536.
 fn pair(text: &str, least: usize) -> Option<[usize; 2]> {
     let (a, b) = text.split_once('x').unwrap_or((text, text));
     let number = |text: &str| text.parse().ok().filter(|&n| n >= least && n <= 1 << 16);
