@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// How a minibatch is scaled to the data set.
 ///
-/// The KL counts once for the whole data set, so each example carries `1/N` of it: not `1/B`, not
-/// once per layer, and not averaged over weights. With `N = 50,000`, `B = 128`, a minibatch
-/// log-likelihood of −64 nats and a KL of 3,000 nats: `ELBO = (50,000/128)(−64) − 3,000 = −28,000`
-/// nats, and the loss is `64/128 + 3,000/50,000 = 0.56` nats per example: `−ELBO/N`.
+/// The KL counts once for the whole data set, so each example carries `1/N` of it: not `1/|B|`, not
+/// once per layer, and not averaged over weights. Take `N = 50,000` and `|B| = 128`, a
+/// log-likelihood of the minibatch of −64 nats, and a KL of 3,000 nats. Then
+/// `ELBO = (50,000/128)(−64) − 3,000 = −28,000` nats, and the loss
+/// `−ELBO/N = 64/128 + 3,000/50,000 = 0.56` nats per example.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// `N`, the number of training examples.
@@ -40,7 +41,7 @@ pub struct Terms {
     pub log_prior: f64,
     /// `ln q(θ)`; for a KL in closed form, 0.
     pub log_q: f64,
-    /// `log_q − log_prior`; 0 for a point estimate.
+    /// `log_q − log_prior`; 0 if there is no KL, as for a point estimate.
     pub kl: f64,
 }
 
@@ -52,11 +53,12 @@ impl Terms {
     }
 }
 
-/// `ELBO = (N/|B|) Σ_B ln p(y|x,θ) − KL(q ‖ p)`, both averaged over the samples of `θ`, given
+/// `ELBO = (N/|B|) Σ_B ln p(y|x,θ) − KL(q ‖ p)`, both terms averaged over the samples of `θ`, given
 /// `ln p(yᵦ|xᵦ,θₛ) [S, B]`.
 ///
-/// `KL(q ‖ p) = ln q(θ) − ln p(θ)` if the density of the samples is known. There are `S` samples
-/// or, with noise per example, `S·B`. Otherwise the KL is in closed form, or absent; see [`Kl`].
+/// If the density of the samples is known, `KL(q ‖ p)` is estimated by the mean of
+/// `ln q(θ) − ln p(θ)` over the `S` samples, or over `S·B` samples if each example has its own.
+/// Otherwise the KL is in closed form, or absent; see [`Kl`].
 ///
 /// ```
 /// use bhn::{bayes::{Draw, Kl, Prior, Scale, elbo}, autodiff::{Tape, Tensor}};

@@ -68,7 +68,7 @@ impl<T> Targets<T> {
 #[derive(Clone, Copy, Debug)]
 pub enum Likelihood {
     /// A softmax over logits. `clip = ε`, as in the paper, clips the probabilities to `[ε, 1 − ε]`
-    /// in the loss, which zeroes the gradient of every example with `p(y) < ε`.
+    /// in the loss. An example with `p(y)` outside this interval has no gradient.
     Categorical {
         /// `ε`; `None` is the exact log-softmax, which needs no clipping.
         clip: Option<f64>,
@@ -86,7 +86,8 @@ impl Likelihood {
     /// `ln p(yᵦ | xᵦ, θₛ) [S, B]` for `outputs [S, B, K]`.
     ///
     /// # Panics
-    /// If the targets are of the other kind, or their number is not `B`.
+    /// If the targets are not those of the likelihood (classes for a categorical one, values for a
+    /// Gaussian), or their number is not `B`.
     pub fn log_prob<'t, T: Scalar>(
         self,
         p: &BoundParams<'t, T>,

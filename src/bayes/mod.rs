@@ -1,10 +1,11 @@
 //! Bayesian inference: a posterior over `θ`, a prior, a likelihood, and the bound that joins them.
 //!
-//! Notation, here and in the flows and primary networks: `θ [D]` is the vector that the posterior
-//! is over. It contains the weight-normalisation scales `g` of the primary network (and its dropout
-//! masks), or all its weights `w` and biases. `ε` is the base noise and `θ = h(ε)` its pushforward.
-//! Shapes are in brackets: `S` samples, `B` examples of a minibatch, `K` outputs. All logarithms
-//! are natural and written `ln`; log-densities and the bound are in nats.
+//! Notation, here and in the flows and primary networks: `θ [D]` is the random vector that the
+//! posterior is a distribution of. It contains either the weight-normalisation scales `g` of the
+//! primary network and its dropout masks, or all its weights `w` and biases. `ε` is the base noise
+//! and `θ = h(ε)` its pushforward. Shapes are in brackets: `S` samples, `B` examples of a
+//! minibatch, `K` outputs. All logarithms are natural and written `ln`; log-densities and the bound
+//! are in nats.
 mod elbo;
 mod likelihood;
 mod model;

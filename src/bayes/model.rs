@@ -1,4 +1,5 @@
-//! A primary network, a posterior over its `θ`, a prior and a likelihood: all that is trained.
+//! The parts of a Bayesian model: a primary network, a posterior over its `θ`, a prior and a
+//! likelihood.
 use super::{Draw, Elbo, Kl, Likelihood, Posterior, Prior, Scale, Targets, elbo};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
@@ -32,7 +33,7 @@ pub enum Noise {
     /// All examples of a minibatch, as in the paper.
     #[default]
     Shared,
-    /// None: each example has its own samples, as in dropout. The paper found this slower and no
+    /// No two examples: each has its own samples, as in dropout. The paper found this slower and no
     /// better for hypernets.
     PerExample,
 }
@@ -78,8 +79,9 @@ impl<T: Scalar> Model<T> {
     }
 
     /// Data-dependent initialisation (Salimans & Kingma 2016) from the last 64 rows of `x [N, …]`,
-    /// as in the authors' code: sets the network's biases, and centres the posterior at the scales
-    /// that normalise its activations.
+    /// as in the authors' code: sets the biases of the network, and centres the posterior at the
+    /// scales for which the pre-activations have variance 1. Does nothing if the network does not
+    /// support it.
     pub fn init_from_data(&mut self, x: ArrayView2<'_, T>) {
         let last = x.nrows().saturating_sub(64);
         let x = x.slice(s![last.., ..]).to_shared();

@@ -30,7 +30,7 @@ pub enum Prior {
     },
     /// `π N(0, σ₁²) + (1 − π) N(0, σ₂²)` (Blundell et al. 2015).
     ScaleMixture {
-        /// The weight `π` of `σ₁`, between 0 and 1.
+        /// The weight `π` of the component with `σ₁`, between 0 and 1.
         weight: f64,
         /// The standard deviations `[σ₁, σ₂]`.
         stds: [f64; 2],
@@ -64,8 +64,8 @@ impl Prior {
         each.sum_axis(1)
     }
 
-    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, a scalar, for `m`, `s` `[D]`.
-    /// `None` unless the prior is Gaussian: the others have no closed form.
+    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, a scalar, for `m` and `s` of
+    /// shape `[D]`. `None` unless the prior is Gaussian.
     pub fn kl_of_normals<'t, T: Scalar>(self, q: &Normals<'t, T>) -> Option<Var<'t, T>> {
         let Self::Gaussian { precision } = self else { return None };
         let squares = (q.mean * q.mean + q.std * q.std) * T::of(precision);

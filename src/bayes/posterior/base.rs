@@ -56,7 +56,7 @@ impl Base {
     }
 
     /// The base distribution, with its centres `μ₁ … μ_K` registered as the buffer `NAME.centres`.
-    /// They are computed from `K` and `c`; the centres in a checkpoint must agree with them.
+    /// The centres are always computed from `K` and `c`; those in a checkpoint must agree.
     pub(super) fn registered<T: Scalar>(self, params: &mut Params<T>, name: &str) -> Self {
         if let Self::Mixture { components, distance, .. } = self {
             let centres = Self::centres(components, distance).map(|centre| centre as f32).collect();

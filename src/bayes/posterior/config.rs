@@ -16,13 +16,13 @@ pub enum FlowKind {
     /// An elementwise layer, then `T` affine couplings with fixed permutations in between.
     #[default]
     Realnvp,
-    /// An elementwise layer, then `T` inverse autoregressive steps, each in another order of the
-    /// entries. Sampling costs as much as RealNVP's; the density of a given `θ` takes `T D`
-    /// evaluations.
+    /// An elementwise layer, then `T` inverse autoregressive steps, each with an order of the
+    /// entries given by `permutation`. Sampling evaluates `T` networks, as for RealNVP; the density
+    /// of a given `θ` takes `T (D + 1)` evaluations in sequence.
     Iaf,
-    /// Linear layers `x ↦ x L U + b` with a kink between them, as in the authors' toy experiments;
-    /// for small `D`. The last linear layer starts as narrow as the elementwise layer of the other
-    /// kinds.
+    /// Linear layers `x ↦ x L U + b` with a kink between each two, as in the authors' toy
+    /// experiments; for small `D`. The last linear layer has the same initial scales and shift as
+    /// the elementwise layer of the other kinds.
     Linear,
     /// An elementwise layer, then `T` planar steps.
     Planar,
@@ -36,7 +36,7 @@ pub struct HypernetConfig {
     /// The kind of flow.
     pub kind: FlowKind,
     /// `T`, the number of couplings, IAF steps or planar steps. With `T = 0` only the elementwise
-    /// layer remains, which is Bayes by Backprop.
+    /// layer remains, and the posterior is that of Bayes by Backprop.
     pub couplings: usize,
     /// The number of linear layers of [`FlowKind::Linear`].
     pub layers: usize,
@@ -51,13 +51,14 @@ pub struct HypernetConfig {
     pub permutation: Order,
     /// The shape of the kinks between linear layers.
     pub kink: KinkShape,
-    /// The initial mean of the elementwise layer's `w`: `s = eʷ + 0.001`. The authors' −7 gives a
-    /// posterior of std 0.002, which remains narrow after a few epochs, far from the best bound and
-    /// overconfident; our default −2.5 gives a std of 0.083 (`docs/results/mnist.md` compares
-    /// them).
+    /// The initial mean of the parameter `w` of the elementwise layer, whose scale is
+    /// `s = eʷ + 0.001`. The authors use −7, which gives a posterior of std 0.002. After a few
+    /// epochs it is still narrow and overconfident, and its bound is far from the best. Our default
+    /// −2.5 gives a std of 0.083 (`docs/results/mnist.md` compares them).
     pub log_scale: f64,
-    /// The initial mean of the elementwise layer's shift. A network whose scales are near 1 trains
-    /// at once; the authors start at 0 and rescale by data-dependent initialisation.
+    /// The initial mean of the elementwise layer's shift. The default 1 puts the scales of the
+    /// primary network near 1, so that it can be trained at once; the authors start at 0 and
+    /// rescale by data-dependent initialisation.
     pub shift: f64,
     /// The base distribution.
     pub base: Base,
@@ -82,8 +83,7 @@ impl Default for HypernetConfig {
     }
 }
 
-/// A shift parameter of a chain, which is the last term that the first `maps` maps add to their
-/// output.
+/// A shift parameter of a chain. Adding it is the last operation of the first `maps` maps.
 #[derive(Clone, Copy)]
 pub(super) struct Shift {
     pub maps: usize,

@@ -6,11 +6,11 @@ use crate::nn::{BoundParams, ParamId, Params};
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
-/// `θ` made of point estimates and Bernoulli masks: an entry of a mask is 0 with probability `p`,
-/// else `1/(1 − p)`.
+/// `θ` consists of point estimates and Bernoulli masks. An entry of a mask is 0 with probability
+/// `p`, otherwise `1/(1 − p)`.
 ///
-/// In prediction a mask is a sample like any other, shared by all inputs (MC dropout), or, if
-/// `scaled`, replaced by its mean 1 (plain dropout).
+/// In prediction, masks are sampled and shared by all inputs (MC dropout). If `scaled`, they are
+/// replaced by 1, the mean of a Bernoulli mask (plain dropout).
 ///
 /// ```
 /// use bhn::bayes::{Dropout, Posterior, Rates};
@@ -34,7 +34,7 @@ pub struct Dropout {
 #[derive(Clone, Debug)]
 struct Mask {
     range: Range<usize>,
-    /// The scales that the mask acts on: those up to the next mask.
+    /// The scales that the mask acts on: the entries of `θ` between this mask and the next.
     scales: Range<usize>,
     rate: Rate,
 }
@@ -43,7 +43,8 @@ struct Mask {
 enum Rate {
     /// `p`.
     Fixed(f64),
-    /// The parameter `ln p/(1 − p) [1]`, and the precision `λ` of the prior of the scales.
+    /// The parameter `ln(p/(1 − p))` of shape `[1]`, and the precision `λ` of the prior of the
+    /// scales.
     Learned(ParamId, f64),
 }
 
@@ -52,8 +53,8 @@ enum Rate {
 pub enum Rates {
     /// The rates are constants.
     Fixed,
-    /// Concrete dropout (Gal, Hron & Kendall 2017): one trained rate per mask, with relaxed masks
-    /// `1 − sigmoid((ln p/(1−p) + ln u/(1−u)) / 0.1)`, `u ~ U(0, 1)`.
+    /// Concrete dropout (Gal, Hron & Kendall 2017): one trained rate `p` per mask. The relaxed
+    /// masks are `(1 − sigmoid((ln(p/(1−p)) + ln(u/(1−u))) / 0.1)) / (1 − p)` with `u ~ U(0, 1)`.
     Learned {
         /// The precision `λ` of the prior of the scales that a mask acts on.
         precision: f64,
@@ -64,7 +65,8 @@ pub enum Rates {
 const TEMPERATURE: f64 = 0.1;
 
 impl Dropout {
-    /// Point estimates that start at `point [D]`, and masks at these ranges with their rates.
+    /// Point estimates that start at `point [D]`, and masks at the given ranges of `θ` with the
+    /// given rates.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,

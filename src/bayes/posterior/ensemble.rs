@@ -42,7 +42,7 @@ impl<T: Scalar> Posterior<T> for Ensemble {
         Draw { theta, kl: Kl::Absent }
     }
 
-    /// Set every member to `theta`: they no longer differ.
+    /// Sets every member to `theta`, after which all members are equal.
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
         let points = params.get_mut(self.0);
         let m = points.shape()[0];

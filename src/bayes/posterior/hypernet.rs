@@ -8,8 +8,8 @@ use crate::nn::{BoundParams, Params};
 use rand::Rng;
 
 /// The pushforward of a base distribution by an invertible `h`:
-/// `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`, or the density of another [`Base`] in place of the
-/// normal.
+/// `ln q(θ) = ln N(ε; 0, I) − ln|det ∂h/∂ε|`. If the [`Base`] is not normal, its density replaces
+/// `N(ε; 0, I)`.
 ///
 /// ```
 /// use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
@@ -37,7 +37,7 @@ impl<T: Scalar> Hypernet<T> {
     /// The hypernet for `θ [d]` that `config` describes.
     ///
     /// # Panics
-    /// For couplings over fewer than two entries, or no linear layers.
+    /// If the flow has affine couplings and `d < 2`, or if it is linear and has no layers.
     pub fn new(
         params: &mut Params<T>,
         name: &str,
@@ -83,9 +83,9 @@ impl<T: Scalar> Posterior<T> for Hypernet<T> {
         Some(self.log_prob(p, theta))
     }
 
-    /// Change one shift of `h` so that `h(0) = theta`. The inverses of the maps after the shift
-    /// take `theta` back to it, and the maps up to the shift take 0 forward to it; the difference
-    /// is added to the shift.
+    /// Changes one shift parameter of `h` so that `h(0) = theta`. The maps of `h` up to and
+    /// including the one that adds the shift take 0 to the present value; the inverses of the maps
+    /// after it take `theta` to the required value. Their difference is added to the shift.
     ///
     /// # Panics
     /// If the hypernet is [from a flow](Hypernet::from_flow).

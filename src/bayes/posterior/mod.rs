@@ -34,14 +34,14 @@ pub struct Draw<'t, T = f32> {
 /// What is known of `KL(q ‖ p)`, which decides the terms of the bound.
 #[derive(Clone, Copy)]
 pub enum Kl<'t, T = f32> {
-    /// The density at the samples: the KL is estimated as the mean of `ln q(θ) − ln p(θ)`.
+    /// The log-density at the samples. The KL is estimated by the mean of `ln q(θ) − ln p(θ)`.
     Sampled {
         /// `ln q(θ) [S]`.
         log_q: Var<'t, T>,
     },
-    /// The KL in closed form, one number, possibly up to a constant.
+    /// The KL in closed form, a scalar, possibly up to an additive constant.
     Exact(Var<'t, T>),
-    /// Neither: a point estimate has no density, and the bound is the log-likelihood.
+    /// Neither a density nor a KL, as for a point estimate. The bound is the log-likelihood.
     Absent,
 }
 
@@ -55,8 +55,8 @@ impl<'t, T: Scalar> Draw<'t, T> {
     }
 }
 
-/// Independent `θ ~ N(mean, std²)` for a network to be evaluated by local reparametrisation,
-/// without samples of `θ`.
+/// The means and standard deviations of independent `θ ~ N(mean, std²)`. With local
+/// reparametrisation, a network is evaluated from them without samples of `θ`.
 #[derive(Clone, Copy)]
 pub struct Normals<'t, T = f32> {
     /// `[D]`.
@@ -67,7 +67,8 @@ pub struct Normals<'t, T = f32> {
     pub log_std: Var<'t, T>,
 }
 
-/// A distribution over `θ` with reparametrised samples: gradients flow back to its parameters.
+/// A distribution over `θ` with reparametrised samples: gradients flow back to the parameters of
+/// the distribution.
 pub trait Posterior<T: Scalar>: Send + Sync {
     /// `samples` samples, for training.
     fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T>;
