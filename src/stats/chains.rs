@@ -16,7 +16,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 /// equal.
 ///
 /// # Panics
-/// If there is no chain, a chain has fewer than four draws, or one is NaN.
+/// If there is no chain, a chain has fewer than four draws, or a draw is NaN.
 pub fn rhat(draws: ArrayView2<'_, f64>) -> f64 {
     let (halves, ascending) = halves("rhat", draws);
     let middle = ascending.len() / 2;
@@ -36,12 +36,12 @@ pub fn rhat(draws: ArrayView2<'_, f64>) -> f64 {
 /// computed from the normal scores of ranks.
 ///
 /// `S` is the number of all draws and `P_k = ρ_{2k} + ρ_{2k+1}` a sum of two autocorrelations. The
-/// sum stops at the first `P_k` that is not positive, and the terms are made monotone (Geyer,
-/// "Practical Markov chain Monte Carlo", 1992). The result is at most `S log₁₀ S`, and NaN if all
-/// draws are equal; the paper recommends at least 100 per chain.
+/// sum over `k` stops at the first `P_k` that is not positive, and its terms are replaced by their
+/// running minimum (Geyer, "Practical Markov chain Monte Carlo", 1992). The result is at most
+/// `S log₁₀ S`, and NaN if all draws are equal; the paper recommends at least 100 per chain.
 ///
 /// # Panics
-/// If there is no chain, a chain has fewer than four draws, or one is NaN.
+/// If there is no chain, a chain has fewer than four draws, or a draw is NaN.
 pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
     let (halves, ascending) = halves("ess_bulk", draws);
     if ascending[0] == ascending[ascending.len() - 1] {
@@ -72,8 +72,8 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
     count / tau.max(1.0 / count.log10())
 }
 
-/// The halves of all chains, of shape `[2 chains, draws/2]`, and all their draws in ascending
-/// order. If the number of draws is odd, the middle draw of each chain is left out.
+/// The first and second halves of all chains, of shape `[2 chains, draws/2]`, and the draws in them
+/// in ascending order. If the number of draws per chain is odd, the middle draw is left out.
 fn halves(name: &str, draws: ArrayView2<'_, f64>) -> (Array2<f64>, Vec<f64>) {
     let (chains, n) = draws.dim();
     assert!(chains > 0 && n > 3, "{name}: draws [{chains}, {n}]: expected chains of 4 or more");
@@ -95,8 +95,8 @@ fn normal_scores(x: &Array2<f64>, ascending: &[f64]) -> Array2<f64> {
     })
 }
 
-/// The mean variance `W` within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + B/N` where `B/N`
-/// is the variance of their means.
+/// The mean variance `W` within the chains `z [C, N]`, and `var⁺ = (N − 1)/N W + B/N`, where `B/N`
+/// is the variance of the means of the chains.
 fn variances(z: &Array2<f64>) -> (f64, f64) {
     let of = |row: ArrayView1<'_, f64>| mean_and_variance(&row.to_vec());
     let (means, variances): (Vec<f64>, Vec<f64>) = z.outer_iter().map(of).unzip();

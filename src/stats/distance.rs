@@ -12,8 +12,8 @@ pub struct KolmogorovSmirnov {
 }
 
 /// Kolmogorov-Smirnov test `D = sup_u |F_N(u) − u|` of a sample `[N]` against `U(0, 1)`, the
-/// distribution of p-values and probability integral transforms. Values outside the interval are
-/// clamped to it.
+/// distribution of p-values under the null hypothesis, and of probability integral transforms.
+/// Values outside the interval are clamped to it.
 ///
 /// The p-value is exact for samples of at most 200 values. For larger samples it is an
 /// approximation (Stephens 1970), with an absolute error of at most 0.009, and at most 0.0006 where
@@ -37,9 +37,9 @@ pub fn ks_uniform(sample: &[f64]) -> KolmogorovSmirnov {
 ///
 /// The p-value is exact if `A B` is at most 10⁷: the fraction of the permutations of all `A + B`
 /// values, ties included, that have a distance at least as large. For larger samples it is an
-/// approximation (Stephens 1970). For samples of ten values or more without ties, its absolute
-/// error is at most 0.02, and at most 0.002 where the exact p-value is below 0.1. With ties it errs
-/// towards 1.
+/// approximation (Stephens 1970). If both samples have at least ten values and there are no ties,
+/// its absolute error is at most 0.02, and at most 0.002 where the exact p-value is below 0.1. With
+/// ties, the approximation errs towards 1.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.
@@ -51,8 +51,9 @@ pub fn ks_two_sample(a: &[f64], b: &[f64]) -> KolmogorovSmirnov {
     KolmogorovSmirnov { distance, p_value }
 }
 
-/// Wasserstein distance `W₁ = ∫ |F(x) − G(x)| dx` between samples `a [A]` and `b [B]`, in their
-/// unit: the mean distance of the optimal transport of one distribution to the other.
+/// Wasserstein distance `W₁ = ∫ |F(x) − G(x)| dx` between samples `a [A]` and `b [B]`, in the unit
+/// of the values. It is the mean distance by which an optimal transport of one distribution to the
+/// other moves the mass.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.

@@ -13,8 +13,8 @@ pub struct Estimate {
 
 impl Estimate {
     /// `m = (1/N) Σ vₙ` with the error `√((1/N) Σ (vₙ − m)² / N)` over the examples `v [N]` of a
-    /// test set. For a fraction `a`, the mean of values that are 0 or 1, the error is
-    /// `√(a (1 − a) / N)`.
+    /// test set. If every `vₙ` is 0 or 1, then `m` is a fraction, and its error is
+    /// `√(m (1 − m) / N)`.
     ///
     /// # Panics
     /// If there is no example.
@@ -36,7 +36,7 @@ impl fmt::Display for Estimate {
 }
 
 /// `m = (1/R) Σ vᵣ` with the error `√(Σ (vᵣ − m)² / (R − 1) / R)` over `R` runs with different
-/// seeds. Runs are few, so the variance is the unbiased one; the error of a single run is NaN.
+/// seeds. The variance is the unbiased one, as runs are few. The error of a single run is NaN.
 ///
 /// # Panics
 /// If there is no run.
@@ -46,7 +46,7 @@ pub fn over_seeds(runs: &[f64]) -> Estimate {
     Estimate { value, error: (variance / runs.len() as f64).sqrt() }
 }
 
-/// `ln (1/S) Σ_s exp x_s` of `x [S]`, with the largest term factored out to avoid under- and
+/// `ln((1/S) Σ_s exp x_s)` for `x [S]`. The largest term is factored out, to avoid underflow and
 /// overflow.
 ///
 /// # Panics

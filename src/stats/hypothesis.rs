@@ -1,5 +1,5 @@
-//! Hypothesis tests: of a correlation and of the difference of two means by Student's t
-//! distribution, and of counts by Pearson's `χ²`.
+//! Hypothesis tests of a correlation and of the difference of two means, by Student's t
+//! distribution, and of counts, by Pearson's `χ²`.
 use super::estimate::mean_and_variance;
 use statrs::distribution::{self, ContinuousCDF};
 use statrs::function::beta::beta_reg;
@@ -13,9 +13,9 @@ pub struct Correlation {
     pub p_value: f64,
 }
 
-/// Pearson's correlation `r = Σ (xₙ − x̄)(yₙ − ȳ) / √(Σ (xₙ − x̄)² Σ (yₙ − ȳ)²)` of `x [N]` and `y
-/// [N]`, and its two-sided p-value by `t = r √((N − 2) / (1 − r²))` with `N − 2` degrees of
-/// freedom: SciPy's `pearsonr`. Both are NaN if all `x` or all `y` are equal.
+/// Pearson's correlation `r = Σ (xₙ − x̄)(yₙ − ȳ) / √(Σ (xₙ − x̄)² Σ (yₙ − ȳ)²)` of `x [N]` and
+/// `y [N]`, with a two-sided p-value: `t = r √((N − 2) / (1 − r²))` has `N − 2` degrees of freedom.
+/// The same as SciPy's `pearsonr`. Both results are NaN if all `x` or all `y` are equal.
 ///
 /// # Panics
 /// If there are fewer than three pairs, or the lengths differ.
@@ -37,8 +37,8 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Correlation {
 /// The result of [`welch`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Welch {
-    /// The statistic: the difference of the means in standard errors, positive if the first is
-    /// larger.
+    /// The statistic: the difference of the means in units of its standard error, positive if the
+    /// first mean is larger.
     pub t: f64,
     /// Degrees of freedom `ν`; not a whole number in general.
     pub df: f64,
@@ -47,10 +47,10 @@ pub struct Welch {
 }
 
 /// Welch's test `t = (ā − b̄) / √(v_a + v_b)` of the difference of the means of `a [A]` and
-/// `b [B]`, whose variances may differ. Here `v = s²/N` is the squared standard error of a mean,
-/// and `t` has `ν = (v_a + v_b)² / (v_a²/(A − 1) + v_b²/(B − 1))` degrees of freedom: Welch, "The
-/// generalization of Student's problem", Biometrika 1947; SciPy's `ttest_ind` with
-/// `equal_var=False`. The p-value is two-sided, and NaN if neither sample varies.
+/// `b [B]`, whose variances may differ. Here `v_a = s_a²/A` and `v_b = s_b²/B` are the squared
+/// standard errors of the means, and `t` has `ν = (v_a + v_b)² / (v_a²/(A − 1) + v_b²/(B − 1))`
+/// degrees of freedom: Welch, "The generalization of Student's problem", Biometrika 1947; SciPy's
+/// `ttest_ind` with `equal_var=False`. The p-value is two-sided, and NaN if neither sample varies.
 ///
 /// # Panics
 /// If a sample has fewer than two values.
@@ -80,9 +80,9 @@ pub struct ChiSquared {
     pub p_value: f64,
 }
 
-/// Pearson's `χ²` test of counts `[K]` against equal probabilities, with `K − 1` degrees of
-/// freedom: SciPy's `chisquare`. The p-value is asymptotic: accurate if every expected count is at
-/// least five.
+/// Pearson's `χ²` test of counts `nᵢ [K]` with the sum `n` against equal probabilities, with
+/// `K − 1` degrees of freedom: SciPy's `chisquare`. The p-value is asymptotic, and accurate if the
+/// expected count `n/K` is at least five.
 ///
 /// # Panics
 /// If there are fewer than two bins, or all counts are 0.

@@ -1,13 +1,14 @@
 //! Importance weights: bounds on the evidence (Burda, Grosse and Salakhutdinov, "Importance
-//! weighted autoencoders", ICLR 2016), and the shape of the weights' tail (Vehtari, Simpson,
-//! Gelman, Yao and Gabry, "Pareto smoothed importance sampling", JMLR 2024).
+//! weighted autoencoders", ICLR 2016), effective sample size, and the shape of the tail of the
+//! weights (Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", JMLR
+//! 2024).
 use super::estimate::{Estimate, log_mean_exp, mean, over_seeds};
 use super::order::sorted;
 
-/// Importance-weighted bound `L_K = E[ln (1/K) Σ_k w_k]` in nats, from the logarithms `[S]` of
-/// weights `wₛ = p(D, θₛ)/q(θₛ)` with `θₛ ~ q`. The estimate is the mean over disjoint groups of
-/// `K` weights, with the standard error over groups, which is NaN for a single group. Weights that
-/// do not fill a group are left out.
+/// Importance-weighted bound `L_K = E[ln((1/K) Σ_k w_k)]` in nats, from the logarithms `[S]` of
+/// weights `wₛ = p(D, θₛ)/q(θₛ)` with data `D` and `θₛ ~ q`. The estimate is the mean over disjoint
+/// groups of `K` weights. Its standard error is over groups, and NaN for a single group. Weights
+/// that do not fill a group are left out.
 ///
 /// `L₁` is the ELBO. `L_K` increases with `K`, and tends to `ln p(D)` if the weights have a mean.
 ///
@@ -17,8 +18,9 @@ pub fn importance_bound(log_weights: &[f64], k: usize) -> Estimate {
     over_seeds(&log_weights.chunks_exact(k).map(log_mean_exp).collect::<Vec<_>>())
 }
 
-/// Effective sample size `(Σ w)² / Σ w²` of importance weights, from `ln w [S]`, in `[1, S]`: Kong,
-/// "A note on importance sampling using standardized weights", 1992.
+/// Effective sample size `(Σ w)² / Σ w²` of importance weights `w`, from their logarithms `[S]`:
+/// Kong, "A note on importance sampling using standardized weights", 1992. The result is from 1 to
+/// `S`.
 ///
 /// # Panics
 /// If there is no weight.
@@ -29,14 +31,14 @@ pub fn effective_sample_size(log_weights: &[f64]) -> f64 {
 }
 
 /// Estimated tail shape `k̂` of importance weights, from their logarithms `[S]`: the shape of a
-/// generalised Pareto distribution fitted to the `min(S/5, 3√S)` largest weights. Weights with a
-/// tail of shape `k` have `1/k` finite moments. Weighted means are reliable if `k̂` is at most
-/// [`k_limit`]. Above 0.7 no affordable number of draws makes them reliable, and above 1 the
-/// weights have no mean.
+/// generalised Pareto distribution fitted to the `min(S/5, 3√S)` largest weights. If the tail has
+/// the shape `k > 0`, the moments of order below `1/k` are finite. Weighted means are reliable if
+/// `k̂` is at most [`k_limit`]. Above 0.7 no affordable number of draws makes them reliable, and
+/// above 1 the weights have no mean.
 ///
-/// The result is `∞` if the tail has fewer than five weights, which is so for up to 20 weights, or
-/// fewer than five that do not underflow relative to the largest. It is `−∞` if all weights are
-/// equal.
+/// The result is `−∞` if all weights are equal. Otherwise it is `∞` if the tail has fewer than five
+/// weights. This is so if `S` is at most 20, and may be so if weights are tied, or underflow
+/// relative to the largest.
 ///
 /// # Panics
 /// If there is no weight, or a logarithm is NaN.
@@ -56,7 +58,7 @@ pub fn k_hat(log_weights: &[f64]) -> f64 {
     shape(&above.iter().map(|w| w.exp() - cutoff.exp()).collect::<Vec<_>>())
 }
 
-/// Largest `k̂` at which means over `S` draws are reliable: `min(1 − 1/log₁₀ S, 0.7)`.
+/// Largest `k̂` at which weighted means over `S` draws are reliable: `min(1 − 1/log₁₀ S, 0.7)`.
 pub fn k_limit(samples: usize) -> f64 {
     (1. - 1. / (samples as f64).log10()).min(0.7)
 }

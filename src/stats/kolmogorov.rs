@@ -1,15 +1,17 @@
 //! P-values of Kolmogorov-Smirnov distances, exact except for large samples.
 //!
-//! Each p-value is the probability that a random walk leaves a band around its mean, computed as a
-//! sum over the checks at which the walk can be outside for the first time. All terms are
-//! non-negative, so that small p-values keep their relative accuracy.
+//! Each p-value is the probability that a random walk leaves a band around its mean. The walk is
+//! checked at a finite number of times, and the p-value is the sum over the checks of the
+//! probability that the walk is outside for the first time. All terms are non-negative, so that
+//! small p-values keep their relative accuracy.
 use statrs::function::factorial::ln_factorial;
 use std::f64::consts::{PI, TAU};
 
-/// Largest sample size with an exact p-value, which takes `O(N³ D²)` operations.
+/// Largest sample size for which the p-value is exact. It takes `O(N³ D²)` operations for `N`
+/// values and a distance `D`.
 const EXACT: usize = 200;
 
-/// Largest product `A B` of two sample sizes with an exact p-value, which takes about `A B`
+/// Largest product `A B` of two sample sizes for which the p-value is exact. It takes about `A B`
 /// operations.
 const PAIRS: usize = 10_000_000;
 
@@ -91,18 +93,18 @@ pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f6
 }
 
 /// `Q((√n + 0.12 + 0.11/√n) D)`: Stephens, "Use of the Kolmogorov-Smirnov, Cramér-von Mises and
-/// related statistics without extensive tables", 1970, as in Numerical Recipes, §14.3. For the
-/// sizes used here, it is within 0.009 of the exact p-value of one sample, and within 0.0006 where
-/// that is below 0.1. For two samples of ten or more values without ties, the bounds are 0.02 and
-/// 0.002.
+/// related statistics without extensive tables", 1970, as in Numerical Recipes, §14.3. For one
+/// sample of more than [`EXACT`] values, the absolute error of the p-value is at most 0.009, and at
+/// most 0.0006 where the exact p-value is below 0.1. For two samples of ten or more values without
+/// ties, the bounds are 0.02 and 0.002.
 fn stephens(distance: f64, n: f64) -> f64 {
     let root = n.sqrt();
     kolmogorov((root + 0.12 + 0.11 / root) * distance)
 }
 
-/// Kolmogorov's `Q(λ) = 2 Σ_{j≥1} (−1)ʲ⁻¹ exp(−2 j² λ²)` `= 1 − (√2π/λ) Σ_{j≥1} exp(−(2j − 1)² π² /
-/// 8λ²)`. The second series is used for `λ` below 1.18 and the first above; the terms after the
-/// fourth add up to less than 10⁻¹⁷.
+/// Kolmogorov's `Q(λ) = 2 Σ_{j≥1} (−1)ʲ⁻¹ exp(−2 j² λ²)`, which also equals
+/// `1 − (√(2π)/λ) Σ_{j≥1} exp(−(2j − 1)² π² / (8λ²))`. The second series is used for `λ` below 1.18
+/// and the first above; the terms after the fourth add up to less than 10⁻¹⁷.
 fn kolmogorov(lambda: f64) -> f64 {
     if lambda == 0.0 {
         return 1.0;

@@ -16,8 +16,8 @@ pub(crate) fn sorted(name: &str, v: &[f64]) -> Vec<f64> {
     v
 }
 
-/// The numbers of elements of the ascending `v` with `v < x` and with `v ≤ x`: NumPy's
-/// `searchsorted` on the left and on the right.
+/// The number of elements less than `x` in the ascending `v`, and the number of those at most `x`:
+/// NumPy's `searchsorted` on the left and on the right.
 pub(crate) fn searchsorted(v: &[f64], x: f64) -> (usize, usize) {
     (v.partition_point(|&v| v < x), v.partition_point(|&v| v <= x))
 }
