@@ -16,9 +16,9 @@ pub struct Bin {
     pub upper: f64,
     /// Number of examples in the bin.
     pub count: usize,
-    /// Their mean confidence; 0 for an empty bin.
+    /// Mean confidence of the examples in the bin; 0 for an empty bin.
     pub confidence: f64,
-    /// Their accuracy; 0 for an empty bin.
+    /// Accuracy on the examples in the bin; 0 for an empty bin.
     pub accuracy: f64,
 }
 
@@ -35,8 +35,8 @@ pub fn ece(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> f64 {
 
 /// Expected calibration error over the bins of [`reliability_equal_mass`], in `[0, 1]`: Nguyen and
 /// O'Connor, "Posterior calibration and exploratory analysis for natural language processing
-/// models", EMNLP 2015. No bin has only a handful of examples, and the many examples of high
-/// confidence are resolved.
+/// models", EMNLP 2015. Unlike with bins of equal width, no bin has only a handful of the examples
+/// unless there are ties, and the many examples of high confidence fall into several bins.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
@@ -85,23 +85,26 @@ pub fn reliability_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: us
 /// Decomposition of the Brier score: `brier = reliability − resolution + uncertainty + within`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BrierParts {
-    /// `Σ_c Σ_b (N_b/N) (p_b − y_b)²` with the mean forecast `p_b` and the frequency `y_b` of class
-    /// `c` in bin `b`: the cost of miscalibration, 0 at best.
+    /// `Σ_c Σ_b (N_b/N) (p_b − y_b)²`, where `p_b` is the mean forecast and `y_b` the frequency of
+    /// class `c` in bin `b`: the cost of miscalibration, 0 at best.
     pub reliability: f64,
-    /// `Σ_c Σ_b (N_b/N) (y_b − y)²` with the overall frequency `y` of class `c`: the gain from
+    /// `Σ_c Σ_b (N_b/N) (y_b − y)²`, where `y` is the overall frequency of class `c`: the gain from
     /// forecasts that distinguish examples.
     pub resolution: f64,
-    /// `Σ_c y (1 − y)`: the score of the constant forecast `y`, a property of the labels.
+    /// `Σ_c y (1 − y)`: the score of the constant forecast `y`. It is a property of the labels
+    /// alone.
     pub uncertainty: f64,
-    /// `(1/N) Σ_c Σₙ (pₙ − p_b)² − 2 (pₙ − p_b)(yₙ − y_b)`: the variation within bins, 0 if all
-    /// forecasts in a bin are equal.
+    /// `(1/N) Σ_c Σₙ [(pₙ − p_b)² − 2 (pₙ − p_b)(yₙ − y_b)]`, where `b` is the bin of example `n`,
+    /// `pₙ` its forecast of class `c`, and `yₙ` 1 if its label is `c`, otherwise 0: the variation
+    /// within bins, which is 0 if all forecasts in a bin are equal.
     pub within: f64,
 }
 
-/// Decomposition of the Brier score of `p [N, K]` for labels `[N]`, class by class over bins of
-/// `p_c` with equal width: Murphy, "A new vector partition of the probability score", 1973. With
-/// the term within bins (Stephenson, Coelho and Jolliffe, "Two extra components in the Brier score
-/// decomposition", 2008) the parts add up to [`brier`](super::brier) for any bins.
+/// Decomposition of the Brier score of `p [N, K]` for labels `[N]`: the sum over classes `c`, with
+/// the forecasts `p_c` in bins of equal width (Murphy, "A new vector partition of the probability
+/// score", 1973). Murphy's three parts give [`brier`](super::brier) if the forecasts in each bin
+/// are equal; with `within`, the sum of the two components of Stephenson, Coelho and Jolliffe ("Two
+/// extra components in the Brier score decomposition", 2008), they give it for any bins.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
@@ -135,7 +138,8 @@ fn check_bins(name: &str, p: ArrayView2<'_, f32>, labels: &[usize], bins: usize)
     assert!(bins > 0, "{name}: no bin");
 }
 
-/// Index of the bin of `p` among `bins` equal parts of `[0, 1]`; the last includes 1.
+/// Index of the bin that contains `p`, for `bins` bins of equal width over `[0, 1]`; the last
+/// includes 1.
 fn equal_width(p: f64, bins: usize) -> usize {
     ((p * bins as f64) as usize).min(bins - 1)
 }

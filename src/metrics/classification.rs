@@ -18,7 +18,7 @@ pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     Estimate::of(&top(p).zip(labels).map(right).collect::<Vec<_>>())
 }
 
-/// Negative log-likelihood `−(1/N) Σₙ ln pₙ,yₙ` of `p [N, K]` for labels `y [N]`, in nats an
+/// Negative log-likelihood `−(1/N) Σₙ ln pₙ,yₙ` of `p [N, K]` for labels `y [N]`, in nats per
 /// example: the log score of Good, "Rational decisions", 1952.
 ///
 /// Probabilities are clamped from below to `f32::MIN_POSITIVE`, so that one certain mistake costs
@@ -48,7 +48,8 @@ pub fn brier(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
     Estimate::of(&cost.collect::<Vec<f64>>())
 }
 
-/// Confusion matrix `[K truth, K predicted]`, numbers of examples, of `p [N, K]` for labels `[N]`.
+/// Confusion matrix `[K, K]` of `p [N, K]` for labels `[N]`: entry `[y, c]` is the number of
+/// examples with label `y` and predicted class `c`.
 ///
 /// # Panics
 /// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.

@@ -1,4 +1,4 @@
-//! Measures of how well a score ranks examples. Only the order of the scores matters, ties
+//! Measures of how well a score ranks examples. They depend only on the order of the scores, ties
 //! included; a **higher score predicts "positive"**.
 use super::Estimate;
 use crate::stats::{assert_ordered, mean, mean_and_variance, searchsorted, sorted};
@@ -31,9 +31,9 @@ pub fn auroc(positive: &[f64], negative: &[f64]) -> Estimate {
 
 /// Area under the precision-recall curve `Σ_t (R_t − R_{t−1}) P_t`, from 0 to 1, given scores of
 /// shape `[P]` and `[N]`: scikit-learn's average precision. The sum is over the distinct scores `t`
-/// from the highest; `P_t` and `R_t` are the precision and the recall of the rule "positive if the
-/// score is at least `t`". The area depends on the ratio `P/N`: for random scores its expectation
-/// is `P/(P + N)`.
+/// in descending order; `P_t` and `R_t` are the precision and the recall of the rule "positive if
+/// the score is at least `t`". The area depends on the ratio `P/N`: for random scores it is about
+/// `P/(P + N)`.
 ///
 /// # Panics
 /// If there is no positive or no negative, or a score is NaN.
@@ -66,14 +66,16 @@ pub fn fpr_at_tpr(positive: &[f64], negative: &[f64], tpr: f64) -> f64 {
 /// examples in neural networks", ICLR 2017.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
-    /// Probability that an outside example has a higher uncertainty than an inside one: [`auroc`],
-    /// which is the same if inside examples are the positives and scored by their certainty.
+    /// Probability that an outside example has a higher uncertainty than an inside one, see
+    /// [`auroc`]. It would be the same with the inside examples as positives and their certainty as
+    /// the score.
     pub auroc: Estimate,
     /// [`aupr`] with inside examples as positives: AUPR+ of the paper.
     pub aupr_in: f64,
     /// [`aupr`] with outside examples as positives: AUPR− of the paper.
     pub aupr_out: f64,
-    /// Fraction of outside examples accepted at the threshold that accepts 95 % of the inside ones.
+    /// Fraction of outside examples accepted at the strictest threshold that accepts at least 95 %
+    /// of the inside examples.
     pub fpr95: f64,
 }
 
@@ -97,9 +99,9 @@ impl Detection {
 
 /// Risk-coverage curve `[N]` of `uncertainty [N]` and `loss [N]`: entry `k`, from 1, is the mean
 /// loss of the `k` most certain examples, the risk at coverage `k/N`. If the loss is 1 for a
-/// mistake and 0 otherwise, the last entry is the error rate. Each of several tied examples counts
-/// with their mean loss, the expectation over all orders of the ties. Geifman and El-Yaniv,
-/// "Selective classification for deep neural networks", NeurIPS 2017.
+/// mistake and 0 otherwise, the last entry is the error rate. Among tied examples, each counts with
+/// the mean loss of the tie, which gives the expectation over all orders of the tied examples.
+/// Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
 ///
 /// # Panics
 /// If there is no example, the lengths differ, or an uncertainty is NaN.
@@ -121,7 +123,7 @@ pub fn risk_coverage(uncertainty: &[f64], loss: &[f64]) -> Vec<f64> {
 }
 
 /// Area under the [`risk_coverage`] curve, computed as the mean of its entries, in the unit of the
-/// loss. A model is better if it errs less, or if its uncertainty ranks its errors higher.
+/// loss. The area is lower if the model errs less, or if its uncertainty ranks its errors higher.
 ///
 /// # Panics
 /// If there is no example, the lengths differ, or an uncertainty is NaN.
@@ -136,8 +138,8 @@ fn both(name: &str, positive: &[f64], negative: &[f64]) -> (Vec<f64>, Vec<f64>) 
     (sorted(&format!("{name}: positive"), positive), sorted(&format!("{name}: negative"), negative))
 }
 
-/// Numbers of positives and negatives with a score of at least `t`, for each distinct `t` from the
-/// highest; both inputs are ascending.
+/// Numbers of positives and of negatives with a score of at least `t`, for each distinct score `t`
+/// in descending order. Both inputs are ascending.
 fn counts(positive: &[f64], negative: &[f64]) -> impl Iterator<Item = (usize, usize)> {
     let mut thresholds = [positive, negative].concat();
     thresholds.sort_by(f64::total_cmp);

@@ -4,8 +4,8 @@ use crate::stats::log_mean_exp;
 use ndarray::{Array2, ArrayView2};
 use std::f64::consts::TAU;
 
-/// Root mean square error `√((1/N) Σₙ (mₙ − yₙ)²)` of means `m [N]` for targets `y [N]`, in their
-/// unit.
+/// Root mean square error `√((1/N) Σₙ (mₙ − yₙ)²)` of means `m [N]` for targets `y [N]`, in the
+/// unit of the targets.
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
@@ -16,8 +16,8 @@ pub fn rmse(mean: &[f64], y: &[f64]) -> f64 {
 }
 
 /// Coverage `(1/N) Σₙ 1[|yₙ − mₙ| ≤ z σₙ]` of the intervals `m ± z σ`, for `m [N]`, `σ [N]` and
-/// targets `y [N]`, in `[0, 1]`. For calibrated Gaussian predictions its expectation is `2 Φ(z) −
-/// 1`.
+/// targets `y [N]`, in `[0, 1]`. For calibrated Gaussian predictions its expectation is
+/// `2 Φ(z) − 1`.
 ///
 /// # Panics
 /// If there is no example or the lengths differ.
@@ -28,8 +28,8 @@ pub fn coverage(mean: &[f64], std: &[f64], y: &[f64], z: f64) -> Estimate {
     Estimate::of(&(0..y.len()).map(inside).collect::<Vec<f64>>())
 }
 
-/// Log predictive density `(1/N) Σₙ ln (1/S) Σ_s N(yₙ; m_sn, 1/τ_s)` of means `m [S, N]` and
-/// precisions `τ [S]` for targets `y [N]`, in nats an example: Gal and Ghahramani, "Dropout as a
+/// Log predictive density `(1/N) Σₙ ln((1/S) Σ_s N(yₙ; m_sn, 1/τ_s))` in nats per example, for
+/// means `m [S, N]`, precisions `τ [S]` and targets `y [N]`: Gal and Ghahramani, "Dropout as a
 /// Bayesian approximation", ICML 2016, equation 8.
 ///
 /// # Panics
@@ -50,8 +50,8 @@ pub fn gaussian_mixture_log_likelihood(
     log_predictive(log_prob.view())
 }
 
-/// Log predictive density `(1/N) Σₙ ln (1/S) Σ_s p(yₙ|θ_s)` of `ln p(yₙ|θ_s) [S, N]`, in nats an
-/// example.
+/// Log predictive density `(1/N) Σₙ ln((1/S) Σ_s p(yₙ|θ_s))` in nats per example, for log-densities
+/// `ln p(yₙ|θ_s)` of shape `[S, N]`.
 ///
 /// # Panics
 /// If there is no sample or no example.

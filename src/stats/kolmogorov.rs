@@ -7,12 +7,12 @@
 use statrs::function::factorial::ln_factorial;
 use std::f64::consts::{PI, TAU};
 
-/// Largest sample size for which the p-value is exact. It takes `O(N³ D²)` operations for `N`
+/// Largest sample size for which the p-value is computed exactly, in `O(N³ D²)` operations for `N`
 /// values and a distance `D`.
 const EXACT: usize = 200;
 
-/// Largest product `A B` of two sample sizes for which the p-value is exact. It takes about `A B`
-/// operations.
+/// Largest product `A B` of two sample sizes for which the p-value is computed exactly, in about
+/// `A B` operations.
 const PAIRS: usize = 10_000_000;
 
 /// `P(sup_u |Fₙ(u) − u| ≥ D)` for `n` values from `U(0, 1)`.
