@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How a minibatch is scaled to the data set.
 ///
 /// The KL counts once for the whole data set, so each example carries `1/N` of it: not `1/|B|`, not
-/// once per layer, and not averaged over weights. Take `N = 50,000` and `|B| = 128`, a
-/// log-likelihood of the minibatch of −64 nats, and a KL of 3,000 nats. Then
-/// `ELBO = (50,000/128)(−64) − 3,000 = −28,000` nats, and the loss
+/// once per layer, and not averaged over weights. For example, let `N = 50,000` and `|B| = 128`,
+/// let the log-likelihoods of the minibatch sum to −64 nats, and let the KL be 3,000 nats. Then
+/// `ELBO = (50,000/128)(−64) − 3,000 = −28,000` nats, and the loss is
 /// `−ELBO/N = 64/128 + 3,000/50,000 = 0.56` nats per example.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {

@@ -38,7 +38,7 @@ impl<T> Targets<T> {
         }
     }
 
-    /// The targets of these examples, in this order.
+    /// The targets of the examples with these indices, in the same order.
     ///
     /// # Panics
     /// If an index is out of range.

@@ -47,7 +47,8 @@ pub struct Pass<'t, T = f32> {
 }
 
 impl<T: Scalar> Model<T> {
-    /// The bound for inputs `x [B, …]`, with `samples` samples of `θ` shared according to `noise`.
+    /// The bound for inputs `x [B, …]`, with `samples` samples of `θ` for each example; `noise`
+    /// says which examples share them.
     ///
     /// # Panics
     /// If inputs or targets do not fit the network, the likelihood or `scale`.

@@ -23,7 +23,7 @@ pub enum Prior {
         /// The precision `λ`.
         precision: f64,
     },
-    /// `exp(−|θ|/b) / 2b`.
+    /// `exp(−|θ|/b) / (2b)`.
     Laplace {
         /// The scale `b`.
         scale: f64,
@@ -64,7 +64,7 @@ impl Prior {
         each.sum_axis(1)
     }
 
-    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln λs²)`, a scalar, for `m` and `s` of
+    /// `KL(N(m, diag(s²)) ‖ p) = Σ ½ (λ (m² + s²) − 1 − ln(λ s²))`, a scalar, for `m` and `s` of
     /// shape `[D]`. `None` unless the prior is Gaussian.
     pub fn kl_of_normals<'t, T: Scalar>(self, q: &Normals<'t, T>) -> Option<Var<'t, T>> {
         let Self::Gaussian { precision } = self else { return None };

@@ -1,4 +1,5 @@
-//! The network inside a coupling or IAF step: scales and shifts as a function of other entries.
+//! The network inside a coupling or IAF step. It computes the scales and shifts of some entries
+//! from the values of others.
 use super::Stabiliser;
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
@@ -6,8 +7,8 @@ use crate::nn::{BoundParams, Init, Linear, Params};
 use rand::Rng;
 use std::sync::Arc;
 
-/// The standard deviation of the initial weights, or with weight normalisation of their scales. It
-/// is small, so that couplings and IAF steps start near the identity.
+/// The standard deviation of the initial weights or, with weight normalisation, of the initial
+/// scales. It is small, so that couplings and IAF steps start near the identity.
 const START: f64 = 1e-4;
 
 /// Settings of the network of a coupling or IAF step. The network has one hidden ReLU layer and two

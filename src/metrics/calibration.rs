@@ -35,8 +35,9 @@ pub fn ece(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> f64 {
 
 /// Expected calibration error over the bins of [`reliability_equal_mass`], in `[0, 1]`: Nguyen and
 /// O'Connor, "Posterior calibration and exploratory analysis for natural language processing
-/// models", EMNLP 2015. Unlike with bins of equal width, no bin has only a handful of the examples
-/// unless there are ties, and the many examples of high confidence fall into several bins.
+/// models", EMNLP 2015. If there are no ties, all bins have about the same number of examples. Bins
+/// of equal width often have only a handful, while a single bin has all examples of high
+/// confidence.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below
@@ -46,7 +47,8 @@ pub fn ece_equal_mass(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> 
 }
 
 /// Reliability diagram with `B` bins of equal width: bin `b` has the examples with
-/// `b ≤ B max_c p_c < b + 1`. For `p [N, K]` and labels `[N]`, the result has shape `[B]`.
+/// `b ≤ B max_c p_c < b + 1`, and the last bin also those with `max_c p_c = 1`. For `p [N, K]` and
+/// labels `[N]`, the result has shape `[B]`.
 ///
 /// # Panics
 /// If there is no example or no bin, the numbers of rows and labels differ, or a label is not below

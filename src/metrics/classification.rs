@@ -2,8 +2,8 @@
 use super::Estimate;
 use ndarray::{Array2, ArrayView2};
 
-/// Predicted classes `argmax_c p_c` of shape `[N]`, for `p [N, K]`. If classes are tied, the lowest
-/// is predicted.
+/// Predicted classes `argmax_c p_c` of shape `[N]`, for `p [N, K]`. If classes are tied, the first
+/// of them is predicted.
 pub fn predictions(p: ArrayView2<'_, f32>) -> Vec<usize> {
     top(p).map(|(class, _)| class).collect()
 }

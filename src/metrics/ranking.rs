@@ -99,9 +99,9 @@ impl Detection {
 
 /// Risk-coverage curve `[N]` of `uncertainty [N]` and `loss [N]`: entry `k`, from 1, is the mean
 /// loss of the `k` most certain examples, the risk at coverage `k/N`. If the loss is 1 for a
-/// mistake and 0 otherwise, the last entry is the error rate. Among tied examples, each counts with
-/// the mean loss of the tie, which gives the expectation over all orders of the tied examples.
-/// Geifman and El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
+/// mistake and 0 otherwise, the last entry is the error rate. Tied examples each count with their
+/// mean loss, which gives the expectation over all orders of the ties. Geifman and El-Yaniv,
+/// "Selective classification for deep neural networks", NeurIPS 2017.
 ///
 /// # Panics
 /// If there is no example, the lengths differ, or an uncertainty is NaN.

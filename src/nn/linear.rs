@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// `y = W x + b`, or `y = g ⊙ (V x)/‖V‖ + b` with weight normalisation, for `x […, inputs]` and
 /// `W`, `V` `[outputs, inputs]`; a mask holds some entries of `W` or `V` at 0.
 ///
-/// `‖V‖` has the norm of each row of `V` after masking. The scales `g` are applied after the
+/// `‖V‖` contains the norms of the rows of `V` after masking. The scales `g` are applied after the
 /// product, so normalised weights are never materialised.
 ///
 /// ```

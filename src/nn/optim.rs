@@ -31,7 +31,7 @@ pub enum Update {
 }
 
 impl Default for Update {
-    /// Adam with 0.9, 0.999 and 10⁻⁸, as in the authors' code.
+    /// Adam with `β₁ = 0.9`, `β₂ = 0.999` and `ε = 10⁻⁸`, as in the authors' code.
     fn default() -> Self {
         Self::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
@@ -48,7 +48,7 @@ pub struct Clip {
 }
 
 impl Default for Clip {
-    /// 10 and 5, as in the authors' code.
+    /// A global norm of at most 10 and elements of at most 5, as in the authors' code.
     fn default() -> Self {
         Self { norm: 10., element: 5. }
     }
@@ -100,7 +100,7 @@ impl<T: Scalar> Optimiser<T> {
         self.steps
     }
 
-    /// Set the number of steps, when a checkpoint is restored.
+    /// Set the number of steps, to restore a checkpoint.
     pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
@@ -110,7 +110,7 @@ impl<T: Scalar> Optimiser<T> {
         self.moments.iter().map(|(name, moments)| (*name, moments.as_slice()))
     }
 
-    /// The moments, mutable, when a checkpoint is restored.
+    /// The moments, mutable, to restore a checkpoint.
     pub fn moments_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut [Tensor<T>])> {
         self.moments.iter_mut().map(|(name, moments)| (*name, moments.as_mut_slice()))
     }

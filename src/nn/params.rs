@@ -131,7 +131,7 @@ impl<T: Scalar> Params<T> {
         &mut self.parameters[id.0].1
     }
 
-    /// The number of parameters, summed over the entries of every tensor.
+    /// The number of scalar parameters: the entries of all tensors.
     pub fn count(&self) -> usize {
         self.parameters.iter().map(|(_, value)| value.len()).sum()
     }

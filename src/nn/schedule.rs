@@ -20,7 +20,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The factor at epoch `e`, possibly fractional, of `epochs`.
+    /// The factor at epoch `e`, which may be fractional, out of `epochs`.
     pub fn factor(self, e: f64, epochs: f64) -> f64 {
         match self {
             Self::Constant => 1.,

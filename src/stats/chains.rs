@@ -66,8 +66,8 @@ pub fn ess_bulk(draws: ArrayView2<'_, f64>) -> f64 {
         lag += 2;
     }
     // The even autocorrelation of the last pair is added once, which reduces the variance of the
-    // estimate. If it is negative, it is added only if the sum of its pair is not negative: then
-    // the sum ended with the chain, and not at a change of sign.
+    // estimate. A negative one is added only if the sum of its pair is not negative: then the sum
+    // ended because the chain did, not at a negative `P_k`.
     tau += if pair >= 0.0 { even } else { even.max(0.0) };
     count / tau.max(1.0 / count.log10())
 }

@@ -14,8 +14,9 @@ pub struct Correlation {
 }
 
 /// Pearson's correlation `r = Σ (xₙ − x̄)(yₙ − ȳ) / √(Σ (xₙ − x̄)² Σ (yₙ − ȳ)²)` of `x [N]` and
-/// `y [N]`, with its two-sided p-value, for which `t = r √((N − 2) / (1 − r²))` has `N − 2` degrees
-/// of freedom: SciPy's `pearsonr`. Both results are NaN if all `x` or all `y` are equal.
+/// `y [N]`, with its two-sided p-value: SciPy's `pearsonr`. For independent Gaussians,
+/// `t = r √((N − 2) / (1 − r²))` has Student's distribution with `N − 2` degrees of freedom. Both
+/// results are NaN if all `x` or all `y` are equal.
 ///
 /// # Panics
 /// If there are fewer than three pairs, or the lengths differ.

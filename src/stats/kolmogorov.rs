@@ -64,7 +64,7 @@ pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f6
     if a.saturating_mul(b) > PAIRS {
         return stephens(distance, a as f64 * b as f64 / (a + b) as f64);
     }
-    // `D A B` is a whole number.
+    // `D A B` is a whole number up to rounding.
     let least = (distance * (a * b) as f64).round() as usize;
     if least == 0 {
         return 1.;

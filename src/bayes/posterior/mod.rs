@@ -1,4 +1,4 @@
-//! Posteriors over `θ`: the trait, and one file for each.
+//! Posteriors over `θ`: the trait, and one file for each posterior.
 mod base;
 mod config;
 mod dropout;
@@ -46,7 +46,7 @@ pub enum Kl<'t, T = f32> {
 }
 
 impl<'t, T: Scalar> Draw<'t, T> {
-    /// `ln q(θ) [S]`, if there is a density.
+    /// `ln q(θ) [S]`, if it was computed for these samples.
     pub fn log_q(&self) -> Option<Var<'t, T>> {
         match self.kl {
             Kl::Sampled { log_q } => Some(log_q),
