@@ -16,10 +16,11 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Checks that the inputs are images `[C, H, W]` that are larger than the shift.
+    /// Checks that the inputs are images `[C, H, W]`, and that the shift is less than their height
+    /// and width.
     ///
     /// # Errors
-    /// If they are not.
+    /// If `image` is `None`, or the shift is too large.
     pub fn check(self, image: Option<[usize; 3]>) -> Result<()> {
         let what = "train.augment";
         let Some([_, height, width]) = image else {
@@ -34,7 +35,7 @@ impl Augment {
         Ok(())
     }
 
-    /// Changes the images `x [B, C·H·W]` in place.
+    /// Shifts and flips each of the images `x [B, C·H·W]` at random, in place.
     ///
     /// # Panics
     /// If the images do not have the shape `image = [C, H, W]`.
@@ -59,7 +60,8 @@ impl Augment {
 fn shift(mut image: ArrayViewMut3<'_, f32>, [down, right]: [isize; 2]) {
     let copy = image.to_owned();
     let (_, height, width) = image.dim();
-    // The part of the old image that remains, and its new position.
+    // Along one axis, the range of old positions that remains in the image, and the range to which
+    // it moves.
     let part = |by: isize, length: usize| {
         let kept = length - by.unsigned_abs();
         let (from, to) = ((-by).max(0) as usize, by.max(0) as usize);

@@ -1,11 +1,12 @@
-//! An array in a file, read in blocks of rows. The file has a header with the array's shape, then
-//! its elements.
+//! An array in a file, read in blocks of rows. The file has a header with the array's shape,
+//! followed by the elements.
 use super::files;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::ops::Range;
 
-/// An open file after its header. The shape in the header was compared with the size of the file.
+/// An open file, read up to the end of its header. If the size of the file is known, it fits the
+/// shape in the header.
 pub(super) struct Blocks<R> {
     pub what: String,
     pub shape: Vec<usize>,
@@ -20,8 +21,8 @@ impl<R: Read> Blocks<R> {
     /// compressed data.
     ///
     /// # Errors
-    /// If an array of this shape does not have exactly that size, or has no element or no
-    /// dimension.
+    /// If `present` is not exactly the size of the array, or the array has no elements or no
+    /// dimensions.
     pub fn new(
         what: &str,
         reader: R,
@@ -49,8 +50,9 @@ impl<R: Read> Blocks<R> {
         &self.shape[1..]
     }
 
-    /// The number of the next rows, at most `limit`, and their bytes, which `read` gets from the
-    /// file; `None` at the end. After the last row, the file must be at its end.
+    /// The next rows, at most `limit`: their number, and the bytes that `read` returns for them;
+    /// `None` at the end. The arguments of `read` are the name of the file in messages, the reader
+    /// and the range of rows. After the last row, the file must be at its end.
     pub fn next(
         &mut self,
         limit: usize,

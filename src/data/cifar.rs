@@ -1,5 +1,5 @@
-//! CIFAR-10 in its binary version: records of a label and three 32×32 planes, in files of a tar
-//! archive or, as stand-ins, in plain files.
+//! CIFAR-10 in its binary version. A record is a label and three 32×32 colour planes. The published
+//! file is a tar archive of files of records; the stand-ins are files of records on their own.
 use super::dataset::{Dataset, Options, Split};
 use super::images::{self, split};
 use super::scaler::StandardScaler;
@@ -16,7 +16,8 @@ const NAME: &str = "cifar-10";
 const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// The files of records, the test images last; the archive has them in a folder.
+/// Names of the files of records; the last has the test images. In the archive they are in a
+/// folder.
 const FILES: [&str; 6] = [
     "data_batch_1.bin",
     "data_batch_2.bin",
@@ -26,18 +27,19 @@ const FILES: [&str; 6] = [
     "test_batch.bin",
 ];
 
-/// Values of an image: planes of red, green and blue.
+/// Number of values in an image: planes of red, green and blue.
 const PIXELS: usize = 3 * 32 * 32;
 
-/// Bytes of a record: the label, then the image.
+/// Length of a record in bytes: the label, then the image.
 const RECORD: usize = 1 + PIXELS;
 
-/// Records of a file.
+/// Number of records in a file.
 const ROWS: usize = 10_000;
 
-/// The images of the first `classes` classes: 45 000 training, 5 000 validation (the last published
-/// training images) and 10 000 test images if `classes` is 10. Each channel is standardised by the
-/// training images.
+/// The images of the first `classes` classes. If `classes` is 10, there are 45 000 training, 5 000
+/// validation and 10 000 test images; the validation images are the last of the published training
+/// images. Each channel is standardised by its mean and standard deviation over the training
+/// images.
 pub(super) fn load(classes: usize, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let name = format!("cifar-{classes}");
     options.only_classes(&name)?;
@@ -66,7 +68,7 @@ fn examples<'a>(records: impl Iterator<Item = &'a [u8]>) -> Split {
     split(&images.concat(), &labels)
 }
 
-/// The bytes of the named files, each checked to be [`ROWS`] records.
+/// The bytes of the named files. Each is checked to consist of [`ROWS`] records.
 fn read(names: &[&str], data_dir: Option<&Path>) -> Result<Vec<Vec<u8>>> {
     let set = sources::set(NAME);
     let place = set.place(data_dir)?;
@@ -98,7 +100,7 @@ pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<Stri
             found.insert(name, files::bounded(&what, entry, (ROWS * RECORD) as u64)?);
         }
     }
-    // The checksum of gzip is at its end.
+    // The checksum of gzip is at the end of the file: only a reader that gets there verifies it.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
     match names.iter().find(|name| !found.contains_key(**name)) {
         None => Ok(found),
@@ -109,7 +111,7 @@ pub fn unpack(what: &str, archive: &[u8], names: &[&str]) -> Result<HashMap<Stri
     }
 }
 
-/// `bytes` if they are `rows` records.
+/// Returns `bytes` if they are `rows` records.
 ///
 /// # Errors
 /// If the length is not that of `rows` records, or a label exceeds 9.

@@ -54,8 +54,9 @@ impl Dataset {
         files::hex(&hash.finalize())
     }
 
-    /// The first property that differs from the data of a run although the network's inputs and
-    /// targets may be equal: names of classes or columns, or units. Returns `(found, expected)`.
+    /// The first property that differs from the data of a run, as `(found, expected)`; `None` if
+    /// there is none. The properties are those that can differ while the network's inputs and
+    /// targets are equal: names of classes and columns, and units.
     pub(crate) fn difference(
         &self,
         task: &Task,
@@ -196,7 +197,8 @@ impl Options {
         Err(Error::invalid("task", "regression", expected, "Leave the task out."))
     }
 
-    /// Number of training rows to keep of `available` ones.
+    /// Number of training rows to keep of `available` ones. An error if the requested number is 0
+    /// or larger than `available`.
     pub(super) fn keep(&self, available: usize) -> Result<usize> {
         match self.train_subset {
             None => Ok(available),

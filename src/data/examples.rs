@@ -29,8 +29,8 @@ pub(super) struct Examples<'a> {
 }
 
 impl Examples<'_> {
-    /// Standardises the targets of a regression by the training rows, and selects the rows of
-    /// training, validation and test.
+    /// Selects the rows `parts` of training, validation and test, and standardises the targets of a
+    /// regression by the mean and standard deviation of the training targets.
     ///
     /// # Errors
     /// If a standardised target is not finite in single precision.
@@ -69,8 +69,10 @@ fn targets(what: &str, y: &[f64], rows: &[usize], scale: Option<(f64, f64)>) -> 
     Ok(Targets::Values(y.map(standardised).collect::<Result<_>>()?))
 }
 
-/// Indices of the training, validation and test rows: `0..rows` shuffled by the seed and divided
-/// 80/10/10, or 90/10 if the rows `test` are given.
+/// Indices of the training, validation and test rows. The rows `0..rows` are shuffled by the seed
+/// and divided 80/10/10; if the range `test` is not empty, it gives the test rows, and `0..rows`
+/// are divided 90/10 into training and validation. If `options` ask for a subset, only that many
+/// training rows are kept.
 ///
 /// # Errors
 /// If there are fewer than 10 rows, or fewer training rows than the subset in `options`.

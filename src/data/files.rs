@@ -88,7 +88,8 @@ pub(super) fn within(what: &str, size: u64, limit: u64) -> Result<()> {
     Err(Error::invalid(what, found, expected, "Check that it is the right file, or split it."))
 }
 
-/// Reads `reader` to its end if that is within `limit` bytes; never reads beyond `limit + 1`.
+/// Reads `reader` to its end. More than `limit` bytes are an error, and at most `limit + 1` are
+/// read.
 pub(crate) fn bounded(what: &str, reader: impl Read, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| unreadable(what, &e))?;

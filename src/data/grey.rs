@@ -1,4 +1,4 @@
-//! Images of many kinds in the format of MNIST, for out-of-distribution detection.
+//! Published images and noise in the format of MNIST, for out-of-distribution detection.
 use super::idx::Idx;
 use super::npz::Archive;
 use super::sources::set;
@@ -21,10 +21,10 @@ pub const GREY: [&str; 7] =
 /// Number of noise images.
 const NOISE: usize = 10_000;
 
-/// The images of a set of [`GREY`] in the format of MNIST's test images, `[N, 784]`: grey, 28×28,
-/// light on dark, with values in `[0, 1]` except for `gaussian`. Images of another size are
-/// resampled bilinearly; when downsampling, the half-width of the triangular filter is the sampling
-/// step.
+/// Images of the set `name`, one of [`GREY`], in the format of MNIST's test images: `[N, 784]`,
+/// grey, 28×28, with values in `[0, 1]` except for `gaussian`. Characters are light on dark. Images
+/// of another size are resampled bilinearly; when downsampling, the half-width of the triangular
+/// filter is the sampling step.
 ///
 /// * `uniform` and `gaussian`: pixels from `U[0, 1)` and `N(0, 1)`, with a fixed seed.
 /// * `fashion-mnist`, `kmnist`, `notmnist` and `cifar-10`: the published test images, 10 000 each.
@@ -32,8 +32,8 @@ const NOISE: usize = 10_000;
 /// * `omniglot`: the 4840 distinct drawings of the small background sets, inverted.
 ///
 /// # Errors
-/// [`Error::Missing`] if files are missing; an error if there is no such set, or a file differs
-/// from the published one.
+/// [`Error::Missing`] if files are missing; another error if there is no set `name`, or a file
+/// differs from the published one.
 pub fn grey28(name: &str, data_dir: Option<&Path>) -> Result<Array2<f32>> {
     let rng = |index| stream(0, Purpose::Images, index);
     match name {
@@ -90,7 +90,7 @@ fn photographs(data_dir: Option<&Path>) -> Result<Array2<f32>> {
     Ok(resize(luma))
 }
 
-/// Resamples images to 28×28, one in each row.
+/// Resamples images to 28×28. Each row of the result is one image.
 fn resize(images: impl Iterator<Item = ImageBuffer<Luma<f32>, Vec<f32>>>) -> Array2<f32> {
     let small = |image| imageops::resize(&image, 28, 28, FilterType::Triangle).into_raw();
     let pixels: Vec<f32> = images.flat_map(small).collect();

@@ -13,8 +13,9 @@ pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(super) struct Idx(Blocks<Box<dyn Read>>);
 
 impl Idx {
-    /// Reads the header. The size of the pixels is compared with the header's shape here for a
-    /// plain file, and at the last row for gzip.
+    /// Reads the header. The file must hold exactly as many bytes of pixels as the header's shape
+    /// says: for a plain file this is checked here, for gzip while the rows are read, up to the end
+    /// of the file after the last row.
     pub fn open(what: &str, mut file: impl BufRead + Seek + 'static) -> Result<Self> {
         let packed = file.fill_buf().is_ok_and(|start| start.starts_with(&GZIP));
         let size = if packed { None } else { files::left(&mut file) };

@@ -64,7 +64,8 @@ pub(super) fn mnist(name: &str, options: &Options, data_dir: Option<&Path>) -> R
     Ok(dataset(name, &classes, [1, 28, 28], None, splits))
 }
 
-/// A classification set of images `[C, H, W]`, standardised by `x` if that is given.
+/// A classification set of images `[C, H, W]`. `x` is the standardisation that was applied to the
+/// images, if any.
 pub(super) fn dataset(
     name: &str,
     classes: &[&str],

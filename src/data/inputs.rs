@@ -23,30 +23,34 @@ const SIDE: u32 = 8_192;
 pub struct Inputs {
     /// Network inputs `[N, inputs]`, row-major.
     pub x: Array2<f32>,
-    /// Names of the rows, `[N]`: the file name of a picture, `FILE#ROW` (from 0) otherwise.
+    /// Names of the rows, `[N]`: the name of the file for a picture, otherwise `FILE#ROW`, where
+    /// rows count from 0.
     pub names: Vec<String>,
     /// Rows far outside the training range, if there are any.
     pub outside: Option<OutOfRange>,
 }
 
-/// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of `rows` rows.
-/// Only one block is in memory at a time, and there is at least one.
+/// Reads a PNG, IDX (plain or gzip), NPY or CSV file as network inputs, in blocks of at most `rows`
+/// rows. Only one block is in memory at a time. A file without rows is an error.
 ///
-/// The format is recognised by the first bytes of the file, CSV by its extension.
-/// * A PNG picture is converted to grey or RGB as the model requires, its transparency ignored, and
-///   resampled bilinearly to `H × W`. Values are in `[0, 1]`, white is 1.
-/// * IDX and NPY files hold arrays of shape `[N, H, W]` if `C = 1`, or `[N, C, H, W]`; NPY files
-///   also `[N, inputs]`. Equal pixels give equal inputs in every accepted type: bytes are divided
-///   by 255 if the bytes of training were, and a type whose unit is ambiguous is refused. Numbers
-///   of a table may have any type.
+/// CSV is recognised by the file's extension, the other formats by the first bytes of the file.
+/// * A PNG picture is converted to grey or RGB, as the model requires, and resampled bilinearly to
+///   `H × W`; transparency is ignored. Values are in `[0, 1]`, with white 1.
+/// * An IDX or NPY file for a model of images `[C, H, W]` is an array of shape `[N, C, H, W]`, or
+///   `[N, H, W]` if `C = 1`; an NPY array may also have the shape `[N, inputs]`. Equal pixels give
+///   equal inputs in every accepted type: bytes are divided by 255 if the unit of the training
+///   images requires it, and a type whose unit is ambiguous is an error. For a model of table rows,
+///   a row may have any shape with `inputs` elements, and numbers are taken as they are, whatever
+///   their type.
 /// * A CSV file has the model's feature columns, in any order; other columns are ignored.
 ///
-/// Inputs are then standardised in double precision if the training rows were.
+/// If the training rows were standardised, the inputs then are too, in double precision.
 ///
 /// # Errors
-/// If the file is missing, has a format or shape that the model does not accept, or a size that
-/// differs from its header. An iteration fails if its block is damaged or has a value that is not
-/// finite, or if a picture is larger than 2 GiB.
+/// If the file is missing, its format or shape is not accepted by the model, or its size differs
+/// from the one that its header declares. An iteration fails if its block is damaged, has a value
+/// that is not finite or has pixels in another unit than the training images, or if a picture
+/// exceeds 2 GiB or 8192 × 8192 pixels.
 ///
 /// # Panics
 /// If `rows` is 0.
@@ -95,11 +99,12 @@ pub fn inputs_from<'a, R: BufRead + Seek + 'static>(
     }))
 }
 
-/// Reads the next rows of a file; `None` at the end. The arguments are the maximum number of
-/// rows to read, and the index of the first.
+/// Reads the next rows of a file; `None` at the end. The arguments are the maximum number of rows
+/// to read and the index in the file of the first of them.
 type NextRows = Box<dyn FnMut(usize, usize) -> Result<Option<Raw>>>;
 
-/// Recognises the format of a file and compares its header with the model's inputs.
+/// Recognises the format of a file, compares its header with the model's inputs, and returns the
+/// function that reads its rows.
 fn open<R: BufRead + Seek + 'static>(
     path: &Path,
     mut file: R,

@@ -9,33 +9,37 @@ use std::path::Path;
 ///
 /// # Published sets
 ///
-/// * `mnist` is read from the folder `data_dir/mnist` if it exists, and otherwise from inside the
-///   program. The bytes are the same, since their SHA-256 is verified. Pixels are `byte / 255`;
-///   train, validation and test are 50 000, 10 000 and 10 000 images in the published order.
-/// * `fashion-mnist` and `cifar-10` are in `data_dir` after `bhn data fetch`; they are verified and
-///   read in the same way. CIFAR-10 is split into 45 000, 5 000 and 10 000 images, and each channel
-///   is standardised by the training images. `cifar-5` has the images of its first five classes.
+/// * `mnist` is read from the folder `data_dir/mnist` if it exists, and otherwise from the copy
+///   inside the program. The bytes are the same, since the SHA-256 of either is verified. Pixels
+///   are `byte / 255`; the training, validation and test sets are 50 000, 10 000 and 10 000 images
+///   in the published order.
+/// * `fashion-mnist` and `cifar-10` are read from `data_dir`, where `bhn data fetch` puts them, and
+///   verified. Fashion-MNIST is split and scaled as MNIST is. CIFAR-10 is split into 45 000, 5 000
+///   and 10 000 images, and each channel is standardised by the training images. `cifar-5` has the
+///   images of CIFAR-10's first five classes.
 /// * `uci/NAME/SPLIT` is a split of [`uci`](super::uci()), and `uci/NAME` the first split.
 ///
 /// # Files
 ///
 /// * A CSV file has a header. Features are numbers; the target is a column of any text.
-/// * An NPZ file has arrays `x [N, …]` and `y [N]`, and optionally `x_test` and `y_test`. `[N, H,
-///   W]` and `[N, C, H, W]` are images: bytes are divided by 255 (unless all are 0 or 1), floats
-///   are not changed. Other shapes are rows of a table.
+/// * An NPZ file has arrays `x [N, …]` and `y [N]`, and optionally `x_test` and `y_test`. Arrays
+///   `x` of shape `[N, H, W]` and `[N, C, H, W]` are images: bytes are divided by 255 (unless all
+///   are 0 or 1), floats are not changed. Arrays of any other shape are rows of a table.
 ///
 /// The features of a table are standardised in double precision, whatever their type; a feature
 /// that is constant in training becomes 0, whatever its later values.
 ///
-/// The task is classification if the target has fewer distinct values than half the rows and, if
-/// all of them are numbers, at most 20. Otherwise it is regression, and the targets are
-/// standardised. [`Dataset::notes`] reports the guess. A class is identified by its text: `1`,
-/// `1.0` and `01` are three classes. Classes are sorted, numbers by value. A row with a missing
-/// value (an empty cell, `NA`, `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`]
-/// is set.
+/// If the options do not give the task, it is classification if the target has fewer distinct
+/// values than half the number of rows and, if all of them are numbers, at most 20 distinct values.
+/// Otherwise it is regression. If the target is numeric, [`Dataset::notes`] reports the guess. The
+/// targets of a regression are standardised.
 ///
-/// The rows of a file are shuffled by the seed and divided 80/10/10; if the file has a test set,
-/// they are divided 90/10 into train and validation.
+/// A class is identified by its text: in a CSV file, `1`, `1.0` and `01` are three classes. Classes
+/// are sorted: numbers by value, then words. A row with a missing value (an empty cell, `NA`,
+/// `NaN`, `?`, …) is an error, or left out if [`Options::drop_missing`] is set.
+///
+/// The rows of a file are shuffled by the seed and divided 80/10/10 into training, validation and
+/// test; if the file has a test set, they are divided 90/10 into training and validation.
 ///
 /// # Errors
 /// If the source is unknown, or a file is missing, damaged, larger than 2 GiB or inconsistent with

@@ -2,12 +2,13 @@
 //! downloads, and the user's files.
 //!
 //! [`load()`] reads a source into a [`Dataset`] of three [`Split`]s. [`inputs()`] reads new files
-//! for prediction in blocks, with the [`Preprocess`] that is saved with the model. [`grey28`]
-//! converts other images to MNIST's format, and [`uci()`] loads regression sets in their standard
-//! splits.
+//! for prediction in blocks and transforms them by the [`Preprocess`] that was saved with the
+//! model. [`grey28`] converts other images to MNIST's format, and [`uci()`] loads regression sets
+//! in their standard splits.
 //!
-//! Files are not trusted: sizes in a header are compared with the actual size before memory is
-//! allocated, and each fault is an [`Error`](crate::error::Error) that names the file and a remedy.
+//! Files are not trusted. A size that a header declares is compared with the size of the file
+//! before memory is allocated; if the file is compressed, memory is allocated only as data arrive.
+//! Each fault is an [`Error`](crate::error::Error) that names the file and a remedy.
 mod augment;
 mod blocks;
 mod cifar;

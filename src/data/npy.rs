@@ -20,7 +20,7 @@ pub(super) struct Array<R> {
     header: Header,
     /// Element type without byte order, such as `f4`.
     kind: String,
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     width: usize,
     /// Position of the first element in the file.
     start: usize,
@@ -61,7 +61,7 @@ impl<R: Read + Seek> Array<R> {
         self.blocks.example()
     }
 
-    /// Reads all rows: the shape of one row, and the array.
+    /// Reads all rows, and returns the shape of one row and the array.
     pub fn whole(what: &str, reader: R) -> Result<(Vec<usize>, Npy)> {
         let mut array = Self::open(what, reader)?;
         let all = array.next(usize::MAX)?.expect("at least one row: see `Blocks::new`");
@@ -172,8 +172,8 @@ impl Npy {
         with_array!(self, x => *x = x.select(Axis(0), rows));
     }
 
-    /// Inputs `[N, inputs]`; the first row has the number `first` in the file. Integers other than
-    /// `uint8` are numbers of a table and not pixels.
+    /// Inputs `[N, inputs]`; `first` is the index of the first row in the file. Integers other than
+    /// `uint8` can be numbers of a table, but not pixels, since their unit is not known.
     pub fn inputs(self, what: &str, is_image: bool, first: usize) -> Result<Raw> {
         Ok(match self {
             Self::Bytes(x) => Raw::Bytes(rows(x)),
@@ -191,7 +191,8 @@ impl Npy {
         })
     }
 
-    /// Targets `[N]`. The text of a whole number is that of an integer, whatever its type.
+    /// Targets `[N]`. The text of a whole number is that of an integer in every type, so that `1`
+    /// and `1.0` are one class.
     pub fn targets(self, what: &str) -> Result<Targets> {
         if let Some(row) = self.missing().first() {
             let advice = "Correct or remove that row; --drop-missing trains without such rows.";
@@ -231,7 +232,7 @@ fn rows<T: Clone>(x: ArrayD<T>) -> Array2<T> {
     x.into_shape_clone((rows, columns)).expect("the same number of elements")
 }
 
-/// `x` if all its elements are finite; its first row has the number `first` in the file.
+/// `x` if all its elements are finite; `first` is the index of its first row in the file.
 fn finite<T: Float + Display>(what: &str, x: ArrayD<T>, first: usize) -> Result<ArrayD<T>> {
     let Some((mut index, value)) = x.indexed_iter().find(|(_, value)| !value.is_finite()) else {
         return Ok(x);

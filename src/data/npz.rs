@@ -11,8 +11,8 @@ use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
-/// Reads an archive, guesses the task if it is not given, and splits the rows. Tables and real
-/// targets are standardised, images are not.
+/// Reads an archive, guesses the task if it is not given, and splits the rows. The features of a
+/// table and the targets of a regression are standardised; images are not.
 pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Result<Dataset> {
     let mut archive = Archive::open(path.display().to_string(), file)?;
     let mut part = archive.part("x", "y", options)?;
@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     let image = image(&example);
     let (x, preprocess) = match (image, x) {
         (None, x) => Preprocess::fit_transform(what, &x.double(), &parts[0])?,
-        // A mask of 0 and 1 has no shades of grey, and is not divided by 255.
+        // Images of 0 and 1 alone are masks without shades of grey, and are not divided by 255.
         (Some(_), Raw::Bytes(x)) if x.iter().any(|&byte| byte > 1) => {
             let seen = Some(TrainingRange::bytes());
             let x = x.mapv(|byte| f32::from(byte) / 255.0);
@@ -64,8 +64,9 @@ struct Part {
 }
 
 impl Part {
-    /// The rows of `self` followed by those of `other`, which must have the same shape and, for
-    /// images, the same type. `what` names the inputs of `other` in messages.
+    /// The rows of `self` followed by those of `other`. Their examples must have the same shape
+    /// and, if they are images, elements of the same kind (`uint8` or floats). `what` names the
+    /// inputs of `other` in messages.
     fn concat(self, other: Self, what: &str) -> Result<Self> {
         let unlike = |found: String, expected: String| {
             Error::invalid(what, found, expected, "Save both with the same shape and type.")
@@ -96,12 +97,12 @@ fn concat<T: Clone>(mut a: Array2<T>, b: &Array2<T>) -> Array2<T> {
 pub(super) struct Archive<R> {
     path: String,
     zip: ZipArchive<R>,
-    /// Names of its arrays.
+    /// Names of the arrays in the archive.
     keys: Vec<String>,
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the directory of the archive `path`.
+    /// Opens an archive and reads the names of its arrays. `path` names the archive in messages.
     pub fn open(path: String, reader: R) -> Result<Self> {
         let zip = ZipArchive::new(reader).map_err(|error| {
             let advice = "Save it again with numpy.savez.";
@@ -118,7 +119,8 @@ impl<R: Read + Seek> Archive<R> {
         format!("{}, {key:?}", self.path)
     }
 
-    /// Reads inputs `x` and targets `y` with equal numbers of rows.
+    /// Reads the inputs and the targets from the arrays with the names `x` and `y`, which must have
+    /// equally many rows. If `options` say so, rows with a NaN are left out.
     fn part(&mut self, x: &str, y: &str, options: &Options) -> Result<Part> {
         let (example, mut inputs) = self.array(x)?;
         let (_, mut targets) = self.array(y)?;
@@ -147,7 +149,7 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Part { example, x, y: targets.targets(&self.key(y))?, dropped })
     }
 
-    /// Reads an array: the shape of one row, and all rows.
+    /// Reads an array, and returns the shape of one row and all rows.
     pub fn array(&mut self, key: &str) -> Result<(Vec<usize>, npy::Npy)> {
         let what = self.key(key);
         let entry = self.zip.by_name(&format!("{key}.npy")).map_err(|error| {

@@ -16,14 +16,16 @@ const ENTRIES: usize = 10_000;
 /// Largest decompressed size of an entry, in bytes.
 const BYTES: u64 = 1 << 16;
 
-/// Drawings by their path below the archive's own folder: alphabet, character, drawing.
+/// Drawings by path: alphabet, character and drawing, without the archive's top folder.
 pub type Drawings = BTreeMap<String, GrayImage>;
 
-/// Adds the drawings of an archive, ink 0 and paper 255. A drawing that both archives contain is
-/// stored once.
+/// Adds the drawings of an archive to `drawings`; ink is 0 and paper is 255. A drawing whose path
+/// is already there replaces the earlier one, so a drawing that both archives contain is stored
+/// once.
 ///
 /// # Errors
-/// If the bytes are not a zip archive of 105×105 PNG pictures.
+/// If the bytes are not a zip archive of 105×105 PNG pictures, or there are more than 10 000
+/// entries, or an entry is larger than 64 KiB.
 pub fn add(drawings: &mut Drawings, what: &str, archive: &[u8]) -> Result<()> {
     let unlike = |what: &str, found: &dyn Display, expected: &str| {
         Error::invalid(what, found, expected, files::fetch_again("omniglot"))

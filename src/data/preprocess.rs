@@ -21,14 +21,16 @@ pub struct Preprocess {
     pub columns: Option<Vec<String>>,
     /// Name of a CSV file's target.
     pub target: Option<String>,
-    /// Range of the training rows; `None` for a run of an older version.
+    /// Range of the values in the training rows; `None` for a run of an older version, which did
+    /// not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<TrainingRange>,
 }
 
 impl Preprocess {
-    /// Fits standardisation and range to the given rows of a table `x [N, inputs]`, and returns the
-    /// network inputs of all rows. `what` names the file in messages.
+    /// Fits standardisation and range to the given rows of a table `x [N, inputs]`; returns the
+    /// network inputs of all rows, and the fitted transformation. `what` names the file in
+    /// messages.
     ///
     /// # Errors
     /// If a result is not finite in single precision.
@@ -49,7 +51,7 @@ impl Preprocess {
         mean + std * y
     }
 
-    /// Network inputs `[N, inputs]` in the unit of the raw inputs: `mean + std · x`.
+    /// Network inputs `x [N, inputs]` before standardisation: `mean + std · x`.
     pub fn inverse_transform<'a>(&self, x: ArrayView2<'a, f32>) -> CowArray<'a, f32, Ix2> {
         let Some(scaler) = &self.x else { return x.into() };
         let raw = Array2::from_shape_fn(x.dim(), |(row, column)| {
@@ -59,8 +61,8 @@ impl Preprocess {
         raw.into()
     }
 
-    /// Network inputs of the rows `raw`, and which of them are far outside the training range. `at`
-    /// is the file and the number of the first row, for messages.
+    /// Network inputs of the rows `raw`, and a report of the rows far outside the training range.
+    /// `at` is the name of the file and the index in it of the first row, for messages.
     ///
     /// # Errors
     /// If the unit of the values is not that of training, or a result is not finite.
@@ -86,7 +88,9 @@ impl Preprocess {
         }
     }
 
-    /// Generic in the element, since a copy in double precision would be the largest array of all.
+    /// Network inputs of the rows `x`, which are in the unit of training, and a report of those far
+    /// outside the training range. Generic in the element type, since a copy of `x` in double
+    /// precision would be the largest array of all.
     fn features<T: Copy + Into<f64>>(
         &self,
         at: (&str, usize),
@@ -131,8 +135,9 @@ impl Preprocess {
         }
     }
 
-    /// The float images `x`; an error if they are bytes stored as floats and training divided bytes
-    /// by 255.
+    /// The float images `x`. If training divided bytes by 255 and all values of `x` are whole
+    /// numbers from 0 to 255, at least one of them above 1, they seem to be bytes stored as floats:
+    /// an error.
     fn floats(&self, what: &str, x: Array2<f32>) -> Result<Array2<f32>> {
         let is_byte = |&v: &f32| v.fract() == 0.0 && (0.0..=255.0).contains(&v);
         let trained_on_bytes = self.seen.as_ref().is_some_and(|seen| seen.bytes);
@@ -145,8 +150,8 @@ impl Preprocess {
         Ok(x)
     }
 
-    /// Checks that the lengths of all parts, which may come from a damaged file, fit the number of
-    /// inputs.
+    /// Checks that the length of every field fits the number of inputs: the fields of a damaged
+    /// file may have any length.
     pub(super) fn check(&self, image: Option<[usize; 3]>) -> Result<()> {
         let channels = |n: usize| match image {
             Some([c, ..]) if n == c => self.inputs,
@@ -180,9 +185,10 @@ impl Preprocess {
 
 /// Rows `[N, inputs]` before preprocessing. The variant determines the unit of pixels.
 pub(super) enum Raw {
-    /// Numbers of a table, or `float64` and integers of an array.
+    /// Numbers of a CSV file or, in an array that is a table, `float64` and integers other than
+    /// `uint8`.
     Numbers(Array2<f64>),
-    /// `float32` of an array.
+    /// `float32` of an array, and `float64` of images.
     Single(Array2<f32>),
     /// `uint8` of an array: numbers or pixels.
     Bytes(Array2<u8>),
@@ -193,7 +199,7 @@ pub(super) enum Raw {
 }
 
 impl Raw {
-    /// `uint8` or `floats`.
+    /// The kind of elements: `uint8`, or `floats` for all other types.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Bytes(_) | Self::Pixels(_) => "uint8",

@@ -18,7 +18,8 @@ pub struct StandardScaler {
 }
 
 impl StandardScaler {
-    /// Fits mean and deviation of each feature to the given rows of `x [N, inputs]`.
+    /// Fits the mean and the standard deviation of each feature to the given rows of
+    /// `x [N, inputs]`.
     pub(super) fn fit(x: &Array2<f64>, rows: &[usize]) -> Self {
         let column = |column: usize| rows.iter().map(move |&row| x[[row, column]]);
         let (mean, std) = (0..x.ncols()).map(|i| moments(column(i))).unzip();
@@ -29,7 +30,7 @@ impl StandardScaler {
         Self { mean, std, constant: (0..x.ncols()).filter(is_constant).collect() }
     }
 
-    /// Fits mean and deviation of each channel to images `x [N, C·H·W]`.
+    /// Fits the mean and the standard deviation of each channel to images `x [N, C·H·W]`.
     pub(super) fn fit_channels(x: &Array2<f32>, channels: usize) -> Self {
         let planes = x.axis_chunks_iter(Axis(1), x.ncols() / channels);
         let (mean, std) = planes.map(|x| moments(x.iter().map(|&x| f64::from(x)))).unzip();
@@ -46,7 +47,8 @@ impl StandardScaler {
         })
     }
 
-    /// Mean and standard deviation of the input with index `column`, of `inputs` inputs.
+    /// Mean and standard deviation by which the input with index `column` is standardised: those of
+    /// its feature or, for images, of its channel. `inputs` is the number of inputs.
     pub(super) fn of(&self, column: usize, inputs: usize) -> (f64, f64) {
         let i = column / (inputs / self.mean.len());
         (self.mean[i], self.std[i])
@@ -61,9 +63,9 @@ impl StandardScaler {
         }
     }
 
-    /// Standardises `x [N, inputs]` in double precision and rounds the result: a feature such as a
-    /// date in seconds would lose its digits in single precision. `at` is the file and the number
-    /// of the first row, for messages.
+    /// Standardises `x [N, inputs]` in double precision, then rounds to single precision: if `x`
+    /// were rounded first, a feature such as a date in seconds would lose its digits. `at` is the
+    /// name of the file and the index in it of the first row, for messages.
     ///
     /// # Errors
     /// If a result is not finite in single precision.
@@ -99,7 +101,8 @@ pub(super) fn finite<T: Copy + Into<f64>>(
     Err(Error::invalid(what, found, expected(column), "Correct or remove that row."))
 }
 
-/// Mean and standard deviation (divisor `N`); for equal values exactly that value and 1.
+/// Mean and standard deviation (divisor `N`). If all values are equal, the mean is exactly that
+/// value and the standard deviation is 1.
 pub(super) fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let first = values.clone().next().unwrap_or_default();
     if values.clone().all(|value| value == first) {
@@ -112,7 +115,8 @@ pub(super) fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     };
     match variance(1.0) {
         plain if plain.is_normal() => (mean, plain.sqrt()),
-        // Squares that underflow or overflow are scaled by the largest deviation.
+        // If squares underflow or overflow, deviations are divided by the largest before they are
+        // squared.
         _ => {
             let unit = values.clone().map(|value| (value - mean).abs()).fold(0.0, f64::max);
             (mean, unit * variance(unit).sqrt())

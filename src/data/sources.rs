@@ -23,7 +23,7 @@ pub struct Set {
     /// The published files.
     pub(crate) files: Vec<File>,
     /// Files with the same examples in another order, for machines that cannot reach the published
-    /// ones; often empty.
+    /// files; often empty.
     #[serde(default)]
     pub(crate) stand_ins: Vec<File>,
 }
@@ -33,10 +33,11 @@ pub struct Set {
 pub(crate) struct File {
     /// Name in the data folder, and the last part of its URL.
     pub name: &'static str,
-    /// Compressed size if the file is gzip, `None` otherwise. In a gzip file, `bytes` and `sha256`
-    /// describe the decompressed contents, since the compressed bytes depend on the encoder.
+    /// Published size of a gzip file in bytes; `bytes` and `sha256` then describe the decompressed
+    /// contents, since the compressed bytes depend on the encoder. `None` for other files and for
+    /// archives such as a `.tar.gz`, which are verified as they are.
     pub compressed: Option<u64>,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 in hexadecimal.
     pub sha256: &'static str,
@@ -97,11 +98,12 @@ impl Set {
         Some(folder.map_or("inside the program".into(), |folder| folder.display().to_string()))
     }
 
-    /// Finds all published files, or all stand-ins. A folder `mnist` takes precedence over the copy
-    /// inside the program.
+    /// Finds the published files or, if one of them is missing, the stand-ins. A folder `mnist`
+    /// takes precedence over the copy inside the program.
     ///
     /// # Errors
-    /// [`Error::Missing`] if files are missing; for MNIST, if `data_dir` does not exist.
+    /// [`Error::Missing`] if neither all published files nor all stand-ins are there. For MNIST, an
+    /// error if `data_dir` does not exist.
     pub(crate) fn place(&self, data_dir: Option<&Path>) -> Result<Place<'_>> {
         let folder = data_dir.map(|dir| dir.join(self.name));
         if self.address.is_none() {
@@ -122,7 +124,7 @@ impl Set {
         Err(Error::Missing { set: self.name.into(), folder })
     }
 
-    /// Reads a file: its name in messages and its verified, decompressed bytes.
+    /// Reads and verifies a file; returns its name in messages and its decompressed bytes.
     ///
     /// # Errors
     /// If files are missing, or the file differs from the published one.
@@ -138,7 +140,7 @@ impl Set {
     /// The decompressed bytes of `file`, verified against the published size and checksum.
     ///
     /// # Errors
-    /// If they differ.
+    /// If the size or the checksum differs, or the file cannot be decompressed.
     pub(crate) fn whole(&self, file: &File, what: &str, reader: impl BufRead) -> Result<Vec<u8>> {
         let bytes = file.unpack(what, reader)?;
         file.verify(what, &bytes, &self.advice())?;
@@ -157,7 +159,7 @@ impl Set {
 }
 
 impl File {
-    /// Decompresses the file if it is gzip; reads at most the published number of bytes.
+    /// Decompresses the file if it has a `compressed` size. More bytes than published are an error.
     fn unpack(&self, what: &str, reader: impl BufRead) -> Result<Vec<u8>> {
         match self.compressed {
             Some(_) => files::bounded(what, MultiGzDecoder::new(reader), self.bytes),
@@ -208,7 +210,7 @@ impl Place<'_> {
         })
     }
 
-    /// Reads a file: its name in messages and its verified, decompressed bytes.
+    /// Reads and verifies a file; returns its name in messages and its decompressed bytes.
     ///
     /// # Errors
     /// If the file differs from the published one.
@@ -258,14 +260,15 @@ pub struct Checked {
     pub bytes: u64,
     /// SHA-256 of the decompressed bytes in hexadecimal; empty if the file cannot be decompressed.
     pub sha256: String,
-    /// Whether the file replaces a published one: the same examples in another order.
+    /// Whether the file is a stand-in; the stand-ins have the published examples in another order.
     pub stand_in: bool,
     /// The fault and its remedy; `None` for a correct file.
     pub problem: Option<String>,
 }
 
 impl Checked {
-    /// Whether the file equals the published one, or the known stand-in, byte for byte.
+    /// Whether the decompressed file has the size and the SHA-256 of the published file or, for a
+    /// stand-in, those of the known stand-in.
     pub fn ok(&self) -> bool {
         self.problem.is_none()
     }

@@ -1,4 +1,4 @@
-//! CSV: a header, and one example in each line.
+//! CSV: a header, then one example in each record.
 use super::dataset::{Dataset, Options};
 use super::examples::{Examples, divide};
 use super::files;
@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-/// Longest record in bytes. A quote that is never closed would otherwise read the rest of the file.
+/// Longest record in bytes. If there were no limit, a quote that is never closed would make the
+/// rest of the file one record.
 const RECORD: usize = 1 << 26;
 
 /// Reads a table, guesses the task if it is not given, splits and standardises the rows.
@@ -40,21 +41,21 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
     Examples { what, name, image: None, x, chosen, dropped, preprocess }.split(&parts)
 }
 
-/// An open CSV file and a block of its records, not yet parsed.
+/// An open CSV file and the current block of its records, whose cells are still text.
 pub(super) struct Table<R> {
     path: String,
     /// Names in the header.
     pub columns: Vec<String>,
     reader: Reader<Lines<R>>,
-    /// The current block: records with as many cells as the header, and the lines in which they
-    /// end, from 1.
+    /// The current block. Each record has as many cells as the header, and is stored with the
+    /// number (from 1) of the line in which it ends.
     rows: Vec<(u64, StringRecord)>,
     /// Number of rows before the block.
     first: usize,
 }
 
 impl<R: BufRead> Table<R> {
-    /// Reads the header.
+    /// Reads the header. A first line that looks like data, or names a column twice, is an error.
     pub fn open(path: &Path, file: R) -> Result<Self> {
         let lines = Lines { file, line: 0, ended: true, length: 0 };
         let reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
@@ -149,7 +150,7 @@ impl<R: BufRead> Table<R> {
     /// The targets in a column.
     ///
     /// # Errors
-    /// If one is missing.
+    /// If a target is missing.
     fn targets(&self, column: usize) -> Result<Targets> {
         if let Some(row) = self.rows.iter().find(|(_, row)| is_missing(&row[column])) {
             return Err(self.cell(row, column, "a target"));
@@ -183,13 +184,13 @@ fn finite(cell: &str) -> Option<f64> {
     cell.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// A reader that returns at most one line at a time, so that the parser never buffers beyond the
-/// line that it parses, whose number is `line`.
+/// A reader that returns at most one line at a time. So the parser never buffers text beyond the
+/// line that it parses, and `line` is the number of that line.
 struct Lines<R> {
     file: R,
     /// Number of the current line, from 1.
     line: u64,
-    /// Whether the current line was returned to its end.
+    /// Whether the current line has been returned completely.
     ended: bool,
     /// Bytes returned since the start of the record.
     length: usize,

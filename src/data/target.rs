@@ -4,10 +4,12 @@ use crate::error::{Error, Result};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
-/// Largest number of distinct numbers that are guessed to be classes.
+/// If all targets are numbers and more than this many are distinct, they are guessed to be the
+/// values of a regression.
 const CLASSES: usize = 20;
 
-/// Spellings of a missing value: those of pandas, and `?` as in UCI's files.
+/// Spellings of a missing value: common ones that pandas recognises, other capitalisations of
+/// these, and `?`, as in UCI's files.
 const MISSING: [&str; 18] = [
     "", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NULL", "Null", "null", "None", "none",
     "NaN", "nan", "NAN", "-NaN", "-nan",
@@ -24,7 +26,7 @@ pub(super) struct Targets {
     pub what: String,
     /// The text of each target, `[N]`. Targets with equal texts are one class.
     pub labels: Vec<String>,
-    /// The values `[N]`, or the place and the text of the first target that is not a number.
+    /// The values `[N]`, or the place and the text of the first target that is not a finite number.
     pub values: std::result::Result<Vec<f64>, (String, String)>,
 }
 
@@ -38,12 +40,12 @@ pub(super) struct Chosen {
 }
 
 impl Targets {
-    /// The targets of `task`, or of the task that is guessed: classification if there are fewer
-    /// than half as many distinct targets as rows, and at most [`CLASSES`] of them if all are
-    /// numbers.
+    /// The targets as classes or as values, according to `task`. If it is `None`, the task is
+    /// guessed: classification if the number of distinct targets is less than half the number of
+    /// rows and, if all targets are numbers, at most [`CLASSES`]; otherwise regression.
     ///
     /// # Errors
-    /// If a target of a regression is not a number, or there is only one class.
+    /// If a target of a regression is not a finite number, or a classification has only one class.
     pub fn choose(self, task: Option<TaskKind>) -> Result<Chosen> {
         let distinct: BTreeSet<&str> = self.labels.iter().map(String::as_str).collect();
         let (count, numeric) = (distinct.len(), self.values.is_ok());
@@ -81,7 +83,8 @@ impl Targets {
     }
 }
 
-/// Orders numbers before words: numbers by value, and equal numbers and words by their text.
+/// Orders numbers by value, and before all words. Words, and numbers of equal value such as `1` and
+/// `1.0`, are ordered by their text.
 fn order(a: &str, b: &str) -> Ordering {
     match (a.parse::<f64>(), b.parse::<f64>()) {
         (Ok(x), Ok(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),

@@ -9,17 +9,18 @@ pub struct TrainingRange {
     pub low: Vec<f64>,
     /// Maximum of each feature of a table, `[inputs]`, or of all pixels, `[1]`.
     pub high: Vec<f64>,
-    /// Whether images were bytes, which are divided by 255.
+    /// Whether the training images were bytes. These are divided by 255, so the range is 0 to 1.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bytes: bool,
 }
 
-/// Rows far outside the training range: some value exceeds the range by more than its width.
+/// Rows far outside the training range: some value is below the minimum or above the maximum by
+/// more than the width of the range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutOfRange {
     /// Number of such rows.
     pub rows: usize,
-    /// The first such value, with its row, its feature and the training range.
+    /// A description of the first such value: its row, its feature and the training range.
     pub first: String,
 }
 
@@ -47,8 +48,9 @@ impl TrainingRange {
         self.low.iter().all(|&low| low >= 0.0) && self.high.iter().all(|&high| high <= 1.0)
     }
 
-    /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. `what` names the
-    /// file in messages, and `first` is the number in it of row 0 of `x`.
+    /// The rows of `x [N, inputs]` that are far outside; `None` if there are none. For messages,
+    /// `what` is the name of the file, `first` the index in it of row 0 of `x`, and `columns` the
+    /// names of the features.
     pub(super) fn outside<T: Copy + Into<f64>>(
         &self,
         x: &Array2<T>,

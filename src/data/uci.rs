@@ -10,9 +10,10 @@ use crate::error::{Error, Result};
 use ndarray::{Array2, Axis};
 use std::path::Path;
 
-/// A standard split of a UCI regression set, such as `yacht`: 90 % to train and 10 % to test. The
-/// last fifth of the training rows is for validation. Features and target are standardised by the
-/// other four fifths. `split` counts from 0: see [`uci_splits`].
+/// A standard split of the UCI regression set `name`, such as `yacht`: 90 % of the rows to train
+/// and 10 % to test. The last fifth of the rows to train is kept for validation; features and
+/// target are standardised by their means and standard deviations over the other four fifths.
+/// `split` counts from 0: see [`uci_splits`].
 ///
 /// # Errors
 /// If there is no such set or split, or its files are missing ([`Error::Missing`]) or differ from
@@ -102,7 +103,7 @@ fn divide(
         dropped: 0,
         preprocess,
     };
-    // The contents of a published set are known: notes on constant features would not help.
+    // The contents of a published set are known, so notes on constant features would not help.
     Ok(Dataset { notes: vec![], ..examples.split(&[train, validation, test])? })
 }
 
@@ -138,7 +139,7 @@ impl Table {
         Ok(Self { what, cells: Array2::from_shape_vec(shape, cells).expect("all cells") })
     }
 
-    /// The cells as distinct indices below `count`.
+    /// The cells as indices, which must be distinct and less than `count`.
     fn indices(&self, count: usize) -> Result<Vec<usize>> {
         let mut seen = vec![false; count];
         let index = |&value: &f64| match value as usize {
