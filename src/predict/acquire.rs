@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// An acquisition function.
+/// An acquisition function: which inputs of a pool are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acquisition {
@@ -72,7 +72,7 @@ impl Acquisition {
 }
 
 impl fmt::Display for Acquisition {
-    /// The word of the command line.
+    /// The name of the function on the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -86,14 +86,15 @@ pub struct Pool<'a> {
     acquisition: Acquisition,
     /// `N`, the number of inputs added.
     len: usize,
-    /// `[N]`; empty if inputs have no scores of their own.
+    /// The scores `[N]`; empty for random choice and BatchBALD, which do not score inputs one by
+    /// one.
     scores: Vec<f64>,
     /// Blocks of `p_s(y = c | x_n)` `[S, B, K]` for BatchBALD; empty otherwise.
     blocks: Vec<Array3<f64>>,
 }
 
 impl<'a> Pool<'a> {
-    /// An empty pool, to be scored with the posterior samples `theta [S, D]`.
+    /// An empty pool. Its inputs will be scored with the posterior samples `theta [S, D]`.
     pub fn new(model: &'a Model, theta: &'a Tensor<f32>, acquisition: Acquisition) -> Self {
         Self { model, theta, acquisition, len: 0, scores: vec![], blocks: vec![] }
     }
@@ -122,9 +123,10 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// The `k` inputs to label, or all if there are fewer, the highest value first. If values are
-    /// equal, the input that was added first is chosen. `rng` is used for random choice and for the
-    /// estimates of BatchBALD.
+    /// The `k` inputs to label, or all if there are fewer. They are in descending order of their
+    /// scores; for BatchBALD, in the order of the greedy choice; for random choice, in random
+    /// order. Of inputs with equal values, the one that was added first is chosen. `rng` is used
+    /// for random choice and for the estimates of BatchBALD.
     #[expect(clippy::missing_panics_doc, reason = "invariants of this module")]
     pub fn choose(self, k: usize, rng: &mut dyn Rng) -> Vec<Pick> {
         let k = k.min(self.len);

@@ -20,17 +20,21 @@ const CONFIGURATIONS: usize = 1 << 12;
 /// The number of inputs that are evaluated together.
 const BLOCK: usize = 64;
 
-/// The greedy choice of `k` inputs that maximise the mutual information of their labels and `θ`,
-/// for the probabilities `p [S, N, K]`.
+/// The greedy choice of `k` inputs that maximise the mutual information of their labels and `θ`.
+/// `p [S, N, K]` are the class probabilities of `N` inputs under each of `S` posterior samples.
 ///
-/// `I[y₁ … yₙ; θ] = H[y₁ … yₙ] − Σᵢ mean_s H[yᵢ | θ_s]`, where labels are independent given a
-/// posterior sample: `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. For few configurations of labels, the entropy
-/// is a sum over all of them. Otherwise the gain `I[y; θ | y₁ … yₙ]` of an input is estimated from
-/// `M` configurations `ŷ_m` that are sampled from that mixture, equally many from each posterior
-/// sample. The estimate is the mean of the input's BALD under `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`,
-/// `(1/M) Σ_m (H[y | ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`. It is unbiased and not negative.
+/// The mutual information is `I[y₁ … yₙ; θ] = H[y₁ … yₙ] − Σᵢ mean_s H[yᵢ | θ_s]`. Given a
+/// posterior sample, labels are independent, so `p(y₁ … yₙ) = mean_s Π p_s(yᵢ)`. If the chosen
+/// inputs have at most 4096 configurations of labels, joint entropies are sums over all of them.
 ///
-/// Gains are not negative, and their sum is at most `ln S`, the entropy of `θ` over `S` samples.
+/// Otherwise `M` configurations `ŷ_m` are sampled from this mixture, equally many from each
+/// posterior sample. They estimate the gain `I[y; θ | y₁ … yₙ]` of another input with label `y` as
+/// `(1/M) Σ_m (H[y | ŷ_m] − Σ_s p(θ_s | ŷ_m) H[y | θ_s])`, where `p(θ_s | ŷ_m) ∝ Π p_s(ŷᵢ)`. This
+/// is the mean over `m` of the input's BALD, with posterior samples weighted by `p(θ_s | ŷ_m)`. The
+/// estimate is unbiased and not negative.
+///
+/// The gains in the result are not negative, and their sum is at most `ln S`, the entropy of `θ` if
+/// it is one of `S` equally likely samples.
 ///
 /// # Panics
 /// If there are fewer than `k` inputs, or no samples.
@@ -50,7 +54,8 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
     for _ in 0..k {
         let (unit, count) =
             if is_sampled { (1., joint.nrows() as f64) } else { (samples as f64, 1.) };
-        // H[y₁ … yₙ, y], or the mean of H[y | ŷ_m], for each input of a block, from one product.
+        // H[y₁ … yₙ, y], or the mean of H[y | ŷ_m], for each input of a block, from one matrix
+        // product.
         let block = |part: ArrayView3<'_, f64>| {
             let width = part.dim().1;
             let flat = part.to_shape([samples, width * classes]).expect("S rows");
@@ -67,7 +72,7 @@ pub fn batch_bald(p: ArrayView3<'_, f64>, k: usize, rng: &mut dyn Rng) -> Vec<Pi
         let entropies: Vec<_> = blocks.into_par_iter().flat_map_iter(block).collect();
         let given = is_sampled.then(|| joint.mean_axis(Axis(0)).expect("a row").dot(&each));
         let gain = |&i: &usize| match &given {
-            // There is no disagreement with one sample.
+            // A single sample gives no information about `θ`.
             _ if samples == 1 => 0.,
             None => entropies[i] - conditional[i] - noise - information,
             // Rounding must not order gains that are 0.

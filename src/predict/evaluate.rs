@@ -18,7 +18,7 @@ const BOUND_SAMPLES: usize = 10;
 pub struct Scores {
     /// [`metrics::accuracy`]; `None` in regression.
     pub accuracy: Option<f64>,
-    /// The mean of `−log p(y | x, D)`, nats per example.
+    /// The mean of `−log p(y | x, D)`, in nats per example.
     pub nll: f64,
     /// [`metrics::ece`]; `None` in regression.
     pub ece: Option<f64>,
@@ -26,7 +26,7 @@ pub struct Scores {
     pub rmse: Option<f64>,
 }
 
-/// The scores of a test, with the standard errors of those that are means over examples.
+/// The scores of a test, with standard errors of the accuracy and of the NLL.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestScores {
     /// The number of test examples.
@@ -37,7 +37,7 @@ pub struct TestScores {
     pub accuracy: Option<f64>,
     /// The standard error of the accuracy.
     pub accuracy_error: Option<f64>,
-    /// The mean of `−log p(y | x, D)`, nats per example; in regression, of the density in the
+    /// The mean of `−log p(y | x, D)` in nats per example. In regression, `p` is a density in the
     /// target's units.
     pub nll: f64,
     /// The standard error of the NLL.
@@ -48,7 +48,7 @@ pub struct TestScores {
     pub ece: Option<f64>,
     /// The root-mean-square error in the target's units; `None` in classification.
     pub rmse: Option<f64>,
-    /// The duration of the predictions in seconds.
+    /// The duration of drawing the samples, predicting and scoring, in seconds.
     pub seconds: f64,
 }
 
@@ -58,7 +58,7 @@ pub struct BoundScores {
     /// The ELBO and its terms.
     #[serde(flatten)]
     pub terms: Terms,
-    /// The standard error over posterior samples; `None` for one sample.
+    /// The standard error of the ELBO over posterior samples; `None` for one sample.
     pub error: Option<f64>,
     /// The number of posterior samples.
     pub samples: usize,
@@ -76,7 +76,8 @@ pub struct Evaluation {
     pub predictive: Predictive,
 }
 
-/// Evaluate `model` on the test data with `samples` posterior samples.
+/// Evaluate `model` on the test data with `samples` posterior samples, and its ELBO on the training
+/// data with at most the first 10 of them.
 ///
 /// # Errors
 /// If the network's outputs overflow on an example, or the density of a target underflows.
@@ -108,7 +109,8 @@ pub fn evaluate(model: &Model, data: &Dataset, samples: usize, seed: u64) -> Res
     })
 }
 
-/// The validation scores after epoch number `epoch`. Each epoch has its own posterior samples.
+/// The validation scores after epoch `epoch`. The posterior samples depend on the seed and the
+/// epoch, so each epoch has its own.
 ///
 /// # Panics
 /// If the data do not fit the model.

@@ -8,12 +8,12 @@ use rand::Rng;
 use rayon::prelude::*;
 use std::mem;
 
-/// The maximum number of rows `S·B` of a chunk, and of entries of a layer's activations, so that
-/// both stay in the cache.
+/// The maximum number of rows `S·B` in a chunk, and the maximum number of entries in a layer's
+/// activations for a chunk: both keep the activations in the cache.
 const ROWS: usize = 2048;
 const ACTIVATIONS: usize = 1 << 21;
-/// The maximum number of entries of `θ` that are evaluated together and share the inputs of a
-/// chunk.
+/// The maximum number of entries of `θ`, summed over the posterior samples that are evaluated
+/// together on the inputs of a chunk.
 const ENTRIES: usize = 1 << 21;
 
 /// Posterior samples `θ [S, D]` and `ln q(θ) [S]`, or `None` if the posterior has no density.
@@ -29,8 +29,9 @@ pub fn draw(
 
 /// The number of inputs that are evaluated together under `samples` posterior samples.
 ///
-/// Predictions in blocks are bitwise identical to those of one call if the size of all blocks but
-/// the last is a multiple of this number: products of other shapes may be summed in another order.
+/// If inputs are predicted in several calls, the predictions are bitwise identical to those of one
+/// call provided that the number of inputs in every call but the last is a multiple of the returned
+/// number. Otherwise matrix products have other shapes, and may be summed in another order.
 ///
 /// # Panics
 /// If there is no sample.
@@ -47,8 +48,9 @@ fn group(model: &Model, samples: usize) -> usize {
     samples.min(most).max(1)
 }
 
-/// `each(first row, outputs [S, B, K])` for chunks of the rows of `x [N, inputs]`, in parallel; the
-/// results are in order. The size of a chunk does not depend on the number of threads.
+/// Calls `each(i, outputs [S, B, K])` for every chunk of the rows of `x [N, inputs]`, where `i` is
+/// the index of the chunk's first row. Chunks run in parallel; the results are in the order of the
+/// chunks. The size of a chunk does not depend on the number of threads.
 pub(super) fn chunks<R: Send>(
     model: &Model,
     theta: &Tensor<f32>,
@@ -105,7 +107,7 @@ pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Pr
 }
 
 /// As [`predict`], with the time of each operation recorded in `profile`. The times are meaningful
-/// in a pool of one thread.
+/// only in a thread pool of one thread.
 ///
 /// # Panics
 /// As [`predict`].

@@ -21,11 +21,12 @@ pub enum Predictive {
         variation_ratio: Vec<f32>,
     },
     /// Predictions of a real number: standardised or, after [`Predictive::in_units`], in the units
-    /// of the target.
+    /// of the target. `f_s` is the network's output under posterior sample `s`, and `τ` the
+    /// precision of the observation noise.
     Values {
         /// `mean_s f_s` `[N]`.
         mean: Vec<f64>,
-        /// `√(1/τ + var_s f_s)` `[N]`: the aleatoric and epistemic standard deviation.
+        /// `√(1/τ + var_s f_s)` `[N]`: the total standard deviation, aleatoric and epistemic.
         std: Vec<f64>,
         /// `√(var_s f_s)` `[N]`: the epistemic standard deviation.
         spread: Vec<f64>,
@@ -83,9 +84,9 @@ impl Predictive {
     }
 }
 
-/// The predictions of logits `x_s [S, B, K]`: `p_s = eˣ⁻ᵐ / Z` and
-/// `H[p_s] = ln Z − Σ p_s (x_s − m)`, where `m` is the largest logit; a sample votes for the first
-/// class that attains it.
+/// The predictions from logits `x [S, B, K]`. For each sample and input, `m` is the largest logit,
+/// `Z = Σ eˣ⁻ᵐ` over the classes, `p_s = eˣ⁻ᵐ / Z` and `H[p_s] = ln Z − Σ p_s (x − m)`. A sample
+/// votes for the first class whose logit is `m`.
 pub(super) fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     // In double precision, so that `1 − p` is accurate where p is close to 1.
     let mut p = x.mapv(f64::from);
@@ -130,7 +131,7 @@ pub(super) fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     Predictive::Classes { p, entropy, bald, mean_std, variation_ratio }
 }
 
-/// The predictions of means `f_s [S, B, 1]` and the precision `τ` of the observation noise.
+/// The predictions from outputs `f_s [S, B, 1]` and the precision `τ` of the observation noise.
 pub(super) fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
     let f = f.index_axis(Axis(2), 0).mapv(f64::from);
     let mean = f.mean_axis(Axis(0)).expect("a sample").to_vec();

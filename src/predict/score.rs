@@ -4,7 +4,8 @@ use crate::predict::Predictive;
 use ndarray::{Array2, ArrayView1};
 use std::f64::consts::{E, TAU};
 
-/// A measure of uncertainty. For every score, **higher is more uncertain**.
+/// A measure of uncertainty. For every score, **higher is more uncertain**. `p_s` are the class
+/// probabilities under posterior sample `s`, and `p̄` is their mean over samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Score {
     /// `1 − max_c p̄_c`.
@@ -38,9 +39,9 @@ impl Score {
 
     /// The score `[N]` of each input.
     ///
-    /// In regression, the predictive distribution is taken to be a normal with variance `std²`, of
-    /// which `spread²` is epistemic: the entropy is `½ ln 2πe std²`, BALD is
-    /// `½ ln std²/(std² − spread²)`, and the mean standard deviation is `spread`.
+    /// In regression, the predictive distribution is taken to be normal with variance `std²`, of
+    /// which `spread²` is epistemic. Its entropy is `½ ln(2πe std²)`, its BALD is
+    /// `½ ln(std² / (std² − spread²))`, and its mean standard deviation is `spread`.
     ///
     /// # Panics
     /// If the predictions are of real numbers and the score is defined for classes only.
@@ -58,7 +59,7 @@ impl Score {
                 Self::Entropy => std.iter().map(|s| s.ln() + 0.5 * (TAU * E).ln()).collect(),
                 Self::Bald => {
                     let share = |(spread, std): (&f64, &f64)| (spread / std).powi(2);
-                    // Rounding can make the two equal.
+                    // Rounding can make `spread` equal to `std`.
                     let rest = |pair| (1. - share(pair)).max(f64::EPSILON);
                     // 0 rather than −0 if samples agree.
                     spread.iter().zip(std).map(|pair| 0. - 0.5 * rest(pair).ln()).collect()

@@ -24,8 +24,9 @@ pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32>
     all.into_dimensionality().expect("[S, N]")
 }
 
-/// The terms of the ELBO on `data` for each of the samples `theta [S, D]`, whose densities are
-/// `log_q [S]`; for a posterior without density (`None`), the log-likelihood alone.
+/// The terms of the ELBO on `data` for each of the samples `theta [S, D]` with log-densities
+/// `log_q [S]`. If the posterior has no density (`None`), the other terms than the log-likelihood
+/// are 0.
 ///
 /// # Panics
 /// As [`log_prob`].
@@ -45,7 +46,8 @@ pub fn terms(
     (0..likelihoods.len()).map(terms).collect()
 }
 
-/// The mean of `terms` over posterior samples, and the standard error of the ELBO.
+/// The mean of `terms` over posterior samples, and the standard error of the ELBO, which is 0 for a
+/// single sample.
 pub fn bound(terms: &[Terms]) -> (Terms, f64) {
     let n = terms.len() as f64;
     let mean = |f: fn(&Terms) -> f64| terms.iter().map(f).sum::<f64>() / n;
