@@ -42,7 +42,7 @@ pub struct Args {
 /// A row of the output.
 #[derive(Serialize)]
 struct Chosen {
-    /// The rank from 1, which has the highest score.
+    /// The rank, from 1 for the input chosen first.
     rank: usize,
     /// The index among all inputs, from 0.
     index: usize,
@@ -50,10 +50,10 @@ struct Chosen {
     score: Option<f64>,
 }
 
-/// The maximum number of probabilities in memory: 1 GiB.
+/// The maximum number of class probabilities that BatchBALD keeps in memory: 1 GiB.
 const LIMIT: usize = 1 << 27;
 
-/// Print the chosen inputs as CSV, or as JSON with `--json`, the highest score first.
+/// Write the chosen inputs as CSV, or as JSON with `--json`, the highest score first.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let (acquisition, classes) = (args.score, header.task.outputs());

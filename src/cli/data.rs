@@ -86,7 +86,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     }
 }
 
-/// Fetch what is available, then report what is not.
+/// Fetch every data set that can be fetched, then return an error with the faults of the others.
 fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
     let dir = context.data_dir.clone().or_else(cache);
     let dir = dir.context("found no cache folder of this user. Give a folder with --data-dir.")?;

@@ -1,5 +1,5 @@
-//! `bhn data fetch`: a data set from its published addresses, or from local files, which may be
-//! compressed by xz.
+//! `bhn data fetch`: downloads a data set, or copies it from local files, which may be compressed
+//! by xz.
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
 use crate::run::atomic;
@@ -18,7 +18,8 @@ use ureq::Agent;
 pub struct Fetched {
     pub name: &'static str,
     pub folder: Option<PathBuf>,
-    /// Whether its files are the published ones or stand-ins, or nothing was to be fetched.
+    /// A phrase for the user: the files are as published, stand-ins or there already, or there is
+    /// nothing to fetch.
     pub files: &'static str,
 }
 
@@ -28,8 +29,9 @@ const STAND_IN: &str = "stand-ins: the published examples in another order";
 /// Put the files of a set into the data folder `dir`, each verified and written completely or not
 /// at all.
 ///
-/// They come from their published addresses, from the address `from`, or from the local folder or
-/// file `from`. The result is `None` if the local folder or file has none of them.
+/// Files come from their published addresses, from the address `from`, or from the local folder or
+/// file `from`. If intact files are in the data folder already, nothing is fetched. The result is
+/// `None` if the local folder or file has none of the set's files.
 pub fn fetch(
     set: &Set,
     dir: &Path,
@@ -55,7 +57,8 @@ pub fn fetch(
     Ok(files.map(|files| Fetched { name: set.name, folder: Some(folder), files }))
 }
 
-/// Download the files of a set from below `address`. Interrupted downloads are resumed.
+/// Download the files of a set from below `address`. An interrupted download is resumed by the next
+/// call.
 fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Result<()> {
     let agent: Agent = Agent::config_builder()
         .timeout_connect(Some(Duration::from_secs(30)))
@@ -87,8 +90,9 @@ fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Resul
     })
 }
 
-/// Download up to `most` bytes of `url` and append them to the file `part`, which has the bytes
-/// before them.
+/// Download `url` into the file `part`, up to a total length of `most` bytes. If `part` already has
+/// the first bytes, only those after them are requested. If the server sends the whole file
+/// nevertheless, `part` is overwritten.
 fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
     let mut have = fs::metadata(part).map_or(0, |part| part.len());
     let mut request = agent.get(url);
@@ -96,7 +100,7 @@ fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> R
         request = request.header("Range", format!("bytes={have}-"));
     }
     let response = match request.call() {
-        // There is nothing after these bytes; the checksum decides whether they are right.
+        // The server has nothing after these bytes; the checksum decides whether they are right.
         Err(ureq::Error::StatusCode(416)) => return Ok(()),
         answer => answer.map_err(|error| failed(url, &error.to_string()))?,
     };
@@ -133,8 +137,9 @@ fn failed(url: &str, found: &str) -> Error {
     Error::invalid(url, found, "the published file", advice)
 }
 
-/// Copy the files of a set from a local folder, as it was downloaded or unpacked, or from a single
-/// file, and return what they are; `None` if there are none of them.
+/// Copy the files of a set from a local file, or from a local folder as it was downloaded or
+/// unpacked. Returns whether they are the published files or stand-ins; `None` if there are none of
+/// them.
 fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
     let own = set.name.rsplit('/').next().unwrap_or(set.name);
     let folders = ["", own, set.name].map(|name| from.join(name));
@@ -180,7 +185,7 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
     Ok(Some(kind))
 }
 
-/// Fill a folder that this process has locked. If it fails, an empty folder is removed.
+/// Lock a folder and call `with` to fill it. If that fails and the folder is empty, it is removed.
 fn fill(folder: &Path, with: impl FnOnce() -> Result<()>) -> Result<()> {
     let _lock = Lock::take(folder)?;
     with().inspect_err(|_| Lock::abandon(folder))

@@ -18,7 +18,7 @@ pub fn count(text: &str) -> Result<usize, String> {
     number::<1, { usize::MAX }>(text)
 }
 
-/// A number of posterior samples, which are all in memory at the same time.
+/// A number of posterior samples: at most 10 000, since all are in memory at the same time.
 pub fn samples(text: &str) -> Result<usize, String> {
     number::<1, 10_000>(text)
 }
@@ -34,7 +34,7 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
     rate.ok_or("expected a number above 0")
 }
 
-/// A `T` as it is written in `config.toml`.
+/// Parses a `T` that is spelled as in `config.toml`.
 pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
 }
@@ -42,11 +42,12 @@ pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
 /// The default number of posterior samples that predictions average over.
 pub const SAMPLES: usize = 100;
 
-/// The number of posterior samples of `model` to predict with if `requested` are asked for. Prints
-/// a note if the model has fewer networks.
+/// The number of posterior samples of `model` to predict with. It is `requested`, or `SAMPLES` if
+/// that is `None`, but at most the number of networks if the method has a fixed number, as an
+/// ensemble has. A note is printed if fewer than `requested` are used.
 ///
 /// # Errors
-/// If they do not fit in memory.
+/// If the samples exceed the size limit of an array.
 pub fn choose_samples(
     context: &Context,
     requested: Option<usize>,

@@ -120,7 +120,7 @@ fn run(cli: Cli) -> Result<()> {
     })
 }
 
-/// Print an error of the parser, and after an unknown flag the valid ones.
+/// Print an error of the parser and, if a flag is unknown, the valid flags.
 fn refuse(error: clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     error.print().ok();

@@ -36,12 +36,13 @@ pub struct Args {
     profile: bool,
 }
 
-/// The approximate number of rows, and of their entries, that are in memory at the same time.
+/// The approximate maximum numbers of rows, and of entries of these rows, that are in memory at the
+/// same time.
 const ROWS: usize = 1 << 13;
 const ENTRIES: usize = 1 << 22;
 
-/// The number of rows that are read at a time: a multiple of the chunk size for `samples` samples,
-/// so that predictions do not depend on it.
+/// The number of rows that are read at a time. It is a multiple of the chunk size for `samples`
+/// samples, so that the division into blocks does not change predictions.
 pub(super) fn block(model: &Model, header: &Header, samples: usize) -> usize {
     let chunk = chunk(model, samples);
     let widest = header.preprocess.inputs.max(header.task.outputs());
@@ -73,15 +74,16 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     let samples = flags::choose_samples(context, args.samples, &header.config, &model)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);
-    // Report errors in the headers of files before hours of computation. A pipe opens only once.
+    // Open all files before the computation, which may take hours, to report errors in their
+    // headers. A pipe can be opened only once, so pipes are left out.
     let pipe = |file: &PathBuf| file.metadata().is_ok_and(|file| !file.is_file());
     args.files.iter().filter(|file| !pipe(file)).try_for_each(|file| open(file).map(drop))?;
     let rng = &mut stream(header.config.seed, Purpose::Evaluation, 0);
     spent("reading");
     let (theta, _) = draw(&model, samples, rng);
     spent("posterior samples");
-    // Blocks are predicted separately, so that the bits of a file's predictions do not depend on
-    // the other files.
+    // Blocks are predicted separately, so that a file's predictions are bitwise identical whatever
+    // other files are given.
     let predict = |block: &Inputs| -> Result<Predictive> {
         let found = predict_profiled(&model, &theta, block.x.view(), profile);
         let found = found.in_units(&header.preprocess);
@@ -139,7 +141,7 @@ impl Far {
         self.first = self.first.take().or(found.map(|found| found.first.clone()));
     }
 
-    /// Print a note if there are any.
+    /// Print a note if there are any such inputs.
     pub fn say(&self, context: &Context) {
         if let Some(first) = &self.first {
             let inputs = show::count(self.rows, "input");
@@ -150,7 +152,7 @@ impl Far {
     }
 }
 
-/// The records of inputs, numbered over all files.
+/// A writer of one record per input. Records are numbered over all files.
 struct Records<'a> {
     task: &'a Task,
     json: bool,

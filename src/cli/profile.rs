@@ -5,7 +5,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::time::Instant;
 
-/// A profile in progress, the measured peak rates of the machine, and a clock to compare with.
+/// A profile in progress, the measured peak rates of the machine, and a clock whose time is printed
+/// beside the profile's total.
 pub struct Profiler {
     pub profile: Profile,
     machine: Machine,
@@ -16,7 +17,7 @@ pub struct Profiler {
 #[derive(Serialize)]
 pub struct Report {
     machine: Machine,
-    /// Times are per this unit, of which there are `count`.
+    /// The unit of work, such as `step`; the table's times are totals divided by `count`.
     per: &'static str,
     count: u64,
     /// The duration by the clock, in seconds.

@@ -28,7 +28,8 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// Write `theta [S, D]`, `log_q [S]` if there is a density, and one tensor per layer.
+/// Write `theta [S, D]`, `log_q [S]` if the posterior has a density, and one tensor per layer with
+/// its slice of `θ`.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     if args.seed.is_some() && Method::from(&header.config).networks().is_some() {

@@ -54,7 +54,8 @@ pub fn results(found: &Evaluation, config: &Config) -> Vec<(String, String)> {
     rows
 }
 
-/// A row for each diagnostic and their interpretation, or why there are none.
+/// A table with a row for each diagnostic, and their interpretation; or the reason why there are
+/// none.
 pub fn diagnostics(found: Option<&Diagnostics>, method: MethodKind) -> String {
     let Some(found) = found else {
         return format!(
@@ -92,7 +93,7 @@ pub fn diagnostics(found: Option<&Diagnostics>, method: MethodKind) -> String {
     )
 }
 
-/// The interpretation for someone who wants to use the posterior.
+/// The interpretation of the diagnostics, for someone who wants to use the posterior.
 fn interpretation(found: &Diagnostics) -> String {
     let last = found.bounds.last().map_or(0., |bound| bound.value - found.elbo.total);
     let gap = format!(
@@ -131,7 +132,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The command line, with the program by its name.
+/// The command line of this process, with `bhn` in place of the path of the program.
 pub fn command() -> String {
     std::iter::once("bhn".to_string()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
 }

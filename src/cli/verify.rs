@@ -50,10 +50,11 @@ struct Found {
     not_judged: Vec<String>,
     seconds: f64,
     suites: Vec<Outcome>,
-    /// For a run only.
+    /// The properties that do not apply to the run; `None` for the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     does_not_apply: Option<Vec<Absent>>,
-    /// For a run with a density only.
+    /// The diagnostics of the run; `None` if its posterior has no density, with `--only`, and for
+    /// the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostics: Option<Diagnostics>,
 }
@@ -148,7 +149,7 @@ fn lines(outcomes: &[Outcome], of: impl Fn(&Outcome) -> Vec<String>) -> Vec<Stri
     all.map(|(suite, line)| format!("{suite}: {line}")).collect()
 }
 
-/// An error if `--only` names a suite that a run does not have.
+/// Returns an error if `--only` names a suite that the run does not have.
 fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) else {
         return Ok(());
@@ -158,7 +159,8 @@ fn are_known(only: &[String], known: &[&str]) -> Result<()> {
     Err(Error::invalid(format!("--only {unknown}"), found, expected, advice).into())
 }
 
-/// The diagnostics of a run with a density, with progress every ten seconds.
+/// The diagnostics of a run, or `None` if its posterior has no density. Progress is printed at most
+/// every ten seconds.
 fn diagnostics(
     case: &Case,
     data: &Dataset,

@@ -1,4 +1,4 @@
-//! The progress of an experiment: a bar on a terminal, a line now and then elsewhere.
+//! The progress of an experiment: a bar on a terminal; elsewhere a line from time to time.
 use super::{Context, note, show};
 use crate::experiments::Progress;
 use indicatif::ProgressBar;
@@ -65,22 +65,24 @@ impl Watch {
     }
 }
 
-/// The work of this process: cells, measured by their costs, or one run, of cost 1.
+/// The work of this process: either cells, each measured by its cost, or a single run, whose cost
+/// is 1.
 struct Work {
     is_cells: bool,
     total: f64,
-    /// The cost of what is finished.
+    /// The cost of the finished cells.
     done: f64,
     running: BTreeMap<String, Running>,
     since: Instant,
     last_line: Instant,
 }
 
-/// A cell that was started, or the run.
+/// A cell that is being computed, or the single run.
 struct Running {
-    /// The cost of the parts that this process computes.
+    /// The cost of the epochs or rounds that this process computes.
     cost: f64,
-    /// Epochs or rounds of earlier processes; known after the first of this process.
+    /// The number of epochs or rounds that earlier processes finished; `None` until this process
+    /// has finished its first, from whose number it follows.
     earlier: Option<usize>,
     /// The fraction of the cost that is done.
     share: f64,
@@ -108,7 +110,8 @@ impl Work {
             *self = Self::new(false, 1.);
             self.begin(key, 1.);
         }
-        // A run with another key is one of several in a cell.
+        // A run with another key is one of several in a cell, and does not count until the cell is
+        // finished.
         let Some(Running { cost, earlier, share }) = self.running.get_mut(key) else { return };
         let earlier = *earlier.get_or_insert_with(|| {
             let before = *cost * (done - 1) as f64 / of as f64;
@@ -124,7 +127,7 @@ impl Work {
         self.done += cell.map_or(0., |cell| cell.cost);
     }
 
-    /// The cost of what is done, parts of cells included.
+    /// The cost of the finished cells and of the finished parts of the others.
     fn is_done(&self) -> f64 {
         self.done + self.running.values().map(|cell| cell.cost * cell.share).sum::<f64>()
     }

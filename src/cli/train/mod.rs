@@ -98,7 +98,8 @@ struct Printed {
 }
 
 impl Args {
-    /// The settings of the file and the flags, without the defaults that depend on the data.
+    /// The settings of the file, overridden by the flags; the defaults that depend on the data are
+    /// not filled in.
     fn config(&self) -> Result<Config> {
         let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
         config.data = self.data.clone().unwrap_or(config.data);
@@ -123,7 +124,7 @@ impl Args {
         if let Some(hidden) = &self.hidden {
             config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
         }
-        // Paths stay valid when later commands run in another folder.
+        // Absolute paths stay valid when later commands run in another folder.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_path_buf());
         if !data::is_named(&config.data) {
             let path = absolute(Path::new(&config.data)).into_os_string().into_string();
@@ -177,7 +178,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     outcome
 }
 
-/// The run's summary, and the results as a table.
+/// Train and test; returns the run's summary, and the results as a table.
 fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
     progress::introduce(run, context);
     run.trainer.spent("estimate", Phase::Between, 0);

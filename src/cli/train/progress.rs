@@ -39,7 +39,8 @@ pub fn introduce(run: &Run, context: &Context) {
             run.epoch()
         ));
     }
-    // If the estimate diverges, training will report it with the right step.
+    // If the steps of the estimate diverge, training will report the divergence with the right
+    // step.
     if !context.quiet
         && let Ok(seconds) = expected_seconds(run)
     {
@@ -49,8 +50,8 @@ pub fn introduce(run: &Run, context: &Context) {
     }
 }
 
-/// The expected duration of the remaining epochs in seconds, measured on a copy of the model by a
-/// few steps and a small validation.
+/// The expected duration of the remaining epochs in seconds. It is measured on a newly initialised
+/// model, by a few steps and a validation on at most 500 examples.
 fn expected_seconds(run: &Run) -> Result<f64> {
     let (data, settings) = (&run.data, &run.config.train);
     let mut copy = Trainer::new(&run.config, data.shape(), &data.task, data.train.len());
@@ -131,7 +132,7 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
     Ok(trained)
 }
 
-/// The scores of an epoch.
+/// The message after an epoch: its number, its loss and its scores.
 fn line(epoch: &Epoch, epochs: usize, has_kl: bool) -> String {
     let accuracy = |a: f64| format!("{:.2} %", 100. * a);
     let mut line = format!("epoch {:>3}/{epochs}  loss {:.4}", epoch.epoch, epoch.loss);

@@ -1,4 +1,4 @@
-//! The test of a trained run, and the files that it is written to.
+//! Tests the model of a run after training, and writes the files with the results.
 use super::progress::about;
 use crate::bayes::{Model, Targets};
 use crate::cli::show;
@@ -28,7 +28,7 @@ pub fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary
     Ok((summary, show::table(rows)))
 }
 
-/// The filters of a first layer that is a convolution of grey or coloured images.
+/// The filters of the first layer, if it is a convolution of grey or colour images.
 fn filters(model: &Model, run: &Run) -> Option<Sheet> {
     let (theta, _) = draw(model, 1, &mut stream(run.config.seed, Purpose::Evaluation, 0));
     let (weights, shape) = model.primary.filters(&model.params, theta.as_slice())?;
@@ -45,7 +45,7 @@ fn filters(model: &Model, run: &Run) -> Option<Sheet> {
     })
 }
 
-/// `report.html`.
+/// The contents of `report.html`.
 fn page(
     model: &Model,
     run: &Run,
@@ -62,7 +62,7 @@ fn page(
             Targets::Classes(labels),
             Task::Classification { classes },
         ) => {
-            // Images of two or four channels cannot be displayed.
+            // Only images of one or three channels can be displayed.
             let images = image.filter(|shape| [1, 3].contains(&shape[0]));
             pixels = images.map(|_| run.data.preprocess.inverse_transform(test.x.view()));
             let images = pixels.as_ref().map(|x| x.view()).zip(images);
