@@ -16,7 +16,7 @@ pub(super) struct Blocks<R> {
 }
 
 impl<R: Read> Blocks<R> {
-    /// An array of this `shape`, whose elements are of type `kind` and of `width` bytes each.
+    /// An array of this `shape`, whose elements have the type `kind` and take `width` bytes each.
     /// `present` is the number of bytes after the header; `None` if it is unknown, as it is for
     /// compressed data.
     ///

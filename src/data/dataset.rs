@@ -21,7 +21,8 @@ pub struct Dataset {
     pub image: Option<[usize; 3]>,
     /// The transformation from raw values to `x` and `y`.
     pub preprocess: Preprocess,
-    /// Notes for the user: how the task was guessed, which rows and features are ignored.
+    /// Notes for the user: how many rows were left out, how the task was guessed, and which
+    /// features are ignored.
     pub notes: Vec<String>,
     /// Training examples.
     pub train: Split,

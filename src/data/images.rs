@@ -87,8 +87,8 @@ pub(super) fn dataset(
     }
 }
 
-/// Examples whose inputs are `byte / 255`, from the concatenated pixels of all images and their
-/// labels.
+/// Examples whose inputs are `byte / 255`. `pixels` has the bytes of all images, one image after
+/// another.
 pub(super) fn split(pixels: &[u8], labels: &[u8]) -> Split {
     let pixels: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     let shape = (labels.len(), pixels.len() / labels.len());

@@ -63,8 +63,8 @@ pub fn inputs<'a>(
     inputs_from(path, files::open(path)?, preprocess, image, rows)
 }
 
-/// Reads network inputs from an open file, as [`inputs`] does from a path; `path` names the file in
-/// messages, and its extension selects CSV.
+/// Reads network inputs from an open file, as [`inputs`] does from a path. `path` names the file in
+/// messages, and its extension decides whether the file is read as CSV.
 ///
 /// # Errors
 /// If the format, shape or size is not accepted, as for [`inputs`].
@@ -188,7 +188,7 @@ fn picture(
     Ok(Array2::from_shape_vec((1, planes.len()), planes).expect("one row"))
 }
 
-/// Resamples a picture and moves its channels first.
+/// The pixels of a picture in the order `[C, H, W]`, resampled to this width and height.
 fn planes<P: Pixel<Subpixel = f32> + 'static>(
     picture: ImageBuffer<P, Vec<f32>>,
     (width, height): (u32, u32),

@@ -1,5 +1,5 @@
-//! Data sets: MNIST, which is compiled into the program, published sets that `bhn data fetch`
-//! downloads, and the user's files.
+//! Data sets: MNIST (compiled into the program), other published sets (downloaded by
+//! `bhn data fetch`) and the user's files.
 //!
 //! [`load()`] reads a source into a [`Dataset`] of three [`Split`]s. [`inputs()`] reads new files
 //! for prediction in blocks and transforms them by the [`Preprocess`] that was saved with the

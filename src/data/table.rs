@@ -15,7 +15,7 @@ use std::path::Path;
 /// rest of the file one record.
 const RECORD: usize = 1 << 26;
 
-/// Reads a table, guesses the task if it is not given, splits and standardises the rows.
+/// Reads a table, guesses the task if it is not given, and splits and standardises the rows.
 pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result<Dataset> {
     let mut table = Table::open(path, file)?;
     table.next(usize::MAX)?;

@@ -35,7 +35,8 @@ pub(super) struct Chosen {
     pub task: Task,
     /// Class indices or values `[N]`.
     pub y: Vec<f64>,
-    /// A note for the user if the task was guessed and could be the other one.
+    /// A note for the user if the task was guessed and the targets are numbers, which fit either
+    /// task.
     pub guess: Option<String>,
 }
 
