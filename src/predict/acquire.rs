@@ -53,8 +53,8 @@ impl Acquisition {
         }
     }
 
-    /// Whether the function is defined for the task: regression has no votes and no class
-    /// probabilities.
+    /// Whether the function is defined for the task. The variation ratio needs votes for classes,
+    /// and BatchBALD needs class probabilities; a regression has neither.
     pub fn fits(self, task: &Task) -> bool {
         matches!(task, Task::Classification { .. })
             || !matches!(self, Self::VariationRatio | Self::BatchBald)

@@ -9,7 +9,8 @@ use crate::random::{Purpose, stream};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// The maximum number of posterior samples for the ELBO, each evaluated on all training examples.
+/// The maximum number of posterior samples for the ELBO. It is small because each sample is
+/// evaluated on all training examples.
 const BOUND_SAMPLES: usize = 10;
 
 /// The scores of a validation.

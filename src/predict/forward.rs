@@ -16,7 +16,8 @@ const ACTIVATIONS: usize = 1 << 21;
 /// together on the inputs of a chunk.
 const ENTRIES: usize = 1 << 21;
 
-/// Posterior samples `θ [S, D]` and `ln q(θ) [S]`, or `None` if the posterior has no density.
+/// Posterior samples `θ [S, D]`, and their log-densities `ln q(θ) [S]` if the posterior has a
+/// density.
 pub fn draw(
     model: &Model,
     samples: usize,
