@@ -187,7 +187,8 @@ impl Records<'_> {
         out.write_all(&csv.into_inner().map_err(csv::IntoInnerError::into_error)?)
     }
 
-    /// The keys and values of the next record: row `i` of `found`, of the input `name`.
+    /// The keys and values of the next record: the prediction in row `i` of `found`, for the input
+    /// `name`.
     fn row(&self, found: &Predictive, i: usize, name: &str) -> Vec<(String, Value)> {
         let mut row = vec![];
         let mut add = |key: &str, value: Value| row.push((key.to_string(), value));

@@ -132,7 +132,7 @@ fn reproduce(
     Ok(report)
 }
 
-/// The outcomes of the claims, and the path of the report.
+/// The outcomes of the claims and the path of the report, as text.
 fn text(experiment: &Experiment, report: &Report, dir: &Path) -> String {
     let mut lines = vec![format!("{}: {}", experiment.name, report.title)];
     for verdict in &report.verdicts {

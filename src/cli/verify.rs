@@ -1,4 +1,5 @@
-//! `bhn verify`: numerical verification of the engine, or of a run, with seeded faults.
+//! `bhn verify`: verifies the engine, or a run, by numerical checks, and the checks by seeded
+//! faults.
 use super::{Context, number, show};
 use crate::data::Dataset;
 use crate::error::Error;

@@ -104,7 +104,8 @@ impl Work {
         self.running.insert(key.to_string(), Running { cost, earlier: None, share: 0. });
     }
 
-    /// A run has finished part `done` of `of`. Parts of earlier processes do not count.
+    /// Records that a run has finished part `done` of `of` parts. Parts that earlier processes
+    /// finished do not count.
     fn part(&mut self, key: &str, done: usize, of: usize) {
         if !self.is_cells && !self.running.contains_key(key) {
             *self = Self::new(false, 1.);

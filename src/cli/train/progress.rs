@@ -75,7 +75,7 @@ fn expected_seconds(run: &Run) -> Result<f64> {
     Ok(epochs * (training + validation / settings.validate_every as f64))
 }
 
-/// The method, its flow and the layers of the network.
+/// A description of the method, its flow and the layers of the network.
 pub fn about(config: &Config) -> String {
     let layers: Vec<_> = config.primary.layers.iter().flatten().map(Layer::to_string).collect();
     let network = layers.join(", ");
