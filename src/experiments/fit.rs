@@ -9,7 +9,7 @@ use std::mem;
 
 /// `p(θ, D) = p(θ) Πₙ p(yₙ|xₙ, θ)`.
 pub trait Joint: Send + Sync {
-    /// `D`, the number of parameters.
+    /// The number of parameters: the `D` of shapes, not the data `D`.
     fn dim(&self) -> usize;
 
     /// `N`, the number of examples.
@@ -42,10 +42,11 @@ pub struct Training {
     pub samples: usize,
     /// Initial learning rate.
     pub rate: f64,
-    /// Factor by which the learning rate decays, exponentially, until the end.
+    /// Factor by which the learning rate is divided from the first step to the last; the decay is
+    /// exponential.
     pub decay: f64,
-    /// Fraction of the steps over which the weight of the likelihood rises from 0.01 to 1,
-    /// exponentially; 0 for no annealing.
+    /// Initial fraction of the steps, over which the weight of the likelihood rises exponentially
+    /// from 0.01 to 1; 0 for no annealing.
     pub anneal: f64,
 }
 
@@ -54,7 +55,7 @@ pub struct Training {
 pub struct Diverged(pub u64);
 
 impl Training {
-    /// Train `q` with the parameters `params`.
+    /// Train `q`, whose parameters are `params`.
     ///
     /// # Errors
     /// If a loss or a gradient is not finite.
@@ -103,12 +104,12 @@ impl Training {
 pub struct Weighted {
     /// `θ [S, D]`.
     pub theta: Array2<f64>,
-    /// `ln p(θₛ, D) − ln q(θₛ) [S]`: its mean estimates the ELBO, the mean of its exponential the
-    /// evidence.
+    /// `ln p(θₛ, D) − ln q(θₛ) [S]`. The mean over samples estimates the ELBO; the mean of the
+    /// exponentials estimates the evidence.
     pub log_weight: Vec<f64>,
 }
 
-/// `parts · samples` fresh samples of `q`, `samples` per pass.
+/// `parts · samples` fresh samples of `q` with their importance weights, `samples` per pass.
 ///
 /// # Panics
 /// If `q` has no density.

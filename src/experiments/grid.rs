@@ -43,13 +43,14 @@ impl<K, R> Grid<K, R> {
         self.iter().flat_map(move |row| row.results.iter().enumerate().map(of(row)))
     }
 
-    /// Mean over seeds of `f(a, b)` of the results of rows `a` and `b` with the same seed.
+    /// Mean over seeds of `f` of two results with the same seed: that of row `a` and that of row
+    /// `b`.
     pub fn paired(&self, a: &str, b: &str, f: impl Fn(&R, &R) -> f64) -> Mean {
         let pairs = self[a].results.iter().zip(&self[b].results);
         Mean::of(&pairs.map(|(a, b)| f(a, b)).collect::<Vec<_>>())
     }
 
-    /// Add a row of results that no cell holds.
+    /// Add a row whose results are not cached in cells.
     pub fn push(&mut self, key: &str, input: K, results: Vec<R>) {
         self.0.push(Row { key: key.into(), input, results });
     }
@@ -72,8 +73,8 @@ impl<K, R> Index<&str> for Grid<K, R> {
 }
 
 impl Lab<'_> {
-    /// `compute(input, seed, name)` for every row and every seed, in cells `KEY-SEED`, which is
-    /// also the `name`: a key for [`Lab::run`].
+    /// `compute(input, seed, name)` for every row and every seed. The result is cached in the cell
+    /// `KEY-SEED`; `name` is also `KEY-SEED`, for use as the key of a [`Lab::run`].
     ///
     /// # Errors
     /// As [`Lab::cells`].
@@ -85,9 +86,9 @@ impl Lab<'_> {
         self.ragged_grid(rows.into_iter().map(|row| (row, self.seeds)), "", compute)
     }
 
-    /// [`Lab::grid`] of rows, each with its number of seeds, in cells `KEY-SEED` + `suffix`. The
-    /// suffix identifies what the results depend on but the runs `KEY-SEED` do not, such as the
-    /// available data sets.
+    /// [`Lab::grid`] with a number of seeds for each row, and cells named `KEY-SEED` followed by
+    /// `suffix`. The suffix identifies what the results depend on although the runs `KEY-SEED` do
+    /// not, such as the available data sets.
     ///
     /// # Errors
     /// As [`Lab::cells`].

@@ -1,9 +1,10 @@
 //! The folder of an experiment: every result is computed once and cached.
 //!
-//! `lab.json` identifies the experiment. A cell, a result that takes seconds or minutes to compute,
-//! is `cells/KEY.json`; a run, which takes longer, is a run folder `runs/KEY`. Cells are written
-//! atomically and runs resume, so an interrupted experiment continues where it stopped. Each cell
-//! carries a checksum; cells without one, written by earlier versions, are counted.
+//! `lab.json` identifies the experiment. A *cell* is one cached result, the file `cells/KEY.json`.
+//! A *run* is a training that can be resumed, the folder `runs/KEY`; a cell whose result takes long
+//! to compute starts a run. Cells are written atomically and runs resume, so an interrupted
+//! experiment continues where it stopped. Each cell carries a checksum, except cells that earlier
+//! versions wrote; the lab counts these.
 use super::tier::Tier;
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
@@ -24,20 +25,22 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
-/// One of the paper's experiments.
+/// An experiment of `bhn reproduce`.
 pub struct Experiment {
     /// Name on the command line.
     pub name: &'static str,
-    /// Table, figure or section of the paper.
+    /// Source of the claim: a table, figure or section of the paper, or the authors' code;
+    /// `not in the paper` for a claim of ours.
     pub place: &'static str,
-    /// The paper's claim.
+    /// The claim that the experiment tests.
     pub claim: &'static str,
-    /// Version of the protocol: increased when a displayed digit of a cell changes. Cells of other
-    /// versions are not used.
+    /// Version of the protocol. It is increased when a change of the code changes a displayed digit
+    /// of a result. `Lab::open` rejects folders of other versions.
     pub version: u32,
     /// Default number of seeds by tier.
     pub seeds: [u64; 3],
-    /// Seconds by tier with these seeds, measured on two cores of an AMD EPYC (Zen 5).
+    /// Duration in seconds by tier, with the default numbers of seeds, measured on two cores of an
+    /// AMD EPYC (Zen 5).
     pub seconds: [f64; 3],
     /// Computes every result and returns the report.
     pub run: fn(&Lab<'_>) -> Result<Report>,
@@ -57,7 +60,7 @@ pub struct Lab<'a> {
     pub seeds: u64,
     /// The folder.
     pub dir: PathBuf,
-    /// Folder of the data sets; the default one if `None`.
+    /// Folder of the data sets; the default folder if `None`.
     pub data_dir: Option<PathBuf>,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
@@ -72,7 +75,7 @@ pub enum Progress<'a> {
         count: usize,
         /// Number of cells that are cached.
         kept: usize,
-        /// Total cost of the others.
+        /// Total cost of the cells that are not cached.
         cost: f64,
     },
     /// The computation of a cell started.
@@ -89,7 +92,8 @@ pub enum Progress<'a> {
     },
     /// An epoch or a round of a run finished.
     Part {
-        /// Name of the run: that of its cell if the cell has a single run.
+        /// Name of the run: `KEY-SEED`, the name of its cell without a suffix, if the cell has one
+        /// run.
         key: &'a str,
         /// `epoch` or `round`.
         what: &'a str,
@@ -103,8 +107,8 @@ pub enum Progress<'a> {
 /// A result to compute and to cache under a name.
 #[derive(Clone, Debug)]
 pub struct Cell<K> {
-    /// Name of the cell: identifies, within an experiment and tier, everything the result depends
-    /// on.
+    /// Name of the cell. Within an experiment and tier, the name identifies everything that the
+    /// result depends on.
     pub key: String,
     /// Expected computing time, in any unit shared by all cells.
     pub cost: f64,
@@ -137,7 +141,7 @@ struct Kept<R> {
 struct Ledger {
     seconds: f64,
     commits: BTreeSet<String>,
-    /// Whether a cell has a checksum, by its name.
+    /// For each cell, by name, whether it has a checksum.
     cells: BTreeMap<String, bool>,
 }
 
@@ -145,7 +149,8 @@ impl<'a> Lab<'a> {
     /// Create the folder, or continue in a folder of the same experiment, version and tier.
     ///
     /// # Errors
-    /// If the folder belongs to something else, or is locked by another process.
+    /// If the folder belongs to something else, is locked by another process, or cannot be read or
+    /// written.
     pub fn open(
         dir: &Path,
         experiment: &Experiment,
@@ -164,11 +169,12 @@ impl<'a> Lab<'a> {
 
     /// The cached result of the cell `key`; computed and cached on first use.
     ///
-    /// A new result is read back from JSON too, so the first call and later ones agree to the bit.
+    /// A new result is also read back from its file, so the first call and all later calls return
+    /// bitwise identical results.
     ///
     /// # Errors
-    /// If `compute` fails, the result holds a non-finite number, or the file cannot be read or
-    /// written or is damaged.
+    /// If `compute` fails, the result contains a non-finite number, or the file is damaged or
+    /// cannot be read or written.
     pub fn cell<R: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -208,11 +214,12 @@ impl<'a> Lab<'a> {
         Ok(kept.result)
     }
 
-    /// The results of many cells, in the order of `cells`: computed in parallel, one thread per
-    /// cell, the most expensive cells first.
+    /// The results of many cells, in the order of `cells`. The cells are computed in parallel, each
+    /// on a single thread, the most expensive first.
     ///
     /// # Errors
-    /// The first error of [`Lab::cell`] in that order. Cells in progress are finished and cached.
+    /// The first error of [`Lab::cell`] in the order of `cells`. After an error no cell is started;
+    /// those in progress are finished and cached.
     #[expect(clippy::missing_panics_doc, reason = "only if a computation panics")]
     pub fn cells<K: Sync, R: Serialize + DeserializeOwned + Send>(
         &self,
@@ -242,7 +249,8 @@ impl<'a> Lab<'a> {
                 results.lock().expect("no panic while it is held").push((i, result));
             }
         };
-        // One pool per cell: in a shared pool, a cell that waits would start another cell.
+        // One pool of a single thread per worker: in a shared pool, a cell that waits for its
+        // parallel work would start another cell in the meantime.
         thread::scope(|scope| {
             for _ in 0..rayon::current_num_threads().min(cells.len()) {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
@@ -256,8 +264,9 @@ impl<'a> Lab<'a> {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// The run `key`, trained to the end, and the model of its best epoch: created, resumed or
-    /// read. Uses all threads of the current pool; inside a cell its time counts as the cell's.
+    /// The run `key`, trained to the end, and the model of its best epoch. The run is created if it
+    /// does not exist, resumed if it is incomplete, and read if it is complete. Training uses all
+    /// threads of the current pool. Inside a cell, the time of a run counts towards the cell.
     ///
     /// # Errors
     /// If the run was started with another configuration or other data, training diverges, or a
@@ -277,7 +286,7 @@ impl<'a> Lab<'a> {
         (self.listener)(Progress::Part { key, what: "round", done, of });
     }
 
-    /// Seconds of computing of all cells used so far, over all sessions.
+    /// Computing time in seconds of all cells used so far, including those computed earlier.
     pub fn seconds(&self) -> f64 {
         self.ledger().seconds
     }
@@ -288,7 +297,7 @@ impl<'a> Lab<'a> {
         ledger.commits.iter().cloned().collect()
     }
 
-    /// Number of cells used so far without a checksum, and number of cells used so far.
+    /// Of the cells used so far, the number without a checksum, and the number of all.
     pub fn unsealed(&self) -> (usize, usize) {
         let ledger = self.ledger();
         (ledger.cells.values().filter(|sealed| !**sealed).count(), ledger.cells.len())
@@ -310,7 +319,8 @@ fn check_key(key: &str) {
     assert!(!key.is_empty() && !key.starts_with('.') && key.chars().all(fits), "key {key:?}");
 }
 
-/// Write `lab.json` to an empty `dir` or compare it with `own`, and lock `dir`.
+/// Lock `dir`. If it is empty, write `own` to `lab.json`; otherwise check that `lab.json` is equal
+/// to `own`.
 fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
     let path = dir.join("lab.json");
     let words = |of: &Identity| {

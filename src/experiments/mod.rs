@@ -2,8 +2,8 @@
 //! whether the claims hold.
 //!
 //! An [`Experiment`] turns a [`Lab`] into a [`Report`](crate::report::experiment::Report). The lab
-//! is a folder that caches every partial result, so an interrupted experiment continues; the
-//! experiment defines what to compute and states the paper's claims. `bhn reproduce` runs them.
+//! is a folder that caches every result, so an interrupted experiment can be continued. The
+//! experiment defines what to compute and which claims to test. `bhn reproduce` runs an experiment.
 pub mod active;
 pub mod adversarial;
 pub mod anomaly;

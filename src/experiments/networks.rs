@@ -3,7 +3,7 @@ use super::Tier;
 use crate::primary::Layer;
 use crate::run::config::Config;
 
-/// The second network of active learning.
+/// The paper's second network for active learning.
 pub const ACTIVE: &str = include_str!("../../networks/active.toml");
 /// The network for CIFAR-10.
 pub const CIFAR_10: &str = include_str!("../../networks/cifar-10.toml");

@@ -13,12 +13,13 @@ pub struct LogIntegral {
 /// Initial and maximum number of steps per dimension.
 const STEPS: (usize, usize) = (128, 8192);
 
-/// `ln ∫ exp f(x) dx` over the box `bounds`, to `tolerance` nats.
+/// `ln ∫ exp f(x) dx` over the box `bounds`. The step is halved until the value changes by at most
+/// `tolerance` nats, or until there are 8192 steps per dimension.
 ///
-/// For smooth functions that vanish at the bounds with all their derivatives the trapezoidal rule
-/// converges faster than any power of its step (Trefethen & Weideman 2014): once the step resolves
-/// the function, each halving doubles the number of correct digits, so the last change far exceeds
-/// the remaining error.
+/// The trapezoidal rule converges faster than any power of the step if the integrand is smooth and,
+/// with all its derivatives, vanishes at the bounds (Trefethen & Weideman 2014). Once the step
+/// resolves such an integrand, each halving about doubles the number of correct digits, so the last
+/// change far exceeds the remaining error.
 ///
 /// ```
 /// use bhn::experiments::quadrature::log_integral;
@@ -44,7 +45,8 @@ pub fn log_integral<const N: usize>(
     }
 }
 
-/// The logarithm of the trapezoidal sum, without the bounds, where the function vanishes.
+/// The logarithm of the trapezoidal sum over the interior points; the integrand vanishes at the
+/// bounds.
 fn trapezoid<const N: usize>(
     f: &impl Fn([f64; N]) -> f64,
     bounds: [(f64, f64); N],
@@ -59,7 +61,7 @@ fn trapezoid<const N: usize>(
             sum = sum * (max - v).exp() + 1.;
             max = v;
         } else if v > max - 50. {
-            // Ten million terms of e⁻⁵⁰ are below the last bit.
+            // Ten million terms below e⁻⁵⁰ add up to less than 2·10⁻¹⁵ of the largest term.
             sum += (v - max).exp();
         }
         // The last coordinate varies fastest.

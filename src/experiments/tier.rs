@@ -8,7 +8,8 @@ use std::fmt;
 pub enum Tier {
     /// Exercises all code in seconds; the numbers are meaningless.
     Smoke,
-    /// Shows the paper's ordering in ten minutes on two cores, an hour for active learning.
+    /// Shows the paper's ordering of the methods within ten minutes on two cores; active learning
+    /// takes an hour.
     Quick,
     /// The paper's protocol.
     Paper,
