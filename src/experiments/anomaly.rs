@@ -44,7 +44,7 @@ struct Found {
 type Set = (&'static str, Array2<f32>);
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    // Settings, and the maximum number of images in distribution and in each set out of it.
+    // Settings, and the maximum number of images: of test digits, and of each other set.
     let (settings, images) = lab.tier.pick([
         (Settings { subset: Some(600), epochs: 1, samples: 5 }, 60),
         (Settings { subset: None, epochs: 10, samples: 100 }, 2000),
@@ -52,7 +52,8 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     ]);
     let data = digits(lab, settings.subset)?;
     let (sets, missing) = sets(lab)?;
-    // If another set is fetched, the results are other cells, of the same networks.
+    // The names of cells contain the initials of the sets. If another set is fetched, new cells are
+    // computed, but no network is trained again.
     let initials: String = sets.iter().map(|(name, _)| &name[..1]).collect();
     let samples = settings.samples;
     let rows = NETS.map(|net| {

@@ -62,7 +62,7 @@ impl Net {
     pub const BHN_4: Self = Self::new("bhn-4", "BHN, T = 4", Ink::Series(0), MethodKind::Bhn, 4);
     /// A Bayesian hypernet with eight couplings.
     pub const BHN_8: Self = Self::new("bhn-8", "BHN, T = 8", Ink::Series(0), MethodKind::Bhn, 8);
-    /// Bayes by Backprop on the scales.
+    /// A Bayesian hypernet without couplings: Bayes by Backprop on the scales.
     pub const BHN_0: Self = Self::new("bhn-0", "BHN, T = 0", Ink::Series(3), MethodKind::Bhn, 0);
     /// Dropout, predictions averaged over masks.
     pub const MC_DROPOUT: Self =
@@ -72,7 +72,7 @@ impl Net {
         Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout, 0);
     /// Bayes by Backprop on all weights.
     pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb, 0);
-    /// Five networks.
+    /// An ensemble of five networks.
     pub const ENSEMBLE: Self =
         Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble, 0);
 
@@ -86,8 +86,9 @@ impl Net {
         Self { key, name, ink, method, couplings }
     }
 
-    /// 784-256-256-256-`classes` with the settings of the authors' anomaly runs: batch 128, Adam at
-    /// 10⁻³, gradients clipped at 100, reversals between couplings.
+    /// The network 784-256-256-256-`classes` (16 instead of 256 units at the smoke tier) with the
+    /// settings of the authors' anomaly runs: batch 128, Adam at 10⁻³, gradients clipped at 100,
+    /// reversals between couplings.
     pub fn config(&self, tier: Tier, classes: usize, epochs: usize, seed: u64) -> Config {
         let hidden = tier.pick([16, 256, 256]);
         let mut config = Config { method: self.method, seed, ..Config::default() };
@@ -103,7 +104,8 @@ impl Net {
         config
     }
 
-    /// The run `name` on `data` of `classes` classes, trained to the end.
+    /// The run `name`, trained to the end on `data` with `classes` classes, and the model of its
+    /// best epoch.
     ///
     /// # Errors
     /// As [`Lab::run`].
@@ -140,8 +142,8 @@ impl Net {
     }
 }
 
-/// Predictions for `x [N, inputs]` with at most `samples` posterior samples, which are the same in
-/// each call.
+/// Predictions for `x [N, inputs]` with `samples` posterior samples, or with all if the method has
+/// fewer. Every call with the same network uses the same samples.
 ///
 /// # Panics
 /// If `x` is empty or does not fit the network.
@@ -163,8 +165,8 @@ pub fn probabilities(predictive: &Predictive) -> ArrayView2<'_, f32> {
     }
 }
 
-/// The indices of `most` random rows out of `n`, or of all if `n` is smaller, drawn with the stream
-/// `index` of `seed`.
+/// The indices of `most` random rows out of `n`, drawn with the stream `index` of `seed`; all
+/// indices if `n` is smaller than `most`.
 pub fn random_rows(n: usize, most: usize, seed: u64, index: u64) -> Vec<usize> {
     let mut rows: Vec<_> = (0..n).collect();
     rows.shuffle(&mut stream(seed, Purpose::Evaluation, index));
@@ -196,8 +198,9 @@ pub fn auroc(detection: &Detection) -> f64 {
     detection.auroc.value
 }
 
-/// How well each score of `net` separates the inputs with predictions `outside` from equally many
-/// inputs with predictions `inside`; precision depends on the ratio of their numbers.
+/// How well each score of `net` separates inputs with predictions `outside` from inputs with
+/// predictions `inside`. If one set is larger, only its first inputs are used: the precision
+/// depends on the ratio of the two numbers.
 pub fn detect(net: &Net, inside: &Predictive, outside: &Predictive) -> Vec<Detection> {
     let detect = |score: &Score| {
         let (inside, outside) = (score.of(inside), score.of(outside));
@@ -248,7 +251,8 @@ impl<'a> Detections<'a> {
         self.found[row][task].iter().map(|found| measure(&found[column])).collect()
     }
 
-    /// Mean AUROC on `task`, or on all if `None`, by score: one color per net.
+    /// Mean AUROC on `task`, or over all tasks if `None`, as bars: a group per score, a color per
+    /// net.
     pub fn by_score(&self, title: &str, task: Option<usize>) -> Panel {
         let scores = Score::ALL.map(|score| score.name().to_string());
         let layers = self.nets.iter().map(|net| (net, net.name, net.ink));
@@ -259,8 +263,8 @@ impl<'a> Detections<'a> {
     }
 }
 
-/// Bars of AUROC by category, one color per layer, with one standard error; `auroc` gives one value
-/// per seed. A layer without a value has a gap.
+/// Mean AUROC as bars: a group per category, a color per layer, with error bars of one standard
+/// error. `auroc(layer, category)` returns one value per seed, or `None` for a gap.
 pub fn bars<L>(
     [title, x]: [&str; 2],
     layers: impl Iterator<Item = (L, &'static str, Ink)>,

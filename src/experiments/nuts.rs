@@ -24,9 +24,9 @@ pub struct Nuts {
     pub draws: u64,
     /// Every `thin`-th of these draws is kept.
     pub thin: u64,
-    /// Maximum tree depth: a draw takes less than `2^depth` steps.
+    /// Maximum tree depth: a draw takes fewer than `2^depth` steps.
     pub depth: u64,
-    /// Target acceptance of the step size adaptation.
+    /// Target acceptance rate for adapting the step size.
     pub accept: f64,
 }
 
@@ -43,11 +43,12 @@ pub struct Chain {
     pub theta: Vec<Vec<f64>>,
     /// `ln p` of each of these draws, up to a constant.
     pub log_density: Vec<f64>,
-    /// Draws after warm-up with a divergence (a step with a large error in energy).
+    /// Number of draws after warm-up with a divergence (a step with a large error in energy).
     pub divergences: u64,
-    /// Draws after warm-up that took all `2^depth − 1` steps; most of their trees were truncated.
+    /// Number of draws after warm-up that took the maximum of `2^depth − 1` steps. Most of them
+    /// would have continued without the limit.
     pub cut_off: u64,
-    /// Gradients of all draws, warm-up included.
+    /// Number of gradients evaluated, warm-up included.
     pub gradients: u64,
 }
 
@@ -63,8 +64,8 @@ impl Chain {
 }
 
 impl Nuts {
-    /// One chain for a density given by its logarithm up to a constant: `log_density` of `θ [1, D]`
-    /// is a scalar on the tape of `θ`.
+    /// One chain from `start [D]` for a density that is given by its logarithm up to a constant:
+    /// `log_density` maps `θ [1, D]` to a scalar on the same tape.
     ///
     /// ```
     /// use bhn::experiments::nuts::Nuts;
@@ -78,7 +79,8 @@ impl Nuts {
     /// ```
     ///
     /// # Errors
-    /// If the density or its gradient is not finite at `start`, or an entry of the gradient is 0.
+    /// If `log_density` or its gradient is not finite at `start`, or an entry of this gradient is
+    /// 0.
     pub fn chain(
         &self,
         start: &[f64],
@@ -86,7 +88,7 @@ impl Nuts {
         rng: &mut impl Rng,
     ) -> Result<Chain> {
         let failed = |error: &dyn fmt::Display| {
-            // The other lines are a backtrace.
+            // The lines after the first are a backtrace.
             let found = error.to_string().lines().next().unwrap_or_default().to_string();
             let expected = "a start where the density's logarithm is finite, its gradient too, and \
                             no entry of that is 0";
@@ -121,10 +123,12 @@ impl Nuts {
     }
 }
 
-/// `R̂` and bulk-ESS over `chains` of the quantity `value(chain, draw)`.
+/// `R̂` and bulk-ESS of a quantity over `chains`: `value(c, s)` is its value at draw `s` of chain
+/// `c`.
 ///
 /// # Panics
-/// If there is no chain, or the chains differ in length.
+/// If there is no chain, a chain has fewer than four draws or fewer than the first, or a value is
+/// NaN.
 pub fn diagnose(chains: &[Chain], value: impl Fn(usize, usize) -> f64) -> (f64, f64) {
     let shape = (chains.len(), chains[0].theta.len());
     let draws = Array2::from_shape_fn(shape, |(chain, draw)| value(chain, draw));

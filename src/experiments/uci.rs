@@ -69,25 +69,26 @@ struct Search {
     shares: &'static [f64],
     /// Maximum number of epochs; each set has a maximum of its own too.
     epochs: usize,
-    /// Maximum number of steps, which limits the epochs.
+    /// Maximum number of steps of a run, which limits its epochs.
     steps: usize,
     samples: usize,
 }
 
 impl Search {
-    /// Fractions of `epochs` that are tried on a set of `examples` examples: only 1 for a long run,
-    /// where many examples prevent overfitting.
+    /// The fractions of `epochs` to try on a set of `examples` examples. Fractions below 1 guard
+    /// against overfitting. They are left out if a run takes more than [`SHORT`] steps: such a set
+    /// has so many examples that overfitting is unlikely.
     fn shares_for(&self, examples: usize, epochs: usize) -> &[f64] {
         if steps(examples, epochs) <= SHORT { self.shares } else { &[1.] }
     }
 }
 
-/// Maximum number of steps of a short run.
+/// Maximum number of steps of a run for which fractions of its epochs are tried too.
 const SHORT: usize = 20_000;
 
 const BATCH: usize = 32;
 
-/// Rounding error of the published numbers.
+/// Maximum rounding error of the published numbers, which have two decimals.
 const HALF_A_DIGIT: f64 = 0.005;
 
 fn steps(examples: usize, epochs: usize) -> usize {
@@ -116,7 +117,7 @@ struct Setting {
     learning_rate: f64,
     precision: f64,
     epochs: usize,
-    /// `τ` of standardised targets; learned if `None`.
+    /// Noise precision `τ` of standardised targets; learned if `None`.
     noise: Option<f64>,
 }
 
@@ -149,13 +150,14 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     Ok(report(&search, sets, &grid))
 }
 
-/// The table, the verdicts and the description of the results by split; `grid` lacks missing sets.
+/// The report on the results in `grid`, which has no row for a missing set.
 fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report {
     let header = ["set", "splits", "RMSE", "MC dropout's", "log-likelihood", "MC dropout's"];
     let mut table = Table::new("scores", SCORES, header);
     let mut verdicts = vec![];
-    // Numbers of sets on which RMSE and log-likelihood are in the mean no worse than published; are
-    // not shown to be worse; are in the mean no worse than after longer training.
+    // For RMSE and for log-likelihood, the number of sets on which the mean is no worse than
+    // published; on which it is not shown to be worse; and on which it is no worse than after
+    // longer training.
     let mut counts = [[0; 3]; 2];
     for set in sets {
         let Some(row) = grid.get(set.name) else {
@@ -206,7 +208,8 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
 const QUANTITIES: [(&str, &str); 2] =
     [("RMSE", "test RMSE"), ("log-likelihood", "test log-likelihood, nats")];
 
-/// The range of values no worse than a published RMSE (`i = 0`) or log-likelihood (`i = 1`).
+/// The range of values that, up to rounding, are no worse than a published RMSE (`i = 0`) or
+/// log-likelihood (`i = 1`).
 fn no_worse(i: usize, published: f64) -> RangeInclusive<f64> {
     match i {
         0 => 0. ..=published + HALF_A_DIGIT,
@@ -254,13 +257,13 @@ fn description(search: &Search) -> String {
     )
 }
 
-/// Epochs of a set with `examples` examples.
+/// Maximum number of epochs for a set with `examples` examples.
 fn epochs(search: &Search, set: &Known, examples: usize) -> usize {
     set.epochs.min(search.epochs).min(search.steps / steps(examples, 1)).max(1)
 }
 
-/// Choose a setting on validation, train on all training rows and test; the next best setting if
-/// training diverges.
+/// Choose the setting with the best validation score, train with it on all training rows, and test.
+/// If this training diverges, take the next best setting.
 fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Found> {
     let data = uci(set.name, split, lab.data_dir.as_deref())?;
     let all = Dataset { train: join(&data.train, &data.validation), ..data.clone() };
@@ -291,10 +294,11 @@ fn one(lab: &Lab<'_>, search: &Search, set: &Known, split: usize) -> Result<Foun
     Err(Error::invalid(set.name, "none that trains", expected, "Please report it."))
 }
 
-/// `max_τ (1/N) Σₙ ln (1/S) Σ_s N(yₙ; f(xₙ, θ_s), 1/τ)` over `split` in nats per example of
-/// standardised targets, and the `τ` that attains it among the powers of `2^¼`.
+/// `max_τ (1/N) Σₙ ln[(1/S) Σ_s N(yₙ; f(xₙ; θ_s), 1/τ)]` over `split` in nats per example of
+/// standardised targets, and the `τ` that attains it. `τ` is a power of `2^¼` from `2⁻²` to `2¹⁶`.
 ///
-/// `split` must not be training data: the residuals of fitted rows underestimate the noise.
+/// `split` must not be training data: the network is fitted to these, so their residuals are
+/// smaller than the noise.
 fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {
     let (theta, _) = draw(model, samples, &mut stream(0, Purpose::Evaluation, 0));
     let means = logits(model, &theta, split.x.view());

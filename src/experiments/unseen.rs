@@ -83,8 +83,8 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     })
 }
 
-/// `data` without `digit`, the other digits relabelled 0 to 8 in order, and the test examples of
-/// `digit`.
+/// `data` without `digit`, with the other digits relabelled 0 to 8 in order; and the test examples
+/// of `digit`.
 fn without(data: &Dataset, digit: usize) -> (Dataset, Split) {
     let part = |split: &Split, keep: bool| {
         let y = split.y.classes();
@@ -132,7 +132,7 @@ fn verdicts(found: &Detections<'_>) -> Vec<Verdict> {
     verdicts
 }
 
-/// Ten digits and their mean; a column per net and score.
+/// A row per digit and one for their mean; a column per net and score.
 fn by_digit(found: &Detections<'_>, (name, caption, of): (&str, &str, Measure)) -> Table {
     let pairs = || NETS.iter().flat_map(|net| net.scores().iter().map(move |&score| (net, score)));
     let columns = pairs().map(|(net, score)| format!("{}: {}", net.name, score.name()));

@@ -10,11 +10,11 @@ use crate::run::Trained;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// Rows `S·B` per pass.
+/// Maximum number of rows `S·B` per pass.
 const ROWS: usize = 2048;
 
-/// `−ln (1/S) Σ_s p_s(y|x)` `[B]` for logits `[S, B, K]` and labels `y [B]`: the cross-entropy of
-/// the averaged prediction.
+/// `−ln[(1/S) Σ_s p_s(y|x)]` of shape `[B]` for logits `[S, B, K]` and labels `y [B]`: the
+/// cross-entropy of the averaged prediction.
 ///
 /// # Panics
 /// Unless there is one label below `K` for each row.
@@ -24,11 +24,11 @@ pub fn averaged_loss<'t, T: Scalar>(logits: Var<'t, T>, y: &[usize]) -> Var<'t, 
     -(log_p.log_sum_exp(0) - samples.ln())
 }
 
-/// `∇ₓ −ln (1/S) Σ_s p_s(y|x)` for each row of `x [N, inputs]` with its label in `y [N]`, for the
-/// samples `theta [S, D]`.
+/// `−∇ₓ ln[(1/S) Σ_s p_s(y|x)]` of shape `[N, inputs]` for the rows of `x [N, inputs]`, their
+/// labels `y [N]` and the samples `theta [S, D]`.
 ///
-/// Use `f64`: in single precision `1 − p` of a confident answer is rounded to 0, and the attack
-/// fails although the network has no defence.
+/// Use `f64`. In single precision `1 − p` of a confident prediction is rounded to 0: the gradient
+/// vanishes and the attack fails, although the network is not robust.
 ///
 /// # Panics
 /// If the shapes do not fit the model.
@@ -53,7 +53,8 @@ pub fn gradient<T: Scalar>(
     gradient
 }
 
-/// `x + ε sign(g)`, not clipped to `[0, 1]`, for `x` and `g` `[N, inputs]`; the sign of 0 is 0.
+/// `x + ε sign(g)` for inputs `x` and a gradient `g`, both `[N, inputs]`. The sign of 0 is 0. The
+/// result is not clipped to `[0, 1]`.
 pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Array2<f32> {
     let sign = |g: f64| if g == 0. { 0. } else { g.signum() };
     ndarray::Zip::from(x).and(gradient).map_collect(|&x, &g| x + (epsilon * sign(g)) as f32)
@@ -64,7 +65,7 @@ pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Ar
 pub(super) struct Found {
     /// Accuracy on the clean images.
     pub accuracy: f64,
-    /// A row per entry of `ATTACKS`, a column per `ε`.
+    /// Results by attack, in the order of `ATTACKS`, and by `ε`.
     pub attacks: [Vec<Attacked>; 2],
 }
 
@@ -79,7 +80,7 @@ pub(super) struct Attacked {
     pub wrong: Vec<Option<f64>>,
 }
 
-/// Attack `trained` with its own gradient and with that of `source`.
+/// Results of two attacks on `trained`: with its own gradient, and with that of `source`.
 pub(super) fn measure(
     net: &Net,
     samples: usize,
@@ -110,8 +111,8 @@ pub(super) fn measure(
     Found { accuracy, attacks: [attack(trained), attack(source)] }
 }
 
-/// `∇ₓ` of the loss of the averaged prediction, in `f64`, with the attacker's own posterior
-/// samples.
+/// `∇ₓ` of `averaged_loss` in `f64`, with posterior samples of the network `from` other than those
+/// that it predicts with.
 fn own_gradient(
     from: &Trained,
     samples: usize,

@@ -1,5 +1,5 @@
 //! The fast gradient sign method: how accuracy falls under attack, and whether uncertainty detects
-//! it.
+//! the attack.
 pub mod attack;
 
 use super::digits::{
@@ -26,12 +26,13 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// Offset of the seeds of the networks that attacks are transferred from, so that no network
-/// attacks itself.
+/// Added to the seed of the MLE network whose gradient is used in transferred attacks. With an
+/// equal seed the MLE network would attack itself.
 const SOURCE: u64 = 1000;
 
 fn run(lab: &Lab<'_>) -> Result<Report> {
-    // Settings, number of test images, and number of step sizes ε, evenly from 0.001 to 0.5.
+    // Settings, number of test images, and number of step sizes ε, which are evenly spaced from
+    // 0.001 to 0.5.
     let (settings, images, steps) = lab.tier.pick([
         (Settings { subset: Some(600), epochs: 1, samples: 5 }, 60, 4),
         (Settings { subset: None, epochs: 10, samples: 50 }, 1000, 20),
@@ -71,7 +72,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
 
 const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
 
-/// The origin of the gradient, in the order of [`Found::attacks`].
+/// Names of the attacks, by the origin of the gradient, in the order of [`Found::attacks`].
 const ATTACKS: [&str; 2] = ["white box", "transfer from MLE"];
 
 /// Results by net and seed, and the step sizes.
@@ -81,7 +82,7 @@ struct Results {
 }
 
 impl Results {
-    /// One value per seed, at one `ε`.
+    /// One value per seed, at the `ε` with index `step`.
     fn at(&self, net: &Net, attack: usize, step: usize, of: impl Fn(&Attacked) -> f64) -> Vec<f64> {
         self.grid[net.key].values(|found| of(&found.attacks[attack][step]))
     }
@@ -92,7 +93,7 @@ impl Results {
         mean_of(&steps.map(|step| self.at(net, attack, step, &of)).collect::<Vec<_>>())
     }
 
-    /// A curve over `ε`, without a point where a seed has no value.
+    /// Means over seeds as a curve over `ε`. An `ε` at which a seed has no value has no point.
     fn curve(&self, net: &Net, attack: usize, of: impl Fn(&Attacked) -> f64) -> Mark {
         let point = |(step, &epsilon): (usize, &f64)| {
             let mean = Mean::of(&self.at(net, attack, step, &of));
@@ -190,7 +191,7 @@ fn by_step(results: &Results) -> Table {
     ])
 }
 
-/// A panel over `ε` with one curve per net that has one.
+/// A panel over `ε` with the curve `of(net)` of each net; `None` if the net has no curve.
 fn panel(title: &str, y: &str, of: impl Fn(&Net) -> Option<Mark>) -> Panel {
     let layer = |net: &Net| Some(Layer::new(net.name, net.ink, of(net)?));
     Panel {
