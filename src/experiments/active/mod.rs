@@ -1,4 +1,4 @@
-//! Figure 4: pool-based active learning by method, acquisition function and start.
+//! Figure 4: pool-based active learning by method, acquisition function, and warm or cold start.
 mod rounds;
 mod variants;
 
@@ -73,7 +73,7 @@ fn curve(rounds: &[Round]) -> Vec<(usize, f64)> {
     rounds.iter().filter_map(point).collect()
 }
 
-/// Among the numbers of labels at which tests were made, the nearest to `labels`.
+/// The number of labels, among those with a test of the first seed, that is nearest to `labels`.
 fn tested_near(row: &Row<Variant, Vec<Round>>, labels: usize) -> usize {
     let all = curve(&row.results[0]);
     all.iter().map(|(n, _)| *n).min_by_key(|n| n.abs_diff(labels)).expect("a test")
@@ -88,7 +88,8 @@ pub fn area(curve: &[(usize, f64)]) -> f64 {
     curve.windows(2).map(piece).sum::<f64>() / width as f64
 }
 
-/// The smallest number of labels with which a test reached `accuracy` per cent.
+/// The smallest number of labels with which a test reached `accuracy` per cent; `None` if no test
+/// did.
 pub fn labels_to(curve: &[(usize, f64)], accuracy: f64) -> Option<usize> {
     curve.iter().find(|(_, found)| *found >= accuracy).map(|(labels, _)| *labels)
 }
@@ -113,7 +114,7 @@ fn mean(curve: &Curve) -> f64 {
 }
 
 impl Row<Variant, Vec<Round>> {
-    /// Mean over seeds of `f` of a curve.
+    /// Mean over seeds of `f` of the learning curve.
     fn of_curve(&self, f: impl Fn(&Curve) -> f64) -> Mean {
         self.mean(|rounds| f(&curve(rounds)))
     }
@@ -127,7 +128,8 @@ fn verdicts(grid: &Grid<Variant, Vec<Round>>) -> Vec<Verdict> {
     use Acquisition::{Bald, Random};
     use MethodKind::{Bhn, Dropout, McDropout, Mle};
     let mut verdicts = vec![];
-    // `of(a) − of(b)` of the curves of two rows lies in `range`, if the grid has both.
+    // Adds the claim that `of(a) − of(b)`, for the learning curves of rows `a` and `b`, lies in
+    // `range`. Adds nothing if a row is missing.
     let mut claim = |claim: String,
                      quantity: &str,
                      of: fn(&Curve) -> f64,
@@ -214,7 +216,7 @@ fn figure(rows: &[Row<Variant, Vec<Round>>]) -> Figure {
     Figure::new("active", FIGURE, Chart { columns: 3, size: (330., 300.), panels })
 }
 
-/// The images acquired with the first seed: a column per round, the highest score at the top.
+/// The images acquired with the first seed: a column per round, with the highest score at the top.
 fn sheet(row: &Row<Variant, Vec<Round>>, data: &Dataset, protocol: &Protocol) -> Sheet {
     let rounds = &row.results[0][..protocol.rounds];
     let bought = (0..protocol.bought).flat_map(|i| rounds.iter().map(move |round| round.bought[i]));

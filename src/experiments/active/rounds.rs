@@ -31,7 +31,7 @@ pub struct Protocol {
     pub per_class: usize,
     /// Training rows reserved for the initial labels; the others are the pool.
     pub set_aside: usize,
-    /// Rows of the pool that are scored in a round, drawn anew each round.
+    /// Number of pool rows that are scored in a round; they are drawn anew each round.
     pub candidates: usize,
     /// Labels acquired per round.
     pub bought: usize,
@@ -39,16 +39,16 @@ pub struct Protocol {
     pub rounds: usize,
     /// Posterior samples for tests and scores.
     pub samples: usize,
-    /// Rounds between tests; the last round is always tested.
+    /// Every `test_every`-th round is tested, from the first on; the last round is always tested.
     pub test_every: usize,
 }
 
 /// A learner.
 #[derive(Clone, Debug)]
 pub struct Learner {
-    /// Network, method and training, not yet resolved.
+    /// Configuration of network, method and training; need not be resolved.
     pub config: Config,
-    /// Whether each round continues from the last round's weights.
+    /// Whether each round continues from the weights of the previous round.
     pub warm: bool,
     /// Acquisition function.
     pub acquisition: Acquisition,
@@ -74,15 +74,17 @@ struct Sealed<R> {
     sha256: String,
 }
 
-/// All rounds of one learner. Each finished round is saved in `dir` (`rounds.json` and, for a warm
-/// start, the network as `model-ROUND.safetensors`); only missing rounds are computed.
+/// All rounds of one learner. Each finished round is added to `rounds.json` in `dir`. For a warm
+/// start its network is saved there too, as `model-ROUND.safetensors`, and replaces that of the
+/// previous round. Only missing rounds are computed.
 ///
-/// Acquired rows leave the pool. Each round has a new optimiser, and the learning rate and number
-/// of epochs of the configuration. `done` is called with the number of each finished round.
+/// Acquired rows leave the pool. Each round starts with a new optimiser and uses the learning rate
+/// and the number of epochs of the configuration. `done` is called with the number of each round,
+/// from 0, when it finishes.
 ///
 /// # Errors
-/// If the configuration does not fit the data, training diverges, or a file cannot be read or
-/// written.
+/// If the configuration does not fit the data, the reserved rows contain fewer than `per_class`
+/// examples of a class, training diverges, or a file is damaged or cannot be read or written.
 ///
 /// # Panics
 /// If the data have no classes, or fewer rows than are set aside.
@@ -97,7 +99,7 @@ pub fn learn(
     atomic::sweep(dir)?;
     let (mut rounds, mut model) = resume(dir, learner)?;
     let fingerprint = data.fingerprint();
-    // Unique to a seed and a round.
+    // A different seed for each round and each seed of a learner.
     let seed_of = |round: usize| (learner.config.seed << 32) + round as u64;
     let first = first_labels(data, protocol, learner.config.seed)?;
     while rounds.len() <= protocol.rounds {
@@ -142,8 +144,8 @@ pub fn learn(
         };
         rounds.push(Round { labels: labelled.len(), accuracy, bought });
         if learner.warm {
-            // The header has the seed that the network was built with, as permutations are not
-            // parameters.
+            // The header stores the seed that the network was built with: the flow's permutations
+            // depend on it and are not among the parameters.
             let config = Config { seed: seed_of(0), ..config };
             let header = Header {
                 examples: labelled.len(),
@@ -183,8 +185,8 @@ fn train(
 }
 
 /// The `k` rows of `x [N, inputs]` with the largest `H[p̄] − H[p]` of a single network. This
-/// difference is 0 up to the rounding of exponentials in single precision; the authors' networks
-/// without uncertainty rank by this rounding.
+/// difference is 0, except for the rounding of exponentials in single precision. The authors' code
+/// ranks by this rounding error if the network has no uncertainty.
 fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: usize) -> Vec<usize> {
     let logits = logits(model, theta, x);
     let left = |logits: ArrayView1<'_, f32>| {
@@ -207,7 +209,7 @@ fn by_rounding(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>, k: us
     order
 }
 
-/// Random initial rows: `per_class` of each class from the reserved rows.
+/// Random initial rows: `per_class` rows of each class, out of the reserved rows.
 fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<usize>> {
     let mut rows: Vec<_> = (data.train.len() - protocol.set_aside..data.train.len()).collect();
     rows.shuffle(&mut stream(seed, Purpose::Pool, 0));
@@ -223,7 +225,7 @@ fn first_labels(data: &Dataset, protocol: &Protocol, seed: u64) -> Result<Vec<us
     Err(Error::invalid(what, first.len(), format!("{wanted}"), advice))
 }
 
-/// The finished rounds, and the network of the last one for a warm start.
+/// The finished rounds and, for a warm start, the network of the last of these.
 fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> {
     let path = dir.join("rounds.json");
     if !path.exists() {

@@ -12,7 +12,7 @@ use crate::run::config::{Config, MethodKind};
 #[derive(Clone, Copy)]
 pub(super) struct Variant {
     pub method: MethodKind,
-    /// Whether training continues from the last round's weights.
+    /// Whether each round continues from the weights of the previous round.
     pub warm: bool,
     /// Name of the network in tables and figures.
     pub name: &'static str,
@@ -35,7 +35,7 @@ pub(super) fn key(method: MethodKind, warm: bool, acquisition: Acquisition) -> S
     format!("{method}{}-{acquisition}", if warm { "-warm" } else { "" })
 }
 
-/// Epochs of every round.
+/// Number of epochs per round.
 pub(super) fn epochs(tier: Tier) -> usize {
     tier.pick([2, 50, 50])
 }
@@ -84,8 +84,8 @@ impl Variant {
     }
 }
 
-/// `layers` with the dropout of Gal, Islam & Ghahramani: rate 0.25 after the pooling, 0.5 after the
-/// dense layer.
+/// `layers` with the dropout of Gal, Islam & Ghahramani: rate 0.25 after each pooling, and 0.5
+/// after the last ReLU, that of the dense layer.
 fn dropped(layers: &[Layer]) -> Vec<Layer> {
     let last = layers.iter().rposition(|layer| *layer == Layer::Relu);
     let after = |(i, &layer): (usize, &Layer)| match layer {

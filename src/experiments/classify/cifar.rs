@@ -112,8 +112,8 @@ const PAPER: &str = "The paper trains a network of four convolutions on CIFAR-10
     its numbers are known only from a secondary source.";
 const FIVE: &str = " This is a smaller variant: the first five classes.";
 
-/// `layers` with dropout after every hidden layer except the last pooling. If `channels`,
-/// convolutions drop whole channels.
+/// `layers` with dropout after every hidden layer except the last pooling. If `channels`, the masks
+/// before the dense layers drop whole channels.
 fn dropped(layers: &[Layer], channels: bool) -> Vec<Layer> {
     let mut layers = Layer::with_dropout(layers, 0.5);
     let flat = layers.iter().position(|layer| *layer == Layer::Flatten).expect("a convolution");

@@ -20,7 +20,7 @@ pub(super) struct Variant {
     pub name: &'static str,
     /// The paper's number and its source; empty if unknown.
     pub published: &'static str,
-    /// Configuration of the run; its seed is replaced.
+    /// Configuration of the run, with any seed: `compute` sets the seed.
     pub config: Config,
 }
 
@@ -36,10 +36,10 @@ pub(super) struct Found {
     /// Validated epochs and their accuracies.
     pub validation: Vec<(usize, f64)>,
     pub best_epoch: usize,
-    /// Training time.
+    /// Training time in seconds, validation included.
     pub seconds: f64,
-    /// Epochs whose record is lost: absent from `validation`, and assigned the mean time of the
-    /// others in `seconds`.
+    /// Number of epochs whose record is lost. `validation` lacks these epochs, except the best one;
+    /// `seconds` counts each with the mean time of the other epochs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unrecorded: usize,
 }
@@ -50,7 +50,7 @@ fn is_zero(n: &usize) -> bool {
 }
 
 impl Found {
-    /// Validation accuracy at an epoch.
+    /// Validation accuracy at an epoch; `None` if it was not validated or its record is lost.
     pub fn at(&self, epoch: usize) -> Option<f64> {
         let found = self.validation.iter().find(|(e, _)| *e == epoch);
         found.map(|(_, accuracy)| *accuracy)
@@ -62,7 +62,8 @@ impl Found {
     }
 }
 
-/// The digits' configuration: 784-800-800-10, Adam from 10⁻³ to 10⁻⁴, prior precision `λ = 1`.
+/// The configuration of the experiments on digits: 784-800-800-10, Adam from 10⁻³ to 10⁻⁴, prior
+/// precision `λ = 1`. Smaller at the smoke tier.
 pub(super) fn base(tier: Tier, subset: Option<usize>, epochs: usize, batch: usize) -> Config {
     let hidden = tier.pick([[16, 16], [800, 800], [800, 800]]);
     let mut config = Config { subset, ..Config::default() };
@@ -74,7 +75,7 @@ pub(super) fn base(tier: Tier, subset: Option<usize>, epochs: usize, batch: usiz
     config
 }
 
-/// Posterior samples of a test on digits.
+/// Posterior samples per test on digits.
 pub(super) fn samples(tier: Tier) -> usize {
     tier.pick([5, 50, 200])
 }
@@ -91,7 +92,7 @@ pub(super) fn with(base: &Config, method: MethodKind) -> Config {
     Config { method, ..base.clone() }
 }
 
-/// The row `key` of a grid.
+/// A row of the grid, named `key`.
 pub(super) fn variant(
     key: &str,
     name: &'static str,
@@ -138,7 +139,8 @@ pub(super) fn compute(
     })
 }
 
-/// The network, optimiser and test of `base`; `images` counts validation and test images.
+/// A description of the network, optimiser and test of `base`. `images` are the numbers of
+/// validation and test images.
 pub(super) fn description(base: &Config, images: [&str; 2], samples: usize) -> String {
     let layers: Vec<_> =
         base.primary.layers.iter().flatten().map(primary::Layer::to_string).collect();
@@ -180,8 +182,8 @@ pub(super) fn better(grid: &Grid<Variant, Found>, a: &str, b: &str, claim: &str)
     difference(grid, a, b, claim, 0. ..)
 }
 
-/// The claim that, seed by seed, the hypernet with the best validation accuracy reaches a test
-/// accuracy of `goal` per cent.
+/// The claim that a Bayesian hypernet, chosen by validation accuracy for each seed, reaches a test
+/// accuracy of `goal` per cent in the mean over seeds.
 pub(super) fn chosen(grid: &Grid<Variant, Found>, goal: f64) -> Verdict {
     let is_hypernet = |row: &&Row<Variant, Found>| row.input.config.method == MethodKind::Bhn;
     let hypernets: Vec<_> = grid.iter().filter(is_hypernet).collect();
@@ -208,7 +210,7 @@ pub(super) fn report(grid: &Grid<Variant, Found>) -> Report {
     }
 }
 
-/// The report without the data set `set`.
+/// The report if the data set `set` is missing.
 pub(super) fn skipped(set: &str) -> Report {
     let mut table = scores(&[]);
     table.skip("all", set);
@@ -253,13 +255,13 @@ const SCORES: &str = "Scores by method, at the epoch with the best validation ac
     over the training set (posteriors over scales and over all weights have different ELBOs, not \
     to be compared); training time per run on one thread.";
 
-/// Validation accuracy at the epochs that were read off the paper's figure.
+/// Validation accuracy at the epochs for which values were read off the paper's figure.
 pub(super) fn milestones(rows: &[Row<Variant, Found>], epochs: usize) -> Table {
     let header = ["method", "epoch 20", "epoch 100", "epoch 200", "best"];
     let mut table = Table::new("milestones", MILESTONES, header);
     for row in rows {
-        // Learning rate and annealing scale with the length of a run, so shorter runs are not
-        // comparable.
+        // The schedules of learning rate and annealing are stretched to the length of a run, so
+        // shorter runs are not comparable.
         let is_own = |(key, _): &&(&str, _)| epochs >= 200 && *key == row.key;
         let published = PUBLISHED.iter().find(is_own).map(|(_, numbers)| numbers);
         let entry = |(i, epoch): (usize, usize)| {
@@ -290,7 +292,7 @@ fn curves(rows: &[Row<Variant, Found>]) -> Figure {
         let epochs: BTreeSet<usize> = all.map(|(epoch, _)| *epoch).collect();
         let point = |epoch: usize| Some((epoch as f64, at(row, epoch)?.value));
         let points = epochs.into_iter().filter_map(point).collect();
-        // There are six colors.
+        // There are six colors: later rows are dashed.
         let mark = if i < 6 { Mark::Line(points) } else { Mark::Dashed(points) };
         Layer::new(row.input.name, Ink::Series(i), mark)
     };

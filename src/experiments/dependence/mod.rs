@@ -81,15 +81,16 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
 
 /// Level of the Kolmogorov-Smirnov test.
 const LEVEL: f64 = 1e-3;
-/// `√m D` of `m` p-values at that level, `√(−½ ln(level/2))`.
+/// Critical value at that level of `√m D` for `m` p-values: `√(−½ ln(level/2))`.
 const CRITICAL: f64 = 1.95;
 
-/// A line of the table: its name, the statistics that it shows, and the row that they belong to.
+/// A line of the table: its name, the statistics that it shows, and the row of the grid that they
+/// are taken from.
 type Line<'a> = (String, fn(&Found) -> &Tests, &'a Row<Variant, Found>);
 
 fn verdicts(settings: &Settings, row: &Row<Variant, Found>) -> Vec<Verdict> {
     let name = &row.input.name;
-    // m = ⌊D/2⌋ disjoint pairs of D parameters.
+    // `√m` for `m` disjoint pairs: half the number of parameters, rounded down.
     let root = (settings.parameters() as f64 / 2.).floor().sqrt();
     let distance = format!(
         "√m D of m p-values from the uniform distribution (Kolmogorov-Smirnov; critical value \

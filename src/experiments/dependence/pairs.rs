@@ -1,4 +1,5 @@
-//! A hypernet, and tests for correlation over many pairs of its parameters.
+//! A hypernet, and tests for correlation between many pairs of the parameters `θ` that it
+//! generates.
 use crate::bayes::Model;
 use crate::data::Dataset;
 use crate::error::Result;
@@ -57,7 +58,8 @@ impl Settings {
         (2. / PI / self.samples as f64).sqrt()
     }
 
-    /// The configuration of a hypernet with `couplings` couplings.
+    /// The configuration of a hypernet with `couplings` couplings, whose conditioners have weight
+    /// normalisation if `weight_norm`.
     pub fn config(&self, couplings: usize, weight_norm: bool) -> Config {
         let mut config = Config { method: MethodKind::FullBhn, ..Config::default() };
         config.subset = self.subset;
@@ -91,7 +93,7 @@ pub(super) struct Found {
 
 /// Number of most correlated pairs that are kept.
 const TOP: usize = 2;
-/// Samples drawn at a time: the flow keeps `S · D` numbers per layer.
+/// Samples drawn at a time, to limit memory: the flow stores `S · D` numbers per layer.
 const BLOCK: usize = 100;
 
 /// Train a hypernet and test its samples for correlation.
@@ -135,15 +137,15 @@ fn samples(model: &Model, n: usize, seed: u64) -> Array2<f32> {
 pub(super) const BINS: usize = 100;
 /// p-values below this are called small.
 pub(super) const SMALL: f64 = 0.01;
-/// Samples kept of a pair.
+/// Number of samples of a pair that are kept.
 const KEPT: usize = 500;
 
 /// Statistics of the correlations of many pairs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tests {
-    /// p-values of random pairs in [`BINS`] equal bins.
+    /// Number of p-values of random pairs in each of [`BINS`] equal bins.
     pub counts: Vec<f64>,
-    /// Fraction of them below [`SMALL`].
+    /// Fraction of the p-values of random pairs that are below [`SMALL`].
     pub small: f64,
     /// Mean `|r|` of random pairs.
     pub strength: f64,
@@ -165,8 +167,9 @@ pub(super) struct Scatter {
 }
 
 impl Tests {
-    /// Statistics of `theta [D, N]` over the random `pairs`, over disjoint pairs drawn from `rng`,
-    /// and over all pairs of the last `outputs` parameters; also the correlations of `pairs`.
+    /// Statistics of `theta [D, N]` and the correlations of `pairs`. The statistics are over the
+    /// random `pairs`, over disjoint pairs drawn from `rng`, and over all pairs of the last
+    /// `outputs` parameters.
     pub fn new(
         theta: &Array2<f32>,
         pairs: &[(usize, usize)],
@@ -213,7 +216,7 @@ impl Scatter {
     }
 }
 
-/// `n` pairs of different parameters out of `d`.
+/// `n` random pairs of indices below `d`. The two indices of a pair differ; pairs may repeat.
 pub(super) fn random_pairs(d: usize, n: usize, rng: &mut impl Rng) -> Vec<(usize, usize)> {
     let mut pair = || {
         let (i, j) = (rng.random_range(0..d), rng.random_range(0..d - 1));
@@ -222,7 +225,7 @@ pub(super) fn random_pairs(d: usize, n: usize, rng: &mut impl Rng) -> Vec<(usize
     (0..n).map(|_| pair()).collect()
 }
 
-/// `⌊d/2⌋` pairs of `d` parameters, no two of which share a parameter.
+/// `⌊d/2⌋` random pairs of indices below `d`; every index is in at most one pair.
 fn disjoint_pairs(d: usize, rng: &mut ChaCha8Rng) -> Vec<(usize, usize)> {
     let mut order: Vec<_> = (0..d).collect();
     order.shuffle(rng);
