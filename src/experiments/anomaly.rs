@@ -60,7 +60,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         let cost = net.cost(&settings, (1 + sets.len()) * images);
         (Cell { key: net.key.into(), cost, input: net }, lab.seeds)
     });
-    // Detect the images of each set among as many test digits.
+    // Separate the images of each set from equally many test digits.
     let grid = lab.ragged_grid(rows, &format!("-{initials}"), |net, seed, name| {
         let (_, trained) = net.train(lab, &settings, 10, (seed, name), data.clone())?;
         let (x, y) = data.test.batch(&random_rows(data.test.len(), images, seed, 1));

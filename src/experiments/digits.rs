@@ -17,7 +17,7 @@ use crate::run::{Run, Trained, load_data};
 use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 
-/// MNIST with its first `subset` training examples (all if `None`); at the smoke tier with 500
+/// MNIST with its first `subset` training examples (all if `None`). At the smoke tier there are 500
 /// validation and 500 test examples.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub struct Settings {
     pub samples: usize,
 }
 
-/// A method of training the network 784-256-256-256-K.
+/// A method, applied to the network 784-256-256-256-K.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Net {
     /// Part of a cell's key.
@@ -122,13 +122,14 @@ impl Net {
         lab.run(name, &config, data)
     }
 
-    /// The scores that the net has; for a point estimate, those that need no posterior samples.
+    /// The scores that can be computed for the net: all, or for a point estimate those that need no
+    /// posterior samples.
     pub fn scores(&self) -> &'static [Score] {
         let is_single = self.config(Tier::Smoke, 10, 1, 0).samples(2) == 1;
         if is_single { &Score::ALL[..2] } else { &Score::ALL }
     }
 
-    /// Approximate seconds of training on 50,000 digits and of predictions for `inputs` inputs.
+    /// Approximate time in seconds of training on 50,000 digits and predicting for `inputs` inputs.
     pub fn cost(&self, settings: &Settings, inputs: usize) -> f64 {
         let epoch = match self.method {
             MethodKind::Mle => 0.7,

@@ -1,4 +1,4 @@
-//! A posterior fitted to an explicit density, without a data set or a run folder.
+//! Fitting a posterior to an explicit density: no data set and no run folder are needed.
 use crate::autodiff::{Storage, Tape, Var};
 use crate::bayes::{Posterior, Prior, Scale, elbo};
 use crate::nn::Params;

@@ -116,7 +116,7 @@ impl Lab<'_> {
         Ok(Grid(rows.collect()))
     }
 
-    /// `compute(i)` for `i` from 0 to `n − 1`, in cells `KEY-i` of equal cost.
+    /// `compute(i)` for `i` from 0 to `n − 1`, cached in cells `KEY-i` of equal cost.
     ///
     /// # Errors
     /// As [`Lab::cells`].

@@ -110,7 +110,7 @@ pub struct Cell<K> {
     /// Name of the cell. Within an experiment and tier, the name identifies everything that the
     /// result depends on.
     pub key: String,
-    /// Expected computing time, in any unit shared by all cells.
+    /// Expected computing time, in a unit that is the same for all cells.
     pub cost: f64,
     /// Argument of the computation.
     pub input: K,

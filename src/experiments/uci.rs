@@ -42,8 +42,8 @@ const fn known(name: &'static str, published: [f64; 2], longer: [f64; 2]) -> Kno
     Known { name, hidden: 50, epochs: 400, splits: 20, published, longer }
 }
 
-/// Number of splits used of a large set, whose splits differ little. Five splits of power-plant
-/// were inconclusive, so all of its splits are used.
+/// Number of splits that are used of a large set: its splits differ little. For power-plant five
+/// splits were inconclusive, so all of its splits are used.
 const FEW: usize = 5;
 
 const SETS: [Known; 9] = [
@@ -204,7 +204,7 @@ fn report(search: &Search, sets: &[Known], grid: &Grid<&Known, Found>) -> Report
     }
 }
 
-/// RMSE and log-likelihood: names, and quantities with units.
+/// Names, and quantities with units, of RMSE and log-likelihood.
 const QUANTITIES: [(&str, &str); 2] =
     [("RMSE", "test RMSE"), ("log-likelihood", "test log-likelihood, nats")];
 
@@ -311,7 +311,8 @@ fn best_noise(model: &Model, split: &Split, samples: usize) -> (f64, f64) {
     tried.max_by(|a, b| a.0.total_cmp(&b.0)).expect("some")
 }
 
-/// The model of a setting, trained on `data.train`; `None` if training diverges.
+/// The model with the hyperparameters `setting`, trained on `data.train`; `None` if training
+/// diverges.
 fn train(tier: Tier, set: &Known, data: &Dataset, setting: Setting) -> Result<Option<Model>> {
     let Setting { learning_rate, precision, epochs, noise } = setting;
     let mut config = Config { prior: Prior::Gaussian { precision }, ..Config::default() };

@@ -56,7 +56,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
         input: (net, digit),
     };
     let rows = NETS.into_iter().flat_map(|net| (0..DIGITS).map(move |digit| (net, digit)));
-    // Detect the unseen digit of each network among equally many test images of the others.
+    // Separate the unseen digit of each network from equally many test images of the other digits.
     let grid = lab.grid(rows.map(row), |(net, digit), seed, name| {
         let (data, unseen) = without(&data, *digit);
         let (run, trained) = net.train(lab, &settings, DIGITS - 1, (seed, name), data)?;

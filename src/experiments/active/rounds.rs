@@ -29,13 +29,13 @@ const BYTES: u64 = 1 << 28;
 pub struct Protocol {
     /// Initial labels per class.
     pub per_class: usize,
-    /// Training rows reserved for the initial labels; the others are the pool.
+    /// Number of training rows reserved for the initial labels; the other rows are the pool.
     pub set_aside: usize,
     /// Number of pool rows that are scored in a round; they are drawn anew each round.
     pub candidates: usize,
     /// Labels acquired per round.
     pub bought: usize,
-    /// Rounds of acquisition; the network is trained once more after the last.
+    /// Number of rounds with acquisition; after the last of these the network is trained once more.
     pub rounds: usize,
     /// Posterior samples for tests and scores.
     pub samples: usize,
@@ -167,7 +167,7 @@ pub fn learn(
     Ok(rounds)
 }
 
-/// `model`, or a new network, trained on the rows `labelled`.
+/// `model`, or a new network if `None`, trained on the rows `labelled`.
 fn train(
     config: &Config,
     data: &Dataset,

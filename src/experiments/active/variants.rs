@@ -74,7 +74,7 @@ impl Variant {
         Learner { config, warm: self.warm, acquisition: self.acquisition }
     }
 
-    /// Approximate seconds at the quick tier, mostly of forward passes.
+    /// Approximate time in seconds at the quick tier, mostly for forward passes.
     fn cost(&self, protocol: &Protocol) -> f64 {
         let config = Config { method: self.method, ..Config::default() };
         let samples = config.samples(protocol.samples);

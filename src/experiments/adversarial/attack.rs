@@ -17,7 +17,7 @@ const ROWS: usize = 2048;
 /// cross-entropy of the averaged prediction.
 ///
 /// # Panics
-/// Unless there is one label below `K` for each row.
+/// Unless there is one label below `K` for each of the `B` inputs.
 pub fn averaged_loss<'t, T: Scalar>(logits: Var<'t, T>, y: &[usize]) -> Var<'t, T> {
     let samples = T::of(logits.shape()[0] as f64);
     let log_p = logits.categorical_log_prob(y);

@@ -1,7 +1,7 @@
 //! Figure 2: are parameters dependent under `q(θ)`?
 //!
-//! Without couplings (`T = 0`) parameters are independent by construction, so the p-values of a
-//! test for correlation are uniform. With couplings parameters may be dependent.
+//! If there are no couplings (`T = 0`), parameters are independent by construction, so the p-values
+//! of a test for correlation are uniform. With couplings, parameters may be dependent.
 mod pairs;
 
 use super::{Cell, Experiment, Grid, Lab, Row};
@@ -122,7 +122,7 @@ const OF_OUTPUT: &str =
     "mean |r| of all pairs in the output layer, relative to independent parameters";
 const SHUFFLED: &str = "p-values are uniform after shuffling each parameter's samples";
 
-/// Histograms above, the most correlated pairs below.
+/// Histograms of p-values above, scatter plots of the most correlated pairs below.
 fn chart<'a>(settings: &Settings, grid: &'a Grid<Variant, Found>) -> Chart {
     let expected = settings.pairs as f64 / BINS as f64;
     let width = 1.96 * (expected * (1. - 1. / BINS as f64)).sqrt();

@@ -53,7 +53,7 @@ impl Settings {
         (784 + 1) * self.units + (self.units + 1) * 10
     }
 
-    /// Expected `|r|` of independent parameters, `√(2/πN)`.
+    /// `√(2/(πN))`: the expected `|r|` of two independent parameters over `N` samples.
     pub fn chance(&self) -> f64 {
         (2. / PI / self.samples as f64).sqrt()
     }

@@ -28,19 +28,20 @@ impl Row<Variant<'_>, Fit> {
         self.fitted().map(|fit| self.input.problem.log_evidence.value - fit.elbo).collect()
     }
 
-    /// Fraction of the samples on the smaller branch, of each fit that did not diverge.
+    /// For each fit that did not diverge, the fraction of its samples on the branch with fewer
+    /// samples.
     fn smaller(&self) -> Vec<f64> {
         self.fitted().map(|fit| fit.positive.min(1. - fit.positive)).collect()
     }
 
-    /// Fraction of the seeds that found both branches; a fit that diverged did not.
+    /// Fraction of the seeds that found both branches; a fit that diverged counts as a failure.
     fn both(&self) -> Mean {
         let both = |fit: &Fit| matches!(fit, Fit::Fitted(fit) if FOUND.contains(&fit.positive));
         Mean::share(self.results.iter().map(both))
     }
 }
 
-/// Four decimals for small values, one for large ones.
+/// Four decimals below 10, otherwise one.
 fn nats(v: f64) -> String {
     if v.abs() < 10. { format!("{v:.4}") } else { format!("{v:.1}") }
 }
@@ -90,7 +91,8 @@ const SMALLER: Quantity =
 const BOTH: Quantity = ("seeds with 35 to 65 % on each branch", |row| Some(row.both()));
 const KL: Quantity = ("KL(q‖p) in nats", |row| Mean::if_any(&row.kl()));
 
-/// Keys of rows, claim, quantity, and the range that the claim states.
+/// A claim about several rows: the keys of the rows, the claim in words, the quantity, and the
+/// range that the claim states.
 type Claim = (&'static [&'static str], &'static str, Quantity, RangeInclusive<f64>);
 
 const ANY: f64 = f64::INFINITY;
@@ -167,7 +169,7 @@ fn figures(grid: &Grid<Variant<'_>, Fit>) -> Vec<Figure> {
     ]
 }
 
-/// The exact posterior and the lines `ab = 1`, within `±side`.
+/// Layers of a chart: the exact posterior, and the curves `ab = 1` within `±side`.
 fn exact(target: &Target, side: f64) -> Vec<Layer> {
     let layer = |name, mark| Layer::new(name, Ink::Gray, mark);
     let mut layers = match target {

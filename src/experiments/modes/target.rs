@@ -1,5 +1,4 @@
-//! Posteriors over two or three parameters with two branches, with their evidence and exact
-//! samples.
+//! Posteriors with two branches, over two or three parameters, with their evidence and samples.
 use crate::autodiff::{Owned, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
@@ -12,8 +11,9 @@ use std::f64::consts::TAU;
 /// Tolerance of the evidence, in nats.
 const TOLERANCE: f64 = 1e-8;
 
-/// A likelihood of `θ = (a, b)` or `(a, b, c)` that depends only on products, under the prior
-/// `N(0, 1/λ)`. It is symmetric in `θ → −θ`: each of two branches has half of the posterior's mass.
+/// A posterior with two branches. The likelihood of `θ = (a, b)` or `(a, b, c)` depends only on
+/// products of two parameters; the prior is `N(0, I/λ)`. Neither changes if `θ` is replaced by
+/// `−θ`, so each branch has half of the posterior's mass.
 pub enum Target {
     /// `ln p(D|θ) = −κ(1 − ab)²/2`, `λ = 1`.
     Ridge {
@@ -68,10 +68,10 @@ impl Target {
         }
     }
 
-    /// The logarithm of the integrand of [`Target::log_evidence`]: for the ridge over `(a, b)`, for
-    /// the net over `u = ab` and `v = ac`, on which alone its likelihood depends.
+    /// The logarithm of the integrand of [`Target::log_evidence`]. The ridge is integrated over
+    /// `(a, b)`, the net over `u = ab` and `v = ac`, on which alone its likelihood depends.
     ///
-    /// With the Jacobian `a⁻²`, and `r² = u² + v²`, the net's prior over `(u, v)` is
+    /// With the Jacobian `a⁻²`, and with `r² = u² + v²`, the net's prior over `(u, v)` is
     /// `(λ/2π)^{3/2} ∫ a⁻² exp(−λ(a² + r²/a²)/2) da = λ e^{−λr} / 2πr`.
     pub fn log_density_at(&self, first: f64, second: f64) -> f64 {
         let lambda = self.precision();
@@ -112,8 +112,8 @@ impl Target {
         peak
     }
 
-    /// `(a, b)` of `n` posterior samples: exact for the ridge, with a Laplace approximation of
-    /// `(u, v)` for the net.
+    /// `(a, b)` of `n` posterior samples. They are exact for the ridge; for the net, `(u, v)` has
+    /// Laplace's approximation.
     pub fn sample(&self, n: usize, rng: &mut impl Rng) -> Vec<(f64, f64)> {
         let normal: Vec<f64> = (0..n).map(|_| rng.sample(StandardNormal)).collect();
         match self {
@@ -169,8 +169,9 @@ impl Joint for Target {
     }
 }
 
-/// `(a, low, high)`: the central 95 % of `b` given `a` under the ridge, for a grid of `a` of this
-/// sign with at least 1 % of the highest density.
+/// The exact posterior of [`Target::Ridge`] on one side of `a = 0`, for a chart: `(a, low, high)`,
+/// where `low` to `high` is the central 95 % of `b` given `a`. The values of `a` are evenly spaced,
+/// have the sign `sign` (±1), and have a marginal density above 1 % of its maximum.
 pub fn given_a(kappa: f64, sign: f64) -> Vec<(f64, f64, f64)> {
     let places: Vec<_> = (0..=160).map(|i| 0.02 * f64::from(i)).collect();
     let highest = places.iter().map(|&a| log_density(kappa, a)).fold(f64::NEG_INFINITY, f64::max);
@@ -183,14 +184,15 @@ pub fn given_a(kappa: f64, sign: f64) -> Vec<(f64, f64, f64)> {
     shown.map(band).collect()
 }
 
-/// The log-density of `a` in the ridge's posterior, up to a constant: given `a`, `b` is Gaussian
-/// with precision `1 + κa²`.
+/// The logarithm of the marginal density of `a` in the ridge's posterior, up to a constant. Given
+/// `a`, the posterior of `b` is Gaussian with precision `1 + κa²`, so `b` is integrated out in
+/// closed form.
 fn log_density(kappa: f64, a: f64) -> f64 {
     let p = 1. + kappa * a * a;
     -0.5 * (a * a + p.ln() + kappa / p)
 }
 
-/// `n` samples from a density on an interval, by inversion of its cumulative sum over 4000 cells.
+/// `n` samples from a density on an interval, by inverting its cumulative sum over 4000 cells.
 fn from_density(
     log_density: impl Fn(f64) -> f64,
     (low, high): (f64, f64),

@@ -17,9 +17,9 @@ use rand_distr::StandardNormal;
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::ops::RangeInclusive;
 
-/// `L`; there are `L + 1 = 100` ranks.
+/// Number of draws `L`; there are `L + 1 = 100` possible ranks.
 pub const DRAWS: usize = 99;
-/// Bins of five ranks each.
+/// Number of bins; each contains five ranks.
 pub const BINS: usize = 20;
 
 /// Number of `draws` below the truth.
@@ -41,11 +41,11 @@ pub fn band(n: usize) -> RangeInclusive<u64> {
     counts.inverse_cdf(0.005)..=counts.inverse_cdf(0.995)
 }
 
-/// Ranks under the draws of one posterior approximation or of NUTS.
+/// The ranks in all simulations, among the draws of one approximate posterior or of NUTS.
 pub(super) struct Ranks {
     pub key: &'static str,
     pub name: &'static str,
-    /// `[simulations][quantities]`.
+    /// The rank of each quantity in each simulation: `[simulations][quantities]`.
     pub ranks: Vec<Vec<usize>>,
 }
 
@@ -76,8 +76,9 @@ pub(super) fn calibrate(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Ranks>
     Ok(named.map(|(&(key, name), ranks)| Ranks { key, name, ranks }).collect())
 }
 
-/// Ranks of `θ₁ … θ_D` and of `ln p(D|θ)` in simulation `i`: `θ` is drawn from the prior, `D` from
-/// the model, the posterior samples by `method`, or by NUTS if `None`.
+/// Ranks in simulation `i`: of each entry of `θ`, then of `ln p(D|θ)`. The true `θ` is drawn from
+/// the prior and the data `D` from the model; the posterior samples come from `method`, or from
+/// NUTS if that is `None`.
 fn simulate(method: Option<&Method>, brief: &Training, i: u64) -> Result<Vec<usize>> {
     let model = Logistic::simulated(30, 3, 1., &mut stream(0, Purpose::Toy, 4));
     let rng = &mut stream(i, Purpose::Toy, 5);
@@ -121,13 +122,13 @@ impl Ranks {
         chi_squared_uniform(&self.counts(quantity))
     }
 
-    /// The smallest p-value times the number of tests (Bonferroni).
+    /// The smallest p-value times the number of tests (Bonferroni), at most 1.
     pub fn p_value(&self) -> f64 {
         let p = (0..self.quantities()).map(|q| self.uniform(q).p_value);
         (self.quantities() as f64 * p.fold(1., f64::min)).min(1.)
     }
 
-    /// The name of quantity `q`: an entry of `θ`, or, last, the log-likelihood.
+    /// The name of quantity `q`: the entries of `θ` come first, the log-likelihood is last.
     pub fn quantity(&self, q: usize) -> String {
         match q + 1 == self.quantities() {
             true => "ln p(D|θ)".into(),

@@ -7,13 +7,13 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::Rng;
 use std::ops::Range;
 
-/// Samples per part.
+/// Number of samples per part.
 pub(super) const PART: usize = 5_000;
 
-/// `ln p(D)` by averaging the likelihood over the prior: slow to converge, but it misses no mode.
+/// `ln p(D)` by averaging the likelihood over the prior. This converges slowly, but misses no mode.
 ///
-/// `ln p(D) = ln E_{p(θ)}[p(D|θ)]` over `parts` parts of 5,000 samples, with its standard error
-/// `std(w)/(√S mean(w))`, `w = p(D|θ)`.
+/// In `ln p(D) = ln E_{p(θ)}[p(D|θ)]` the expectation is replaced by a mean over `S` samples,
+/// `parts` parts of 5,000. The standard error is `std(w)/(√S mean(w))` with `w = p(D|θ)`.
 ///
 /// # Panics
 /// Unless the prior is Gaussian.
@@ -31,27 +31,29 @@ pub fn by_averaging(joint: &dyn Joint, parts: usize, rng: &mut impl Rng) -> Esti
     log_mean(&log_likelihood)
 }
 
-/// `ln (1/S) Σ w_s` of `ln w [S]`; its error is the relative error of the mean of `w`.
+/// `ln[(1/S) Σ_s w_s]` for `ln w [S]`. Its standard error is the relative standard error of the
+/// mean of `w`.
 pub(super) fn log_mean(log_weight: &[f64]) -> Estimate {
     let value = log_mean_exp(log_weight);
     let weights: Vec<_> = log_weight.iter().map(|w| (w - value).exp()).collect();
     Estimate { value, error: over_seeds(&weights).error }
 }
 
-/// `ln p(D)` from `chains`, each `θ [S, D]` from `p(θ|D)`, with its standard error: bridge sampling
-/// (Meng & Wong, Statistica Sinica 1996).
+/// `ln p(D)` and its standard error by bridge sampling (Meng & Wong, Statistica Sinica 1996) from
+/// `chains` of draws from `p(θ|D)`, each of shape `[draws, dim θ]`.
 ///
-/// The first halves of the chains determine a Gaussian `g`; the second halves, `N₁` draws, are
-/// combined with as many draws of `g`: `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]` for any `h`. For the
-/// optimal `h = 1/(N₁ p(θ|D) + N₂ g(θ))` the evidence is the fixed point of
+/// The first halves of the chains determine a Gaussian `g`. The second halves, `N₁` draws in total,
+/// are combined with `N₂ = N₁` draws of `g`. For any function `h` of `θ`,
+/// `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]`, where `E_p` is over the posterior. For the optimal
+/// `h = 1/(N₁ p(θ|D) + N₂ g(θ))` the evidence is the fixed point `z` of
 ///
 /// ```text
-/// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,    l = p(θ, D)/g(θ), s = N/(N₁ + N₂)
+/// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,  l = p(θ, D)/g(θ), sᵢ = Nᵢ/(N₁ + N₂)
 /// ```
 ///
-/// The squared error is `Var(f₁)/N₂E(f₁)² + Var(f₂)/N_eff E(f₂)²` with the terms `f₁` and `f₂` of
-/// the two sums (Frühwirth-Schnatter, Econometrics Journal 2004) and the effective sample size
-/// `N_eff` of the chains.
+/// The squared standard error is `Var(f₁)/(N₂ E(f₁)²) + Var(f₂)/(N_eff E(f₂)²)`, where `f₁` and
+/// `f₂` are the terms of the first and the second sum (Frühwirth-Schnatter, Econometrics Journal
+/// 2004) and `N_eff` is the effective sample size of `f₂` over the chains.
 ///
 /// # Panics
 /// If there is no chain, or one has fewer than eight draws.

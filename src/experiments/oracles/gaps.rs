@@ -1,5 +1,5 @@
-//! The posterior families that are compared, the gap of their bounds to the evidence, and their
-//! moments compared with those of NUTS.
+//! The posterior families that are compared, the gap between their bounds and the evidence, and
+//! their moments compared with those of NUTS.
 use super::evidence::log_mean;
 use super::gaussian::moments;
 use super::problems::{Problem, Settings};
@@ -25,7 +25,7 @@ pub struct Method {
     flow: Option<(FlowKind, usize)>,
 }
 
-/// Hidden units of a coupling.
+/// Hidden units of a coupling or IAF step.
 const HIDDEN: usize = 32;
 
 impl Method {
@@ -47,7 +47,7 @@ impl Method {
         Self { key, name, flow: Some((kind, depth)) }
     }
 
-    /// `T` of RealNVP.
+    /// The number of couplings `T`, if the family is RealNVP.
     pub fn couplings(&self) -> Option<usize> {
         self.flow.filter(|(kind, _)| *kind == FlowKind::Realnvp).map(|(_, depth)| depth)
     }
@@ -58,7 +58,7 @@ impl Method {
     }
 
     /// Weighted samples of the approximate posterior of `joint`, trained from `seed`; `None` if
-    /// training diverges.
+    /// training diverges. `samples` are the number of parts and the number of samples per part.
     pub fn samples(
         &self,
         joint: &dyn Joint,
@@ -70,7 +70,8 @@ impl Method {
         let q: Box<dyn Posterior<f64>> = match self.flow {
             None => Box::new(MeanField::new(&mut params, "q", &vec![0.; d], -1., false)),
             Some((kind, depth)) => {
-                // Initialised about as wide as the prior.
+                // Initialised with mean 0 and a standard deviation of about e⁻¹, like the
+                // factorised Gaussian.
                 let config = HypernetConfig {
                     kind,
                     couplings: depth,
@@ -96,9 +97,9 @@ impl Method {
 pub struct Fitted {
     /// `E_q[ln p(θ, D) − ln q(θ)]`, nats, with its Monte-Carlo error.
     pub elbo: Estimate,
-    /// `ln E_q[p(θ, D)/q(θ)]`, nats: an estimate of the evidence if `q` covers the posterior.
+    /// `ln E_q[p(θ, D)/q(θ)]`, nats: an estimate of `ln p(D)` if `q` covers the posterior.
     pub importance: Estimate,
-    /// Shape `k̂` of the weights' tail; `None` if it is not finite.
+    /// Shape `k̂` of the tail of the importance weights; `None` if it is not finite.
     pub k_hat: Option<f64>,
     /// Mean of `θ`.
     pub mean: Vec<f64>,
@@ -107,7 +108,8 @@ pub struct Fitted {
 }
 
 impl Fitted {
-    /// Measurements of weighted samples; `None` if one is not finite.
+    /// Measurements of weighted samples; `None` if the ELBO, the importance-sampling estimate or
+    /// the mean is not finite.
     pub fn new(weighted: &Weighted) -> Option<Self> {
         let log_weight = &weighted.log_weight;
         let elbo = over_seeds(log_weight);
@@ -130,7 +132,7 @@ pub(super) struct Variant<'a> {
     pub method: &'static Method,
 }
 
-/// One fit per seed; `None` if it diverged.
+/// A row per problem and family, with one fit per seed; `None` if the fit diverged.
 pub(super) type Fits<'a> = Grid<Variant<'a>, Option<Fitted>>;
 
 /// Fit every method to every problem.
@@ -171,14 +173,15 @@ impl<'a> Fits<'a> {
         &self[&*format!("{problem}-{method}")]
     }
 
-    /// The couplings `T` of RealNVP and its gaps, ascending.
+    /// The number of couplings `T` and the gaps of each RealNVP on a problem, by ascending `T`.
     pub(super) fn by_couplings(&self, problem: &Problem) -> Vec<(usize, Vec<f64>)> {
         let own = self.iter().filter(|row| row.input.problem.key == problem.key);
         own.filter_map(|row| Some((row.input.method.couplings()?, row.gaps()))).collect()
     }
 }
 
-/// Deviation of a posterior's first two moments from those of the draws of NUTS.
+/// Deviation of a posterior's first two moments from those of the draws of NUTS, which are marked
+/// by an asterisk.
 pub(super) struct Moments {
     /// Largest `|mᵢ − m*ᵢ| / σ*ᵢ`.
     pub mean: f64,

@@ -26,7 +26,7 @@ impl Gaussian {
         z.dot(&self.factor.t()) + &self.mean
     }
 
-    /// `−½ |L⁻¹(θ − m)|² − Σ ln Lᵢᵢ − (D/2) ln 2π` for each `θ [S, D]`.
+    /// `−½ |L⁻¹(θ − m)|² − Σ ln Lᵢᵢ − ½ D ln 2π` for each row of `θ [S, D]`.
     pub fn log_density(&self, theta: ArrayView2<'_, f64>) -> Vec<f64> {
         let constant = 0.5 * log_det(&self.factor) + 0.5 * self.mean.len() as f64 * TAU.ln();
         let rows = theta.outer_iter();
@@ -49,7 +49,7 @@ pub fn moments(draws: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
     (mean, covariance)
 }
 
-/// `A = L Lᵀ` for a symmetric `A [D, D]`.
+/// The lower triangular `L` with `A = L Lᵀ`, for a symmetric `A [D, D]`.
 ///
 /// # Panics
 /// If `a` is not positive definite.
@@ -65,12 +65,12 @@ pub fn cholesky(a: &Array2<f64>) -> Array2<f64> {
     l
 }
 
-/// `ln det A = 2 Σ ln Lᵢᵢ`.
+/// `ln det A = 2 Σ ln Lᵢᵢ` for the Cholesky factor `L` of `A`.
 pub fn log_det(factor: &Array2<f64>) -> f64 {
     2. * factor.diag().mapv(f64::ln).sum()
 }
 
-/// `A⁻¹ = L⁻ᵀ L⁻¹`.
+/// `A⁻¹ = L⁻ᵀ L⁻¹` for the Cholesky factor `L` of `A`.
 pub fn inverse(factor: &Array2<f64>) -> Array2<f64> {
     let mut back = Array2::zeros(factor.raw_dim());
     for (i, mut column) in back.columns_mut().into_iter().enumerate() {

@@ -83,7 +83,8 @@ fn over_seeds(
     Mean::if_any(values).map(|mean| Verdict::new(claim, quantity, mean, range))
 }
 
-/// `f(first, second)` seed by seed; empty if a fit diverged.
+/// `f(first, second)` seed by seed. Empty if `first` and `second` differ in length because more
+/// fits of one diverged.
 fn paired(first: &[f64], second: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     let zipped = first.iter().zip(second).map(|(a, b)| f(*a, *b));
     if first.len() == second.len() { zipped.collect() } else { vec![] }
@@ -198,7 +199,7 @@ fn of_ranks(ranks: &[Ranks]) -> Vec<Verdict> {
     ranks.iter().map(of).collect()
 }
 
-/// The gap against `T`, a panel per problem; families without `T` are horizontal lines.
+/// The gap against `T`, a panel per problem. Families that have no `T` are horizontal lines.
 fn by_couplings(problems: &[Problem], fits: &Fits<'_>) -> Chart {
     let panel = |problem: &Problem| {
         let curve = fits.by_couplings(problem).into_iter().filter_map(|(t, gaps)| {

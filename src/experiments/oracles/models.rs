@@ -1,4 +1,5 @@
-//! Models whose evidence is known: linear and logistic regression, and the paper's model in small.
+//! Models whose evidence is known: linear and logistic regression, and a small version of the
+//! paper's model.
 use super::gaussian::{Gaussian, cholesky, inverse, log_det};
 use crate::autodiff::ops::{sigmoid, softplus};
 use crate::autodiff::{Owned, Tape, Tensor, Var};
@@ -29,8 +30,9 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A polynomial with `dim` coefficients at `examples` points in `[0, 1]`, `λ = 1` and noise of
-    /// standard deviation ½: the powers of `x` are collinear, so the coefficients are correlated.
+    /// A polynomial with `dim` coefficients at `examples` points in `[0, 1]`, with `λ = 1` and
+    /// noise of standard deviation ½. On this interval the powers of `x` are nearly collinear, so
+    /// the coefficients are correlated in the posterior.
     pub fn polynomial(examples: usize, dim: usize, seed: u64) -> Self {
         let (lambda, tau, rng) = (1., 4_f64, &mut stream(seed, Purpose::Toy, 0));
         let place = |n: usize| (n as f64 + 0.5) / examples as f64;
@@ -54,7 +56,7 @@ impl Linear {
         Gaussian { mean, factor: cholesky(&covariance) }
     }
 
-    /// `ln p(D) = (N ln(τ/2π) + D ln λ − ln det Λ − τ|y − Xm|² − λ|m|²) / 2`.
+    /// `ln p(D) = (N ln(τ/2π) + dim θ · ln λ − ln det Λ − τ|y − Xm|² − λ|m|²) / 2`.
     pub fn log_evidence(&self) -> f64 {
         let (n, d) = (self.x.nrows() as f64, self.x.ncols() as f64);
         let mean = self.posterior().mean;
@@ -64,8 +66,9 @@ impl Linear {
         0.5 * (constants - log_det(&cholesky(&self.precision())) - squares)
     }
 
-    /// The minimum of `KL(q ‖ p(θ|D))` over factorised Gaussians, `½(Σ ln Λᵢᵢ − ln det Λ)`, at mean
-    /// `m` and variances `1/Λᵢᵢ`. By Hadamard's inequality it is positive unless `Λ` is diagonal.
+    /// `½(Σ ln Λᵢᵢ − ln det Λ)`: the minimum of `KL(q ‖ p(θ|D))` over factorised Gaussians `q`,
+    /// attained with mean `m` and variances `1/Λᵢᵢ`. By Hadamard's inequality it is positive unless
+    /// `Λ` is diagonal.
     pub fn least_of_mean_field(&self) -> f64 {
         let precision = self.precision();
         0.5 * (precision.diag().mapv(f64::ln).sum() - log_det(&cholesky(&precision)))
@@ -111,12 +114,12 @@ const TEMPERATURES: [f64; 23] = [
     66., 70., 69., 68., 67., 72., 73., 70., 57., 63., 70., 78., 67., 53., 67., 75., 70., 81., 76.,
     79., 75., 76., 58.,
 ];
-/// The launches after which an O-ring showed damage.
+/// The launches after which an O-ring showed damage, as indices of `TEMPERATURES`.
 const DAMAGED: [usize; 7] = [1, 8, 9, 10, 13, 20, 22];
 
 impl Logistic {
-    /// O-ring damage by temperature in tens of degrees above 60: an intercept and a slope,
-    /// `λ = 1/9`.
+    /// A regression of O-ring damage on temperature, with an intercept and a slope per 10 °F above
+    /// 60 °F, and `λ = 1/9`.
     pub fn o_rings() -> Self {
         let column =
             |(n, k): (usize, usize)| if k == 0 { 1. } else { (TEMPERATURES[n] - 60.) / 10. };
@@ -125,8 +128,8 @@ impl Logistic {
         Self { x, sign: (0..TEMPERATURES.len()).map(sign).collect(), lambda: 1. / 9. }
     }
 
-    /// Simulated data: an intercept and standard normal inputs with pairwise correlation 0.8; `θ`
-    /// from the prior.
+    /// Simulated data. The columns of `X` are an intercept and `dim − 1` standard normal inputs
+    /// with pairwise correlation 0.8; `θ` is drawn from the prior.
     pub fn simulated(examples: usize, dim: usize, lambda: f64, rng: &mut impl Rng) -> Self {
         let mut normal = || rng.sample::<f64, _>(StandardNormal);
         let theta = Array1::from_shape_simple_fn(dim, &mut normal) * lambda.powf(-0.5);
@@ -157,7 +160,7 @@ impl Logistic {
                 each.map(|(x, sign)| -softplus(-sign * (a * x[0] + b * x[1]))).sum();
             log_likelihood + (self.lambda / TAU).ln() - 0.5 * self.lambda * (a * a + b * b)
         };
-        // Outside, the prior is below e⁻⁴⁰.
+        // Outside, the prior is below e⁻⁴⁰ of its maximum.
         let side = 9. * self.lambda.powf(-0.5);
         log_integral(log_joint, [(-side, side); 2], 1e-9)
     }
@@ -187,9 +190,9 @@ impl Joint for Logistic {
 
 /// A weight-normalised network in which only the scales are random.
 ///
-/// `y ~ N(f(x), 1/τ)`, `f(x) = g_D Σᵢ tanh(±gᵢ x + bᵢ)/√(D − 1)` over `D − 1` hidden units;
-/// `g ~ N(0, I)`, all directions and biases fixed. Because of the products of `g_D` and `gᵢ` the
-/// model is not conjugate.
+/// `y ~ N(f(x), 1/τ)`, `f(x) = g_D Σᵢ tanh(±gᵢ x + bᵢ)/√(D − 1)`, where the sum is over the `D − 1`
+/// hidden units. The prior of the scales is `g ~ N(0, I)`; all directions and biases are fixed. The
+/// model is not conjugate, since `f` is not linear in `g`.
 pub struct Scales {
     net: WeightNormed,
     params: Params<f64>,
@@ -203,11 +206,11 @@ pub struct Scales {
 const PRECISION: f64 = 4.;
 
 impl Scales {
-    /// `dim` scales, and `examples` examples with `x` in `[−2, 2]` from the network with all scales
-    /// 1.
+    /// A network with `dim` scales, and `examples` examples with `x` in `[−2, 2]`, simulated with
+    /// all scales equal to 1.
     ///
     /// # Panics
-    /// If `dim` leaves no hidden unit.
+    /// If `dim` is below 2: there would be no hidden unit.
     pub fn new(examples: usize, dim: usize) -> Self {
         assert!(dim > 1, "Scales: no hidden unit");
         let (mut params, rng) = (Params::default(), &mut stream(0, Purpose::Toy, 1));
@@ -238,8 +241,8 @@ impl Scales {
         f.reshape(&f.shape()[..2])
     }
 
-    /// `ln p(D)` by quadrature over the scales of the hidden units; that of the output is
-    /// integrated in closed form.
+    /// `ln p(D)` by quadrature over the scales of the hidden units. The scale of the output is
+    /// integrated out in closed form.
     ///
     /// # Panics
     /// If there are more than two hidden units.
@@ -256,8 +259,8 @@ impl Scales {
         }
     }
 
-    /// `ln p(D | g₁ … g_{D−1})`: with `f = g_D a`, `g_D ~ N(0, 1)` and `s = 1 + τ|a|²` it is
-    /// `½(N ln(τ/2π) − ln s − τ|y|² + τ²(a·y)²/s)`.
+    /// `ln p(y | g₁ … g_{D−1}) = ½(N ln(τ/2π) − ln s − τ|y|² + τ²(a·y)²/s)`, where `f = g_D a` and
+    /// `s = 1 + τ|a|²`. The scale `g_D ~ N(0, 1)` is integrated out.
     fn given(&self, hidden: &[f64]) -> f64 {
         let unit = |x: f64, i: usize| (direction(i) * hidden[i] * x + bias(i)).tanh();
         let share = (hidden.len() as f64).powf(-0.5);
@@ -272,12 +275,13 @@ impl Scales {
     }
 }
 
-/// `v̂ᵢ`, alternating in sign.
+/// The direction `v̂ᵢ` of hidden unit `i`: 1 or −1, alternating.
 fn direction(i: usize) -> f64 {
     if i.is_multiple_of(2) { 1. } else { -1. }
 }
 
-/// `bᵢ`, all different, which breaks the symmetry in the signs of the scales.
+/// The bias `bᵢ` of hidden unit `i`. It is not 0, since `tanh(−z) = −tanh z` would otherwise make
+/// the posterior symmetric in the signs of the scales.
 fn bias(i: usize) -> f64 {
     0.5 * (i + 1) as f64
 }

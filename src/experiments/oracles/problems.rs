@@ -16,9 +16,9 @@ use rand_distr::StandardNormal;
 pub(super) struct Settings {
     /// Training of the posteriors whose gap is measured.
     pub training: Training,
-    /// Samples that a gap is measured with: number of parts, samples per part.
+    /// Number of parts, and samples per part, that a gap is measured with.
     pub measured: (u64, usize),
-    /// Parts of prior samples that an evidence is averaged over.
+    /// Number of parts of prior samples that the likelihood is averaged over.
     pub averaged: usize,
     pub nuts: Nuts,
     pub chains: u64,
@@ -53,15 +53,16 @@ pub(super) struct Problem {
     pub log_evidence: Estimate,
     /// How the evidence is computed.
     pub how: &'static str,
-    /// The evidence by averaging over the prior.
+    /// `ln p(D)` by averaging the likelihood over the prior.
     pub averaged: Estimate,
-    /// The evidence by bridge sampling, if there are chains.
+    /// `ln p(D)` by bridge sampling, if there are chains.
     pub bridge: Option<Estimate>,
-    /// Draws of NUTS; empty for some problems.
+    /// Chains of NUTS, for the logistic regressions; otherwise empty.
     pub chains: Vec<Chain>,
 }
 
-/// Numbers of examples of the linear regression, the scales and the simulated logistic regression.
+/// Numbers of examples of the linear regression, of [`Scales`] and of the simulated logistic
+/// regression, in this order.
 pub(super) const EXAMPLES: [usize; 3] = [20, 10, 40];
 /// The method for the evidence of the simulated logistic regression.
 pub(super) const BRIDGE: &str = "bridge sampling";

@@ -6,7 +6,8 @@ use crate::report::experiment::Table;
 use crate::report::verdict::Mean;
 use crate::stats::Estimate;
 
-/// A mean over seeds whose error includes that of the evidence; empty if every fit diverged.
+/// The mean of `values`, one per seed, as text. The standard error includes `error`, that of the
+/// evidence. The text is empty if every fit diverged.
 fn mean(values: &[f64], error: f64) -> String {
     Mean::if_any(values).map_or(String::new(), |mean| mean.against(error).to_string())
 }

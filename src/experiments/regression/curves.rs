@@ -44,13 +44,13 @@ impl Settings {
     }
 }
 
-/// Inputs with training data.
+/// Range of the training inputs.
 pub(super) const INSIDE: Range<f64> = 0.0..0.5;
 /// Inputs at which functions are evaluated.
 pub(super) const SEEN: Range<f64> = -0.5..1.5;
-/// Points of the grid over [`SEEN`].
+/// Number of points of the grid over [`SEEN`].
 pub(super) const GRID: usize = 81;
-/// Test examples over [`SEEN`].
+/// Number of test examples drawn over each of these two ranges.
 const TEST: usize = 2000;
 
 /// `x` at grid point `g`.
@@ -58,7 +58,8 @@ pub(super) fn x(g: usize) -> f64 {
     SEEN.start + (SEEN.end - SEEN.start) * g as f64 / (GRID - 1) as f64
 }
 
-/// Training examples, and the test examples of `places`.
+/// A data set of `examples` training examples. Its validation and test examples are those of
+/// `places` inside and outside the range of the training data.
 pub(super) fn dataset(examples: usize, places: &Places) -> Dataset {
     Dataset {
         name: "waves".into(),
@@ -78,7 +79,7 @@ pub(super) struct Variant {
     pub config: Config,
 }
 
-/// All rows but NUTS, with a fixed noise precision, or a learned one if `None`.
+/// All rows except NUTS. The noise precision is fixed, or learned if `None`.
 pub(super) fn variants(settings: &Settings, precision: Option<f64>) -> [Cell<Variant>; 7] {
     let mut base = Config::default();
     base.primary.layers = Some(Layer::mlp(&[50], 1));
@@ -107,14 +108,14 @@ pub(super) fn variants(settings: &Settings, precision: Option<f64>) -> [Cell<Var
     ]
 }
 
-/// The standard deviation of `e`.
+/// The standard deviation of the noise `e` in `data`.
 const NOISE: f64 = 0.02;
-/// Sampled functions that are plotted.
+/// Number of sampled functions that are plotted.
 const DRAWN: usize = 12;
 /// The 97.5 % quantile of the standard normal distribution.
 const Z: f64 = 1.959964;
 
-/// `n` times `x ~ U(range)` and `y = x + 0.3 sin 2π(x + e) + 0.3 sin 4π(x + e) + e` with
+/// `n` examples with `x ~ U(range)` and `y = x + 0.3 sin 2π(x + e) + 0.3 sin 4π(x + e) + e`, where
 /// `e ~ N(0, 0.02²)`, drawn with the stream `index`.
 pub fn data(n: usize, range: Range<f64>, index: u64) -> Split {
     let rng = &mut stream(0, Purpose::Toy, index);
@@ -133,7 +134,7 @@ pub fn column(x: Vec<f32>) -> Array2<f32> {
     Array2::from_shape_vec((x.len(), 1), x).expect("[N]")
 }
 
-/// Samples per pass: their activations fit the cache.
+/// Number of samples per pass: few enough that their activations fit the cache.
 const TOGETHER: usize = 20;
 
 /// `f(xₙ; θ_s)` `[S, N]` for `theta [S, D]` and `x [N, 1]`.
@@ -171,8 +172,8 @@ pub struct Functions {
 }
 
 impl Places {
-    /// [`GRID`] points over [`SEEN`]; [`TEST`] test examples over [`INSIDE`], and those of [`TEST`]
-    /// examples over [`SEEN`] that are outside it.
+    /// The grid has [`GRID`] points over [`SEEN`]. `inside` has [`TEST`] examples over [`INSIDE`].
+    /// `outside` has those of [`TEST`] examples over [`SEEN`] that are not in [`INSIDE`].
     pub fn new() -> Self {
         let step = (SEEN.end - SEEN.start) / (GRID - 1) as f64;
         let all = data(TEST, SEEN, 1);
@@ -228,8 +229,8 @@ pub struct Scores {
 }
 
 impl Found {
-    /// From the functions `f` and the noise precision `τ`, compared with the exact functions
-    /// `truth [S', G]`.
+    /// Predictions of the functions `f` with noise precision `τ = precision`, compared with
+    /// `truth [S', G]`, functions of the exact posterior on the grid.
     pub fn new(f: &Functions, truth: ArrayView2<'_, f32>, precision: f64, places: &Places) -> Self {
         let (mean, spread) = moments(f.grid.view());
         let columns = || truth.columns().into_iter().zip(f.grid.columns());
@@ -270,11 +271,12 @@ fn wide(v: ArrayView1<'_, f32>) -> Vec<f64> {
     v.iter().map(|&v| v.into()).collect()
 }
 
-/// `KL(p ‖ q) = ∫ p ln(p/q) dy` of mixtures `(1/S) Σ_s N(y; f_s, 1/τ)` around `f = p [S]` and
-/// `q [S']`.
+/// `KL(p ‖ q) = ∫ p ln(p/q) dy` of two mixtures `(1/S) Σ_s N(y; f_s, 1/τ)`: the means `f` of the
+/// first are `p [S]`, those of the second are `q [S']`.
 ///
-/// By the trapezoidal rule over the support of `p`, with two steps per standard deviation of a
-/// component: accurate to 10⁻¹² for a function this smooth.
+/// By the trapezoidal rule with two steps per standard deviation `1/√τ`, over all `y` within eight
+/// standard deviations of the range of the means of `p`. For a function this smooth the error is
+/// about 10⁻¹².
 pub fn kl(p: &[f64], q: &[f64], precision: f64) -> f64 {
     let std = precision.powf(-0.5);
     let (low, high) = p

@@ -1,6 +1,6 @@
 //! Figure 1: regression on one input, and uncertainty away from the data.
 //!
-//! Every approximate posterior is compared with the exact one, from which NUTS draws.
+//! Every approximate posterior is compared with draws of NUTS from the exact posterior.
 mod curves;
 mod truth;
 
@@ -38,7 +38,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let settings = Settings::new(lab.tier);
     let places = Places::new();
     let data = dataset(settings.examples, &places);
-    // Learned once by maximum likelihood, then the same for all methods.
+    // The noise precision is learned once, by maximum likelihood, and is the same for all methods.
     let precision = lab.cell("precision", || {
         let [mle, ..] = variants(&settings, None);
         let model = fit(mle.input.config, &data)?;
@@ -74,13 +74,14 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     })
 }
 
-/// Mean over the grid points with data (`inside`) or without.
+/// Mean over the grid points where there are training data (`inside`), or over the others.
 fn over(values: &[f64], inside: bool) -> f64 {
     let chosen = (0..GRID).filter(|&g| INSIDE.contains(&x(g)) == inside).map(|g| values[g]);
     chosen.clone().sum::<f64>() / chosen.count() as f64
 }
 
-/// Standard deviation of `f` at `x = 1.5`, relative to its mean where there are data.
+/// Standard deviation of `f` at `x = 1.5`, relative to its mean over the grid points with training
+/// data.
 fn growth(found: &Found) -> f64 {
     found.spread[GRID - 1] / over(&found.spread, true)
 }
@@ -221,7 +222,7 @@ fn along(rows: &[Row<Variant, Found>]) -> Chart {
         let layer = |(i, row): (usize, &Row<Variant, Found>)| {
             let ink = if row.key == "nuts" { Ink::Gray } else { Ink::Series(i) };
             let points = (0..GRID).map(|g| (x(g), at(row, of, g))).filter(|(_, v)| *v > 0.);
-            // There are six colors.
+            // There are six colors: the seventh line is dashed.
             let mark = if i == 6 { Mark::Dashed } else { Mark::Line };
             Layer::new(row.input.name, ink, mark(points.collect()))
         };

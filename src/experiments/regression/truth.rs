@@ -52,7 +52,8 @@ impl Truth {
         Ok(Self { chains, functions, seconds: lab.seconds() - before })
     }
 
-    /// Functions along the grid of all chains except one, thinned to [`COMPARED`].
+    /// Functions on the grid of the draws of all chains except the chain `except`, thinned to at
+    /// most [`COMPARED`] draws.
     pub fn grid(&self, except: Option<usize>) -> Array2<f32> {
         let chosen = (0..self.functions.len()).filter(|c| Some(*c) != except);
         let views: Vec<_> = chosen.map(|c| self.functions[c].grid.view()).collect();
@@ -70,7 +71,8 @@ impl Truth {
         self.functions.iter().enumerate().map(of).collect()
     }
 
-    /// `R̂` and bulk-ESS: the worst of `f` along the grid, and those of `ln p(θ, D)`.
+    /// `R̂` and bulk-ESS: first the worst values of `f(x)` along the grid, then the values of
+    /// `ln p(θ, D)`.
     pub fn diagnostics(&self) -> [(f64, f64); 2] {
         let grid = (0..GRID)
             .map(|g| diagnose(&self.chains, |c, draw| self.functions[c].grid[[draw, g]].into()));
@@ -79,9 +81,10 @@ impl Truth {
     }
 }
 
-/// The start of a chain: the weights of a network trained by maximum likelihood, so that chains
-/// start apart but where the data are likely. Noise is added because NUTS requires non-zero
-/// gradients, and the bias of a dead unit that never moved has a gradient of 0.
+/// The start of a chain: the weights of a network trained by maximum likelihood for a quarter of
+/// the epochs, plus noise. Chains therefore start apart, but where the data are likely. The noise
+/// is needed because NUTS rejects a gradient with an entry of 0: the bias of a ReLU that was never
+/// active is still 0 and has such an entry.
 fn start(config: &Config, seed: u64, data: &Dataset) -> Result<Vec<f64>> {
     let mut config = Config { method: MethodKind::Ensemble, seed, ..config.clone() };
     config.ensemble.members = 1;
