@@ -7,7 +7,7 @@ use crate::random::{Purpose, stream};
 use ndarray::{Array2, Axis, concatenate};
 use std::mem;
 
-/// `p(θ, D) = p(θ) Πₙ p(yₙ|xₙ, θ)`.
+/// `p(θ, D) = p(θ) Πₙ p(yₙ|xₙ, θ)`: the joint density of parameters `θ` and data `D`.
 pub trait Joint: Send + Sync {
     /// The number of parameters: the `D` of shapes, not the data `D`.
     fn dim(&self) -> usize;

@@ -22,7 +22,7 @@ pub const DRAWS: usize = 99;
 /// Number of bins; each contains five ranks.
 pub const BINS: usize = 20;
 
-/// Number of `draws` below the truth.
+/// The rank of `truth`: the number of `draws` below it.
 pub fn rank(truth: f64, draws: impl IntoIterator<Item = f64>) -> usize {
     draws.into_iter().filter(|&draw| draw < truth).count()
 }

@@ -91,7 +91,7 @@ pub fn by_bridge_sampling(
     Estimate { value: z.ln() + middle, error: square.sqrt() }
 }
 
-/// `Var(f)/N E(f)²`.
+/// `Var(f)/(N E(f)²)`.
 fn square_of_error(f: &[f64], n: f64) -> f64 {
     let (mean, variance) = mean_and_variance(f);
     variance / (mean * mean) / n

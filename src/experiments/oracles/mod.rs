@@ -221,7 +221,7 @@ fn by_couplings(problems: &[Problem], fits: &Fits<'_>) -> Chart {
     Chart { columns: 3, size: (320., 260.), panels: problems.iter().map(panel).collect() }
 }
 
-/// Gaps are clamped to this range, in nats.
+/// In the chart, gaps are clamped to the range from `LEAST` to `MOST` nats.
 const LEAST: f64 = 1e-4;
 const MOST: f64 = 10.;
 const LEVELS: [(&str, &str); 4] = [

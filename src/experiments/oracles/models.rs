@@ -142,7 +142,7 @@ impl Logistic {
         Self { x, sign, lambda }.observed(&theta, rng)
     }
 
-    /// These inputs with labels `y ~ p(y|X, θ)`.
+    /// The regression with the same inputs and new labels `y ~ p(y|X, θ)`.
     pub fn observed(self, theta: &Array1<f64>, rng: &mut impl Rng) -> Self {
         let of = |eta: f64| if rng.random::<f64>() < sigmoid(eta) { 1. } else { -1. };
         Self { sign: self.x.dot(theta).mapv(of), ..self }
@@ -196,9 +196,9 @@ impl Joint for Logistic {
 pub struct Scales {
     net: WeightNormed,
     params: Params<f64>,
-    /// `[N, 1]`.
+    /// Inputs `x [N, 1]`.
     x: Tensor<f64>,
-    /// `[N]`.
+    /// Targets `y [N]`.
     y: Tensor<f64>,
 }
 
@@ -234,7 +234,7 @@ impl Scales {
         own
     }
 
-    /// `f(xₙ) [S, N]` of `g [S, D]`.
+    /// `f(xₙ) [S, N]` for the scales `g [S, D]`.
     fn outputs<'t>(&self, g: Var<'t, f64>) -> Var<'t, f64> {
         let p = self.params.freeze(g.tape());
         let f = self.net.forward(&p, g, g.tape().constant(self.x.clone()));

@@ -46,11 +46,11 @@ impl Settings {
 
 /// Range of the training inputs.
 pub(super) const INSIDE: Range<f64> = 0.0..0.5;
-/// Inputs at which functions are evaluated.
+/// Range of the inputs at which functions are evaluated.
 pub(super) const SEEN: Range<f64> = -0.5..1.5;
 /// Number of points of the grid over [`SEEN`].
 pub(super) const GRID: usize = 81;
-/// Number of test examples drawn over each of these two ranges.
+/// Number of test examples drawn over [`INSIDE`], and again over [`SEEN`].
 const TEST: usize = 2000;
 
 /// `x` at grid point `g`.
@@ -157,17 +157,17 @@ pub struct Places {
     pub grid: Array2<f32>,
     /// Test examples `[N]` in the range of the training data.
     pub inside: Split,
-    /// Test examples `[M]` outside it.
+    /// Test examples `[M]` outside the range of the training data.
     pub outside: Split,
 }
 
 /// Functions sampled from one posterior at [`Places`].
 pub struct Functions {
-    /// `[S, G]`.
+    /// Values at the grid points, `[S, G]`.
     pub grid: Array2<f32>,
-    /// `[S, N]`.
+    /// Values at the inputs of `inside`, `[S, N]`.
     pub inside: Array2<f32>,
-    /// `[S, M]`.
+    /// Values at the inputs of `outside`, `[S, M]`.
     pub outside: Array2<f32>,
 }
 
@@ -204,11 +204,11 @@ pub struct Found {
     pub mean: Vec<f64>,
     /// `std_s f_s` along the grid.
     pub spread: Vec<f64>,
-    /// The first few functions.
+    /// The first few functions along the grid, for a chart.
     pub drawn: Vec<Vec<f32>>,
     /// Test scores in the range of the training data.
     pub inside: Scores,
-    /// Test scores outside it.
+    /// Test scores outside the range of the training data.
     pub outside: Scores,
     /// `W₁` along the grid between the distributions of `f(x)` under this and the exact posterior.
     pub wasserstein: Vec<f64>,

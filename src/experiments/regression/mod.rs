@@ -211,7 +211,7 @@ fn panels(rows: &[Row<Variant, Found>], data: &Split, precision: f64) -> Chart {
     Chart { columns: 4, size: (300., 260.), panels: rows.iter().map(panel).collect() }
 }
 
-/// The mean over seeds at grid point `g`.
+/// The mean over seeds of the curve `of` at grid point `g`.
 fn at(row: &Row<Variant, Found>, of: fn(&Found) -> &[f64], g: usize) -> f64 {
     row.values(|f| of(f)[g]).iter().sum::<f64>() / row.results.len() as f64
 }
