@@ -9,7 +9,7 @@ use std::path::Path;
 const PREFIX: &str = ".partial-";
 
 /// Write `bytes` to a temporary file beside `path`, flush it to the disk, and rename it to `path`:
-/// a crash, a full disk or a killed process leaves the old file or the new one.
+/// a crash, a full disk or a killed process leaves either the old file or the new one, complete.
 ///
 /// # Errors
 /// If a file operation fails.
@@ -17,7 +17,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     stream(path, |file| file.write_all(bytes).map_err(Error::io(path)))
 }
 
-/// As [`write()`], for contents that are produced piece by piece, by a function that may fail.
+/// As [`write()`], for contents that the function `fill` writes piece by piece.
 ///
 /// # Errors
 /// If a file operation or `fill` fails; the temporary file is then removed.

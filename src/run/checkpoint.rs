@@ -1,12 +1,12 @@
-//! Checkpoints: one safetensors file each, from which training resumes with bitwise identical
-//! results.
+//! Checkpoints: one safetensors file each. From a file with the optimiser's moments, training
+//! resumes with bitwise identical results.
 //!
 //! The tensors are the parameters under their names, the optimiser's moments as
 //! `optimiser.KIND.NAME`, and the constants that densities depend on as `buffer.NAME`: permutations
 //! and the orders and degrees of an IAF (U32), and the centres of a mixture (F32).
-//! `docs/rebuild.py` computes predictions and `ln q(θ)` from them. The metadata key `bhn` holds the
-//! [`Header`] and the checksum of the file as JSON. There is no generator state: random numbers are
-//! functions of the seed and the position (see [`crate::random`]).
+//! `docs/rebuild.py` computes predictions and `ln q(θ)` from such a file. The metadata key `bhn`
+//! holds the [`Header`] and the checksum of the file as JSON. There is no generator state: random
+//! numbers are functions of the seed and the position (see [`crate::random`]).
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{Dataset, Preprocess, Task, files};
@@ -27,8 +27,9 @@ use std::fmt::Display;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-/// The version of the format. Versions 1 and 2 can be read: neither has a [`Machine`], ranges of
-/// the training data or buffers, and the checksum of version 1 covers less (see [`digest`]).
+/// The version of the format. Versions 1 and 2 can also be read. They have no [`Machine`], no
+/// ranges of the training data and no buffers, and the checksum of version 1 covers less of the
+/// file (see [`digest`]).
 const FORMAT: u32 = 3;
 
 /// The maximum size of the header of a safetensors file, in bytes.
@@ -93,7 +94,8 @@ struct Metadata {
     header: Header,
 }
 
-/// Write `header`, `params` and, for training to resume, the optimiser's moments to `path`.
+/// Write `header`, `params` and the moments of `optimiser`, if given, to `path`. Training can
+/// resume only from a file with moments.
 ///
 /// # Errors
 /// If a file operation fails.
@@ -156,7 +158,8 @@ impl Checkpoint {
         let advice = "Use another checkpoint of the run, or train again.";
         let bad = |found: String| Error::invalid(what, found, "a whole checkpoint of bhn", advice);
         let broken = |e: &dyn Display| bad(format!("a damaged or truncated file ({e})"));
-        // The length that the header implies is compared with the file's before the rest is read.
+        // The length that the header implies is compared with that of the file before the rest is
+        // read.
         let present = files::left(&mut file);
         let mut bytes = files::bounded(what, file.by_ref().take(8), 8)?;
         let length = <[u8; 8]>::try_from(&bytes[..]).map_or(0, u64::from_le_bytes).min(HEADER);
@@ -222,7 +225,7 @@ impl Checkpoint {
         Ok(model)
     }
 
-    /// Copy the saved parameters into `params`, whose buffers must be the saved ones.
+    /// Copy the saved parameters into `params`, whose buffers must equal the saved buffers.
     ///
     /// # Errors
     /// If parameters or buffers are those of another architecture.

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
-/// The file that is locked. It is never removed: two processes could then lock two different files.
+/// The file that is locked. It stays when the lock is released: if it were removed, two processes
+/// could lock two different files. Only [`Lock::abandon`] removes it, together with the folder.
 const NAME: &str = ".lock";
 
 /// The exclusive right to write to a folder, until it is dropped or the process ends.
@@ -16,7 +17,8 @@ pub struct Lock {
 
 impl Lock {
     /// Lock a folder, creating it if it does not exist, and remove the temporary files of killed
-    /// processes from it. On a file system without locks this always succeeds.
+    /// processes from it. On a file system without locks, the folder is not locked and there is no
+    /// error.
     ///
     /// # Errors
     /// If another process holds the lock, or a file operation fails.

@@ -1,4 +1,4 @@
-//! The properties of a machine on which the bits of results depend.
+//! The properties of a machine that determine the bits of results.
 use crate::data::files::hex;
 use crate::kernels;
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// The instruction set of the kernels, and the mathematical functions of the system. The bits of a
-/// result depend on both, besides the program, the data and the settings.
+/// result depend on both, in addition to the program, the data and the settings.
 ///
-/// AVX-512 and AVX2 give bitwise identical results; other processors, and other versions of libm,
-/// may round differently.
+/// Kernels with AVX-512 and with AVX2 give bitwise identical results. The portable kernels and
+/// other versions of libm may round differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The instruction set, as named by [`kernels::path`].

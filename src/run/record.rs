@@ -1,4 +1,4 @@
-//! The record of an epoch: a line of `metrics.jsonl`, a point of every training curve.
+//! The record of an epoch: a line of `metrics.jsonl`, and a point of every training curve.
 use crate::data::files;
 use crate::error::Result;
 use crate::predict::evaluate::Scores;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The maximum size of a `metrics.jsonl` in bytes; an epoch takes a few hundred.
+/// The maximum size of a `metrics.jsonl` in bytes; the line of an epoch takes a few hundred bytes.
 const METRICS: u64 = 1 << 28;
 
 /// One epoch of training. Every number is finite: JSON has no NaN.
@@ -48,9 +48,12 @@ struct Line<'a> {
 }
 
 impl Epoch {
-    /// The means over an epoch's steps, weighted by the minibatch sizes `|B|` in `batches`: with
-    /// weights `|B|/N`, the mean of `(N/|B|) Σ_B` is the sum over the data set. `steps` counts all
-    /// steps of the run. Validation scores and duration are left empty.
+    /// The record of an epoch, given the size `|B|` and the values of each of its steps in
+    /// `batches`; validation scores and duration are left empty. `steps` counts all steps of the
+    /// run.
+    ///
+    /// The terms are means over steps with weights `|B|/N`: the mean of the steps' estimates
+    /// `(N/|B|) Σ_B ln p(y|x,θ)` is then the sum over the data set.
     ///
     /// # Panics
     /// If the epoch has no steps.

@@ -1,12 +1,12 @@
 //! A run in training: how it is started, written to its folder, and resumed.
 //!
 //! A [`Run`] holds the lock of its folder, so that no other process writes to it. `config.toml` is
-//! written first and never changes. Each epoch appends a line to `metrics.jsonl`. If a validation
-//! is due, `best.safetensors` is then written if the scores are the best so far, and
-//! `last.safetensors` in any case. A run that was killed at any moment resumes from
-//! `last.safetensors` and discards later lines. Each line has a checksum; a damaged line is missing
-//! from the curves and has no other effect. `summary.json` and `report.html` are written at the
-//! end.
+//! written first and never changes. Each epoch appends a line to `metrics.jsonl`. An epoch with a
+//! validation then writes `best.safetensors`, if its scores are the best so far, and always
+//! `last.safetensors`. A run that was killed at any moment resumes from `last.safetensors` and
+//! discards the lines of later epochs. Each line has a checksum: a damaged line is missing from the
+//! curves, but does not prevent the run from resuming. `summary.json` and `report.html` are written
+//! at the end.
 use crate::autodiff::profile::Phase;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
@@ -50,7 +50,8 @@ impl Run {
     /// Start a run in a new folder. `config` must be resolved.
     ///
     /// # Errors
-    /// If the folder is not empty, is in use, or cannot be created.
+    /// If the folder is not empty, is in use or cannot be created, or the run in
+    /// `config.warm_start` cannot be loaded or does not fit.
     pub fn create(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
         if !Lock::is_vacant(dir)? {
             let advice = format!(
@@ -74,12 +75,14 @@ impl Run {
     /// Resume a run from its last checkpoint.
     ///
     /// # Errors
-    /// If the folder is not a run's, its checkpoint is damaged, or its data have changed.
+    /// If the folder is not that of a run or is in use, its checkpoint is damaged, or its data have
+    /// changed.
     pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
         Self::resume_on(dir, find_data(dir, &read_config(dir)?, data_dir)?)
     }
 
-    /// As [`Run::resume`] on the data that were given to [`Run::create`].
+    /// As [`Run::resume`], with the `data` that were given to [`Run::create`] instead of data
+    /// loaded from a file.
     ///
     /// # Errors
     /// As [`Run::resume`].
@@ -230,7 +233,8 @@ impl Run {
 
     /// The validation scores.
     ///
-    /// A step checks its loss and gradient; the parameters after the last step are checked here.
+    /// Each step checks its loss and gradient before it changes the parameters, so the parameters
+    /// after the last step are checked only here.
     ///
     /// # Errors
     /// If a parameter or a score is not finite.

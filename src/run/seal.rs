@@ -1,4 +1,5 @@
-//! Checksums of files that contain their own checksum: SHA-256 of the file with zeros in its place.
+//! Checksums of files that contain their own checksum: the SHA-256 of the file, with zeros in place
+//! of the checksum.
 use crate::data::files::hex;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +21,8 @@ pub(crate) fn is_intact(file: &[u8], written: &str) -> bool {
     sum(file, written).is_some_and(|(_, sum)| sum == written)
 }
 
-/// The position of the checksum `written` in a file, and the checksum that the file should have.
+/// The position of the checksum `written` in a file, and the checksum that the file should have;
+/// `None` if the file does not contain `written`.
 fn sum(file: &[u8], written: &str) -> Option<(usize, String)> {
     let at = file.windows(BLANK.len()).position(|text| text == written.as_bytes())?;
     let mut hash = Sha256::new();

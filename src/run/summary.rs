@@ -10,8 +10,8 @@ use std::fs;
 pub struct Summary {
     /// The scores on the test set.
     pub test: TestScores,
-    /// The ELBO on the training data and its terms, in nats; the log-likelihood alone for a
-    /// posterior without density.
+    /// The ELBO on the training data, with its terms, in nats. For a posterior without a density it
+    /// is the log-likelihood alone.
     pub elbo: BoundScores,
     /// The number of epochs.
     pub epochs: usize,
@@ -42,7 +42,7 @@ pub struct Summary {
     pub commit: String,
     /// The processor.
     pub cpu: String,
-    /// The kernels and mathematical functions of the machine that trained last.
+    /// The kernels and mathematical functions of the machine that wrote this summary.
     pub machine: Machine,
     /// The peak memory of the process in bytes, if the system reports it.
     pub peak_memory_bytes: Option<u64>,
@@ -78,14 +78,14 @@ impl Summary {
     }
 }
 
-/// The value of a line `key: value` of a file in Linux's `/proc`.
+/// The value in the line `key: value` of `file`, a file in Linux's `/proc`.
 fn proc(file: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// The name of the processor.
+/// The name of the processor; its architecture if the system does not report the name.
 pub fn cpu() -> String {
     proc("/proc/cpuinfo", "model name").unwrap_or(std::env::consts::ARCH.into())
 }

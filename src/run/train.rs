@@ -15,7 +15,8 @@ use rand::seq::SliceRandom;
 use std::mem;
 
 /// A model in training. Its state is `model.params`, the optimiser's moments and
-/// [`Trainer::steps`]: random numbers are functions of the seed and the position.
+/// [`Trainer::steps`]. There is no generator state: random numbers are functions of the seed and
+/// the step or epoch.
 pub struct Trainer {
     /// The model.
     pub model: Model,
@@ -24,7 +25,7 @@ pub struct Trainer {
     settings: Train,
     seed: u64,
     inputs: Shape,
-    /// `N`.
+    /// `N`, the number of training examples.
     examples: usize,
     storage: Storage<f32>,
     /// Records the time of each operation, if set; results do not depend on it.
@@ -32,7 +33,8 @@ pub struct Trainer {
 }
 
 /// The model that `config` describes, trained on `data.train` for all epochs, without a run folder
-/// or validation. `config` need not be resolved.
+/// or validation. `config` need not be resolved; its `warm_start` and `train.data_init` are
+/// ignored.
 ///
 /// # Errors
 /// If `config` does not fit the data, or as [`Trainer::step`].
@@ -52,8 +54,8 @@ pub struct Step {
     pub loss: f64,
     /// The terms of the ELBO in nats over the data set.
     pub terms: Terms,
-    /// The number of examples that the mean of the samples' outputs classifies correctly; 0 in
-    /// regression.
+    /// The number of examples that are classified correctly by the mean of the outputs over
+    /// samples; 0 in regression.
     pub correct: usize,
     /// The gradient's global norm before clipping.
     pub gradient_norm: f64,
@@ -64,7 +66,7 @@ pub struct Step {
 }
 
 impl Trainer {
-    /// The initial model and optimiser, for `examples = N` training examples. `config` must be
+    /// The initial model and optimiser for a training set of `examples` examples. `config` must be
     /// resolved.
     pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
         let inputs = inputs.into();
@@ -93,15 +95,15 @@ impl Trainer {
         self.examples.div_ceil(self.settings.batch) as u64
     }
 
-    /// The order of examples in epoch number `epoch`, from 0.
+    /// The order of examples in epoch number `epoch`, counted from 0.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.examples).collect();
         order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
         order
     }
 
-    /// Train to the end of the current epoch, calling `each` with the size of each minibatch and
-    /// its step.
+    /// Train to the end of the current epoch, calling `each` with the size of every minibatch and
+    /// the values of its step.
     ///
     /// # Errors
     /// As [`Trainer::step`].

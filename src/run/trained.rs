@@ -116,8 +116,8 @@ pub(super) fn read_config(dir: &Path) -> Result<Config> {
     Config::read(&config)
 }
 
-/// Check that a checkpoint belongs to the run in `dir`. `data` may differ, since a file may be
-/// moved; [`same_data`] compares its contents.
+/// Check that a checkpoint belongs to the run in `dir`. The path in `data` may differ, since the
+/// file may have been moved; [`same_data`] compares the contents.
 pub(super) fn same_config(dir: &Path, header: &Header, config: &Config) -> Result<()> {
     let saved = Config { data: config.data.clone(), ..header.config.clone() };
     if saved == *config {
@@ -129,8 +129,9 @@ pub(super) fn same_config(dir: &Path, header: &Header, config: &Config) -> Resul
     Err(Error::invalid(dir.display(), found, "those of one run", advice))
 }
 
-/// Check that the data of a run have not changed in values, names or units. Runs of older versions
-/// did not save all of these; a note for the user then says what was not checked.
+/// Check that the data of a run have not changed in values, names or units. The checkpoints of
+/// older versions do not hold all names and units: the result is then a note for the user, which
+/// says what was not checked.
 pub(super) fn same_data(
     header: &Header,
     data: &Dataset,

@@ -13,7 +13,7 @@ use crate::random::{Purpose, stream};
 use rand::rngs::ChaCha8Rng;
 
 impl Config {
-    /// The initial model, for inputs of this shape.
+    /// The initial model for `task` and for inputs of the shape `inputs`.
     ///
     /// # Panics
     /// If the configuration is not resolved.
@@ -21,7 +21,8 @@ impl Config {
         self.build_with(inputs, task, Buffers::new())
     }
 
-    /// The initial model, with the buffers of a checkpoint instead of those drawn from the seed.
+    /// The model of [`Config::build`] with the `buffers` of a checkpoint. A buffer that the
+    /// checkpoint does not have is drawn from the seed.
     ///
     /// # Panics
     /// If the configuration is not resolved.

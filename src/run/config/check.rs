@@ -1,5 +1,5 @@
-//! Settings that are out of range, contradict each other or exceed memory, and defaults that depend
-//! on the data.
+//! Checks of a configuration: no value is out of range, no settings contradict each other, and no
+//! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MethodKind, Train};
 use crate::bayes::{Base, FlowKind, HypernetConfig, Noise, Prior};
@@ -8,14 +8,16 @@ use crate::error::{Error, Result};
 use crate::nn::optim::Update;
 use crate::primary::{Layer, Placed};
 
-/// The maximum number of components of a mixture; the density of each is evaluated.
+/// The maximum number of components of a mixture. Time and memory grow with the number, because
+/// every draw needs the density of every component.
 const MOST_COMPONENTS: usize = 1000;
 
-/// The maximum number of weights, and of entries of one array in a step: 1 GiB of `f32`.
+/// The maximum number of weights, and of entries of any other array, which then takes 1 GiB in
+/// `f32`.
 const LIMIT: usize = 1 << 28;
 
 impl Config {
-    /// Fill in the defaults that depend on the data, and check the result.
+    /// Fill in the defaults that depend on the data or the method, and check the result.
     ///
     /// # Errors
     /// If a value is out of its range, settings contradict each other, or the network does not fit
@@ -50,7 +52,7 @@ impl Config {
     /// `D`, the number of entries of `θ`.
     ///
     /// # Errors
-    /// If the networks or the arrays of a step do not fit in memory.
+    /// If a layer does not accept its input, or the weights or another array would exceed 1 GiB.
     ///
     /// # Panics
     /// If the configuration is not resolved.
@@ -205,7 +207,9 @@ impl Config {
     }
 }
 
-/// Check that dropout has masks and rates above 0; otherwise it would be maximum likelihood.
+/// Check that some layer drops units at a rate above 0: without one, dropout would be maximum
+/// likelihood. Concrete dropout learns the logit of each rate, so all of its rates must start above
+/// 0.
 fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
     let rates: Vec<_> = layers.iter().filter_map(Layer::rate).collect();
     let (found, expected, advice) = if rates.is_empty() {
@@ -232,7 +236,7 @@ fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
 /// `samples`, if that many samples of a `θ` with `entries` entries fit in memory.
 ///
 /// # Errors
-/// If they exceed the limit of one array.
+/// If they would take more than 1 GiB. A single sample is always accepted.
 pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
     let most = (LIMIT / entries.max(1)).max(1);
     if samples > most {

@@ -5,11 +5,11 @@ use crate::bayes::HypernetConfig;
 /// A posterior over `θ` and its section of `config.toml`; sections of other methods are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
-    /// One value of the scales, by maximum likelihood.
+    /// A point estimate of the scales, by maximum likelihood.
     Point,
-    /// One value of the scales, and random masks on activations.
+    /// A point estimate of the scales, and random masks on activations.
     Dropout(DropoutKind, DropoutConfig),
-    /// A few values of all weights.
+    /// Several point estimates of all weights, one for each member of an ensemble.
     Ensemble(EnsembleConfig),
     /// Independent normals over all weights.
     MeanField(MeanFieldConfig),
@@ -53,7 +53,7 @@ impl From<&Config> for Method {
 }
 
 impl Method {
-    /// The parameters that the posterior is over.
+    /// The parameters that the posterior is a distribution over.
     pub fn theta(&self) -> Theta {
         match *self {
             Self::Point | Self::Dropout(..) => Theta::Scales,
@@ -62,7 +62,7 @@ impl Method {
         }
     }
 
-    /// Whether `ln q(θ)` is known, and with it the ELBO.
+    /// Whether the density `ln q(θ)`, and hence the ELBO, can be computed.
     pub fn has_density(&self) -> bool {
         matches!(self, Self::MeanField(_) | Self::Hypernet(..))
     }
@@ -79,7 +79,7 @@ impl Method {
 }
 
 impl Config {
-    /// The number of posterior samples to predict with if `requested` are asked for: no more than
+    /// The number of posterior samples to predict with: `requested`, but at most
     /// [`Method::networks`].
     pub fn samples(&self, requested: usize) -> usize {
         Method::from(self).networks().map_or(requested, |networks| requested.min(networks))

@@ -16,7 +16,7 @@ const BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The name of a data set, such as `mnist`, or a `.csv` or `.npz` file.
+    /// The name of a data set, such as `mnist`, or the path of a `.csv` or `.npz` file.
     pub data: String,
     /// The CSV column to predict; by default the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct Config {
     /// Classification or regression; by default inferred from the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskKind>,
-    /// Whether to drop rows of a file that have missing values, instead of refusing the file.
+    /// Whether to drop the rows with missing values from a file, instead of refusing the file.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop_missing: bool,
     /// Use only the first `subset` training examples; by default all.
@@ -32,7 +32,8 @@ pub struct Config {
     pub subset: Option<usize>,
     /// The method: which posterior, over which parameters.
     pub method: MethodKind,
-    /// A run folder, for instance of `mle`, whose network initialises this one.
+    /// The folder of a run, for instance of `mle`. The network trained there initialises the
+    /// network of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<PathBuf>,
     /// The seed of all random numbers.
@@ -66,7 +67,7 @@ pub enum MethodKind {
     FullBhn,
     /// Maximum likelihood: the scales are parameters like any other.
     Mle,
-    /// Dropout after every activation; a prediction is one pass without it.
+    /// Dropout, by default after every activation; a prediction is one pass without masks.
     Dropout,
     /// Dropout with predictions averaged over masks (Gal & Ghahramani 2016).
     McDropout,
@@ -82,7 +83,8 @@ pub enum MethodKind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Primary {
-    /// The layers; by default two hidden layers of 800 ReLUs for images, of 50 for tables.
+    /// The layers; by default two hidden layers of ReLUs, with 800 units each for images and 50
+    /// each for tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
 }
@@ -93,8 +95,9 @@ pub struct Primary {
 pub struct MeanFieldConfig {
     /// The initial logarithm of every standard deviation.
     pub log_std: f64,
-    /// Whether training samples activations instead of weights (local reparametrisation); needs a
-    /// Gaussian prior. The weights of convolutional networks are always sampled.
+    /// Whether to train by local reparametrisation, which samples pre-activations instead of
+    /// weights; needs a Gaussian prior. A network with convolutions is trained on sampled weights
+    /// in any case.
     pub local: bool,
 }
 
@@ -102,8 +105,8 @@ pub struct MeanFieldConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutConfig {
-    /// The probability of dropping a unit, or its initial value if it is learned. Used if
-    /// `primary.layers` has no dropout layers.
+    /// The probability of dropping a unit; if rates are learned, their initial value. It is used
+    /// only if `primary.layers` has no dropout layers.
     pub rate: f64,
 }
 
@@ -137,14 +140,14 @@ pub struct Train {
     pub epochs: usize,
     /// The minibatch size.
     pub batch: usize,
-    /// `S`, the posterior samples per step, each evaluated on the whole minibatch; for `ensemble`,
+    /// `S`, the number of posterior samples at which a step evaluates each example; for `ensemble`,
     /// the number of members.
     pub samples: usize,
     /// Random augmentation of images in each step; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
-    /// Whether the examples of a minibatch share posterior samples, as in the paper, or have their
-    /// own; by default shared, except for dropout.
+    /// Whether the examples of a minibatch share posterior samples, as in the paper, or each
+    /// example has its own; by default shared, except for dropout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
@@ -158,7 +161,8 @@ pub struct Train {
     pub learning_rate: f64,
     /// The learning-rate schedule.
     pub schedule: Schedule,
-    /// Epochs over which the weight of the KL rises from 0.001 to 1; 0 disables annealing.
+    /// The number of epochs over which the weight of the KL rises from 0.001 to 1; 0 disables
+    /// annealing.
     pub kl_anneal_epochs: f64,
     /// The maximum global norm of the gradient.
     pub clip_norm: f64,
