@@ -95,7 +95,7 @@ impl Axis {
 /// A mark in one colour.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Name in the legend; empty for none. A name in several panels appears once.
+    /// Name in the legend; empty for none. A name that several layers share appears once.
     pub name: String,
     /// Colour.
     pub ink: Ink,
@@ -104,7 +104,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// `mark` in one colour; an empty name is left out of the legend.
+    /// `mark` in the colour `ink`; an empty name is left out of the legend.
     pub fn new(name: impl Into<String>, ink: Ink, mark: Mark) -> Self {
         Self { name: name.into(), ink, mark }
     }
@@ -113,7 +113,7 @@ impl Layer {
 /// A colour that is legible on white and on black.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// The colour of references.
+    /// Grey, the colour of references and baselines.
     Gray,
     /// The colour of a series, from 0; colours repeat after six.
     Series(usize),
@@ -141,13 +141,14 @@ pub enum Mark {
     Intervals(Vec<(f64, f64, f64)>),
     /// Points `(x, y)`, and the radius and opacity of their dots.
     Dots(Vec<(f64, f64)>, f64, f64),
-    /// Texts `(x, y, text)` above their positions; without an entry in the legend.
+    /// Texts `(x, y, text)` above their positions. They have no entry in the legend.
     Text(Vec<(f64, f64, String)>),
     /// The area between the curves `(x, low, high)`, and its opacity.
     Band(Vec<(f64, f64, f64)>, f64),
     /// A histogram: `n + 1` edges of bins and `n` counts.
     Bins(Vec<f64>, Vec<f64>),
-    /// Bars `(category, value, error)`; bars of several layers are grouped by category.
+    /// Bars `(category, value, error)`. Bars of several layers are grouped by category; all layers
+    /// must list the same categories in the same order.
     Bars(Vec<(String, f64, f64)>),
 }
 
@@ -162,7 +163,7 @@ impl Chart {
         style::svg(id, &self.scene(Paint::Page))
     }
 
-    /// PNG, black on white, at twice the size.
+    /// PNG at twice the size, with black text on a white background.
     ///
     /// # Errors
     /// If the picture is too large to encode.
@@ -197,7 +198,7 @@ impl Chart {
             .render()
     }
 
-    /// One entry for each name, in order; kuva's own legend omits some marks.
+    /// One entry for each name, in the order of the layers; kuva's own legend omits some marks.
     fn legend(&self) -> Vec<LegendEntry> {
         let mut entries: Vec<LegendEntry> = vec![];
         for layer in self.panels.iter().flat_map(|panel| &panel.layers) {
@@ -227,7 +228,7 @@ impl Panel {
             .with_title_size(13)
             .with_legend_box(false);
         layout.title = (!self.title.is_empty()).then(|| text(&self.title));
-        // Bars have categories on this axis.
+        // With bars, the x axis shows categories and no numbers.
         if self.layers.iter().all(|layer| !matches!(layer.mark, Mark::Bars(_))) {
             layout = layout.with_x_tick_format(self.x.ticks());
         }
@@ -330,8 +331,8 @@ fn finite_or_zero(v: f64) -> f64 {
     if v.is_finite() { v } else { 0. }
 }
 
-/// The pieces of a polyline within bounds on `x` and `y` (Liang and Barsky, "A new concept and
-/// method for line clipping", 1984).
+/// The pieces of a polyline that lie within `bounds` on `x` and `y` (Liang and Barsky, "A new
+/// concept and method for line clipping", 1984).
 fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> {
     let mut pieces: Vec<Vec<(f64, f64)>> = vec![];
     for pair in points.windows(2) {
@@ -349,7 +350,8 @@ fn clip(points: &[(f64, f64)], bounds: [(f64, f64); 2]) -> Vec<Vec<(f64, f64)>> 
         if from > to || p.iter().chain(&q).any(|v| !v.is_finite()) {
             continue;
         }
-        // Unclipped ends are not changed by rounding, since pieces with equal ends are joined.
+        // Pieces are joined where their ends are equal, so an end that is not clipped must not be
+        // rounded.
         let at = |t: f64| match t {
             0. => pair[0],
             1. => pair[1],

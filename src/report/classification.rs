@@ -1,5 +1,5 @@
-//! The sections on a classified test set: calibration, confusions, and examples with the image, the
-//! classes and the uncertainty of each.
+//! The sections on a classified test set: calibration, confusions, and examples, each with its
+//! image, its classes and its uncertainty.
 use std::fmt::Write;
 
 use maud::{Markup, html};
@@ -35,7 +35,7 @@ pub struct Classification<'a> {
 }
 
 impl Classification<'_> {
-    /// Accuracy and mean confidence in two sentences.
+    /// Two sentences: the accuracy, and by how much the mean confidence differs from it.
     pub(super) fn outcome(&self) -> String {
         let right = metrics::accuracy(self.p, self.labels);
         let bins = metrics::reliability(self.p, self.labels, BINS);
@@ -53,8 +53,8 @@ impl Classification<'_> {
         )
     }
 
-    /// Calibration, confusions, and the examples of highest entropy and, for contrast, those of
-    /// lowest entropy.
+    /// Calibration, confusions, the examples of highest entropy and, for contrast, those of lowest
+    /// entropy.
     ///
     /// # Errors
     /// If the inputs are images with neither one nor three channels.
@@ -140,7 +140,8 @@ impl Classification<'_> {
     }
 }
 
-/// Bars of the probabilities `p [K]` in a box of `K` × 1.
+/// The probabilities `p [K]` as bars in an SVG of `K` × 1 units. The bar of the true class has its
+/// own colour.
 fn bars(p: ArrayView1<'_, f32>, truth: usize) -> Markup {
     let (mut others, mut true_bar) = (String::new(), String::new());
     for (c, &p) in p.iter().enumerate() {

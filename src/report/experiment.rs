@@ -35,7 +35,7 @@ pub struct Report {
     pub data: Vec<Table>,
 }
 
-/// A figure; `NAME.svg` and `NAME.png` in an experiment's folder.
+/// A figure, which is written to the experiment's folder as `NAME.svg` and `NAME.png`.
 #[derive(Clone, Debug)]
 pub struct Figure {
     /// File name without its extension.
@@ -58,7 +58,7 @@ impl Report {
     /// each sheet as PNG, into `dir`. `facts` are names and values that describe the computation.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// If a file cannot be written, or a table, figure or sheet cannot be encoded.
     pub fn write(&self, dir: &Path, facts: &[(String, String)]) -> Result<()> {
         let write = |name: String, bytes: &[u8]| atomic::write(&dir.join(name), bytes);
         for table in self.tables.iter().chain(&self.data) {
@@ -86,7 +86,7 @@ impl Report {
         ])
     }
 
-    /// The rows that were skipped for missing data, each with the command that fetches it.
+    /// The rows that were skipped for missing data, each with the command that fetches the data.
     pub fn skipped(&self) -> Vec<String> {
         let rows = self.tables.iter().flat_map(|table| &table.rows);
         let is_skipped = |row: &&Vec<String>| row.get(1).is_some_and(|e| e.starts_with(SKIPPED));

@@ -11,7 +11,7 @@ use super::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use super::style::{Paint, styled, svg, text};
 use crate::metrics::Bin;
 
-/// Largest number of points with legible error bars.
+/// Largest number of points whose error bars are legible.
 const SCATTER_POINTS: usize = 150;
 
 /// Largest number of classes for which counts are printed in the cells and all classes are named.
@@ -33,8 +33,8 @@ pub(super) fn curves(y_label: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> Chart
     Chart { size: (500., 320.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }
 }
 
-/// Accuracy against confidence, one point with its standard error for each bin, and the diagonal of
-/// perfect calibration.
+/// Accuracy against confidence: a point with its standard error for each bin that has examples, and
+/// the diagonal of perfect calibration.
 pub(super) fn reliability(bins: &[Bin]) -> Chart {
     let point = |b: &Bin| {
         let error = (b.accuracy * (1. - b.accuracy) / b.count as f64).sqrt();
@@ -60,7 +60,8 @@ pub(super) fn bin_counts(bins: &[Bin]) -> Chart {
     Chart { size: (500., 420.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }
 }
 
-/// Predicted against true values with bars of ±1.96 σ, for at most 150 evenly spaced examples.
+/// Predicted against true values, with bars of ±1.96 σ around the predictions. At most 150 examples
+/// are shown, evenly spaced in the test set.
 pub(super) fn predicted_against_true(mean: &[f64], std: &[f64], y: &[f64]) -> Chart {
     let chosen = (0..y.len()).step_by(y.len().div_ceil(SCATTER_POINTS).max(1));
     let finite = |&n: &usize| mean[n].is_finite() && std[n].is_finite() && y[n].is_finite();
@@ -77,7 +78,7 @@ pub(super) fn predicted_against_true(mean: &[f64], std: &[f64], y: &[f64]) -> Ch
 }
 
 /// The confusion matrix `counts [K truth, K predicted]` as SVG, the first class at the top. The
-/// colour of a cell is its fraction of the row.
+/// colour of a cell deepens with the square root of its fraction of the row.
 pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) -> String {
     let k = classes.len();
     let side = (100.0 * k as f64).min(500.0);
@@ -106,8 +107,8 @@ pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) ->
     if k <= READABLE_CLASSES {
         let cell = ComputedLayout::from_layout(&layout).plot_height() / k as f64;
         let size = (cell / 3.0).min(12.0);
-        // kuva writes 6 px above the point; the centre of a digit is a third of its size above its
-        // baseline.
+        // kuva puts the baseline of a text 6 px above its point; the centre of a digit is a third
+        // of the font size above the baseline.
         let drop = (6.0 + size / 3.0) / cell;
         for ((truth, class), &n) in counts.indexed_iter().filter(|(_, n)| **n > 0) {
             let (x, y) = (class as f64 + 1.0, (k - truth) as f64 - drop);

@@ -1,7 +1,8 @@
-//! Reports of runs and of experiments: HTML pages without external files, scripts or fonts.
+//! Reports of runs and of experiments: self-contained HTML pages, which use no scripts and load no
+//! files or fonts.
 //!
-//! [`render`] makes the page of a run from its argument alone: equal runs give equal bytes.
-//! [`experiment`] makes the files and the page of an experiment.
+//! [`render`] makes the page of a run. The page depends on the argument alone, so that equal runs
+//! give equal bytes. [`experiment`] makes the files and the page of an experiment.
 pub mod chart;
 mod classification;
 pub mod experiment;

@@ -20,7 +20,7 @@ pub struct Run<'a> {
     pub settings: Vec<(String, String)>,
     /// Scores: names, and values with unit and standard error.
     pub results: Vec<(String, String)>,
-    /// The records of epochs in order; lost records are missing.
+    /// The records of the epochs, in order; lost records are missing.
     pub history: &'a [Epoch],
     /// Number of epochs trained; 0 for an untrained model.
     pub epochs: usize,
@@ -104,12 +104,13 @@ fn training(run: &Run<'_>) -> String {
     )
 }
 
-/// Whether the method has a KL term; methods that learn a single network do not.
+/// Whether the method has a KL term. Maximum likelihood, dropout with fixed rates and ensembles
+/// have none, and their KL is 0 in every epoch.
 fn has_bound(history: &[Epoch]) -> bool {
     history.iter().any(|e| e.kl != 0.0)
 }
 
-/// The learning curves; empty without epochs.
+/// The learning curves; empty if there are no records.
 fn learning(history: &[Epoch]) -> Markup {
     type Value<'a> = &'a dyn Fn(&Epoch) -> Option<f64>;
     let line = |value: Value| -> Vec<(f64, f64)> {

@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 
-/// A grid of images of equal size; `NAME.png` in an experiment's folder.
+/// A grid of images of equal size, which is written to the experiment's folder as `NAME.png`.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     /// File name without its extension.
@@ -34,7 +34,7 @@ impl Sheet {
     /// If the images have neither one nor three channels.
     ///
     /// # Panics
-    /// If a row of `images` does not have as many entries as `shape`.
+    /// If a row of `images` does not have `C·H·W` entries.
     pub fn png(&self) -> Result<Vec<u8>> {
         let [channels, height, width] = self.shape;
         let columns = self.columns.min(self.images.nrows()).max(1);
@@ -66,7 +66,7 @@ impl Sheet {
 }
 
 /// Weights of units or channels `[N, C·H·W]` as images: `½ + ½ w / max |w|` for each row, so that
-/// zero is grey and the largest weight black or white.
+/// zero is grey, and the weight of largest magnitude is black or white.
 pub fn contrast(weights: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut images = weights.to_owned();
     for mut image in images.rows_mut() {

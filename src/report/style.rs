@@ -5,7 +5,7 @@ use kuva::render::render::Scene;
 /// Colours of series, legible on white and on black.
 pub(super) const COLORS: [&str; 6] =
     ["#2a7fd0", "#d9660a", "#179a6b", "#a659b8", "#b08a00", "#c9506a"];
-/// The colour of references.
+/// The colour of references and baselines.
 pub(super) const GRAY: &str = "#888888";
 
 /// The background that a figure is drawn on.
@@ -17,7 +17,7 @@ pub(super) enum Paint {
     White,
 }
 
-/// Applies the theme.
+/// Applies the theme for `paint`, and the sizes of labels.
 pub(super) fn styled(layout: Layout, paint: Paint) -> Layout {
     let (background, ink, grid) = match paint {
         Paint::Page => ("none", "currentColor", "#88888844"),
@@ -43,6 +43,7 @@ pub(super) fn svg(id: &str, scene: &Scene) -> String {
     let frame = format!("<svg viewBox=\"0 0 {} {}\"", scene.width, scene.height);
     let mut svg = SvgBackend.render_scene(scene).replacen("<svg", &frame, 1);
     // kuva numbers its clip paths by a global counter, so that equal scenes differ in their bytes.
+    // The paths are renumbered here.
     for n in 0.. {
         let Some(start) = svg.find("\"kuva-clip-") else { break };
         let end = start + 1 + svg[start + 1..].find('"').expect("a closing quote");

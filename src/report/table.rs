@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use crate::error::{Error, Result, SKIPPED};
 use std::fmt::Display;
 
-/// A table; `NAME.csv` in an experiment's folder.
+/// A table, which is written to the experiment's folder as `NAME.csv`.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// File name without its extension.
@@ -28,7 +28,7 @@ pub struct Rows<I> {
 }
 
 impl<R, I: IntoIterator<Item = R>> Rows<I> {
-    /// The table with these columns.
+    /// The table with the given columns.
     pub fn columns(self, columns: &[Column<'_, R>]) -> Table {
         let header = columns.iter().map(|(heading, _)| *heading);
         let mut table = Table::new(&self.name, self.caption, header);
@@ -50,7 +50,7 @@ impl Table {
         Self { name: name.into(), caption: caption.into(), header, rows: vec![] }
     }
 
-    /// A table of `rows`, to be given its [`columns`](Rows::columns).
+    /// The rows of a table; [`columns`](Rows::columns) completes it.
     pub fn of<R, I: IntoIterator<Item = R>>(
         name: &str,
         caption: impl Into<String>,
@@ -67,7 +67,7 @@ impl Table {
         self.wide_row(entries, []);
     }
 
-    /// Appends a row of `names`, followed by `entries` in columns of one kind.
+    /// Appends a row of `names` followed by `entries`, for tables with many columns of one kind.
     ///
     /// # Panics
     /// If the number of names and entries is not the number of columns.

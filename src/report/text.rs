@@ -5,8 +5,8 @@ pub(super) fn percent(share: f64) -> f64 {
     100.0 * share
 }
 
-/// `x` with four decimals or, if these show fewer than four significant digits, with four
-/// significant digits: `0.7213`, `0.001234`, `1.235e-7`.
+/// `x` with four decimals, as in `0.7213`. Numbers below 0.1 or from 10⁷ on have four significant
+/// digits: `0.001234`, `1.235e-7`, `1.700e9`.
 pub fn number(x: f64) -> String {
     match x.abs() {
         0. => "0".into(),

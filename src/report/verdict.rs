@@ -53,7 +53,7 @@ impl Mean {
         Self { value, error, seeds: n, kind: Kind::Share }
     }
 
-    /// A single number estimated from `n` chains, fits or draws together, without an error.
+    /// A single number without an error, estimated from `n` chains, fits or draws together.
     pub fn number(value: f64, n: usize) -> Self {
         Self { value, error: 0., seeds: n, kind: Kind::Number }
     }
@@ -64,10 +64,11 @@ impl Mean {
         Self { error: self.error.hypot(error), ..self }
     }
 
-    /// The 95 % interval. For a mean, Student's `m ± t σ` with `t` of `n − 1` degrees of freedom:
-    /// 4.3 for three seeds, 2.8 for five, 2.1 for twenty. For a fraction, the interval of Clopper
-    /// and Pearson, "The use of confidence or fiducial limits", Biometrika 1934. `None` for fewer
-    /// than three seeds, or if the value or its error is not finite.
+    /// The 95 % interval; a single number is its own interval. For a mean, Student's `m ± t σ`,
+    /// where `σ` is the standard error and `t` has `n − 1` degrees of freedom; `t` is 4.3 for three
+    /// seeds, 2.8 for five and 2.1 for twenty. For a fraction, the interval of Clopper and Pearson,
+    /// "The use of confidence or fiducial limits", Biometrika 1934. `None` if the value or its
+    /// error is not finite, or a mean or fraction has fewer than three seeds.
     #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
     pub fn interval(&self) -> Option<(f64, f64)> {
         if !(self.value.is_finite() && self.error.is_finite()) {
@@ -113,12 +114,13 @@ impl Mean {
     }
 }
 
-/// Smallest number of seeds with an interval: two values may be equal by chance, and then their
-/// standard error is 0.
+/// Smallest number of seeds for which there is an interval. The values of two seeds may be equal by
+/// chance, and their standard error would then be 0.
 const LEAST_SEEDS: usize = 3;
 
 impl fmt::Display for Mean {
-    /// Prints two digits of the error, `0.520 ± 0.012`, or four digits of a single number.
+    /// Prints a mean with two digits of its error, `0.520 ± 0.012`, a fraction as `9 of 10`, and a
+    /// single number with four digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Kind::Share {
             let count = (self.value * self.seeds as f64).round();
@@ -160,7 +162,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The claim that `mean` lies in `range`, its ends included: `0.5..`, `..=0.1` or `0. ..=1.`.
+    /// The claim that `mean` lies in `range`, such as `0.5..`, `..=0.1` or `0. ..=1.`. The ends of
+    /// the range satisfy the claim.
     pub fn new(
         claim: impl Into<String>,
         quantity: impl Into<String>,
