@@ -35,7 +35,7 @@ pub struct Report {
     pub data: Vec<Table>,
 }
 
-/// A figure, which is written to the experiment's folder as `NAME.svg` and `NAME.png`.
+/// A figure, written to the experiment's folder as `NAME.svg` and `NAME.png`.
 #[derive(Clone, Debug)]
 pub struct Figure {
     /// File name without its extension.

@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, ArrayView1, ArrayView2, s};
 
 use crate::error::{Error, Result};
 
-/// A grid of images of equal size, which is written to the experiment's folder as `NAME.png`.
+/// A grid of images of equal size; an experiment writes its sheets to its folder as `NAME.png`.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     /// File name without its extension.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use crate::error::{Error, Result, SKIPPED};
 use std::fmt::Display;
 
-/// A table, which is written to the experiment's folder as `NAME.csv`.
+/// A table; an experiment writes its tables to its folder as `NAME.csv`.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// File name without its extension.

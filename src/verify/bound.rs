@@ -23,7 +23,8 @@ pub struct ElboValue {
 /// and with the same noise in every call.
 pub type Elbo = Box<dyn Fn(Range<usize>, f64) -> ElboValue + Send + Sync>;
 
-/// The number of examples: in batches of three, the last batch is ragged.
+/// The number of examples. It is no multiple of the batch size 3, so that the last minibatch is
+/// smaller.
 pub const N: usize = 10;
 const BATCH: usize = 3;
 const DATA: f64 = N as f64;
@@ -57,7 +58,7 @@ fn of_method(method: MethodKind) -> Elbo {
     let mut config = Config { method, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[6], 3));
     (config.flow.couplings, config.flow.hidden) = (2, 5);
-    // Local reparametrisation draws other noise for each example.
+    // Local reparametrisation draws separate noise for each example of a batch.
     config.mean_field.local = false;
     let classes = ["a", "b", "c"].map(String::from).to_vec();
     let mut model: Model<f64> = config.build(4, &Task::Classification { classes });
@@ -68,7 +69,7 @@ fn of_method(method: MethodKind) -> Elbo {
     of_model(model, x, Targets::Classes((0..N).map(|n| n * 2 % 3).collect()))
 }
 
-/// Minibatches' bounds average to the whole.
+/// The bounds of minibatches average to the bound of the whole data set.
 pub(super) const MINIBATCHES: Property<Elbo> = Property::new(
     "minibatches",
     "the minibatches' bounds, weighted by |B|/N, average to the whole data set's, a ragged last one included",
@@ -89,11 +90,11 @@ pub(super) const ANNEALING: Property<Elbo> = Property::new(
     annealing,
 );
 
-/// The rounding error of sums of nats, relative to the largest term.
+/// The rounding error allowed in a bound or a term, relative to the largest term.
 const ROUNDING: f64 = 1e-11;
 
-/// The largest absolute term, or 1 if that is larger. The bound itself may be small, as its terms
-/// may cancel.
+/// The largest absolute value of a term, but at least 1. The bound itself may be far smaller, since
+/// its terms may cancel.
 fn size(terms: &Terms) -> f64 {
     let Terms { log_likelihood, log_prior, log_q, .. } = terms;
     [log_likelihood, log_prior, log_q].into_iter().fold(1., |m, term| m.max(term.abs()))
@@ -107,7 +108,7 @@ fn close_loss(found: f64, expected: f64, size: f64) -> Measurement {
     close(found, expected, (size / DATA).max(1.), "loss")
 }
 
-/// The minibatches' bounds average to the whole data set's.
+/// The bounds of the minibatches, weighted by `|B|/N`, average to the bound of the whole data set.
 pub fn minibatches(elbo: &Elbo) -> Measurement {
     let whole = elbo(0..N, 1.);
     let (mut total, mut loss) = (0., 0.);
@@ -144,8 +145,8 @@ fn annealing(elbo: &Elbo) -> Measurement {
     ])
 }
 
-/// Bounds with a wrong term or scale; faults of the KL are included only if the sound bound has
-/// one.
+/// Bounds with a wrong term or scale; faults of the KL are included only if the sound bound has a
+/// KL.
 pub(super) fn faults(sound: &dyn Fn() -> Elbo, has_kl: bool) -> Vec<Instance<Elbo>> {
     // Changes a bound, given the size of its batch and β.
     type Change = fn(&mut ElboValue, f64, f64);
@@ -197,7 +198,7 @@ pub(super) fn faults(sound: &dyn Fn() -> Elbo, has_kl: bool) -> Vec<Instance<Elb
     all
 }
 
-/// The reason why a fault is equivalent, if its bound equals the sound one.
+/// The reason why a fault is equivalent, if its bound equals the sound bound to within rounding.
 pub(super) fn equivalent(sound: &Elbo, fault: &Elbo) -> Option<String> {
     let last = N / BATCH * BATCH..N;
     let places = [(0..N, 1.), (0..BATCH, 1.), (0..BATCH, 0.5), (last, 1.)];
@@ -208,7 +209,8 @@ pub(super) fn equivalent(sound: &Elbo, fault: &Elbo) -> Option<String> {
         let differences = values(&a).into_iter().zip(values(&b)).map(|(a, b)| (a - b).abs());
         largest(differences) / size(&a.terms)
     }));
-    // A minibatch of one example has the weight 1/N in the average.
+    // A minibatch of one example has the weight 1/N in the average, so a difference in it must be N
+    // times the rounding error to be noticed.
     let least = DATA * ROUNDING;
     let Terms { log_likelihood, kl, .. } = sound(0..N, 1.).terms;
     (difference < least).then(|| {

@@ -1,4 +1,4 @@
-//! Checkpoints: everything comes back to the bit, and damaged files are refused.
+//! Checkpoints: everything is restored bitwise, and damaged files are refused.
 use super::suite::{Instance, Measurement, Property, Suite};
 use super::threads::{classes, examples, trainer};
 use crate::autodiff::Tensor;
@@ -63,7 +63,7 @@ pub fn suite() -> Suite<Format> {
                                 _ => bytes[at] ^= 1 << rng.random_range(0..8),
                             }
                             fs::write(path, bytes).expect("it was written before");
-                            // A flipped bit that changes no number is no damage.
+                            // A file may be accepted if the flipped bit changes no number.
                             accepted += u32::from(restores(format, path, before) == Ok(false));
                         }
                         let at = "damaged files of 200 that were taken";
@@ -111,7 +111,7 @@ fn restores(format: &Format, path: &Path, before: &Trainer) -> std::result::Resu
     Ok(numbers(before) == numbers(&after))
 }
 
-/// The bits of everything that a checkpoint stores.
+/// The bits of the parameters and the moments, and the number of steps.
 pub(super) fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
     let bits = |w: &Tensor<f32>| w.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
     let weights = params.iter().flat_map(|(_, w)| bits(w));
@@ -119,7 +119,8 @@ pub(super) fn numbers(params: &Params, optimiser: &Optimiser) -> Vec<u32> {
     weights.chain(moments).chain([optimiser.steps() as u32]).collect()
 }
 
-/// Formats that lose something; those that lose moments only if `has_moments`.
+/// Broken formats, each of which loses something. The format that loses the moments is included
+/// only if `has_moments`.
 pub(super) fn lossy(has_moments: bool) -> Vec<Instance<Format>> {
     let load = |name, load| Instance::new(name, Format { load, ..ENGINE });
     let save = |name, save| Instance::new(name, Format { save, ..ENGINE });
@@ -150,7 +151,7 @@ fn faults() -> Vec<Instance<Format>> {
     all
 }
 
-/// Reads the parameters from the offsets in the header without verifying the checksum.
+/// Reads the parameters alone, from the offsets in the header, without verifying the checksum.
 fn load_unchecked(path: &Path, params: &mut Params, optimiser: &mut Optimiser) -> Result<()> {
     let bytes = fs::read(path).expect("it was written");
     let Ok(file) = safetensors::SafeTensors::deserialize(&bytes) else {

@@ -79,8 +79,8 @@ fn top(p: &Array2<f64>, n: usize) -> usize {
     (0..K).fold(0, |best, c| if p[[n, c]] > p[[n, best]] { c } else { best })
 }
 
-/// `score` against `definition` on random probabilities, where two thirds of the labels are the
-/// likeliest class.
+/// `score` against `definition` on random probabilities, where at least two thirds of the examples
+/// have their likeliest class as the label.
 fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measurement {
     let mut p: Array2<f32> =
         randn(&[N, K], 4).mapv(|x| (1.5 * x).exp() as f32).into_dimensionality().expect("[N, K]");
@@ -88,7 +88,7 @@ fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measu
     let precise = p.mapv(f64::from);
     let label = |n: usize| if n.is_multiple_of(3) { n / 3 % K } else { top(&precise, n) };
     let labels: Vec<_> = (0..N).map(label).collect();
-    // Probabilities in f32.
+    // The tolerance allows for probabilities in f32.
     Measurement::close(score(p.view(), &labels), definition(&precise, &labels), 1e-6)
 }
 

@@ -1,5 +1,5 @@
 //! Convolutions against their definition in [`kernels::plain`](crate::kernels::plain), and their
-//! gradients as adjoints.
+//! gradients against the adjoint identity.
 use super::suite::{Instance, Measurement, Property, Suite, distance};
 use crate::autodiff::gradcheck::randn;
 use crate::kernels::conv::{self, Sliding, Window};
@@ -57,7 +57,7 @@ pub fn suite() -> Suite<Convolution> {
     }
 }
 
-/// `[images, H, W, C, N]`, and a window.
+/// The sizes `[images, H, W, C, N]`, and a window with its size, stride and padding.
 const CASES: [([usize; 5], Window); 8] = [
     ([2, 6, 5, 3, 4], Window::of([3, 3], [1, 1], [0, 0])),
     ([1, 7, 6, 1, 5], Window::of([3, 2], [2, 1], [0, 0])),
@@ -69,7 +69,7 @@ const CASES: [([usize; 5], Window); 8] = [
     ([2, 5, 6, 16, 16], Window::of([3, 3], [1, 1], [2, 1])),
 ];
 
-/// Images, weights, a gradient of the output, and the output by its definition.
+/// Images, weights, a gradient with respect to the output, and the output by its definition.
 struct Case {
     x: Vec<f64>,
     w: Array2<f64>,
@@ -91,7 +91,7 @@ fn on_every_case(compute: impl Fn(&Sliding, &Case) -> (Vec<f64>, Vec<f64>)) -> M
         plain::conv2d(&over, &x, weights.view(), &mut y);
         let (found, expected) = compute(&over, &Case { x, w: weights, dy, y });
         let at = format!("{images}×{h}×{w}×{channels} → {n}, {window:?}");
-        // The rounding error of sums of at most a few thousand products.
+        // The rounding error of sums of up to tens of thousands of products.
         Measurement::new(distance(&found, &expected), 1e-12, at)
     }))
 }

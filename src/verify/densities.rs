@@ -1,4 +1,4 @@
-//! Densities of priors and likelihoods, which integrate to one.
+//! Densities of priors and likelihoods: each integrates to one.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{Likelihood, Prior, Targets};
@@ -38,7 +38,8 @@ pub fn of_prior(prior: Prior) -> LogProb {
     })
 }
 
-/// `∫ p(x) dx = 1`, by the trapezoidal rule in `t`, with `x = sinh t`; a kink at 0 is on a node.
+/// `∫ p(x) dx = 1`, by the trapezoidal rule in `t`, where `x = sinh t`. A node lies at 0, where the
+/// Laplace density has a kink.
 pub fn integral(log_prob: &LogProb) -> Measurement {
     let step = 1e-3;
     let term = |i: i32| {

@@ -30,7 +30,7 @@ pub fn suite() -> Suite<Masks> {
                 |masks| {
                     let found = masks(SAMPLES);
                     let n = found.len() as f64;
-                    // Var = p/(1 − p).
+                    // An entry of a mask has the variance p/(1 − p).
                     within_errors(found.sum() / n, 1., (P / (1. - P) / n).sqrt())
                 },
             ),
@@ -55,7 +55,7 @@ pub fn suite() -> Suite<Masks> {
     }
 }
 
-/// `found` within four standard errors of `expected`.
+/// `found` within four standard errors of `expected`, where `error` is the standard error.
 fn within_errors(found: f64, expected: f64, error: f64) -> Measurement {
     Measurement::new((found - expected).abs(), 4. * error, format!("{found:.5} ± {error:.5}"))
 }

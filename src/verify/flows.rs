@@ -1,4 +1,4 @@
-//! Flows: invertible, with the log-determinants of their Jacobians and right gradients.
+//! Flows: they are invertible, and their log-determinants and gradients are correct.
 use super::gradients::at_smooth_point;
 use super::suite::{Instance, Measurement, Property, Suite, distance};
 use crate::autodiff::gradcheck::{gradcheck, randn};
@@ -16,8 +16,8 @@ use std::ops::Range;
 
 /// A bijector with its parameters.
 pub struct Flow {
-    /// Parameters of order one: near the identity, where flows start, many errors vanish below any
-    /// tolerance.
+    /// The parameters. Those of the suite are of order one: flows are initialised near the
+    /// identity, where many errors would be below any tolerance.
     pub params: Params<f64>,
     /// The bijector.
     pub map: Box<dyn Bijector<f64>>,
@@ -48,7 +48,8 @@ impl Flow {
 /// Adds a bijector's parameters for inputs `[S, d]` and returns it.
 pub type Build = fn(&mut Params<f64>, usize, &mut ChaCha8Rng) -> Box<dyn Bijector<f64>>;
 
-/// The width of the suite's inputs: odd, so that halves differ.
+/// The number of entries of an input in the suite; odd, so that the two halves of a coupling differ
+/// in size.
 pub const D: usize = 5;
 const SAMPLES: usize = 3;
 
@@ -62,7 +63,7 @@ const PLAIN: Conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
 
 const ZERO: Init = Init::Constant(0.);
 
-/// Every bijector.
+/// Every bijector, under its name in reports.
 pub const FLOWS: [(&str, Build); 13] = [
     ("elementwise", |p, d, rng| Box::new(Elementwise::new(p, "f", d, ZERO, ZERO, rng))),
     ("coupling, exp", |p, d, rng| Box::new(Coupling::new(p, "f", d, CONDITIONER, rng))),
@@ -123,7 +124,7 @@ pub fn suite() -> Suite<Flow> {
     }
 }
 
-/// The rounding error of a value of order one after `h` and `h⁻¹`.
+/// The rounding error allowed in a value of order one after `h` and `h⁻¹`.
 const ROUNDING: f64 = 1e-9;
 
 fn close(a: &Owned<f64>, b: &Owned<f64>, at: &str) -> Measurement {
@@ -140,7 +141,7 @@ pub fn inverse(flow: &Flow, x: &Owned<f64>) -> Measurement {
 }
 
 /// The reason why the flow cannot be judged at `x [S, D]`, if its Jacobian is numerically singular:
-/// rounding `h(x)` then moves `h⁻¹(h(x))` by more than is allowed.
+/// rounding `h(x)` then moves `h⁻¹(h(x))` by more than a hundredth of the error that is allowed.
 pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Measurement> {
     let [y, back, ..] = flow.forward_and_inverse(x);
     let tape = Tape::default();
@@ -153,7 +154,7 @@ pub(super) fn singular(flow: &Flow, x: &Owned<f64>) -> Option<Measurement> {
     })
 }
 
-/// The log-determinant at each row of `x [S, D]` against that of the Jacobian there.
+/// The log-determinant at each row of `x [S, D]`, against `ln|det|` of the Jacobian at that row.
 ///
 /// # Panics
 /// If `x` is not `[S, D]`.
@@ -162,7 +163,7 @@ pub fn log_det(flow: &Flow, x: &Owned<f64>) -> Measurement {
     Measurement::worst(x.rows().into_iter().map(|x| log_det_at(flow, x)))
 }
 
-/// The number of rows of a Jacobian that are computed at a time.
+/// The number of rows of a Jacobian that are computed in one pass.
 const COPIES: usize = 128;
 
 /// Row `j` of the Jacobian is the gradient of entry `j` of `h` with respect to a separate copy of
@@ -190,7 +191,7 @@ fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
     Measurement::new(error, ROUNDING, format!("{found:.6} said, {expected:.6} of the Jacobian"))
 }
 
-/// The gradient of each sample of `h(x)`, `x [S, D]`, with respect to every other is exactly 0.
+/// The gradient of each row of `h(x)` with respect to every other row of `x [S, D]` is exactly 0.
 pub fn independence(flow: &Flow, x: &Owned<f64>) -> Measurement {
     let tape = Tape::default();
     let x = tape.leaf(x.clone());
@@ -207,8 +208,9 @@ pub fn independence(flow: &Flow, x: &Owned<f64>) -> Measurement {
     }))
 }
 
-/// Derivatives of `h`, or of `h⁻¹` if `inverse`, and of its log-determinant with respect to inputs
-/// `[S, d]` and parameters, at the first of a few points without a kink within the checker's step.
+/// The derivatives of `h`, or of `h⁻¹` if `inverse`, and of its log-determinant, against finite
+/// differences. They are taken with respect to inputs `[S, d]` and parameters, at the first of a
+/// few points that has no kink within the checker's step.
 pub fn gradients(flow: &Flow, d: usize, inverse: bool) -> Measurement {
     at_smooth_point(2..8, |seed| {
         let noise = randn(&[SAMPLES, d], seed);
@@ -308,7 +310,8 @@ fn faults() -> Vec<Instance<Flow>> {
     all
 }
 
-/// The reason why a fault is equivalent to `sound`, if both compute the same at `x [S, D]`.
+/// The reason why a fault is equivalent to `sound`, if both compute the same at `x [S, D]` to
+/// within rounding.
 pub(super) fn equivalent(sound: &Flow, fault: &Flow, x: &Owned<f64>) -> Option<String> {
     let (a, b) = (sound.forward_and_inverse(x), fault.forward_and_inverse(x));
     let worst = Measurement::worst(a.iter().zip(&b).map(|(a, b)| close(a, b, "")));
@@ -347,7 +350,7 @@ fn ln_abs_det(mut a: Array2<f64>) -> f64 {
 
 const PANEL: usize = 64;
 
-/// `aᵢ ← aᵢ − aᵢₖ aₖ` within these columns.
+/// Row `aᵢ ← aᵢ − aᵢₖ aₖ`, in the given `columns` only.
 fn eliminate(a: &mut Array2<f64>, [i, k]: [usize; 2], columns: Range<usize>) {
     let factor = a[[i, k]];
     let (above, mut below) = a.multi_slice_mut((s![k, columns.clone()], s![i, columns]));

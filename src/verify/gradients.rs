@@ -19,7 +19,8 @@ pub fn suite() -> Suite<Case> {
     }
 }
 
-/// The measurement of the worst input of a gradient check; NaN if differences cannot tell.
+/// The measurement of the worst input of a gradient check. An input that finite differences cannot
+/// check counts as NaN, which fails.
 pub(super) fn measurement(report: &Report) -> Measurement {
     Measurement::worst(report.0.iter().enumerate().map(|(k, verdict)| {
         let error = match *verdict {
@@ -30,8 +31,8 @@ pub(super) fn measurement(report: &Report) -> Measurement {
     }))
 }
 
-/// The gradient check at the first of these seeds whose point has no kink within the checker's
-/// step; a failure if every point has one.
+/// The gradient check for the first of `seeds` whose point has no kink within the checker's step; a
+/// failure if every point has a kink.
 pub fn at_smooth_point(seeds: Range<u64>, check: impl Fn(u64) -> Report) -> Measurement {
     let smooth = |report: &Report| {
         !report.0.iter().any(|verdict| matches!(verdict, Verdict::NotCheckable { .. }))
@@ -42,7 +43,7 @@ pub fn at_smooth_point(seeds: Range<u64>, check: impl Fn(u64) -> Report) -> Meas
     }
 }
 
-/// `f(x)`, entry by entry, with this backward rule.
+/// `f(x)`, entry by entry, with the backward rule `rule`.
 fn map<'t>(
     x: Var<'t, f64>,
     f: fn(f64) -> f64,

@@ -13,7 +13,7 @@ use std::f64::consts::TAU;
 /// Samples `[S, D]`, and `ln q [S]` as computed while drawing them.
 pub type Samples = (Array2<f64>, Array1<f64>);
 
-/// A distribution over `[D]` that can be sampled and has a density.
+/// A distribution over vectors `[D]` that can be sampled and has a density.
 pub struct Density {
     /// `D`.
     pub dim: usize,
@@ -26,7 +26,7 @@ pub struct Density {
 }
 
 impl Density {
-    /// The density of a posterior over `[D]`.
+    /// The density of a posterior over vectors of `dim` entries.
     ///
     /// # Panics
     /// When evaluated, if the posterior has no density.
@@ -99,7 +99,7 @@ pub fn suite() -> Suite<Density> {
     }
 }
 
-/// A hypernet over `[D]` with parameters of order one.
+/// A hypernet over vectors of `d` entries, with parameters of order one.
 fn hypernet(d: usize, config: &HypernetConfig) -> Density {
     let mut params = Params::default();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
@@ -110,7 +110,7 @@ fn hypernet(d: usize, config: &HypernetConfig) -> Density {
     Density::new(d, params, Box::new(hypernet))
 }
 
-/// `ln q(θ)` of a sample, when drawn and by the inverse.
+/// `ln q(θ)` of a sample, as computed while drawing it and by the inverse.
 pub(super) const DRAWS: Property<Density> = Property::new(
     "draws",
     "q(θ) of a draw is the same as it was drawn and by the inverse",
@@ -123,7 +123,8 @@ const SAME: f64 = 1e-7;
 /// `ln q` of samples is the same when computed while drawing them and by the inverse.
 #[expect(clippy::missing_panics_doc, reason = "shapes are those of the samples")]
 pub fn consistent(q: &Density) -> Measurement {
-    // The inverse of an IAF takes a pass for each entry of θ.
+    // The inverse of an IAF takes a pass for each entry of θ, so fewer samples are drawn if θ is
+    // large.
     let (theta, log_q) = q.draw(if q.dim < 100 { 64 } else { 4 }, 3);
     let noise = randn(theta.shape(), 8).mapv(|r| 1. + f64::EPSILON * r);
     let noise: Array2<f64> = noise.into_dimensionality().expect("[S, D]");
@@ -141,12 +142,13 @@ pub fn consistent(q: &Density) -> Measurement {
     Measurement::new(difference(&log_q, &again), SAME, "ln q(θ)")
 }
 
-/// A grid over `[D]`, dense near the samples and wide: `θⱼ = mⱼ + wⱼ sinh t`, with `m` the median
-/// of samples, `w` half the range of their middle 80 %, and `t` in equal steps.
+/// A grid that is dense near the samples and reaches far beyond them. The nodes along axis `j` are
+/// `θⱼ = mⱼ + wⱼ sinh t` for `t` in equal steps, where `mⱼ` is the median of the samples and `wⱼ`
+/// half the range of their middle 80 %.
 struct Grid {
-    /// Nodes along an axis.
+    /// The number of nodes along each axis.
     steps: usize,
-    /// `|t|` is at most this: `sinh 7 = 548` widths.
+    /// The largest `|t|`: 7, where the nodes are `sinh 7 = 548` widths `w` from the median.
     reach: f64,
     /// `m` and `w` of each axis.
     axes: Vec<[f64; 2]>,
@@ -208,7 +210,8 @@ pub fn integral(q: &Density) -> Measurement {
 }
 
 /// A Kolmogorov-Smirnov test that the distribution function of the density maps the first entries
-/// of samples to uniform numbers: `1/p` is at most a thousand.
+/// of samples to uniform numbers. The measurement is `1/p` for the p-value `p`, and may be at most
+/// 1000.
 fn goodness_of_fit(q: &Density) -> Measurement {
     let grid = Grid::over(q);
     let mut below = 0.;
@@ -232,7 +235,7 @@ fn goodness_of_fit(q: &Density) -> Measurement {
     Measurement::new(1. / found.p_value, 1e3, at)
 }
 
-/// Samples that do not have the density of `sound`.
+/// Copies of `sound` whose draws, `ln q` of the draws and density do not agree.
 pub(super) fn faults(sound: &dyn Fn() -> Density) -> Vec<Instance<Density>> {
     fn normal(theta: &Array2<f64>) -> Array1<f64> {
         theta.map_axis(Axis(1), |row| -0.5 * row.dot(&row) - TAU.ln())

@@ -21,16 +21,17 @@ pub struct Diagnostics {
     pub draws: usize,
     /// The number of training examples.
     pub examples: usize,
-    /// `D`.
+    /// The number of entries of `θ`.
     pub dim: usize,
     /// The ELBO and its terms.
     pub elbo: Terms,
     /// The ELBO's standard error.
     pub elbo_error: f64,
-    /// `L_K` for `K = 1, 2, 5, 10, …, 1000`, up to the number of draws.
+    /// The bounds `L_K` ([`importance_bound`]) for `K = 1, 2, 5, 10, …, 1000`, up to the number of
+    /// draws.
     pub bounds: Vec<ImportanceBound>,
-    /// `k̂`; infinite, and null in JSON, if all but a few weights underflow relative to the
-    /// largest.
+    /// `k̂`, the shape of the weights' tail ([`k_hat`]). It is infinite, and null in JSON, if all
+    /// but a few weights underflow relative to the largest.
     pub k_hat: f64,
     /// The largest `k̂` at which this number of draws suffices.
     pub k_limit: f64,
@@ -52,12 +53,12 @@ pub struct ImportanceBound {
     pub error: Option<f64>,
     /// The number of groups.
     pub groups: usize,
-    /// `ΔL_K / Δ ln K` relative to the previous `K`.
+    /// `ΔL_K / Δ ln K`, the slope from the previous `K` to this `K`; `None` for the first.
     pub slope: Option<f64>,
 }
 
-/// The number of predictions, draws times examples, that the default number of draws makes, if that
-/// number lies between [`LEAST`] and [`MOST`].
+/// The default number of draws makes this number of predictions (draws times examples), but is at
+/// least [`LEAST`] and at most [`MOST`].
 const PREDICTIONS: usize = 3_000_000;
 const LEAST: usize = 60;
 const MOST: usize = 10_000;
@@ -73,7 +74,8 @@ pub fn draws(examples: usize) -> usize {
 }
 
 /// The diagnostics of `draws` draws from a model with a density; `precise` is the same model in
-/// `f64`. The draws depend on `seed` alone. Calls `progress` with the number of draws done.
+/// `f64`. The noise of the draws is generated from `seed`. Calls `progress` with the number of
+/// draws done.
 ///
 /// # Panics
 /// If the model has no density, the data do not fit it, or there are no draws.
@@ -95,7 +97,7 @@ pub fn diagnose(
     }
     let log_weights: Vec<_> = each.iter().map(|terms| terms.total).collect();
     let (elbo, elbo_error) = bound(&each);
-    // Networks whose outputs overflow have no comparable weights.
+    // An overflow of the network's outputs can make a weight NaN, and k̂ is then undefined.
     let defined = log_weights.iter().all(|w| !w.is_nan());
     let inversion_error = inversion_error(model, seed).zip(inversion_error(precise, seed));
     Diagnostics {

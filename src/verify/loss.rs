@@ -11,15 +11,15 @@ use crate::primary::PrimaryNet;
 use ndarray::Array2;
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 
-/// A loss in `f64` on a few examples, with the same noise each time.
+/// A loss in `f64` on a few examples, with the same noise in every evaluation.
 pub struct Loss {
     /// The model, at the parameters where the gradient is taken.
     model: Model<f64>,
-    /// `[B, inputs]`.
+    /// Inputs of shape `[B, inputs]`.
     x: Array2<f64>,
-    /// `[B]`.
+    /// The targets of the `B` examples.
     y: Targets<f64>,
-    /// `S`.
+    /// `S`, the number of samples of `θ`.
     samples: usize,
     /// `N`: the weight of the KL is `β/N`.
     data: usize,
@@ -29,7 +29,7 @@ pub struct Loss {
     /// The length of the step along the gradient that, to first order, changes the loss by
     /// [`CHANGE`].
     reach: f64,
-    /// A direction along the gradient of the sound loss; faults are measured along it too.
+    /// A direction in which the sound loss increases. Faults are measured along the same direction.
     uphill: Vec<Owned<f64>>,
 }
 
@@ -41,18 +41,21 @@ pub(super) struct Setting {
     pub(super) first: usize,
     /// Whether the targets are replaced by others, where the examples' own have probability 1.
     pub(super) other_targets: bool,
-    /// The seed of a step away from the run's parameters, if any: behind a dead unit, a ReLU
-    /// without a bias is exactly at its kink, along every direction.
+    /// The seed of a step away from the run's parameters, if any. It is needed if a ReLU has no
+    /// bias and its inputs are all 0: the ReLU is then exactly at its kink along every direction.
     pub(super) moved: Option<u64>,
 }
 
-/// The smallest log-likelihood, in nats per example, at which the gradient is checked. Logits of 10
-/// have a rounding error of `10⁻¹⁵`, so that differences over `10⁻⁴` of [`CHANGE`] of this
-/// log-likelihood are accurate to `10⁻⁸`.
+/// The smallest magnitude of the log-likelihood, in nats per example, for which examples are
+/// chosen. The checker's step of `10⁻⁴` then changes the loss by `10⁻⁴` times [`CHANGE`] times 0.1,
+/// or `10⁻⁷`. The rounding error with logits of 10 is `10⁻¹⁵`, so that differences are accurate to
+/// `10⁻⁸`.
 const LEAST: f64 = 0.1;
-/// The longest step along the gradient that may change the loss by [`CHANGE`].
+/// Examples are chosen only if a step of at most this length along the gradient changes the loss by
+/// [`CHANGE`].
 const REACH: f64 = 10.;
-/// If the step is longer than this, the gradient is lost in the rounding error of the loss.
+/// If a longer step than this is needed to change the loss by [`CHANGE`], the gradient is lost in
+/// the rounding error of the loss.
 const FAR: f64 = 1e6;
 /// The smallest change of the gradient that differences resolve, relative to its norm.
 const RESOLUTION: f64 = 1e-5;
@@ -60,16 +63,16 @@ const RESOLUTION: f64 = 1e-5;
 /// its norm, that indicates a kink.
 const NUDGE: f64 = 1e-9;
 const JUMP: f64 = 1e-5;
-/// The step of [`Setting::moved`], relative to the root mean square of a tensor, or to 0.1 if that
-/// is larger.
+/// The standard deviation of the step of [`Setting::moved`], relative to the root mean square of a
+/// tensor's entries or, if that is below 0.1, to 0.1.
 const MOVE: f64 = 1e-2;
-/// `β` is reduced to keep the KL below this multiple of the log-likelihood. With a million weights
-/// and a thousand examples, the likelihood's gradient would otherwise be lost in the rounding error
-/// of the KL.
+/// `β` is reduced so that `β` times the KL is at most this multiple of the log-likelihood. With a
+/// million weights and a thousand examples, the likelihood's gradient would otherwise be lost in
+/// the rounding error of the KL.
 const KL: f64 = 10.;
-/// The change of the loss along a direction at `t = 1`, relative to the size of its terms. It is
-/// the smallest change that differences resolve: a longer step along so many entries would cross
-/// the kink of some ReLU.
+/// The change of the loss along a direction at `t = 1`, relative to the size of its terms. The
+/// change is as small as differences can resolve: a longer step moves so many entries at once that
+/// some ReLU would cross its kink.
 const CHANGE: f64 = 1e-2;
 /// The standard deviation of an entry of the random part, relative to the norm of the uphill
 /// direction. The values are tried in this order until differences resolve the gradient.
@@ -77,7 +80,7 @@ const SHARES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 /// The number of random parts drawn for each of [`SHARES`].
 const TRIES: u64 = 2;
 
-/// The gradient of the loss against differences.
+/// The gradient of the loss against finite differences.
 pub(super) const WHOLE_LOSS: Property<Loss> = Property::new(
     "whole loss",
     "the gradient of the loss with respect to every parameter agrees with finite differences, with its own likelihood, prior and posterior",
@@ -111,9 +114,9 @@ impl Loss {
         let norm = gradient.iter().map(squares).sum::<f64>().sqrt();
         loss.reach = CHANGE * size / norm;
         let likelihood = loss.gradient(0.);
-        // Every tensor's part has the same length, so that a tensor with a small fraction of the
-        // gradient counts by that fraction and not by its square. The likelihood's gradient is
-        // added because it may be orthogonal to the whole.
+        // The direction has the same length in every tensor. A tensor with a small fraction of the
+        // gradient's norm then contributes that fraction to the slope, and not its square. The
+        // likelihood's gradient is added because it may be orthogonal to the gradient of the loss.
         let unit = |g: &Owned<f64>, length: f64| {
             let norm = squares(g).sqrt();
             g * if norm > 0. { length / norm } else { 0. }
@@ -124,8 +127,8 @@ impl Loss {
         loss
     }
 
-    /// Whether the gradient jumps: at a kink a backward rule may return the slope of one side,
-    /// where differences return the mean of both slopes.
+    /// Whether the gradient jumps within a step of [`NUDGE`]. At a kink a backward rule may return
+    /// the slope of one side, whereas differences return the mean of both slopes.
     pub(super) fn is_at_kink(&mut self) -> bool {
         let before = self.gradient(self.beta);
         for (i, (_, w)) in self.model.params.iter_mut().enumerate() {
@@ -139,7 +142,8 @@ impl Loss {
         self.elbo(&self.model.params.freeze(&tape), self.beta).terms
     }
 
-    /// Whether the likelihood is large enough, and a short enough step changes the loss.
+    /// Whether the log-likelihood is at least [`LEAST`] in magnitude, and a step of at most
+    /// [`REACH`] changes the loss by [`CHANGE`].
     pub(super) fn responds(&self) -> bool {
         let likelihood = self.terms().log_likelihood.abs() / self.data as f64;
         likelihood >= LEAST && self.reach <= REACH
@@ -182,7 +186,7 @@ impl Loss {
     /// with one `tₖ` for each of `P` tensors.
     ///
     /// `v` is the uphill direction of each tensor, which differences resolve best, plus a random
-    /// part. This evaluates a dozen losses, however many entries there are.
+    /// part. The check evaluates the loss about twenty times, however many entries there are.
     fn along(&self, share: f64, seed: u64) -> Report {
         let params = &self.model.params;
         let squares = self.uphill.iter().flatten().map(|v| v * v).sum::<f64>();
@@ -221,8 +225,8 @@ impl Loss {
                  and next to them",
             );
         };
-        // The error of differences is an estimate: a mismatch counts if other directions confirm
-        // it.
+        // The error of differences is only estimated, so a mismatch counts only if other directions
+        // confirm it.
         let mut all = vec![first];
         if !all[0].passed() {
             all.extend(found.take(2));
@@ -246,7 +250,7 @@ fn relative_difference(a: &[Owned<f64>], b: &[Owned<f64>]) -> f64 {
     (difference / a.iter().map(squares).sum::<f64>()).sqrt()
 }
 
-/// A posterior with its draws changed.
+/// A posterior whose draws are changed.
 struct Changed<T> {
     posterior: Box<dyn Posterior<T>>,
     change: for<'t> fn(Draw<'t, T>) -> Draw<'t, T>,
@@ -297,7 +301,7 @@ fn steep<T: Scalar>(y: Var<'_, T>) -> Var<'_, T> {
     Var::record("steep", &[y], y.value(), |c, sink| sink.add(0, || c.g.mapv(|g| g * T::of(1.001))))
 }
 
-/// Losses with a wrong gradient; faults of the KL are included only if the sound loss has one.
+/// Losses with a wrong gradient; faults of the KL are included only if the sound loss has a KL.
 pub(super) fn faults(sound: &dyn Fn() -> Loss, has_kl: bool) -> Vec<Instance<Loss>> {
     let fault = |name, change: fn(Model<f64>) -> Model<f64>| {
         let mut loss = sound();

@@ -2,9 +2,9 @@
 //!
 //! A [`Suite`](suite::Suite) measures each of its properties on every instance and on seeded
 //! faults: broken copies with one mistake each. A check that has never failed verifies nothing.
-//! Each file holds one suite, its properties first and its faults below. [`trained`] measures the
-//! same properties on the model of a run, and [`importance`] estimates how far its posterior is
-//! from the exact one.
+//! Each suite has its own file, with the properties first and the faults below. [`trained`]
+//! measures the same properties on the model of a run, and [`importance`] estimates how far its
+//! posterior is from the exact one.
 pub mod bound;
 pub mod checkpoints;
 pub mod classification;
@@ -29,7 +29,7 @@ use suite::Verify;
 /// Makes a suite.
 pub type MakeSuite = fn() -> Box<dyn Verify>;
 
-/// Every suite of the engine by its name, each after those that it rests on.
+/// Every suite of the engine by its name, each after the suites that it depends on.
 pub const SUITES: [(&str, MakeSuite); 14] = [
     ("products", || Box::new(products::suite())),
     ("convolutions", || Box::new(convolutions::suite())),

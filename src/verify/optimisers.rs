@@ -68,8 +68,8 @@ fn close(found: [f64; 3], expected: [f64; 3]) -> Measurement {
     Measurement::worst(each.map(|(f, e)| Measurement::close(f, e, 1e-13)))
 }
 
-/// Adam with the default decay rates of the moments; `step` returns the update from the moments `m`
-/// and `v` after `t` steps.
+/// Adam with the default decay rates of the moments; `step(t, m, v)` is the update at a learning
+/// rate of 1, given the moments `m` and `v` after `t` steps.
 fn adam(gradients: &[[f64; 3]], step: fn(i32, f64, f64) -> f64) -> [f64; 3] {
     let (mut w, mut m, mut v) = (START, [0.; 3], [0.; 3]);
     for (t, g) in (1..).zip(gradients) {

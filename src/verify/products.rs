@@ -50,7 +50,8 @@ pub fn suite() -> Suite<Product> {
     }
 }
 
-/// `[m, k, n]`: ragged, thin, large enough for every route and for two threads.
+/// The sizes `[m, k, n]` of products: some are ragged or thin, and some are large enough that every
+/// route of [`gemm`] and two threads are used.
 const SHAPES: [[usize; 3]; 10] = [
     [1, 1, 1],
     [3, 5, 7],
@@ -88,8 +89,8 @@ fn against_plain<T: Scalar>(multiply: Multiply<T>, epsilon: f64) -> Measurement 
                 plain::gemm(abs_alpha, abs_a.view(), abs_b.view(), abs_beta, size.view_mut());
                 let errors = found.iter().zip(&expected).zip(&size);
                 let worst = largest(errors.map(|((found, expected), size)| {
-                    // Each of k + 2 operations rounds a value that is at most the sum of absolute
-                    // values.
+                    // Each of k + 2 operations rounds a value that is at most `size`, the same
+                    // product of absolute values.
                     let bound = (k + 2) as f64 * epsilon * size;
                     (found.f64() - expected).abs() / bound.max(f64::MIN_POSITIVE)
                 }));

@@ -1,4 +1,4 @@
-//! Scores of rankings against counts of pairs and of thresholds.
+//! Scores of rankings against definitions that count pairs, or examples at or above a threshold.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
 use crate::metrics::{self, fpr_at_tpr};

@@ -1,4 +1,5 @@
-//! Suites of properties, measured on what must have them and on broken copies that must not.
+//! Suites of properties. They are measured on implementations that must have every property, and on
+//! broken copies, each of which must lack at least one.
 use serde::Serialize;
 use std::sync::LazyLock;
 
@@ -9,7 +10,7 @@ pub struct Measurement {
     pub measured: f64,
     /// The largest value allowed.
     pub allowed: f64,
-    /// Where the value was measured; or why it could not be.
+    /// Where the value was measured, or the reason why it could not be measured.
     pub at: String,
     /// Whether the property could be measured.
     #[serde(skip)]
@@ -17,7 +18,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// The value `measured`, of at most `allowed`.
+    /// The measurement of a value `measured`, which may be at most `allowed`.
     pub fn new(measured: f64, allowed: f64, at: impl Into<String>) -> Self {
         Self { measured, allowed, at: at.into(), judged: true }
     }
@@ -27,12 +28,13 @@ impl Measurement {
         Self { judged: false, ..Self::new(f64::NAN, f64::NAN, why) }
     }
 
-    /// A property that holds or does not: 0 or 1, of at most 0.
+    /// The measurement of a property that is true or false: 0 if it holds and 1 if not, where at
+    /// most 0 is allowed.
     pub fn holds(holds: bool, at: impl Into<String>) -> Self {
         Self::new(if holds { 0. } else { 1. }, 0., at)
     }
 
-    /// `|found − expected|`, of at most `tolerance`.
+    /// The measurement of `|found − expected|`, which may be at most `tolerance`.
     pub fn close(found: f64, expected: f64, tolerance: f64) -> Self {
         Self::new((found - expected).abs(), tolerance, format!("{found} and {expected}"))
     }
@@ -65,8 +67,8 @@ impl Measurement {
         assert!(self.passed(), "{self:?}");
     }
 
-    /// At most 1 for a pass; more than 1 for a failure; 1 if the property could not be measured, so
-    /// that this ranks above every pass.
+    /// At most 1 for a pass; more than 1 for a failure; 1 if the property could not be measured,
+    /// which no pass exceeds.
     fn badness(&self) -> f64 {
         match (self.passed(), self.allowed > 0.) {
             _ if !self.judged => 1.,
@@ -83,8 +85,8 @@ pub(super) fn largest(errors: impl IntoIterator<Item = f64>) -> f64 {
     errors.into_iter().fold(0., |m: f64, e| if e > m || e.is_nan() { e } else { m })
 }
 
-/// The largest difference `|found − expected|`, relative to the largest `|expected|`, or to 1 if
-/// that is larger.
+/// The largest difference `|found − expected|`, relative to the largest `|expected|` or, if all are
+/// smaller than 1, to 1.
 pub(super) fn distance<'a>(
     found: impl IntoIterator<Item = &'a f64>,
     expected: impl IntoIterator<Item = &'a f64, IntoIter: Clone>,
@@ -108,7 +110,7 @@ impl<S> Instance<S> {
         Self { name: name.into(), value }
     }
 
-    /// An instance of the same name, whose value is `f` of this one's.
+    /// The instance with `f` applied to its value, under the same name.
     pub(super) fn map<R>(self, f: impl FnOnce(S) -> R) -> Instance<R> {
         Instance { name: self.name, value: f(self.value) }
     }
@@ -140,7 +142,7 @@ impl<S> Property<S> {
 /// A property that holds on every broken copy verifies nothing, and a broken copy with every
 /// property is a gap in the suite: both count as failures.
 pub struct Suite<S> {
-    /// Each is measured on every instance.
+    /// Each property is measured on every instance and on every fault.
     pub properties: Vec<Property<S>>,
     /// Implementations that must have every property.
     pub instances: Vec<Instance<S>>,
@@ -261,18 +263,19 @@ impl<S: Send + Sync> Verify for Suite<S> {
     }
 }
 
-/// A suite whose only instance is a run. A fault may have no effect on a run: a wrong scale of the
-/// likelihood, for example, if the log-likelihood is 0. Such a fault, an equivalent mutant, is not
-/// judged; neither is a property whose faults are all equivalent.
+/// A suite whose only instance is a run. A fault may have no effect on a run: if the log-likelihood
+/// is 0, for example, a wrong scale of the likelihood changes nothing. Such a fault (an equivalent
+/// mutant) is not judged, and neither is a property whose faults are all equivalent.
 pub struct RunSuite<S> {
     /// The properties, the run and its broken copies.
     pub suite: Suite<S>,
     /// The reason why a fault is equivalent to the run, if no property can resolve the difference
-    /// between their results. The properties themselves are not consulted, so that a property that
-    /// notices nothing is still found.
+    /// between their results. The properties have no part in this decision, so that a property that
+    /// notices nothing still fails.
     pub equivalent: fn(run: &S, fault: &S) -> Option<String>,
     /// The outcome of the engine's suite with the same properties and faults. It says which faults
-    /// each property is expected to notice; if `None`, all of them.
+    /// each property is expected to notice; if it is `None`, each is expected to notice every
+    /// fault.
     pub engine: Option<&'static LazyLock<Outcome>>,
 }
 
@@ -346,8 +349,8 @@ mod tests {
         assert_eq!(equivalent.equivalent().collect::<Vec<_>>(), [("1", "1 is 1")]);
         let gap = verify(vec![small()], &[9., 1.5]);
         assert!(!gap.passed() && gap.survivors().eq(["1.5"]));
-        // At first there is nothing to notice; then there is a fault that the blind property
-        // misses.
+        // The only fault, 1, equals the run: neither property is judged. With the fault 9 as well,
+        // which `small` notices and `blind` misses, `blind` fails.
         let all = verify(vec![small(), blind()], &[1.]);
         assert!(all.passed() && !all.checks.iter().any(|check| check.passed() || check.failed()));
         let blind = verify(vec![small(), blind()], &[9., 1.]);

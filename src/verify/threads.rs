@@ -52,7 +52,7 @@ fn train(layers: &[&str]) -> Vec<u32> {
     params.chain(p).map(f32::to_bits).collect()
 }
 
-/// A BHN with these layers, for images of `10 × 10` pixels in three classes.
+/// A BHN with the given layers, for images of `10 × 10` pixels in three classes.
 pub(super) fn trainer(layers: &[&str]) -> Trainer {
     let mut config = Config::default();
     config.primary.layers =
@@ -80,7 +80,8 @@ pub(super) fn means(found: Predictive) -> Vec<f32> {
     }
 }
 
-/// Sums of these terms, which depend on the number of threads.
+/// Sums of `terms` in as many parts as there are threads, so that the rounding depends on the
+/// number of threads.
 pub(super) fn faults(
     terms: impl Fn() -> Vec<f32> + Send + Sync + 'static,
 ) -> Vec<Instance<Computation>> {

@@ -20,7 +20,7 @@ use crate::run::config::Method;
 use ndarray::{Array2, Axis, Slice};
 use std::sync::{Arc, LazyLock, OnceLock};
 
-/// A trained network and the first of its training examples.
+/// A trained network and its first training examples.
 pub struct Case {
     /// The network.
     pub trained: Trained,
@@ -31,10 +31,11 @@ pub struct Case {
 /// A suite's name, and what makes it.
 pub type MakeSuite = (&'static str, Box<dyn Fn() -> Box<dyn Verify>>);
 
-/// The number of examples in the loss whose gradient is checked: more examples have more kinks.
+/// The number of examples in the loss whose gradient is checked. It is small because the loss of
+/// more examples has more kinks.
 const DIFFERENTIATED: usize = 3;
-/// The number of groups of examples that are tried until the loss responds, and of steps that are
-/// tried away from a kink.
+/// The number of groups of examples that are tried until the loss responds, and the number of steps
+/// away from a kink that are tried.
 const PLACES: usize = 8;
 const MOVES: u64 = 4;
 /// The number of examples whose predictions are compared across numbers of threads.
@@ -56,7 +57,7 @@ impl Case {
     fn model(&self, shared: bool) -> Model<f64> {
         let header = &self.trained.header;
         let mut config = header.config.clone();
-        // Local reparametrisation draws other noise for each example.
+        // Local reparametrisation draws separate noise for each example of a batch.
         config.mean_field.local &= !shared;
         let params = &self.trained.model.params;
         let buffers = params.buffers().clone();
@@ -157,7 +158,7 @@ impl Case {
         Flow { params, map: Box::new(posterior.flow().expect("a flow").clone()) }
     }
 
-    /// The noise of the posterior's own samples, `[S, D]`.
+    /// The noise `ε [S, D]` of samples drawn from the posterior.
     fn noise(&self) -> Owned<f64> {
         let (model, tape) = (self.model(true), Tape::default());
         let p = model.params.freeze(&tape);
@@ -327,8 +328,8 @@ fn threads(case: &Arc<Case>) -> Suite<Computation> {
             |computation| same_bits(computation, &[2, 3]),
         )],
         instances: the_run(Box::new(bits)),
-        // Many terms of different sizes: the sum of a few equal predictions may be the same in any
-        // parts.
+        // The terms are many and of different sizes: the sum of a few equal predictions may be the
+        // same however it is split into parts.
         faults: threads::faults(move || {
             let found = fault.predictions();
             let many = found.iter().cycle().zip(1..=10_000_u16);

@@ -24,8 +24,9 @@ pub struct Uncertainty {
 /// The uncertainty about each of `N` inputs, from logits `[S, N, K]`.
 pub type Uncertainties = fn(&Array3<f32>) -> Vec<Uncertainty>;
 
-/// The uncertainties that [`predict`] returns for a linear layer whose weights are the logits, at
-/// the rows of the identity matrix, so that its outputs are exactly the logits.
+/// The uncertainties that [`predict`] returns. The network is a linear layer whose weights are the
+/// logits, and its inputs are the rows of the identity matrix, so that its outputs are exactly the
+/// logits.
 fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
     let (samples, inputs, classes) = logits.dim();
     let mut params = Params::default();
@@ -98,7 +99,7 @@ fn information(p: &Array2<f64>) -> f64 {
     entropy_of_mean(p) - p.rows().into_iter().map(entropy).sum::<f64>() / p.nrows() as f64
 }
 
-/// `p_s [S, K]` of an input.
+/// The probabilities `p_s [S, K]` of the samples for one input.
 fn probabilities(logits: &Array3<f32>, input: usize) -> Array2<f64> {
     let mut p = logits.index_axis(Axis(1), input).mapv(|x| f64::from(x).exp());
     p.rows_mut().into_iter().for_each(|mut row| row /= row.sum());
@@ -114,7 +115,7 @@ fn against(
     let logits = randn(&[8, 50, 4], 6).mapv(|x| 2. * x as f32);
     let logits = logits.into_dimensionality().expect("[S, N, K]");
     Measurement::worst(f(&logits).iter().enumerate().map(|(n, found)| {
-        // A handful of operations in f32.
+        // The tolerance allows for a handful of operations in f32.
         let close = Measurement::close(field(found), definition(&probabilities(&logits, n)), 2e-6);
         Measurement { at: format!("input {n}: {}", close.at), ..close }
     }))
