@@ -143,7 +143,7 @@ pub enum Mark {
     Dots(Vec<(f64, f64)>, f64, f64),
     /// Texts `(x, y, text)` above their positions. They have no entry in the legend.
     Text(Vec<(f64, f64, String)>),
-    /// The area between the curves `(x, low, high)`, and its opacity.
+    /// The area between two curves, given as points `(x, low, high)`, and its opacity.
     Band(Vec<(f64, f64, f64)>, f64),
     /// A histogram: `n + 1` edges of bins and `n` counts.
     Bins(Vec<f64>, Vec<f64>),

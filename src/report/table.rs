@@ -17,7 +17,7 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// A heading and the function that gives a row's entry.
+/// The heading of a column, and the function that gives its entry in a row.
 pub type Column<'a, R> = (&'a str, &'a dyn Fn(&R) -> String);
 
 /// The rows of a table whose columns are yet to be given.

@@ -58,7 +58,8 @@ impl Mean {
         Self { value, error: 0., seeds: n, kind: Kind::Number }
     }
 
-    /// This quantity with the independent `error` of a reference added in quadrature.
+    /// This quantity, with the independent `error` of a reference added in quadrature to its own
+    /// error.
     #[must_use]
     pub fn against(self, error: f64) -> Self {
         Self { error: self.error.hypot(error), ..self }

@@ -278,7 +278,8 @@ impl Run {
     }
 }
 
-/// Whether `a` has a higher accuracy than `b` or, at a tie and in regression, a lower NLL.
+/// Whether `a` is better than `b`: it has a higher accuracy or, if the accuracies are equal or
+/// absent, a lower NLL.
 fn better(a: &Scores, b: &Scores) -> bool {
     (a.accuracy, -a.nll) > (b.accuracy, -b.nll)
 }

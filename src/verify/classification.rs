@@ -88,7 +88,7 @@ fn against(score: Score, definition: fn(&Array2<f64>, &[usize]) -> f64) -> Measu
     let precise = p.mapv(f64::from);
     let label = |n: usize| if n.is_multiple_of(3) { n / 3 % K } else { top(&precise, n) };
     let labels: Vec<_> = (0..N).map(label).collect();
-    // The tolerance allows for probabilities in f32.
+    // The tolerance allows for the rounding of probabilities to f32.
     Measurement::close(score(p.view(), &labels), definition(&precise, &labels), 1e-6)
 }
 

@@ -91,7 +91,7 @@ fn on_every_case(compute: impl Fn(&Sliding, &Case) -> (Vec<f64>, Vec<f64>)) -> M
         plain::conv2d(&over, &x, weights.view(), &mut y);
         let (found, expected) = compute(&over, &Case { x, w: weights, dy, y });
         let at = format!("{images}×{h}×{w}×{channels} → {n}, {window:?}");
-        // The rounding error of sums of up to tens of thousands of products.
+        // The tolerance allows for the rounding of sums of up to tens of thousands of products.
         Measurement::new(distance(&found, &expected), 1e-12, at)
     }))
 }

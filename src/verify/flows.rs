@@ -167,7 +167,7 @@ pub fn log_det(flow: &Flow, x: &Owned<f64>) -> Measurement {
 const COPIES: usize = 128;
 
 /// Row `j` of the Jacobian is the gradient of entry `j` of `h` with respect to a separate copy of
-/// `x [D]`. All copies share a pass, since samples are independent.
+/// `x [D]`. Up to [`COPIES`] copies share a pass, since samples are independent.
 fn log_det_at(flow: &Flow, x: ArrayView1<'_, f64>) -> Measurement {
     let d = x.len();
     let mut jacobian = Array2::zeros((d, d));

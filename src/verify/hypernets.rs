@@ -15,7 +15,7 @@ pub type Samples = (Array2<f64>, Array1<f64>);
 
 /// A distribution over vectors `[D]` that can be sampled and has a density.
 pub struct Density {
-    /// `D`.
+    /// `D`, the number of entries of `θ`.
     pub dim: usize,
     params: Params<f64>,
     posterior: Box<dyn Posterior<f64>>,

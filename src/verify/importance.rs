@@ -14,7 +14,7 @@ use crate::random::{Purpose, stream};
 use crate::stats::{effective_sample_size, importance_bound, k_hat, k_limit};
 use serde::Serialize;
 
-/// Diagnostics of the weights of some draws, in nats over the training set.
+/// Diagnostics of the importance weights of some draws. Bounds are in nats over the training set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnostics {
     /// The number of draws of `θ`.

@@ -21,7 +21,7 @@ pub struct Loss {
     y: Targets<f64>,
     /// `S`, the number of samples of `θ`.
     samples: usize,
-    /// `N`: the weight of the KL is `β/N`.
+    /// `N`, the number of training examples. The KL has the weight `β/N`.
     data: usize,
     /// `β`.
     beta: f64,
@@ -39,7 +39,8 @@ pub struct Loss {
 pub(super) struct Setting {
     /// The index of the first example.
     pub(super) first: usize,
-    /// Whether the targets are replaced by others, where the examples' own have probability 1.
+    /// Whether the targets are replaced by others, because the log-likelihood of the examples' own
+    /// targets is too close to 0.
     pub(super) other_targets: bool,
     /// The seed of a step away from the run's parameters, if any. It is needed if a ReLU has no
     /// bias and its inputs are all 0: the ReLU is then exactly at its kink along every direction.
@@ -47,9 +48,9 @@ pub(super) struct Setting {
 }
 
 /// The smallest magnitude of the log-likelihood, in nats per example, for which examples are
-/// chosen. The checker's step of `10⁻⁴` then changes the loss by `10⁻⁴` times [`CHANGE`] times 0.1,
-/// or `10⁻⁷`. The rounding error with logits of 10 is `10⁻¹⁵`, so that differences are accurate to
-/// `10⁻⁸`.
+/// chosen. The checker's step of `10⁻⁴` then changes the loss by `10⁻⁴` times [`CHANGE`] times at
+/// least this log-likelihood, or `10⁻⁷`. The rounding error with logits of 10 is `10⁻¹⁵`, so that
+/// differences are accurate to `10⁻⁸`.
 const LEAST: f64 = 0.1;
 /// Examples are chosen only if a step of at most this length along the gradient changes the loss by
 /// [`CHANGE`].

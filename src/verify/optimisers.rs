@@ -63,7 +63,7 @@ fn gradients() -> [[f64; 3]; 7] {
 }
 
 fn close(found: [f64; 3], expected: [f64; 3]) -> Measurement {
-    // A few dozen roundings of values of order one.
+    // The tolerance allows for a few dozen roundings of values of order one.
     let each = found.into_iter().zip(expected);
     Measurement::worst(each.map(|(f, e)| Measurement::close(f, e, 1e-13)))
 }

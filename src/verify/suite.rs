@@ -105,7 +105,7 @@ pub struct Instance<S> {
 }
 
 impl<S> Instance<S> {
-    /// `value` under this name.
+    /// An instance with the given name and value.
     pub fn new(name: impl Into<String>, value: S) -> Self {
         Self { name: name.into(), value }
     }
@@ -127,7 +127,7 @@ pub struct Property<S> {
 }
 
 impl<S> Property<S> {
-    /// A property with this name and statement.
+    /// A property with the given name, statement and measure.
     pub const fn new(
         name: &'static str,
         statement: &'static str,
@@ -183,7 +183,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the property holds on every instance, and noticed a fault.
+    /// Whether the property holds on every instance, and noticed at least one fault.
     pub fn passed(&self) -> bool {
         self.worst.passed() && self.caught.contains(&true)
     }

@@ -29,7 +29,8 @@ pub fn suite() -> Suite<Computation> {
     }
 }
 
-/// The number of results that differ from those on one thread, for the worst of `threads`.
+/// The number of results that differ from those on one thread, for the worst of the numbers of
+/// `threads`.
 pub(super) fn same_bits(computation: &Computation, threads: &[usize]) -> Measurement {
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

@@ -40,7 +40,8 @@ const PLACES: usize = 8;
 const MOVES: u64 = 4;
 /// The number of examples whose predictions are compared across numbers of threads.
 const PREDICTED: usize = 256;
-/// The largest `D` for which a Jacobian is built; above [`SMALL`], at a single sample only.
+/// The largest `D` for which a Jacobian is built. If `D` is above [`SMALL`], it is built at a
+/// single sample only.
 const JACOBIAN: usize = 4096;
 const SMALL: usize = 64;
 /// The number of samples that are mapped through the flow and back.
@@ -74,12 +75,13 @@ impl Case {
         self.model(false)
     }
 
-    /// `D`.
+    /// `D`, the number of entries of `θ`.
     fn dim(&self) -> usize {
         self.trained.model.primary.dim()
     }
 
-    /// Whether the bound has a KL, which the method alone does not determine.
+    /// Whether the bound has a KL. A draw decides, since concrete dropout has a KL although it has
+    /// no density.
     fn has_kl(&self) -> bool {
         let (model, tape) = (&self.trained.model, Tape::default());
         let rng = &mut stream(0, Purpose::Sample, 0);

@@ -105,7 +105,8 @@ impl Config {
         }
     }
 
-    /// Check what the method requires of other settings, and fill in what it determines.
+    /// Check what the method requires of other settings, and fill in the settings that it
+    /// determines.
     fn resolve_method(&mut self) -> Result<()> {
         let method = Method::from(&*self);
         let layers = self.primary.layers.as_mut().expect("filled in");

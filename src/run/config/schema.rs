@@ -136,7 +136,7 @@ pub struct LikelihoodConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
-    /// Passes over the training examples.
+    /// The number of passes over the training examples.
     pub epochs: usize,
     /// The minibatch size.
     pub batch: usize,
