@@ -39,8 +39,8 @@ pub struct Loss {
 pub(super) struct Setting {
     /// The index of the first example.
     pub(super) first: usize,
-    /// Whether the targets are replaced by others, because the log-likelihood of the examples' own
-    /// targets is too close to 0.
+    /// Whether the targets are replaced by others, which is done if no examples' loss responds with
+    /// their own targets.
     pub(super) other_targets: bool,
     /// The seed of a step away from the run's parameters, if any. It is needed if a ReLU has no
     /// bias and its inputs are all 0: the ReLU is then exactly at its kink along every direction.
