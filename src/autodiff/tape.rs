@@ -12,7 +12,6 @@ use crate::autodiff::tensor::Tensor;
 use crate::kernels::scalar::Scalar;
 use std::borrow::Cow;
 use std::cell::{OnceCell, Ref, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
@@ -41,8 +40,8 @@ pub(crate) struct Node<T> {
 /// ```
 pub struct Tape<T = f32> {
     nodes: RefCell<Vec<Node<T>>>,
-    /// The caches of fixed constants, by the index of their node.
-    fixed: RefCell<HashMap<usize, Arc<Fixed<T>>>>,
+    /// The caches of fixed constants, with the index of their node, in the order of the nodes.
+    fixed: RefCell<Vec<(usize, Arc<Fixed<T>>)>>,
     memory: Memory<T>,
     profile: Option<Profile>,
     /// Distinguishes this tape from any other, dropped ones included; an address would not.
@@ -135,7 +134,7 @@ impl<T: Scalar> Tape<T> {
     /// A [`constant`](Tape::constant) whose packed transpose and row norms are cached in `fixed`.
     pub fn fixed(&self, fixed: &Arc<Fixed<T>>) -> Var<'_, T> {
         let y = self.constant(fixed.value.clone());
-        self.fixed.borrow_mut().insert(y.id, fixed.clone());
+        self.fixed.borrow_mut().push((y.id, fixed.clone()));
         y
     }
 
@@ -249,7 +248,9 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     /// The caches of this value, if it is [`Tape::fixed`].
     pub(crate) fn caches(self) -> Option<Arc<Fixed<T>>> {
-        self.tape.fixed.borrow().get(&self.id).cloned()
+        let fixed = self.tape.fixed.borrow();
+        let i = fixed.binary_search_by_key(&self.id, |(id, _)| *id).ok()?;
+        Some(fixed[i].1.clone())
     }
 
     /// `x` as a constant: no gradient flows back from it.
