@@ -7,14 +7,14 @@ use ndarray::{Array2, ArrayViewMut2, ArrayViewMut3, Axis};
 
 /// The number of columns in one task of [`backward`].
 const COLUMNS: usize = 208;
-/// If there are more rows than this, they are split, whatever the number of columns.
+/// A batch of more rows than this is split into blocks of rows, whatever the number of columns.
 const MAX_ROWS: usize = 2048;
-/// Rows that are summed in the precision of `T` before they are added to a sum in `f64`.
+/// The number of rows that are summed in the precision of `T` before their sum is added in `f64`.
 const GROUP: usize = 16;
 
-/// The map from `p` to `y`: row `i` of `y [S·B, n]` is scaled by row `⌊i/B⌋` of `s [S, n]`, and
-/// comes from row `i` of `p [S·B, n]`, or from row `i mod B` of a `p [B, n]` that is shared across
-/// samples.
+/// The map from `p` to `y`, except for its shift. Row `i` of `y [S·B, n]` is computed from row
+/// `⌊i/B⌋` of the scales `s [S, n]` and from row `i` of `p [S·B, n]`, or row `i mod B` of
+/// `p [B, n]` if the samples share it.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a, T> {
     /// `p`.
@@ -89,9 +89,9 @@ multiversion! {
 /// `dp ← β dp + Σ s ⊙ δ` (over the samples that share a row of `p`) for `β` 0 or 1,
 /// `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, where `δ = dy act'`.
 ///
-/// If there are few rows, each task takes some of the columns, and no sum crosses tasks. If there
-/// are many rows of few columns, as for images, each task takes some of the rows, and the partial
-/// sums are added in order. Groups of 16 rows are summed in the precision of `T`, and these sums in
+/// If there are few rows, each task computes a block of columns, and no sum is split over tasks. If
+/// there are many rows, as for images, each task computes a block of rows, and the partial sums are
+/// added in order. Groups of 16 rows are summed in the precision of `T`, and the sums of groups in
 /// `f64`.
 ///
 /// # Panics
@@ -143,8 +143,8 @@ fn round<T: Scalar>(
     db.zip_mut_with(&sum_b, |to, &sum| *to = T::of(sum));
 }
 
-/// Computes the block of `dp [S or 1, B, n]` at this row and column; returns its contributions to
-/// `ds` and `db`.
+/// Computes the block of `dp [S or 1, B, n]` whose first row and column are `top` and `left`.
+/// Returns its contributions to `ds` and `db`.
 fn backward_block<T: Scalar>(
     map: Affine<'_, T>,
     [top, left]: [usize; 2],
@@ -188,8 +188,8 @@ fn backward_block<T: Scalar>(
 }
 
 multiversion! {
-    /// The contribution of one row. A separate function, so that its outputs are known not to
-    /// alias.
+    /// The contribution of one row. It is a separate function so that the compiler knows that the
+    /// outputs do not alias.
     fn backward_row[T: Scalar](
         relu: bool,
         inputs: [&[T]; 4],

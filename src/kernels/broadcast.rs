@@ -1,5 +1,5 @@
-//! NumPy's broadcasting over row-major tensors: shapes are aligned at the right, and an axis of
-//! length one, or a missing one, is repeated.
+//! NumPy's broadcasting over row-major tensors: shapes are aligned at their last axes, and an axis
+//! that has length 1 or is missing is repeated.
 use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
@@ -40,7 +40,7 @@ fn strides(of: &[usize], to: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Offset of row `row`, an index over all axes but the last.
+/// Offset of the first element of row `row`; rows are counted over all axes but the last.
 fn offset(mut row: usize, to: &[usize], strides: &[usize]) -> usize {
     let mut sum = 0;
     for (&n, &stride) in to.iter().zip(strides).rev().skip(1) {

@@ -1,4 +1,4 @@
-//! Numerical kernels over slices and matrix views, on all threads; no tape, no tensor shapes.
+//! Multi-threaded numerical kernels over slices and matrix views, independent of the tape.
 //!
 //! In reading order:
 //!
@@ -12,13 +12,15 @@
 //!   instruction set in use.
 //! * [`peak`]: the measured peak performance of the machine.
 //!
-//! Results are deterministic: work is split by shape, never by the number of threads or the width
-//! of a vector. A sum that crosses blocks adds their partial sums in a fixed order. So results are
-//! bitwise identical for any number of threads, and with AVX-512 and AVX2.
+//! Results are deterministic: the order of the additions in a sum depends on shapes alone, never on
+//! the number of threads or the width of a vector. If the terms of a sum are split over tasks, the
+//! partial sums are added in a fixed order. So results are bitwise identical for any number of
+//! threads, and the same with AVX-512 as with AVX2.
 //!
-//! Processors without AVX2 and FMA ([`path()`] is `"portable"`) round differently, because they do
-//! not fuse multiplication and addition. `eˣ`, `ln` and similar functions come from the C library;
-//! another version may round their last bit differently on any processor.
+//! On processors without AVX2 and FMA ([`path()`] is `"portable"`), results differ in rounding:
+//! multiplications and additions are not fused, and products are summed in another order. `eˣ`,
+//! `ln` and similar functions come from the C library; another version of it may round their last
+//! bit differently on any processor.
 pub mod affine;
 pub mod broadcast;
 pub mod conv;

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 /// `f(task)` for each task, on all threads and in any order.
 ///
-/// Tasks are type-erased before they get to rayon, so its scheduler is compiled once and not once
-/// for each loop.
+/// The loop is type-erased before it reaches rayon, so that rayon's scheduler is compiled once and
+/// not once for each loop.
 pub fn for_each<I: Send>(tasks: impl Iterator<Item = I>, f: impl Fn(I) + Sync) {
     let tasks: Vec<_> = tasks.map(|task| Mutex::new(Some(task))).collect();
     run(tasks.len(), &|i| {

@@ -79,17 +79,17 @@ pub fn path() -> &'static str {
     Path::current().name()
 }
 
-/// Sets the instruction set of the whole process; `false` if the processor does not have it. For
-/// tests that compare paths.
+/// Sets the instruction set of the whole process, for tests that compare paths. Returns `false` if
+/// the name is unknown or the processor does not have the instruction set.
 #[doc(hidden)]
 pub fn choose_path(name: &str) -> bool {
     let found = ALL.into_iter().find(|path| path.name() == name && path.is_available());
     found.map(Path::choose).is_some()
 }
 
-/// Function multiversioning: compiles each function for AVX-512, for AVX2 and for the baseline; a
-/// call runs the version of [`Path::current`]. Type parameters stand in square brackets, and no
-/// argument may be a pattern.
+/// Function multiversioning: compiles each function for AVX-512, for AVX2 and for the baseline. A
+/// call runs the version for [`Path::current`]. Type parameters are written in square brackets, and
+/// no argument may be a pattern.
 macro_rules! multiversion {
     ($($(#[$meta:meta])*
     $vis:vis fn $name:ident[$($generics:tt)*]($($arg:ident: $t:ty),* $(,)?) $(-> $out:ty)?

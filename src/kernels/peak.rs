@@ -7,15 +7,15 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Floating-point operations per second in `f32`, on all threads of the pool together; a fused
-/// multiply-add counts as two. Returns the best of several runs, as other processes may use the
-/// machine; takes 40 ms.
+/// Floating-point operations per second in `f32`, summed over all threads of the pool; a fused
+/// multiply-add counts as two. Returns the best of 40 runs, because other processes may slow some
+/// of them down. Takes about 40 ms.
 pub fn flops() -> f64 {
     let run = || rayon::broadcast(|_| tile()).into_iter().sum();
     (0..40).map(|_| run()).fold(0., f64::max)
 }
 
-/// [`flops`] of one thread: a micro-kernel on operands that stay in the first-level cache.
+/// [`flops`] of one thread, by a micro-kernel whose operands stay in a core's cache.
 fn tile() -> f64 {
     const DEPTH: usize = 256;
     const RUNS: usize = 1000;
@@ -40,7 +40,7 @@ fn tile() -> f64 {
 
 /// Bytes per second read and written by `z ← x + c y` in `f32`, on all threads of the pool
 /// together. Each of the three arrays counts once; they are far larger than the caches. Returns the
-/// best of several runs; takes 0.2 s.
+/// best of 10 runs. Takes about 0.2 s.
 pub fn bandwidth() -> f64 {
     const ENTRIES: usize = 1 << 24;
     let [x, y, mut z] = [1_f32; 3].map(|x| vec![x; ENTRIES]);

@@ -1,9 +1,10 @@
 //! The definition of every kernel: safe, single-threaded, a few obvious lines.
 //!
-//! To learn what a kernel computes, read its definition here; tests and `bhn verify` compare the
-//! fast kernel with it. Arguments are those of the fast kernel (`gemm` of
-//! [`gemm::gemm`](crate::kernels::gemm::gemm), `conv2d` of
-//! [`conv::forward`](crate::kernels::conv::forward), …); lengths are not checked.
+//! To learn what a kernel computes, read its definition here. Tests compare each fast kernel with
+//! its definition; `bhn verify` does so for matrix products and convolutions. `gemm` takes the
+//! arguments of [`gemm::gemm`](crate::kernels::gemm::gemm), `conv2d` those of
+//! [`conv::forward`](crate::kernels::conv::forward) with weights that are not packed, and so on.
+//! Lengths are not checked.
 use super::affine::Affine;
 use super::conv::Sliding;
 use super::scalar::Scalar;
@@ -45,7 +46,7 @@ pub fn axpy<T: Scalar>(a: T, x: &[T], y: &mut [T]) {
     y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
 }
 
-/// `y ← y + Σₛ aₛ zₛ` for rows `z [S, n]`.
+/// `y ← y + Σₛ aₛ zₛ` for the rows `zₛ` of `z [S, n]`.
 pub fn add_rows<T: Scalar>(a: &[T], z: &[T], y: &mut [T]) {
     for (i, &z) in z.iter().enumerate() {
         y[i % y.len()] += a[i / y.len()] * z;
@@ -107,7 +108,7 @@ pub fn gemm<T: Scalar>(
     }
 }
 
-/// `‖vᵢ‖²` of the rows of a matrix.
+/// `‖vᵢ‖²` for the rows `vᵢ` of a matrix.
 pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     for (square, v) in squares.iter_mut().zip(v.rows()) {
         *square = v.iter().map(|&v| v * v).sum();
@@ -115,7 +116,7 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
 }
 
 /// `y ← act(s ⊙ p + b)`: row `i` of `y` uses row `⌊i/B⌋` of `s`, and row `i` of `p`, or row
-/// `i mod B` if `p` is shared.
+/// `i mod B` if the samples share `p`.
 pub fn affine<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     let Affine { p, scale, n, batch, relu } = map;
     for (i, y) in y.iter_mut().enumerate() {
@@ -125,7 +126,7 @@ pub fn affine<T: Scalar>(map: Affine<'_, T>, shift: &[T], y: &mut [T]) {
     }
 }
 
-/// `dp ← β dp + Σ s ⊙ δ`, `ds ← Σ_B δ ⊙ p`, `db ← Σ δ` for `δ = dy act'`, in `f64`.
+/// `dp ← β dp + Σ s ⊙ δ`, `ds ← Σ_B δ ⊙ p`, `db ← Σ δ` for `δ = dy act'`, with sums in `f64`.
 pub fn affine_backward<T: Scalar>(
     map: Affine<'_, T>,
     (dy, y): (&[T], &[T]),
@@ -175,22 +176,23 @@ pub fn sum_to<T: Scalar>((g, gs): (&[T], &[usize]), (to, ts): (&mut [T], &[usize
     add_rounded(&sums, to);
 }
 
-/// For each element of a tensor of shape `to`, the index of the element of `of` that it repeats.
+/// For each element of a tensor of shape `to`, the index of the element that it repeats in a tensor
+/// of shape `of`.
 fn repeated(of: &[usize], to: &[usize]) -> ArrayD<usize> {
     let indices = (0..of.iter().product()).collect();
     let indices = ArrayD::from_shape_vec(of, indices).expect("an index for each element");
     indices.broadcast(to).expect("shapes that broadcast").to_owned()
 }
 
-/// Calls `f(p, k, q)` for each position `p` of the window over the images and each place `k` within
-/// the window that covers a pixel `q` and not padding.
+/// Calls `f(p, k, q)` for each position `p` of the window in the images and each place `k` within
+/// the window. Places over padding are left out; the others cover a pixel, `q`.
 fn pixels(over: &Sliding, images: usize, mut f: impl FnMut(usize, usize, usize)) {
     let (window, [height, width, _], [rows, columns]) = (over.window, over.image, over.positions);
     for p in 0..images * rows * columns {
         let (image, row, column) = (p / (rows * columns), p / columns % rows, p % columns);
         for k in 0..window.size[0] * window.size[1] {
             let (down, across) = (k / window.size[1], k % window.size[1]);
-            // Above or to the left of the image, this wraps to a number beyond every image.
+            // Above or to the left of the image, this wraps to an index beyond any image.
             let y = (row * window.stride[0] + down).wrapping_sub(window.padding[0]);
             let x = (column * window.stride[1] + across).wrapping_sub(window.padding[1]);
             if y < height && x < width {
@@ -200,9 +202,9 @@ fn pixels(over: &Sliding, images: usize, mut f: impl FnMut(usize, usize, usize))
     }
 }
 
-/// Calls `f(i, [n, k], j)` for each term `y[i] += w[n, k] x[j]` of a convolution of images
-/// `x [B, H, W, C]` with weights `w [N, h·w·C]`, giving `y [B, H', W', N]`; `units` is `N`, and
-/// `images` is `B`.
+/// Calls `f(i, [n, k], j)` for each term `y[i] += w[n, k] x[j]` of a convolution; `i` and `j` are
+/// indices into the flattened `y` and `x`. Images `x [B, H, W, C]` and weights `w [N, h·w·C]` give
+/// `y [B, H', W', N]`. The arguments `units` and `images` are `N` and `B`.
 pub fn conv2d_terms(
     over: &Sliding,
     units: usize,
@@ -253,7 +255,7 @@ pub fn conv2d_backward_weight<T: Scalar>(
     conv2d_terms(over, dw.nrows(), images(over, x), |i, k, j| dw[k] += dy[i] * x[j]);
 }
 
-/// `y[p, c] = max x[q, c]` over the pixels `q` that the window covers; NaN if any of these is NaN.
+/// `y[p, c] = max x[q, c]` over the pixels `q` that the window covers at `p`; NaN if an entry is.
 pub fn max_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     let channels = over.image[2];
     y.fill(T::neg_infinity());
@@ -278,7 +280,7 @@ pub fn max_pool_backward<T: Scalar>(over: &Sliding, x: &[T], y: &[T], dy: &[T], 
     });
 }
 
-/// `y[p, c] = mean x[q, c]` over the pixels `q` that the window covers, in `f64`.
+/// `y[p, c] = mean x[q, c]` over the pixels `q` that the window covers, summed in `f64`.
 pub fn avg_pool<T: Scalar>(over: &Sliding, x: &[T], y: &mut [T]) {
     let (channels, [h, w]) = (over.image[2], over.window.size);
     let mut sums = vec![0.; y.len()];

@@ -1,5 +1,8 @@
 //! Pooling: the maximum or the mean of the pixels that a window covers, for each channel of images
 //! of shape `[H, W, C]`, without padding.
+//!
+//! In the formulas, `x[p + k, c]` is channel `c` of the pixel at place `k` of the window when the
+//! window is at position `p`.
 use super::conv::Sliding;
 use super::parallel;
 use super::path::multiversion;
@@ -47,7 +50,8 @@ pub fn mean_backward<T: Scalar>(over: &Sliding, dy: &[T], dx: &mut [T]) {
     parallel::for_each(tasks, |(dx, dy)| mean_backward_image(over, dy, dx));
 }
 
-/// Lengths of an image and of its pool; checks the lengths of a batch of both.
+/// The lengths of an image and of its pooled output; checks the lengths of a batch, and that there
+/// is no padding.
 fn lengths(over: &Sliding, x: usize, y: usize) -> [usize; 2] {
     let [image, out] = [over.image_len(), over.count() * over.channels()];
     let fits = over.window.padding == [0, 0] && x.is_multiple_of(image) && x / image * out == y;

@@ -4,7 +4,7 @@ use ndarray::NdFloat;
 use num_traits::{FromPrimitive, ToPrimitive};
 use std::iter::Sum;
 
-/// `f32` or `f64`. Sealed: its kernels, `Native`, are private.
+/// `f32` or `f64`. Sealed: the supertrait `Native`, which holds the kernels of a type, is private.
 pub trait Scalar: Native + NdFloat + FromPrimitive + ToPrimitive + Sum + Default {
     /// `x` rounded to this type.
     fn of(x: f64) -> Self {

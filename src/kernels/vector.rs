@@ -3,7 +3,7 @@ use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
 
-/// Elements in one task; shorter slices stay on the caller's thread.
+/// The number of elements in one task; slices that are not longer stay on the caller's thread.
 pub const CHUNK: usize = 1 << 15;
 
 /// `yᵢ ← f(xᵢ)`.
@@ -145,11 +145,11 @@ multiversion! {
     }
 }
 
-/// The number of partial sums of a reduction in `f64`, the same for every width of a vector.
+/// The number of partial sums of a reduction in `f64`. It is the same for every instruction set,
+/// and so are the results.
 const LANES: usize = 16;
 
-/// `Σ xᵢ`, accumulated in `f64`. A running sum of a million elements in `f32` may be off by a
-/// hundredth.
+/// `Σ xᵢ`, accumulated in `f64`: a running sum of a million elements in `f32` may be off by 1 %.
 pub fn sum_f64<T: Scalar>(x: &[T]) -> f64 {
     match x.len() {
         ..=CHUNK => sum_chunk(x),
@@ -218,9 +218,9 @@ multiversion! {
 /// The coefficients of one Adam update; the bias corrections are in `rate` and `unbias`.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep<T> {
-    /// Factor of the gradient: clipping by its global norm.
+    /// The factor that clips the gradient by its global norm.
     pub shrink: T,
-    /// Bound on each element's absolute value, applied after `shrink`.
+    /// Bound on the absolute value of each element of the gradient, applied after `shrink`.
     pub limit: T,
     /// Decay rate of the first moment.
     pub beta1: T,

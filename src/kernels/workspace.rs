@@ -1,7 +1,8 @@
 //! Memory that a thread reuses from one kernel to the next.
 use super::scalar::Scalar;
 
-/// Calls `f` with `n` elements of this thread's memory, of arbitrary values. Calls may nest.
+/// Calls `f` with a buffer of `n` elements that this thread reuses; their values are arbitrary.
+/// Calls may nest.
 pub fn with_workspace<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     let mut free = T::workspace().take();
     let mut buffer = free.pop().unwrap_or_default();

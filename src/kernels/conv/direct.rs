@@ -1,7 +1,7 @@
 //! Convolutions of single images, read in place. The elements that one row of the window covers are
 //! contiguous, and at the next position they begin `stride·C` elements later. So the elements at
-//! all positions are the rows of a matrix, overlapping in memory, that the micro-kernel reads
-//! without unfolding the image.
+//! consecutive positions form a matrix whose rows overlap in memory. The micro-kernel reads this
+//! matrix without unfolding the image.
 use super::unfold::{pad, pad_backward, unfold, unfold_columns};
 use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
@@ -9,8 +9,9 @@ use crate::kernels::gemm::packed::panel_product;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
 
-/// If a row of the window has fewer bytes than this, images are unfolded, as products would be too
-/// short. The limit is the same for every processor, because it decides the order of sums.
+/// If a row of the window has fewer bytes than this, images are unfolded, because the inner
+/// dimension of the products would be too short. The limit is the same for every processor, because
+/// it decides the order of sums.
 const SHORT: usize = 128;
 
 /// `y [H'·W', N]` for `x [H, W, C]` and panels of `wᵀ`: the sum of one product for each row of the
@@ -46,9 +47,9 @@ pub fn forward<T: Scalar>(
     }
 }
 
-/// Adds the gradient with respect to the input to `dx`: one product for each place in the window,
-/// given panels of the weights `[N, C]` at each place. The pixels that one place covers at
-/// different positions are distinct.
+/// Adds the gradient with respect to the input to `dx`, given panels of the weights `[N, C]` at
+/// each place in the window. The product for a place is added directly to the pixels that the place
+/// covers, which are distinct at different positions.
 pub fn backward_input<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,

@@ -2,10 +2,13 @@
 //!
 //! `window.rs` holds the shapes. There are three routes:
 //!
-//! * `winograd.rs` needs fewer multiplications, for windows of 3 × 3 over enough channels.
+//! * `winograd.rs` handles windows of 3 × 3 over enough channels, with fewer multiplications.
 //! * `direct.rs` handles any other window, by micro-kernels that read images in place or unfolded.
 //! * `unfold.rs` computes one product with the unfolded image (im2col), on processors without
 //!   micro-kernels.
+//!
+//! In the formulas, `x[b, p + k]` is the entry of image `b` that lies under entry `k` of the window
+//! when the window is at position `p`.
 mod direct;
 mod unfold;
 mod window;
@@ -21,7 +24,7 @@ use super::vector::{CHUNK, axpy};
 use super::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
-/// The maximum number of tasks of [`backward_weight`]; each sums over its part of the batch.
+/// The maximum number of tasks of [`backward_weight`]; each sums over a part of the batch.
 const PARTS: usize = 8;
 
 /// `y[b, p, n] = Σₖ w[n, k] x[b, p + k]` for images `x [B, H, W, C]` and weights `w [N, h·w·C]`,
@@ -44,8 +47,8 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     });
 }
 
-/// `dx[b, q, c] ← β dx + Σ w[n, k] dy[b, p, n]` over the positions `p` at which place `k` of the
-/// window covers `q, c`, for `β` 0 or 1.
+/// `dx[b, q, c] ← β dx + Σ w[n, k] dy[b, p, n]` over all `n` and over the positions `p` at which
+/// entry `k` of the window covers entry `q, c` of the image, for `β` 0 or 1.
 ///
 /// # Panics
 /// Unless the lengths agree.
@@ -129,7 +132,7 @@ pub fn backward_weight<T: Scalar>(
     });
 }
 
-/// The number of images.
+/// The number of images; checks the lengths.
 fn batch<T>(over: &Sliding, x: &[T], [n, k]: [usize; 2], y: &[T]) -> usize {
     let (image, out) = (over.image_len(), over.count() * n);
     let images = x.len().checked_div(image).unwrap_or(0);

@@ -35,14 +35,15 @@ pub fn pad_backward<T: Scalar>(over: &Sliding, dx: &mut [T], f: impl FnOnce(&mut
     });
 }
 
-/// The ranges of each row, in the image and in the padded image.
+/// The ranges that each row of the image occupies in the image and in the padded image.
 fn rows(over: &Sliding) -> impl Iterator<Item = [Range<usize>; 2]> {
     let ([h, w, c], [y, x]) = (over.image, over.window.padding);
     let row = move |start: usize| start..start + w * c;
     (0..h).map(move |i| [row(i * w * c), row(((i + y) * (w + 2 * x) + x) * c)])
 }
 
-/// Calls `f` with the unfolded image `[H'·W', h·w·C]`: what the window covers at each position.
+/// Calls `f` with the unfolded image `[H'·W', h·w·C]`: row `p` holds the elements that the window
+/// covers at position `p`.
 pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     let (inner, n) = (over.padded(), over.row_len());
     pad(over, x, |x| {
@@ -59,8 +60,8 @@ pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     });
 }
 
-/// Writes `columns` of the unfolded image to rows of `panel`, `wide` elements apart, for a padded
-/// `x`.
+/// Writes these columns of the unfolded image to `panel`, whose rows are `wide` elements apart, for
+/// an `x` that includes its padding.
 pub fn unfold_columns<T: Scalar>(
     over: &Sliding,
     x: &[T],
@@ -85,8 +86,8 @@ pub fn unfold_columns<T: Scalar>(
     }
 }
 
-/// Copies the first `n` elements, and perhaps some beyond, which later copies overwrite. Constant
-/// lengths avoid a call, which costs more than a short copy.
+/// Copies the first `n` elements, and perhaps some beyond, which later copies overwrite. A copy of
+/// constant length avoids a function call, which would cost more than the copy.
 #[inline(always)]
 fn copy<T: Scalar>(from: &[T], to: &mut [T], n: usize) {
     if n == 32 {
@@ -106,7 +107,7 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: ArrayView2<'_, T>, y: &mut
     });
 }
 
-/// Adds `dy w`, folded, to `dx`, for weights `w [N, h·w·C]`.
+/// Adds `dy w`, folded (col2im), to `dx`, for weights `w [N, h·w·C]`.
 pub fn backward_input<T: Scalar>(over: &Sliding, dy: &[T], w: ArrayView2<'_, T>, dx: &mut [T]) {
     let ((n, k), inner) = (w.dim(), over.padded());
     pad_backward(over, dx, |dx| {

@@ -7,7 +7,7 @@ pub struct Window {
     pub size: [usize; 2],
     /// Distance between neighbouring positions.
     pub stride: [usize; 2],
-    /// Zeros added to the image on either side.
+    /// Rows and columns of zeros added on each side of the image.
     pub padding: [usize; 2],
 }
 
@@ -27,7 +27,8 @@ impl Window {
         Self { stride: [side; 2], ..Self::new([side; 2]) }
     }
 
-    /// This window over images `[H, W, C]`; `None` if it does not fit at least once.
+    /// This window over images `[H, W, C]`; `None` if it does not fit at least once, if the stride
+    /// is 0, or if a size overflows.
     pub fn over(self, image: [usize; 3]) -> Option<Sliding> {
         let along = |i: usize| {
             let whole = image[i].checked_add(self.padding[i].checked_mul(2)?)?;
@@ -51,17 +52,17 @@ pub struct Sliding {
     pub window: Window,
     /// The shape of an image, `[H, W, C]`.
     pub image: [usize; 3],
-    /// Positions of the window along height and width, `[H', W']`.
+    /// The number of positions of the window along height and width, `[H', W']`.
     pub positions: [usize; 2],
 }
 
 impl Sliding {
-    /// Elements under the window: `h·w·C`.
+    /// The number of elements under the window: `h·w·C`.
     pub fn covered(&self) -> usize {
         self.window.size[0] * self.row_len()
     }
 
-    /// Contiguous elements under one row of the window: `w·C`.
+    /// The number of contiguous elements under one row of the window: `w·C`.
     pub(in crate::kernels) fn row_len(&self) -> usize {
         self.window.size[1] * self.image[2]
     }
@@ -81,13 +82,15 @@ impl Sliding {
         self.image[2]
     }
 
-    /// Offset of the window's row `row` at position `at`, in an image without padding.
+    /// The index, in a flattened image `[H, W, C]`, of the first element under row `row` of the
+    /// window at position `at`. Padding is ignored: call this on [`padded`](Self::padded), with an
+    /// image that includes its padding.
     pub(in crate::kernels) fn offset(&self, at: [usize; 2], row: usize) -> usize {
         let ([_, w, c], stride) = (self.image, self.window.stride);
         ((at[0] * stride[0] + row) * w + at[1] * stride[1]) * c
     }
 
-    /// The same window over images that include their padding.
+    /// This window over images that include their padding.
     pub(super) fn padded(&self) -> Self {
         let ([h, w, c], [y, x]) = (self.image, self.window.padding);
         let window = Window { padding: [0, 0], ..self.window };

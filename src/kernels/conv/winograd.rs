@@ -1,9 +1,10 @@
 //! Convolutions with windows of 3 × 3 by Winograd's `F(4×4, 3×3)` (Lavin & Gray 2016, arXiv
-//! 1509.09308): 36 products where the definition has 144.
+//! 1509.09308): 16 outputs take 36 multiplications, where the definition takes 144.
 //!
-//! Sixteen outputs `Y [4, 4]` of inputs `d [6, 6]` and weights `g [3, 3]` are
-//! `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`: a product of polynomials by their values at five points and at
-//! infinity. For the point `x` among the `points`,
+//! The outputs `Y [4, 4]` of inputs `d [6, 6]` and weights `g [3, 3]` are
+//! `Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A`. This multiplies polynomials by their values at five points and
+//! at infinity. The matrices have a row or column for each of these. For `x` among the five
+//! `points`, where `others` are the other four:
 //!
 //! ```text
 //! column of Aᵀ   1, x, x², x³                          at infinity   0, 0, 0, 1
@@ -11,14 +12,15 @@
 //! row of Bᵀ      the coefficients of Π (z - others)                  those of Π (z - points)
 //! ```
 //!
-//! The points are 0, ±P and ±Q. With 1 and 2 as in Lavin & Gray, rounding errors are 4.5 times
-//! those of a running sum; with ⅝ and 1½ they are twice those of a running sum (root mean squares,
-//! 64 and 128 channels, normal weights). An input that is not finite makes all outputs of its tiles
-//! NaN.
+//! The points are 0, ±P and ±Q. With P = 1 and Q = 2, as in Lavin & Gray, rounding errors are 4.5
+//! times those of a running sum. With P = ⅝ and Q = 1½, as here, they are twice those of a running
+//! sum (root mean squares, 64 and 128 channels, normal weights). An input that is not finite makes
+//! all outputs of its tiles NaN.
 //!
-//! With channels, `⊙` becomes 36 matrix products. The gradient with respect to the input is the
-//! same convolution of `dY` with weights rotated by 180°; the gradient with respect to the weights
-//! is the transpose, `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
+//! The sum over channels makes `⊙` 36 matrix products, one for each element of a transformed tile.
+//! The gradient with respect to the input is the same convolution of `dY` with weights rotated by
+//! 180°; the gradient with respect to the weights is the transpose,
+//! `dg = Gᵀ [Σ (A dY Aᵀ) ⊙ (Bᵀ d B)] G`.
 use super::window::{Sliding, Window};
 use crate::kernels::gemm::micro::Micro;
 use crate::kernels::gemm::packed::{balanced, panel_product};
@@ -30,9 +32,9 @@ use crate::kernels::workspace::with_workspace;
 use std::array::from_fn;
 use std::ops::Range;
 
-/// Channels in one pass of a transform.
+/// The number of channels that are transformed together.
 const LANES: usize = 64;
-/// With fewer channels in the input or the output, the algorithm does not pay off.
+/// If the input or the output has fewer channels, the algorithm does not pay off.
 const MIN_CHANNELS: usize = 16;
 /// Outputs of a tile along height and width.
 const SIDE: usize = 4;
@@ -42,7 +44,8 @@ const WIDE: usize = SIDE + 2;
 const PLACES: usize = WIDE * WIDE;
 /// The maximum number of tiles in a strip; once transformed, they stay in the cache.
 const STRIP: usize = 36;
-/// The maximum for [`backward_weight`], where each strip adds to the sums once.
+/// The maximum for [`backward_weight`]. Longer strips pay off there, because each strip adds once
+/// to all sums.
 const LONG_STRIP: usize = 72;
 /// The points are 0, ±P and ±Q. P and Q have few binary digits, so P², Q² and P²Q² are exact.
 const P: f64 = 0.625;
@@ -75,7 +78,8 @@ pub fn forward<T: Scalar>(
     });
 }
 
-/// `dx ← β dx + …` for `dy [B, H', W', N]`, given panels of the weights `[N, C]` of each place.
+/// `dx ← β dx + …` for `dy [B, H', W', N]`, given panels of the weights `[N, C]` of each place in
+/// the window.
 pub fn backward_input<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,
@@ -199,12 +203,12 @@ fn transform_input<T: Scalar>(
     }
 }
 
-/// Tiles along height and width.
+/// The number of tiles along height and width.
 fn tiling(over: &Sliding) -> [usize; 2] {
     over.positions.map(|n| n.div_ceil(SIDE))
 }
 
-/// Tiles of an image.
+/// The number of tiles of an image.
 fn tiles(over: &Sliding) -> usize {
     tiling(over).iter().product()
 }
@@ -216,13 +220,13 @@ fn strips<T>(over: &Sliding, x: &[T], max: usize) -> impl Iterator<Item = Range<
     (0..all).step_by(len).map(move |start| start..all.min(start + len))
 }
 
-/// Elements between two places of `count` transformed tiles of `n` channels. The 16 additional
-/// elements avoid most powers of two, whose multiples map to the same cache sets.
+/// Elements from one place to the next in `count` transformed tiles of `n` channels. The 16
+/// additional elements avoid most powers of two, whose multiples map to the same cache sets.
 fn plane_len(count: usize, n: usize) -> usize {
     count * n + 16
 }
 
-/// Offsets of each element of a tile.
+/// The offset of each element of a tile; `None` outside of the image.
 type Offsets<const N: usize> = [[Option<usize>; N]; N];
 
 /// Offsets of `N × N` elements at a constant distance.
@@ -230,14 +234,14 @@ fn grid<const N: usize>(start: usize, distance: usize) -> Offsets<N> {
     from_fn(|i| from_fn(|j| Some(start + (N * i + j) * distance)))
 }
 
-/// The image of a tile, and the position of its first output.
+/// The index of the image that a tile is in, and the position of its first output.
 fn origin(over: &Sliding, tile: usize) -> (usize, [usize; 2]) {
     let (all, across) = (tiles(over), tiling(over)[1]);
     let within = tile % all;
     (tile / all, [SIDE * (within / across), SIDE * (within % across)])
 }
 
-/// A tile transformed along its rows, and one of its columns transformed along both.
+/// A tile transformed along its rows, and one of its columns, transformed along both axes.
 struct Scratch<T>([[[T; LANES]; WIDE]; WIDE], [[T; LANES]; WIDE]);
 
 impl<T: Scalar> Scratch<T> {
@@ -272,7 +276,7 @@ fn outputs(over: &Sliding, n: usize, tile: usize) -> Offsets<SIDE> {
     all
 }
 
-/// One of the matrices above; a type, so that its product is inlined.
+/// One of the matrices of the module's documentation. It is a type so that its product is inlined.
 trait Matrix<const N: usize, const M: usize> {
     /// `M x`.
     fn times<T: Scalar>(x: [T; N]) -> [T; M];

@@ -1,10 +1,10 @@
-//! Micro-kernels: one tile of `C`, held in vector registers, accumulated over rows of `A` and a
+//! Micro-kernels: each accumulates one tile of `C` in vector registers, from rows of `A` and a
 //! panel of `B`.
 //!
-//! A panel is `cols` columns of `B`, row-major: packed (`b[p·cols + j]`) or in place. Step `p`
-//! loads row `p` of the panel and multiplies it by each element of column `p` of `A`, which is read
-//! in place with any strides. A ragged panel is padded to `cols`; its padding reaches no element of
-//! `C`.
+//! A panel has `cols` columns of `B`, row-major, and is packed (`b[p·cols + j]`) or read in place.
+//! Step `p` loads row `p` of the panel and multiplies it by each element of column `p` of `A`,
+//! which is read in place with any strides. A packed panel of fewer columns is padded to `cols`;
+//! products with the padding are not stored.
 use super::simd::SIDE;
 
 /// The micro-kernels for one element type and an instruction set that the processor has.
@@ -30,7 +30,8 @@ pub struct Micro<T> {
         alpha_beta: [T; 2],
     ),
     /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, given the strides of rows. Fused
-    /// multiply-adds accumulate as many partial sums as 64 bytes hold, which are added as a tree.
+    /// multiply-adds accumulate as many partial sums as fit in 64 bytes; these are then added as a
+    /// tree.
     ///
     /// # Safety
     /// All elements are valid.

@@ -5,8 +5,8 @@
 //! * Thin products stream their one large matrix (`thin.rs`).
 //! * Large products are computed tile by tile by micro-kernels (`micro.rs`), within loops that pack
 //!   and split the matrices (`packed.rs`).
-//! * Small products, and all but thin ones on processors without AVX2, are calls of matrixmultiply,
-//!   each on one thread.
+//! * Small products are computed by matrixmultiply on one thread. On processors without AVX2, so
+//!   are the blocks of large products, which run in parallel.
 //!
 //! `native.rs` holds what differs between `f32` and `f64`, and `simd.rs` the building blocks of the
 //! micro-kernels.
@@ -69,9 +69,9 @@ pub fn matmul<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<T
 
 /// Computes the product by micro-kernels, as `C` or as `Cᵀ`.
 ///
-/// `packed::gemm` packs its second operand. If `B` is stored transposed, packing it transposes all
-/// of it. If `A` is far smaller (a minibatch times a layer's weights), `Cᵀ = Bᵀ Aᵀ` is cheaper: it
-/// packs `A` and transposes only tiles of `C`.
+/// `packed::gemm` packs its second operand. If `B` is stored transposed, packing transposes all of
+/// it. If, in addition, `A` is far smaller (a minibatch times a layer's weights), `Cᵀ = Bᵀ Aᵀ` is
+/// cheaper: it packs `A` and transposes only tiles of `C`.
 fn by_micro_kernels<T: Scalar>(
     micro: Micro<T>,
     alpha_beta: [T; 2],
@@ -105,7 +105,7 @@ fn by_blocks<T: Scalar>(
     });
 }
 
-/// A matrix `B [k, n]`, packed once for the products of many `A` with it.
+/// A matrix `B [k, n]`, packed once and used in products with many matrices `A`.
 #[derive(Debug)]
 pub struct Packed<T>(pub(super) Form<T>);
 
@@ -113,7 +113,7 @@ pub struct Packed<T>(pub(super) Form<T>);
 pub(super) enum Form<T> {
     /// For a micro-kernel.
     Panels { micro: Micro<T>, panels: Vec<T>, shape: [usize; 2] },
-    /// For matrixmultiply, which packs by itself.
+    /// For matrixmultiply, which packs its operands itself.
     Plain(Array2<T>),
 }
 

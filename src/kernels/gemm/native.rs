@@ -8,11 +8,11 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// The kernels that are not generic.
+/// The kernels and the workspace of one element type, which are not generic.
 pub trait Native: Sized + 'static {
     /// The buffers of this thread that are not in use, for `with_workspace`.
     fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
-    /// The micro-kernel for the instruction set in use; `None` on the portable path.
+    /// The micro-kernels for the instruction set in use; `None` on the portable path.
     fn micro() -> Option<Micro<Self>>;
 
     /// `C ← α A B + β C` on one thread, by one call of matrixmultiply.

@@ -1,5 +1,5 @@
-//! The loops around a micro-kernel. `B` is packed into panels once, or read in place if few rows
-//! use it; `A` is read in place.
+//! The loops around a micro-kernel. `B` is packed into panels once, or read in place if `A` has few
+//! rows. `A` is read in place, or copied if its rows would compete for the same cache sets.
 use super::micro::Micro;
 use super::simd::{SIDE, prefetch};
 use crate::kernels::parallel;
@@ -7,11 +7,13 @@ use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::with_workspace;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 
-/// Depth of a block of the inner dimension: a panel of `B` this deep stays in a core's cache.
+/// The maximum depth of a block of the inner dimension: a panel of `B` this deep stays in a core's
+/// cache.
 const DEPTH: usize = 1024;
-/// Tiles of rows in one task.
+/// The maximum number of tiles, along the rows of `C`, in one task.
 const TILES: usize = 16;
-/// Up to this many tiles of rows, packing `B` costs more than it gains.
+/// If at most this many tiles read a packed or copied operand, making the copy costs more than it
+/// gains.
 const FEW: usize = 3;
 
 /// Rows of `B` to prefetch ahead of packing.
@@ -20,13 +22,14 @@ const AHEAD: isize = 16;
 const NEXT: usize = 64;
 /// Up to this many elements, `A` stays in a core's cache.
 const NEAR: usize = 1 << 17;
-/// Rows of `A` at a multiple of this many bytes map to the same cache sets.
+/// Rows of `A` map to the same cache sets if they are a multiple of this many bytes apart.
 const ALIAS: usize = 4096;
 
-/// `C ← α A B + β C` with any strides; no side is empty.
+/// `C ← α A B + β C` with any strides, for dimensions that are not 0.
 ///
 /// If `A` is small and `B` is wide, each task packs one panel of `B`, or reads it in place, and
-/// multiplies by it. Otherwise `B` is packed once, and each task computes a strip of rows of `C`.
+/// multiplies `A` by it. Otherwise `B` is packed once, and each task computes a strip of rows of
+/// `C`.
 pub fn gemm<T: Scalar>(
     micro: Micro<T>,
     alpha_beta: [T; 2],
@@ -88,7 +91,7 @@ pub fn multiply<T: Scalar>(
 enum Panels<'a, T> {
     /// Packed panels, one after another.
     Packed(&'a [T]),
-    /// One full panel: columns of `B` itself, contiguous in rows.
+    /// One full panel: columns of `B` itself, whose rows are contiguous.
     InPlace(ArrayView2<'a, T>),
 }
 
@@ -105,7 +108,7 @@ fn macro_kernel<T: Scalar>(
     let (sa, sc) = ([a.strides()[0], a.strides()[1]], [c.strides()[0], c.strides()[1]]);
     let (rows, depth) = (balanced(m, micro.rows), balanced(k, DEPTH));
     let wide = micro.cols;
-    // A tile and its transpose, for a `C` that is not contiguous in rows.
+    // A tile and its transpose, for a `C` whose rows are not contiguous.
     let mut scratch = vec![T::zero(); if sc[1] == 1 { 0 } else { 4 * wide * wide }];
     for p in (0..k).step_by(depth) {
         let beta = if p == 0 { beta } else { T::one() };
@@ -170,7 +173,7 @@ pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) 
     parallel::for_each(tasks, |(panel, b)| pack_panel(micro, b, panel));
 }
 
-/// Packs at most `micro.cols` columns, row by row.
+/// Packs a `B` of at most `micro.cols` columns, row by row.
 #[allow(unsafe_code)]
 fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
     let (k, n) = b.dim();
@@ -190,7 +193,7 @@ fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T])
             prefetch(b.as_ptr().wrapping_offset(AHEAD * stride).wrapping_add(j));
         }
         match b.to_slice() {
-            // In pieces of constant length, which are copied without a call.
+            // Pieces of constant length are copied without a function call.
             Some(b) if n == micro.cols => {
                 let pieces = row.as_chunks_mut::<SIDE>().0.iter_mut();
                 pieces.zip(b.as_chunks::<SIDE>().0).for_each(|(to, b)| *to = *b);
@@ -231,9 +234,9 @@ unsafe fn transpose<T: Scalar>(
     }
 }
 
-/// `C ← A B + β C` for slices, on one thread: `A [m, k]` has strides `[a_row, a_column]`, and rows
-/// of the panel of `B` and of `C` are `b_row` and `c_row` elements apart. Computes at most one
-/// panel: the first `n` columns of `C`, or `micro.cols` of them if `n` is larger.
+/// `C ← A B + β C` for slices, on one thread. `A [m, k]` has strides `[a_row, a_column]`; the rows
+/// of the panel of `B` are `b_row` elements apart, and those of `C` are `c_row` elements apart.
+/// Only the first `min(n, micro.cols)` columns of `C` are computed: those of one panel.
 ///
 /// # Panics
 /// If a slice is too short, or `m`, `k` or `n` is 0.

@@ -121,7 +121,8 @@ pub mod transpose {
         }
     }
 
-    /// Three rounds: interleave pairs of elements, pairs of pairs, halves.
+    /// Three rounds: interleave elements of two rows, then pairs of elements, then halves of
+    /// registers.
     ///
     /// # Safety
     /// See `Micro::transpose`.

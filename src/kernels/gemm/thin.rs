@@ -1,6 +1,6 @@
 //! Products of a thin matrix and a large one, and dot products of the rows of a large matrix. The
-//! large matrix is streamed once: reading it dominates the cost, and packing it would at least
-//! double the memory traffic.
+//! large matrix is streamed once: reading it, or writing it if it is the result, dominates the
+//! cost. Packing it would at least double the memory traffic.
 use super::simd::SIDE;
 use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
@@ -12,11 +12,11 @@ pub const SERIAL: usize = 1 << 17;
 /// A product is thin if it has at most this many rows, or at most this inner dimension.
 const THIN: usize = 4;
 
-/// `C ← α A B + β C` if the product is thin; `false` otherwise.
+/// `C ← α A B + β C` if the product is thin and its strides allow it; `false` otherwise.
 ///
-/// If `A` has at most [`THIN`] rows, the product consists of dot products with the columns of a
-/// transposed `B`, or of sums of rows of `B`. If the inner dimension is at most [`THIN`], rows of
-/// `B` are added to each row of `C`.
+/// If `A` has at most [`THIN`] rows, the product consists of dot products with the columns of `B`
+/// if these are contiguous, otherwise of weighted sums of the rows of `B`. If the inner dimension
+/// is at most [`THIN`], multiples of the rows of `B` are added to each row of `C`.
 pub fn gemm<T: Scalar>(
     alpha: T,
     a: ArrayView2<'_, T>,
@@ -87,7 +87,7 @@ pub fn scaled<T: Scalar>(beta: T, c: T) -> T {
     if beta == T::zero() { beta } else { beta * c }
 }
 
-/// `‖vᵢ‖²` of the rows of a matrix.
+/// `‖vᵢ‖²` for the rows `vᵢ` of a matrix.
 ///
 /// # Panics
 /// Unless there is one output per row, and rows are contiguous.
@@ -100,8 +100,8 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
     parallel::for_each(parts, |(squares, v)| row_dots(v, v, |i, square| squares[i] = square));
 }
 
-/// Calls `f(i, xᵢ · bᵢ)` for the rows of two matrices, each row contiguous; `x` may be one row,
-/// broadcast.
+/// Calls `f(i, xᵢ · bᵢ)` for the rows `xᵢ` and `bᵢ` of two matrices with contiguous rows. `x` may
+/// be a single row, broadcast.
 #[allow(unsafe_code)]
 fn row_dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut f: impl FnMut(usize, T)) {
     let whole = b.nrows() - b.nrows() % SIDE;
