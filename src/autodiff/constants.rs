@@ -5,7 +5,7 @@ use crate::kernels::scalar::Scalar;
 use std::sync::OnceLock;
 
 /// A matrix `V` that does not change, with its packed transpose and its row norms. Both are
-/// computed lazily, and cached for all tapes that the matrix is put on by [`Tape::fixed`].
+/// computed lazily, and cached for all tapes on which [`Tape::fixed`] puts the matrix.
 ///
 /// [`Tape::fixed`]: crate::autodiff::Tape::fixed
 #[derive(Debug)]
@@ -34,10 +34,11 @@ impl<T: Scalar> Fixed<T> {
     }
 }
 
-/// The cell's value, computed if it is empty.
+/// The cell's value, computed first if the cell is empty.
 ///
-/// Unlike `get_or_init`, threads that arrive together all compute: `compute` uses the thread pool,
-/// and a thread that waits there may be given a task that waits for this very cell.
+/// Threads that find the cell empty at the same time all compute the value. With `get_or_init`, all
+/// but one would wait, and this could deadlock: `compute` uses the thread pool, and a thread that
+/// waits there for its tasks may be given a task that needs this very cell.
 fn cached<V>(cell: &OnceLock<V>, compute: impl FnOnce() -> V) -> &V {
     if cell.get().is_none() {
         drop(cell.set(compute()));

@@ -2,13 +2,14 @@
 use std::borrow::Cow;
 
 /// An operation, as [`Var::record`](crate::autodiff::Var::record) takes it: a name, and what the
-/// profile counts. A plain name is an operation whose value and backward rule read all inputs.
+/// profile counts. A plain name stands for an operation whose value and backward rule read all
+/// inputs.
 #[derive(Clone, Debug)]
 pub struct Op {
     pub(crate) name: Cow<'static, str>,
     reads: Reads,
-    /// The number of entries that computing the value reads and writes, if not all of inputs and
-    /// output.
+    /// The number of entries read and written to compute the value; `None` for all entries of the
+    /// inputs and the output.
     moved: Option<usize>,
     /// The inner dimension of a product.
     inner: Option<usize>,
@@ -18,7 +19,7 @@ pub struct Op {
 #[derive(Clone, Copy, Debug)]
 enum Reads {
     Nothing,
-    /// For the gradient of one of the first two inputs, the other of the two.
+    /// For the gradient of the first input, the second input, and vice versa.
     Other,
     All,
 }
@@ -26,7 +27,7 @@ enum Reads {
 /// An input of an operation that ran.
 pub(crate) struct Operand<'a> {
     pub shape: &'a [usize],
-    /// Entries that the backward rule wrote to its gradient.
+    /// The number of entries that the backward rule wrote to its gradient.
     pub written: usize,
 }
 
@@ -53,13 +54,15 @@ impl Op {
         Self { moved: Some(entries), ..Self::linear(name) }
     }
 
-    /// An operation linear in each of its first two inputs: the gradient of one reads the other.
+    /// An operation that is linear in each of its first two inputs: the gradient of one is computed
+    /// from the other.
     pub fn bilinear(name: &'static str) -> Self {
         Self { reads: Reads::Other, ..Self::from(name) }
     }
 
-    /// A matrix product or convolution with `2 inner` FLOP per output entry, and as many for each
-    /// gradient that it computes. The profile lists it by the shape of its second input.
+    /// A matrix product or convolution, whose value takes `2 inner` FLOP per output entry. Each
+    /// gradient that its backward rule materialises takes the same number. The profile lists it by
+    /// the shape of its second input.
     pub fn product(name: &'static str, inner: usize) -> Self {
         Self { inner: Some(inner), ..Self::bilinear(name) }
     }
@@ -75,13 +78,15 @@ impl Op {
         }
     }
 
-    /// The entries read and written, at least, and the FLOP, to compute a value with `y` entries.
+    /// `[entries, FLOP]` to compute a value with `y` entries; `entries` is a lower bound on those
+    /// read and written.
     pub(crate) fn forward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
         let all = || y + inputs.iter().map(Operand::len).sum::<usize>();
         [self.moved.unwrap_or_else(all), 2 * y * self.inner.unwrap_or(0)]
     }
 
-    /// The entries read and written, at least, and the FLOP, of the backward rule.
+    /// `[entries, FLOP]` of the backward rule; `entries` is a lower bound on those read and
+    /// written.
     pub(crate) fn backward(&self, y: usize, inputs: &[Operand]) -> [usize; 2] {
         let read: usize = match self.reads {
             Reads::Nothing => 0,

@@ -1,14 +1,16 @@
 //! Gradient checks: the tape against finite differences, in `f64`, along random directions.
 //!
-//! For a random cotangent `u` and, for each input `k`, a random direction `v`, compare
-//! `d/dt ⟨u, f(x + t v)⟩` from differences with `⟨dₖ, v⟩` from the tape. Every input has a second
-//! consumer, to catch a rule that overwrites a gradient. It is recorded last, so its rule runs
-//! first.
+//! Let `dₖ` be the tape's gradient of `⟨u, f(x)⟩` with respect to input `k`, for a random cotangent
+//! `u`. Along random directions `v` of this input, the check compares `⟨dₖ, v⟩` with
+//! `d/dt ⟨u, f(…, xₖ + t v, …)⟩`, estimated by finite differences. Every input has a second
+//! consumer, to catch a rule that overwrites a gradient instead of adding to it. This consumer is
+//! recorded last, so its rule runs first.
 //!
-//! The differences estimate their own error, independently of the rule under test. With
-//! `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h` (error `h⁴f⁽⁵⁾/30`), a kink near `x` makes `D₄(h)`
-//! and `D₄(h/2)` differ; a kink at `x` leaves a jump between the one-sided slopes. If the estimated
-//! error exceeds the tolerance, the gradient is reported as not checkable.
+//! The differences estimate their own error, independently of the rule under test. With `fₙ` for
+//! the value of `⟨u, f⟩` at `t = n h`, the estimate is `D₄(h) = (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h`,
+//! with an error of `h⁴f⁽⁵⁾/30`. A kink near `x` makes `D₄(h)` and `D₄(h/2)` differ; a kink at `x`
+//! leaves a jump between the one-sided slopes. If the estimated error exceeds the tolerance, the
+//! gradient is reported as not checkable.
 use crate::autodiff::{Owned, Tape, Var};
 use ndarray::Zip;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -36,7 +38,7 @@ pub enum Verdict {
     /// Tape and differences agree within [`TOLERANCE`], or both are exactly zero and there is no
     /// kink.
     Pass {
-        /// Their difference, relative to the gradient's norm.
+        /// How far the two differ, relative to the gradient's norm.
         error: f64,
     },
     /// Tape and differences disagree.
@@ -47,7 +49,7 @@ pub enum Verdict {
         tape: f64,
         /// The directional derivative by differences.
         differences: f64,
-        /// Their difference, relative to the gradient's norm.
+        /// How far the two differ, relative to the gradient's norm.
         error: f64,
     },
     /// The differences are too inaccurate: there is a kink within the step, or the gradient is lost
@@ -225,7 +227,8 @@ impl Case {
 }
 
 /// A module `gradchecks` with one gradient check for each line
-/// `name: [shapes of the inputs] => |[inputs]| output;`: as a test, and as a [`Case`] in `ALL`.
+/// `name: [shapes of the inputs] => |[inputs]| output;`. Each check is a test, and a [`Case`] in
+/// `ALL`.
 #[macro_export]
 macro_rules! gradchecks {
     ($($name:ident: [$($shape:expr),*] => |$x:pat_param| $y:expr;)*) => {

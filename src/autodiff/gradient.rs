@@ -1,4 +1,4 @@
-//! The gradient of one tensor: its entries, or factors from which they are computed.
+//! The gradient of one tensor: its entries, factors from which they are computed, or a sum of both.
 use crate::autodiff::tensor::{Owned, Tensor};
 use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm, vector};
@@ -10,12 +10,13 @@ const MAX_RANK: usize = 16;
 /// `G + aᵀz + diag(d) V`, where any term may be absent: the gradient of a matrix `V [n, k]`. The
 /// gradient of any other tensor is `G` alone.
 ///
-/// If a matrix `V` multiplied `S` rows `z`, its gradient has rank `S`. If the loss also depends on
-/// the norms of its rows, they add a multiple of each row. A dense gradient is as large as `V`. It
-/// is written, read for its norm, and read again by the optimiser. The factors have only
-/// `S (n + k) + n` entries, and the optimiser, which reads `V` anyway, computes a few rows of the
-/// gradient at a time. With weight normalisation, `w = g V/‖V‖`, the gradient is
-/// `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`: `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
+/// If the loss depends on `V` through products with `S` rows `z`, the gradient is `aᵀz`, of rank at
+/// most `S`. If it also depends on the norms of the rows of `V`, the gradient has an additional
+/// multiple of each row, `diag(d) V`. A dense gradient is as large as `V`. It is written, read for
+/// its norm, and read again by the optimiser. The factors have only `S (n + k) + n` entries, and
+/// the optimiser, which reads `V` anyway, computes a few rows of the gradient at a time. With
+/// weight normalisation, `w = g V/‖V‖`, and gradients `δₛ` of the outputs `w zₛ`, it is
+/// `dvᵢ = (gᵢ/‖vᵢ‖)(Σₛ δₛᵢ zₛ − dgᵢ v̂ᵢ)`, so `a = δ g/‖v‖` and `dᵢ = −gᵢ dgᵢ/‖vᵢ‖²`.
 #[derive(Clone, Debug)]
 pub struct Gradient<T> {
     dense: Option<Tensor<T>>,
@@ -23,7 +24,7 @@ pub struct Gradient<T> {
     diagonal: Option<Box<Diagonal<T>>>,
 }
 
-/// `aᵀz`, given `y = z Vᵀ`.
+/// The factors of `aᵀz`, and `y = z Vᵀ` for its dot products with the rows of `V`.
 #[derive(Clone, Debug)]
 struct Product<T> {
     /// `[S, n]`.
@@ -34,7 +35,7 @@ struct Product<T> {
     y: Tensor<T>,
 }
 
-/// `diag(d) V`.
+/// `diag(d) V`, with the norms of the rows of `V`.
 #[derive(Clone, Debug)]
 struct Diagonal<T> {
     /// `[n]`.
@@ -75,7 +76,8 @@ impl<T: Scalar> Gradient<T> {
         Self { diagonal: Some(Box::new(Diagonal { d, norms })), ..Self::default() }
     }
 
-    /// The number of values stored for this gradient alone; `z`, `y` and the norms are shared.
+    /// The number of values stored for this gradient alone; `z`, `y` and the norms are shared with
+    /// the tape.
     pub(crate) fn entries(&self) -> usize {
         let dense = self.dense.as_ref().map_or(0, |g| g.len());
         let product = self.product.as_ref().map_or(0, |p| p.a.len());
@@ -115,8 +117,8 @@ impl<T: Scalar> Gradient<T> {
         Tensor::from_shape_vec(v.shape(), g).expect("an entry for each of V")
     }
 
-    /// Move the factors of `other` here: a diagonal always, a product only if it is of low rank and
-    /// there is none here yet. Returns the number of entries added.
+    /// Move the factors of `other` here: a diagonal always, a product only if its rank is low and
+    /// there is no other product yet. Returns the number of entries added.
     pub(crate) fn keep_factors(&mut self, other: &mut Self) -> usize {
         let low_rank = |product: &mut Box<Product<T>>| {
             let (n, k) = (width(product.a.shape()), width(product.z.shape()));
@@ -173,8 +175,9 @@ impl<T: Scalar> Gradient<T> {
     /// The sum of squares, given the `V` that this is the gradient of; NaN or infinite if an entry
     /// is.
     ///
-    /// Factors are not multiplied out. In `f64`, and at least 0:
-    /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`.
+    /// It is computed in `f64`. If there is no dense term, factors are not multiplied out:
+    /// `‖Σₛ aₛᵢ zₛ + dᵢ vᵢ‖² = Σₛₜ aₛᵢ aₜᵢ zₛ·zₜ + 2 dᵢ (aᵀz)ᵢ·vᵢ + dᵢ² ‖vᵢ‖²`, or 0 if rounding
+    /// makes this negative.
     ///
     /// # Panics
     /// If `v` has another shape.
@@ -217,8 +220,8 @@ impl<T: Scalar> Gradient<T> {
         sums.into_iter().map(|sum| if sum < 0. { 0. } else { sum }).sum()
     }
 
-    /// The rows from `first` on, given the same rows `v` of `V`, each `k` wide: borrowed from a
-    /// dense gradient, or else computed in `workspace`.
+    /// The rows of the gradient from `first` on, given the same rows `v` of `V`, of width `k`. They
+    /// are borrowed from a dense gradient, or else computed in `workspace`.
     pub(crate) fn form<'a>(
         &'a self,
         first: usize,
@@ -253,7 +256,7 @@ impl<T: Scalar> Gradient<T> {
     }
 }
 
-/// The length of a row: a matrix has rows, any other tensor single entries.
+/// The length of a row: `k` for a matrix `[n, k]`. The rows of any other tensor are its entries.
 pub(crate) fn width(shape: &[usize]) -> usize {
     if let [_, k] = shape { (*k).max(1) } else { 1 }
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 /// Allocations of a finished tape, by length.
 ///
-/// A training step has tensors of the same shapes as the step before. If they were not reused, each
-/// tensor would be a new allocation, whose pages the system first has to fault in and clear.
+/// A training step has tensors of the same shapes as the step before. If memory were not reused,
+/// each tensor would be a new allocation, whose pages the system first has to fault in and clear.
 #[derive(Clone, Debug)]
 pub struct Storage<T>(HashMap<usize, Vec<Vec<T>>>);
 
@@ -19,7 +19,7 @@ impl<T> Default for Storage<T> {
 }
 
 impl<T: Scalar> Storage<T> {
-    /// The length from which allocations are kept; smaller ones are left to the allocator.
+    /// The minimum length of an allocation that is kept; smaller ones are left to the allocator.
     const MIN_LEN: usize = 1 << 10;
 
     /// Keep the allocation of a tensor, unless another tensor shares it.

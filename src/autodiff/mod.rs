@@ -1,9 +1,10 @@
 //! Reverse-mode automatic differentiation: the tape, its operations, and the check of their
 //! gradients.
 //!
-//! [`tape`](Tape) is the engine: record, rule, [`backward`](Var::backward). A rule reads a
-//! [`Cotangent`] and writes to a [`Sink`]. Reuse of memory, caches of constants, gradients in
-//! factors, and the profile are separate modules; few rules depend on them.
+//! The [`tape`](Tape) is the engine: operations are recorded with their backward rules, and
+//! [`backward`](Var::backward) calls the rules in reverse order. A rule reads a [`Cotangent`] and
+//! writes to a [`Sink`]. Separate modules reuse memory, cache what is computed from constants, keep
+//! gradients in factors, and time operations; few rules depend on them.
 mod constants;
 mod cost;
 mod display;

@@ -63,8 +63,8 @@ impl Machine {
     }
 }
 
-/// A stopwatch read after every operation, so that all time is attributed to some operation. Clones
-/// share the stopwatch.
+/// A stopwatch that is read after every operation, so that all time is attributed to some
+/// operation. Clones share the stopwatch.
 ///
 /// ```
 /// use bhn::autodiff::profile::{Phase, Profile};
@@ -97,7 +97,7 @@ impl Profile {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
 
-    /// Attribute the time since the last call to `name`.
+    /// Attribute to `name` the time since the last call of this method, or since the start.
     pub fn spent(&self, name: &str, pass: Phase, bytes: f64, flops: f64) {
         let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -21,7 +21,7 @@ pub(crate) struct Node<T> {
     pub op: Op,
     pub value: Tensor<T>,
     pub parents: Vec<usize>,
-    /// None for leaves, and where no gradient flows.
+    /// `None` for leaves, and for values to which no gradient flows.
     rule: Option<Rule<T>>,
     needs_grad: bool,
 }
@@ -44,7 +44,7 @@ pub struct Tape<T = f32> {
     fixed: RefCell<Vec<(usize, Arc<Fixed<T>>)>>,
     memory: Memory<T>,
     profile: Option<Profile>,
-    /// Distinguishes this tape from any other, dropped ones included; an address would not.
+    /// Distinguishes this tape from any other, even from a dropped tape that had the same address.
     identity: Arc<()>,
 }
 
@@ -92,8 +92,8 @@ impl<T> Tape<T> {
         Self { profile, ..self }
     }
 
-    /// If this tape is profiled, attribute the time since the last operation to `name`, which reads
-    /// and writes at least `bytes`.
+    /// If this tape is profiled, attribute to `name` the time since the last operation, in which at
+    /// least `bytes` were read and written.
     pub fn spent_on(&self, name: &str, bytes: usize) {
         if let Some(profile) = &self.profile {
             profile.spent(name, Phase::Around, bytes as f64, 0.);
@@ -115,7 +115,7 @@ impl<T: Scalar> Tape<T> {
         self.named_leaf("leaf", value)
     }
 
-    /// A leaf with a name of its own for [`Tape::dot`] and reports: a parameter.
+    /// A leaf, such as a parameter, with a name of its own that [`Tape::dot`] and reports show.
     pub fn named_leaf(
         &self,
         name: impl Into<Cow<'static, str>>,
@@ -138,13 +138,13 @@ impl<T: Scalar> Tape<T> {
         y
     }
 
-    /// A tensor with unspecified entries, to be written over: an allocation of [`Tape::reusing`] if
-    /// one of its size is left.
+    /// A tensor with unspecified entries, to be overwritten. If an allocation of its length is
+    /// free, from this tape or the one before, the tensor reuses it.
     pub fn alloc(&self, shape: &[usize]) -> Tensor<T> {
         self.memory.alloc(shape)
     }
 
-    /// The allocations of all values that are not shared.
+    /// The allocations of this tape, except those that a tensor outside of it shares.
     pub fn into_storage(self) -> Storage<T> {
         for node in self.nodes.into_inner() {
             drop(node.rule);
@@ -158,7 +158,7 @@ impl<T: Scalar> Tape<T> {
         self.nodes.borrow().len()
     }
 
-    /// Whether nothing was recorded.
+    /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -193,8 +193,9 @@ impl<T: Scalar> Tape<T> {
         memory.free(dy);
     }
 
-    /// Report node `id` to the profile, if there is one: forward, or backward if `written` gives
-    /// the number of entries written to the gradient of each input.
+    /// Report node `id` to the profile, if there is one: its backward rule if `written` gives the
+    /// number of entries written to the gradient of each input, otherwise the computation of its
+    /// value.
     fn observe(&self, nodes: &[Node<T>], id: usize, written: Option<&[usize]>) {
         let node = &nodes[id];
         let Some(profile) = self.profile.as_ref().filter(|_| !node.parents.is_empty()) else {
@@ -226,10 +227,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.tape.nodes.borrow()[self.id].value.shape().to_vec()
     }
 
-    /// The one entry of a scalar.
+    /// The only entry of a scalar.
     ///
     /// # Panics
-    /// If there are more.
+    /// Unless there is exactly one entry.
     pub fn item(self) -> T {
         let y = self.value();
         assert_eq!(y.len(), 1, "item: {:?} is not a scalar", y.shape());
@@ -253,7 +254,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         Some(fixed[i].1.clone())
     }
 
-    /// `x` as a constant: no gradient flows back from it.
+    /// `x` as a constant, through which no gradient flows.
     pub fn detach(self) -> Self {
         self.tape.constant(self.value())
     }
@@ -314,7 +315,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 }
 
-/// Gradients by leaf.
+/// The gradients of a scalar with respect to the leaves of its tape.
 pub struct Grads<T> {
     grads: Vec<Option<Gradient<T>>>,
     /// The entries that [`Grads::wrt`] computed from factors.
@@ -335,7 +336,8 @@ impl<T: Scalar> Grads<T> {
         Some(grad.dense().unwrap_or_else(form))
     }
 
-    /// The gradient with respect to the leaf `x`, moved out and possibly in factors.
+    /// The gradient with respect to the leaf `x`, possibly in factors. It is moved out: a second
+    /// call returns `None`.
     ///
     /// # Panics
     /// If `x` is on another tape.

@@ -2,7 +2,7 @@
 use super::{arithmetic, conv, elementwise, linear, loss, reduce, root, shape, triangular};
 use crate::autodiff::gradcheck::Case;
 
-/// The gradient checks of every operation, each at the end of its file.
+/// The gradient checks of all operations, file by file.
 pub fn operations() -> impl Iterator<Item = &'static Case> {
     let files = [
         arithmetic::gradchecks::ALL,

@@ -6,8 +6,8 @@ use crate::kernels::scalar::Scalar;
 use crate::kernels::{gemm::Packed, pool};
 use std::ops::Range;
 
-/// The window over the last three axes of `x`, and the shape of an output with `n` channels; if
-/// there is no `n`, with as many channels as `x`.
+/// The window over the last three axes of `x`, and the shape of an output with `n` channels, or
+/// with the channels of `x` if `n` is `None`.
 fn over(name: &str, x: &[usize], window: Window, n: Option<usize>) -> (Sliding, Vec<usize>) {
     let Some((lead, &image)) = x.split_last_chunk::<3>() else {
         panic!("{name}: {x:?} is not […, H, W, C]")
@@ -30,8 +30,10 @@ fn part(len: usize, s: usize, samples: usize, shared: bool) -> Range<usize> {
 
 impl<T: Scalar> Var<'_, T> {
     /// `y[…, p, n] = Σₖ w[n, k] x[…, p + k]`, a cross-correlation, for images `x […, H, W, C]` and
-    /// weights `w [N, h·w·C]` of a window of `h` by `w`, giving `[…, H', W', N]`;
-    /// `dx[…, q] = Σ wᵀ dy` over the positions whose window covers `q`, `dw = Σ dyᵀ x` over all.
+    /// weights `w [N, h·w·C]`, with a column for each entry of the window, giving `[…, H', W', N]`;
+    /// `dx[…, q] = Σ wᵀ dy` over the positions whose window covers `q`, `dw = Σ dyᵀ x` over all
+    /// positions. Here `x[…, p + k]` is the entry of `x` under entry `k` of the window at position
+    /// `p`.
     ///
     /// # Panics
     /// Unless `x` has at least three axes, the window fits, and `w` has a column for each of the

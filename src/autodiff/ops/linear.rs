@@ -128,10 +128,10 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `s ⊙ p + b` for scales `s [S, 1, …, 1, n]`, `b [n]`, and `p [S, …, n]`, or `p […, n]` with
-    /// one axis less, shared across samples, giving `[S, …, n]`; `dp = s dy` (summed over `S` if
-    /// shared), `ds = Σ p dy`, `db = Σ dy`. A single scale (`S = 1`) applies to any `p` with as
-    /// many axes.
+    /// `s ⊙ p + b` for scales `s [S, 1, …, 1, n]`, shifts `b [n]` and `p [S, …, n]`, giving
+    /// `[S, …, n]`; `dp = s dy`, `ds = Σ p dy`, `db = Σ dy`. If `p` is shared across samples, it
+    /// has one axis less, and `dp` is summed over `S`. A single row of scales (`S = 1`) applies to
+    /// every row of a `p` with as many axes.
     ///
     /// # Panics
     /// Unless the shapes are these.
@@ -209,7 +209,8 @@ impl<T: Scalar> Var<'_, T> {
             Some(v) => v.norms(norms).clone(),
             None => norms(),
         };
-        // The profile counts this as linear: the gradient `diag(d) V` stays in factors.
+        // To the profile, this operation is linear: its rule does not read `V`, because the
+        // gradient `diag(d) V` stays in factors.
         Self::record(Op::linear("row_norms"), &[self], y, |c, sink| {
             let divide = |(&g, &norm): (&T, &T)| if norm > T::zero() { g / norm } else { norm };
             sink.add(0, || {
@@ -220,8 +221,8 @@ impl<T: Scalar> Var<'_, T> {
     }
 
     /// Weight normalisation (Salimans & Kingma 2016): `wᵢ = gᵢ vᵢ / ‖vᵢ‖₂` for directions
-    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row of zeros, as masks leave it, stays
-    /// zero: its norm is taken as 1, since `0 g / 0` is NaN.
+    /// `v [n, k]` and scales `g [n]`, giving `w [n, k]`. A row that a mask has set to zero stays
+    /// zero: its norm is replaced by 1, because `0 g / 0` is NaN.
     ///
     /// A layer need not materialise `w`: `w x = g ⊙ (v x) / ‖v‖`, see
     /// [`Linear`](crate::nn::Linear).

@@ -11,7 +11,7 @@ pub fn half_ln_2pi<T: Scalar>() -> T {
     T::of(0.5 * (2. * PI).ln())
 }
 
-/// `K`, after a check that there is one label below `K` for each row of `x [S, B, K]` or `[B, K]`.
+/// `K` for `x [S, B, K]` or `[B, K]`, after a check that there are `B` labels, all below `K`.
 fn check_labels<T: Scalar>(name: &str, x: &Tensor<T>, labels: &[usize]) -> usize {
     let shape = x.shape();
     let (k, n) = (shape.last().copied().unwrap_or(0), labels.len());
@@ -21,11 +21,11 @@ fn check_labels<T: Scalar>(name: &str, x: &Tensor<T>, labels: &[usize]) -> usize
 }
 
 impl<T: Scalar> Var<'_, T> {
-    /// `ln p(y|x) = x_y − ln Σ eˣ` for logits `x […, B, K]` and labels `y [B]`, giving `[…, B]`,
-    /// without overflow; `dx = (1_y − softmax(x)) dy`.
+    /// `ln p(c|x) = x_c − ln Σ eˣ` for logits `x […, B, K]` and labels `c [B]`, giving `[…, B]`,
+    /// without overflow; `dx = (1_c − softmax(x)) dy`.
     ///
     /// # Panics
-    /// Unless there is one label below `K` for each row.
+    /// Unless there is one label below `K` for each of the `B` rows.
     pub fn categorical_log_prob(self, labels: impl Into<Arc<[usize]>>) -> Self {
         let (x, labels) = (self.value(), labels.into());
         let k = check_labels("categorical_log_prob", &x, &labels);
@@ -54,12 +54,12 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `ln clip(softmax(x)_y, ε, 1 − ε)`, as in the paper with `ε = 0.001`; `dx` is that of
+    /// `ln clip(softmax(x)_c, ε, 1 − ε)`, as in the paper with `ε = 0.001`; `dx` is that of
     /// [`categorical_log_prob`](Var::categorical_log_prob) inside the bounds, 0 outside: an example
-    /// whose probability is below `ε` has no gradient.
+    /// has no gradient if its label has a probability below `ε`.
     ///
     /// # Panics
-    /// Unless there is one label below `K` for each row.
+    /// Unless there is one label below `K` for each of the `B` rows.
     pub fn clipped_categorical_log_prob(self, labels: impl Into<Arc<[usize]>>, epsilon: T) -> Self {
         self.categorical_log_prob(labels).clamp(epsilon.ln(), (T::one() - epsilon).ln())
     }

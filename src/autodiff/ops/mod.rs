@@ -1,9 +1,9 @@
 //! Differentiable operations on [`Var`](crate::autodiff::Var): value, backward rule and gradient
 //! check side by side.
 //!
-//! Each doc comment is the formula, then the backward rule, with `dy` for `dL/dy`. Each file ends
-//! with the gradient checks of its operations. Operations composed of others have no backward rule
-//! of their own.
+//! Each doc comment gives the formula, then the backward rule, with `dy` for `dL/dy`. Each file has
+//! the gradient checks of its operations after them. Operations composed of others have no backward
+//! rule of their own.
 pub(crate) mod arithmetic;
 pub mod checks;
 pub(crate) mod conv;

@@ -50,8 +50,9 @@ pub(super) fn largest<T: Scalar>(x: impl Iterator<Item = T>) -> (usize, T) {
     })
 }
 
-/// The maximum `m`, and `ln Σ eˣ⁻ᵐ` in `f64`, computed as `ln(1 + Σ eˣ⁻ᵐ)` over the other entries
-/// to keep the digits of a small sum; 0 if `m` is not finite.
+/// The maximum `m`, and `ln Σ eˣ⁻ᵐ` in `f64`, or 0 if `m` is not finite. The largest term is 1, so
+/// the logarithm is computed as `ln(1 + s)` for the sum `s` of the other terms, to keep the digits
+/// of a small `s`.
 fn log_sum_exp<T: Scalar>(x: impl Iterator<Item = T> + Clone) -> (T, f64) {
     let (at, max) = largest(x.clone());
     if !max.is_finite() {

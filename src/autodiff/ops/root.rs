@@ -6,8 +6,9 @@ impl<T: Scalar> Var<'_, T> {
     /// `y` with `f(y, p) = x`, entry by entry, for an `f` that increases in `y` from −∞ to ∞;
     /// `dx = dy / f_y`, `dp = −f_p dy / f_y`, by the implicit function theorem.
     ///
-    /// `f(y, p)` returns `(f, f_y, f_p)`; the parameters `p` are broadcast to `x`. Solved to the
-    /// last bits by Newton's method, safeguarded by bisection.
+    /// The argument `f` returns the value `f(y, p)` and the derivatives `f_y` and `f_p`; the
+    /// parameters `p` are broadcast to `x`. The equation is solved to the last bits of `y` by
+    /// Newton's method, safeguarded by bisection.
     ///
     /// ```
     /// use bhn::autodiff::{Tape, Tensor};
@@ -59,8 +60,9 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-/// `y` with `f(y) = x`, for `f` that returns value and slope. A Newton step is taken if it stays
-/// within the bracket and is at most half of the previous step; else the bracket is bisected.
+/// `y` with `f(y) = x`, for an `f` that returns its value and its slope. A Newton step is taken if
+/// it stays within the bracket and is at most half of the previous step; else the bracket is
+/// bisected.
 fn solve<T: Scalar>(x: T, f: impl Fn(T) -> (T, T)) -> T {
     let two = T::of(2.);
     let (mut low, mut high, mut width) = (x - T::one(), x + T::one(), T::one());

@@ -11,8 +11,8 @@ pub(super) fn check_axis<T: Scalar>(name: &str, x: &Tensor<T>, axis: usize) {
     assert!(axis < x.ndim(), "{name}: no axis {axis} in {:?}", x.shape());
 }
 
-/// A copy with the axes in another order. If all axes after the leading ones that stay are rotated,
-/// as from `[B, C, H, W]` to `[B, H, W, C]`, this is a transposition of matrices.
+/// A copy with the axes in another order. If some leading axes stay and the others are rotated, as
+/// from `[B, C, H, W]` to `[B, H, W, C]`, this transposes a batch of matrices.
 fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     let kept = axes.iter().enumerate().take_while(|(i, axis)| i == *axis).count();
     let (moved, n) = (&axes[kept..], axes.len() - kept);
@@ -26,7 +26,8 @@ fn permuted<T: Scalar>(x: &Tensor<T>, axes: &[usize]) -> Tensor<T> {
     y
 }
 
-/// `[outer, n, inner]`: the entries before `axis`, its length, and the entries after it.
+/// `[outer, n, inner]`: the number of entries along the axes before `axis`, its length, and the
+/// number of entries along those after it.
 pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
@@ -70,8 +71,8 @@ impl<'t, T: Scalar> Var<'t, T> {
         })
     }
 
-    /// `x[.., range, ..]` along `axis`, without copying if it is contiguous; `dx = dy` there, 0
-    /// elsewhere.
+    /// `x[.., range, ..]` along `axis`, without copying if the slice is contiguous; `dx = dy` in
+    /// the range, 0 elsewhere.
     ///
     /// # Panics
     /// If the range is not within the axis.
@@ -168,7 +169,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     }
 
     /// `y[.., i, ..] = x[.., index[i], ..]` along `axis`; `dx[.., j, ..] = Σ dy[.., i, ..]` over
-    /// `index[i] = j`, accumulated in `f64`.
+    /// the `i` with `index[i] = j`, accumulated in `f64`.
     ///
     /// # Panics
     /// If an index is beyond the axis.
