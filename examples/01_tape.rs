@@ -19,7 +19,8 @@ fn main() {
     println!("L = mean (x wᵀ − y)² = {:.4}, recorded as\n{tape}", loss.item());
 
     // Parents precede their children: recording order is a topological order, and `backward` needs
-    // no sorting. Node 6 multiplies `error`, node 5, by itself; its two contributions are summed.
+    // no sorting. Node 6 multiplies `error`, node 5, by itself; both factors contribute to the
+    // gradient of `error`, and the contributions are summed.
     let grads = loss.backward();
     let dw = grads.wrt(w).expect("the loss depends on w");
     println!("dL/dw by the tape = {dw:.4}");
@@ -37,7 +38,7 @@ fn main() {
     assert_eq!(loss.backward().wrt(w), Some(dw));
     assert!(grads.wrt(x).is_none(), "no gradient for data");
 
-    // Training: a new tape for each step, with the parameter outside of it.
+    // Training: each step has a new tape, and the parameter is kept outside of it.
     let mut w = arr2(&[[0.5, -0.5]]).into_dyn();
     let mut last = f64::INFINITY;
     for step in 0..=300 {

@@ -13,7 +13,7 @@ fn log_add_exp<'t>(a: Var<'t, f64>, b: Var<'t, f64>) -> Var<'t, f64> {
     let y = &b.value() + d.mapv(|d| d.max(0.) + (-d.abs()).exp().ln_1p());
     // The rule reads dy = `c.g`, y = `c.y` and the inputs `c.x(k)`, and adds a contribution for
     // each input to the sink. The sink sums it over the axes along which the input was broadcast,
-    // adds it to those of other consumers, or skips it if the input is a constant.
+    // and adds it to the contributions of other consumers. Contributions to constants are skipped.
     Var::record("log_add_exp", &[a, b], y, |c, sink| {
         sink.add(0, || (c.x(0) - c.y).mapv(f64::exp) * c.g);
         sink.add(1, || (c.x(1) - c.y).mapv(f64::exp) * c.g);
@@ -21,7 +21,7 @@ fn log_add_exp<'t>(a: Var<'t, f64>, b: Var<'t, f64>) -> Var<'t, f64> {
 }
 
 fn main() {
-    // Composed from existing operations, it overflows.
+    // Composed of existing operations, the same function overflows.
     let tape = Tape::default();
     let a = tape.leaf(arr1(&[0., 1000.]));
     let b = tape.leaf(arr1(&[0.]));

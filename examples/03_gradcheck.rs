@@ -13,15 +13,15 @@ fn square(x: Var<'_, f64>, factor: f64) -> Var<'_, f64> {
 
 fn main() {
     // The check moves the input by ±t v along a random direction v, and compares the slope of the
-    // output with the gradient by the tape. In f64, differences are accurate to 10⁻¹⁰, so the
-    // tolerance of 10⁻⁷ detects small errors.
+    // output with the tape's gradient along v. In f64, finite differences are accurate to 10⁻¹⁰, so
+    // a tolerance of 10⁻⁷ detects small errors.
     let x = [randn(&[3, 4], 0)];
     println!("1. d(x²) = 2x dy:");
     let report = gradcheck(&x, |x| square(x[0], 2.));
     print!("{report}");
     assert!(matches!(report.0[..], [Verdict::Pass { error }] if error < 1e-7));
 
-    // A rule that is wrong by 10⁻⁵, which f32 could not distinguish from rounding.
+    // A rule with a relative error of 10⁻⁵, which f32 could not distinguish from rounding.
     println!("\n2. d(x²) = 2.00002x dy:");
     let report = gradcheck(&x, |x| square(x[0], 2.00002));
     print!("{report}");
@@ -30,9 +30,9 @@ fn main() {
     };
     assert!((tape / differences - 1.00001).abs() < 1e-7, "the ratio is that of the factors");
 
-    // |x| has no derivative at 0: its slopes from the left and from the right differ, so that
-    // differences can neither confirm nor refute a rule. The check detects this from them
-    // alone: their one-sided slopes disagree.
+    // |x| has no derivative at 0: its slopes from the left and from the right differ, so finite
+    // differences can neither confirm nor refute a rule. The check detects this from the
+    // differences alone: the one-sided slopes disagree.
     println!("\n3. |x| at 0:");
     let report = gradcheck(&[arr1(&[1., 0., -2.]).into_dyn()], |x| x[0].abs());
     print!("{report}");

@@ -11,7 +11,8 @@ use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::random::{Purpose, stream};
 use ndarray::arr2;
 
-/// `ln p(θ) [S]` of the banana `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)` for `θ [S, 2]`.
+/// `ln p(θ)` for `θ [S, 2]`, giving `[S]`. The density p is a banana,
+/// `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`.
 fn ln_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
     let constant = |x| theta.tape().constant(arr2(&[[x]]).into_dyn());
     let (theta1, theta2) = (theta.slice(1, 0..1), theta.slice(1, 1..2));
@@ -21,8 +22,9 @@ fn ln_p<'t>(theta: Var<'t, f64>) -> Var<'t, f64> {
 }
 
 fn main() {
-    // T = 0 scales and shifts each axis: a Gaussian with a diagonal covariance. Each coupling
-    // transforms half of the entries by a network of the other half, and so can bend the density.
+    // T is the number of couplings. If there are none, h scales and shifts each axis, and q is a
+    // Gaussian with a diagonal covariance. Each coupling transforms half of the entries by a
+    // network of the other half, and so can bend the density.
     let [gaussian, flow] = [0, 4].map(fit);
 
     // p is normalised, so the bound is −KL(q‖p), and at most 0.

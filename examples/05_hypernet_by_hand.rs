@@ -19,8 +19,8 @@ const S: usize = 4; // samples of g per step
 const H: usize = 50; // hidden units
 const D: usize = H + 1; // scales: one per unit, output unit included
 
-/// `f(x) [S, B, 1]` for each sample of the scales `g [S, D]` and `x [B, 1]`. A layer is
-/// `g ⊙ (V x)/‖V‖ + b`; the weights `w = g V/‖V‖` are never formed.
+/// `f(x)` for `x [B, 1]` and each sample of the scales `g [S, D]`, giving `[S, B, 1]`. A layer is
+/// `g ⊙ (V x)/‖V‖ + b`; the weights `w = g V/‖V‖` are never materialised.
 fn f<'t>(
     p: &BoundParams<'t, f64>,
     layers: [ParamId; 4],

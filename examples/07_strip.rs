@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     }
     let panels = vec![uncertainty()?, branches()?, calibration()?];
     let svg = Chart { columns: 3, size: (300., 280.), panels }.svg("strip");
-    // `currentColor` is black in a file of its own: take a grey that reads on white and on black.
+    // In a file of its own, `currentColor` is black: use a grey that reads on white and on black.
     println!("{}", svg.replacen("<svg", "<svg style=\"color:#768390\"", 1));
     Ok(())
 }
@@ -59,7 +59,7 @@ fn branches() -> Result<Panel> {
     Ok(Panel { title: "Figure 3: two modes of a posterior".into(), x, y, layers })
 }
 
-/// Accuracy by confidence ± one standard error, against maximum likelihood.
+/// Accuracy by confidence, ± one standard error, of a hypernetwork and of maximum likelihood.
 fn calibration() -> Result<Panel> {
     let curve = |method| -> Result<Mark> {
         let point = |&[c, a, n]: &[f64; 3]| (c, a, (a * (1. - a) / n).sqrt());
@@ -80,7 +80,7 @@ fn layer((name, ink): (&str, Ink), mark: Mark) -> Layer {
     Layer { name: name.into(), ink, mark }
 }
 
-/// The numbers of the rows of a committed CSV file that begin with `method`.
+/// The numbers in the rows of a committed CSV file whose first column is `method`.
 fn rows<const N: usize>(file: &str, method: &str) -> Result<Vec<[f64; N]>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results/strip").join(file);
     let mut found = vec![];

@@ -43,9 +43,9 @@ pub enum Error {
         kept(*epoch)
     )]
     Diverged {
-        /// The step, from 0.
+        /// The step, counted from 0.
         step: u64,
-        /// The epoch, from 1.
+        /// The epoch, counted from 1.
         epoch: u64,
         /// The first value on the tape that is not finite, or the parameter whose gradient is not.
         node: String,
@@ -57,7 +57,7 @@ pub enum Error {
 /// A result with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Prefix of the notice for a data set that is missing; its name follows.
+/// Prefix of the notice for a missing data set, whose name follows.
 pub(crate) const SKIPPED: &str = "skipped: bhn data fetch ";
 
 impl Error {

@@ -3,10 +3,11 @@
 //!
 //! # From noise to the loss
 //!
-//! Three symbols have one meaning each. `w` are all weights and biases of the primary network,
-//! which maps inputs `x` to predictions. `g` are its weight-normalisation scales, one per unit. `θ`
-//! is the vector that the posterior is over: `g` by default, `w` with [`primary::AllWeights`]. `ln`
-//! is the natural logarithm, so every bound and entropy is in nats.
+//! Three symbols have the same meaning everywhere. `w` denotes all weights and biases of the
+//! primary network, which maps inputs `x` to predictions. `g` denotes the weight-normalisation
+//! scales of this network, one per unit. `θ` is the vector over which the posterior is defined: `g`
+//! by default, `w` with [`primary::AllWeights`]. `ln` is the natural logarithm, so every bound and
+//! entropy is in nats.
 //!
 //! **1. The bound.** The posterior `p(θ|D) = p(D|θ) p(θ) / p(D)` is intractable, and is
 //! approximated by a density `q(θ)` from a tractable family. For every `q`,
@@ -18,7 +19,7 @@
 //! The KL divergence is not negative, so the first term, the evidence lower bound (ELBO), is at
 //! most `ln p(D)`, and maximising it over `q` minimises the divergence.
 //!
-//! **2. The hypernetwork** is an invertible, differentiable map `h` of noise to parameters. The
+//! **2. The hypernetwork** is an invertible, differentiable map `h` from noise to parameters. The
 //! change of variables gives the density of its samples exactly ([`bayes::Hypernet`]):
 //!
 //! ```text
@@ -28,8 +29,8 @@
 //! `h` is a [`flows::Chain`] of [`flows::Bijector`]s whose log-determinants add up. An affine
 //! coupling ([`flows::Coupling`]) passes one half of its input through and transforms the other,
 //! `y₁ = x₁`, `y₂ = s(x₁) ⊙ x₂ + m(x₁)`: the Jacobian is triangular, and its log-determinant is
-//! `Σ ln s`. Stacked couplings give correlated and multimodal `q`; if there are none, `q` is a
-//! factorised Gaussian, which is Bayes by Backprop.
+//! `Σ ln s`. With stacked couplings, `q` can be correlated and multimodal. If there are none, `q`
+//! is a factorised Gaussian, as in Bayes by Backprop.
 //!
 //! **3. The scales.** A large network has too many weights for a hypernetwork to emit. So each unit
 //! `j` has a direction `vⱼ` and a scale `gⱼ` (weight normalisation), and only the scales are random

@@ -1,8 +1,8 @@
 //! Random streams: every random number is a function of (seed, purpose, index).
 //!
 //! The generator for the noise of step 1000 is constructed from the number 1000 and not by
-//! advancing one generator through 999 steps. So a run can be resumed from the step number alone,
-//! and no generator state is saved.
+//! advancing one generator through 999 steps. So a run can be resumed at any step without a saved
+//! generator state.
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 /// The purpose of random numbers. Streams of different purposes are independent.
@@ -24,8 +24,9 @@ pub enum Purpose {
     Toy,
     /// Noise images.
     Images,
-    /// Active learning: index 0 for the initial labels, index 1 for the candidates and the random
-    /// acquisitions of a round, with a seed for each round.
+    /// Active learning. In an experiment, whose rounds have a seed each, index 0 is for the initial
+    /// labels and index 1 for the candidates and random acquisitions of a round. `bhn acquire` uses
+    /// index 0.
     Pool,
     /// Data augmentation; the index is the step.
     Augment,
