@@ -71,7 +71,7 @@ impl Verdict {
     }
 }
 
-/// A [`Verdict`] for each input. `{report}` prints one line each.
+/// A [`Verdict`] for each input. `{report}` prints one line for each.
 ///
 /// ```should_panic
 /// use bhn::autodiff::gradcheck::{gradcheck, randn};

@@ -49,7 +49,7 @@ impl Row {
 pub struct Machine {
     /// The number of threads.
     pub threads: usize,
-    /// Floating-point operations per second, in fused multiply-adds of `f32`.
+    /// Floating-point operations per second in `f32`; a fused multiply-add counts as two.
     pub flops: f64,
     /// Bytes per second from and to memory.
     pub bandwidth: f64,

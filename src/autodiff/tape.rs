@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
 
-/// A value, the nodes that it was computed from, and the backward rule beside it.
+/// A value, the nodes that it was computed from, and its backward rule.
 pub(crate) struct Node<T> {
     pub op: Op,
     pub value: Tensor<T>,
@@ -125,7 +125,8 @@ impl<T: Scalar> Tape<T> {
         self.push(Node { op, value: value.into(), parents: vec![], rule: None, needs_grad: true })
     }
 
-    /// A value no gradient flows to: data. Operations on constants record no rule.
+    /// A value to which no gradient flows, such as data. Operations on constants alone record no
+    /// rule.
     pub fn constant(&self, value: impl Into<Tensor<T>>) -> Var<'_, T> {
         let op = Op::from("constant");
         self.push(Node { op, value: value.into(), parents: vec![], rule: None, needs_grad: false })

@@ -12,10 +12,10 @@
 //!   instruction set in use.
 //! * [`peak`]: the measured peak performance of the machine.
 //!
-//! Results are deterministic: the order of the additions in a sum depends on shapes alone, never on
-//! the number of threads or the width of a vector. If the terms of a sum are split over tasks, the
-//! partial sums are added in a fixed order. So results are bitwise identical for any number of
-//! threads, and the same with AVX-512 as with AVX2.
+//! Results are deterministic: the order of the additions in a sum depends on shapes and strides
+//! alone, never on the number of threads or the width of a vector. If the terms of a sum are split
+//! over tasks, the partial sums are added in a fixed order. So results are bitwise identical for
+//! any number of threads, and the same with AVX-512 as with AVX2.
 //!
 //! On processors without AVX2 and FMA ([`path()`] is `"portable"`), results differ in rounding:
 //! multiplications and additions are not fused, and products are summed in another order. `eˣ`,

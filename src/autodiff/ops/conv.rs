@@ -107,8 +107,9 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `y[…, p, c] = maxₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`;
-    /// `dx = dy` at the first maximum of each window, or its first NaN.
+    /// `y[…, p, c] = maxₖ x[…, p + k, c]` over the places `k` of the window at position `p`, for
+    /// images `x […, H, W, C]`, giving `[…, H', W', C]`; `dx = dy` at the first maximum of each
+    /// window, or its first NaN.
     ///
     /// # Panics
     /// Unless `x` has at least three axes, and the window fits and has no padding.
@@ -127,8 +128,9 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `y[…, p, c] = meanₖ x[…, p + k, c]` for images `x […, H, W, C]`, giving `[…, H', W', C]`;
-    /// `dx[…, q, c] = Σ dy / (h w)` over the windows that cover `q`.
+    /// `y[…, p, c] = meanₖ x[…, p + k, c]` over the places `k` of the window at position `p`, for
+    /// images `x […, H, W, C]`, giving `[…, H', W', C]`; `dx[…, q, c] = Σ dy / (h w)` over the
+    /// windows that cover `q`.
     ///
     /// # Panics
     /// Unless `x` has at least three axes, and the window fits and has no padding.

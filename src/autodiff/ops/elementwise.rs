@@ -4,7 +4,7 @@ use crate::autodiff::{Cotangent, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 
 impl<'t, T: Scalar> Var<'t, T> {
-    /// `y = f(x)`; `dx = rule(c)`.
+    /// `y = f(x)`; `dx = rule(c)` for the cotangent `c`.
     fn unary(
         self,
         name: &'static str,

@@ -197,7 +197,7 @@ impl<T: Scalar> Var<'_, T> {
             let mut norms = self.tape().alloc(&v.shape()[..1]);
             gemm::row_squares(v.as_matrix(), norms.as_slice_mut());
             for (norm, row) in norms.as_slice_mut().iter_mut().zip(v.as_matrix().rows()) {
-                // Squares overflow and underflow long before their root does.
+                // Squares overflow and underflow long before the norm does.
                 *norm = match *norm > T::of(1e-20) && norm.is_finite() {
                     true => norm.sqrt(),
                     false => T::of(row.iter().map(|v| v.f64() * v.f64()).sum::<f64>().sqrt()),

@@ -13,7 +13,7 @@ enum Triangle {
 }
 
 impl Triangle {
-    /// The columns of row `i` of `n` that are in the triangle.
+    /// The columns of row `i` that are in the triangle of an `n × n` matrix.
     fn columns(self, i: usize, n: usize) -> Range<usize> {
         match self {
             Self::Lower => 0..i,
@@ -21,7 +21,7 @@ impl Triangle {
         }
     }
 
-    /// The indices of `n` rows, longest row first.
+    /// The indices of the `n` rows, in the order of their lengths in the triangle, longest first.
     fn longest_first(self, n: usize) -> impl DoubleEndedIterator<Item = usize> {
         (0..n).map(move |k| match self {
             Self::Lower => n - 1 - k,

@@ -14,8 +14,8 @@ use crate::kernels::workspace::with_workspace;
 /// it decides the order of sums.
 const SHORT: usize = 128;
 
-/// `y [H'·W', N]` for `x [H, W, C]` and panels of `wᵀ`: the sum of one product for each row of the
-/// window.
+/// `y [H'·W', N]` for `x [H, W, C]` and panels of `wᵀ`: the sum of products, one for each row of
+/// the window.
 pub fn forward<T: Scalar>(
     micro: Micro<T>,
     over: &Sliding,

@@ -60,8 +60,8 @@ pub fn unfold<T: Scalar>(over: &Sliding, x: &[T], f: impl FnOnce(&[T])) {
     });
 }
 
-/// Writes these columns of the unfolded image to `panel`, whose rows are `wide` elements apart, for
-/// an `x` that includes its padding.
+/// Writes a range of columns of the unfolded image to `panel`, whose rows are `wide` elements
+/// apart, for an `x` that includes its padding.
 pub fn unfold_columns<T: Scalar>(
     over: &Sliding,
     x: &[T],

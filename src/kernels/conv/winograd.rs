@@ -278,7 +278,7 @@ fn outputs(over: &Sliding, n: usize, tile: usize) -> Offsets<SIDE> {
 
 /// One of the matrices of the module's documentation. It is a type so that its product is inlined.
 trait Matrix<const N: usize, const M: usize> {
-    /// `M x`.
+    /// The product of the matrix with `x`.
     fn times<T: Scalar>(x: [T; N]) -> [T; M];
 }
 

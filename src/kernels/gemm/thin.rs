@@ -7,7 +7,8 @@ use crate::kernels::scalar::Scalar;
 use crate::kernels::vector::{self, CHUNK, axpy};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-/// The minimum number of multiplications in one task; smaller products stay on the caller's thread.
+/// The approximate number of multiplications in one task; smaller products stay on the caller's
+/// thread.
 pub const SERIAL: usize = 1 << 17;
 /// A product is thin if it has at most this many rows, or at most this inner dimension.
 const THIN: usize = 4;
