@@ -29,8 +29,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Figure 1: the mean of `y` ± 2 std by a hypernetwork over all weights, by maximum likelihood and
-/// under the true posterior, which NUTS samples.
+/// Figure 1: the mean of `y` ± 2 std, predicted by a hypernetwork over all weights, by maximum
+/// likelihood, and by samples from the true posterior (NUTS).
 fn uncertainty() -> Result<Panel> {
     let band = |method| -> Result<Mark> {
         let bounds = rows("curves.csv", method)?.into_iter().map(<[f64; 3]>::into);
@@ -46,8 +46,8 @@ fn uncertainty() -> Result<Panel> {
     Ok(Panel { title: "Figure 1: uncertainty away from data".into(), x, y, layers })
 }
 
-/// Figure 3: 200 samples each of a posterior with two branches, `ab = 1`, by a hypernetwork and by
-/// independent Gaussians.
+/// Figure 3: a posterior with two branches, `ab = 1`, and 200 samples from each of two
+/// approximations: a hypernetwork and independent Gaussians.
 fn branches() -> Result<Panel> {
     let branch = |sign: f64| {
         let a = (0..=60).map(|i| 3.2_f64.powf(f64::from(i) / 30. - 1.) * sign);

@@ -167,7 +167,7 @@ pub fn gradcheck(xs: &[Owned<f64>], f: impl for<'t> Fn(&[Var<'t, f64>]) -> Var<'
 
     let verdict = |k: usize| {
         let added = grads.wrt(x[k]).expect("every input has a second consumer") - &second[k];
-        // A rule writes a first contribution and adds a later one: both are checked.
+        // A rule writes the first contribution to a gradient and adds later ones: both are checked.
         let gradients = [Some(added.view()), alone.wrt(x[k]).map(|g| g.view())];
         let norm = added.iter().map(|g| g * g).sum::<f64>().sqrt();
         let along = |direction: u64| {

@@ -86,8 +86,8 @@ multiversion! {
     }
 }
 
-/// `dp ← β dp + Σ s ⊙ δ` (over the samples that share a row of `p`) for `β` 0 or 1,
-/// `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, where `δ = dy act'`.
+/// `dp ← β dp + Σ s ⊙ δ`, `ds ← Σ_B δ ⊙ p` and `db ← Σ δ`, where `δ = dy act'` and `β` is 0 or 1.
+/// The sum for `dp` is over the samples that share a row of `p`, that for `db` over all rows.
 ///
 /// If there are few rows, each task computes a block of columns, and no sum is split over tasks. If
 /// there are many rows, as for images, each task computes a block of rows, and the partial sums are

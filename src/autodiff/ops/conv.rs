@@ -49,8 +49,9 @@ impl<T: Scalar> Var<'_, T> {
         self.convolve(Op::product("conv2d", k), w, over, &shape, 1)
     }
 
-    /// [`conv2d`](Var::conv2d) with weights `w [S, N, h·w·C]`, one matrix per sample, and
-    /// `x [S, B, H, W, C]`, or `x [B, H, W, C]` shared across samples, giving `[S, B, H', W', N]`.
+    /// [`conv2d`](Var::conv2d) of `x [S, B, H, W, C]` with weights `w [S, N, h·w·C]`, one matrix
+    /// per sample, giving `[S, B, H', W', N]`. If the samples share one `x [B, H, W, C]`, `dx` is
+    /// summed over them.
     ///
     /// # Panics
     /// Unless the shapes are these and the window fits.

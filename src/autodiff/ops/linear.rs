@@ -89,9 +89,9 @@ impl<T: Scalar> Var<'_, T> {
         })
     }
 
-    /// `yₛ = xₛ wₛᵀ` for weights `w [S, n, k]`, one matrix per sample, and `x [S, B, k]`, or
-    /// `x [B, k]` shared across samples, giving `[S, B, n]`; `dxₛ = dyₛ wₛ` (summed over `S` if
-    /// shared), `dwₛ = dyₛᵀ xₛ`.
+    /// `yₛ = xₛ wₛᵀ` for `x [S, B, k]` and weights `w [S, n, k]`, one matrix per sample, giving
+    /// `[S, B, n]`; `dxₛ = dyₛ wₛ`, `dwₛ = dyₛᵀ xₛ`. If the samples share one `x [B, k]`, `dx` is
+    /// summed over them.
     ///
     /// # Panics
     /// Unless the shapes are these.

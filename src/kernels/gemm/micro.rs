@@ -17,9 +17,9 @@ pub struct Micro<T> {
     /// `C ← α A B + β C` for a tile of `size = [m, n]` rows and columns, over `k` steps.
     ///
     /// # Safety
-    /// `m` and `n` are between 1 and a full tile; `a` and `c` are valid for `m × k` and `m × n`
-    /// elements at their strides (rows of `c` are contiguous), and `b` is valid for `k` rows, a
-    /// stride apart, of a full tile's width.
+    /// `m` and `n` are at least 1 and at most `rows` and `cols`; `a` and `c` are valid for `m × k`
+    /// and `m × n` elements at their strides (rows of `c` are contiguous), and `b` is valid for `k`
+    /// rows, a stride apart, of `cols` elements.
     #[allow(clippy::type_complexity)]
     pub tile: unsafe fn(
         k: usize,
