@@ -160,10 +160,21 @@ impl Row<Variant<'_>, Option<Fitted>> {
         self.results.iter().flatten()
     }
 
+    /// `ln p(D) − ELBO = KL(q‖p)` in nats of each seed's fit; `None` if it diverged.
+    fn by_seed(&self) -> impl Iterator<Item = Option<f64>> {
+        let log_evidence = self.input.problem.log_evidence.value;
+        self.results.iter().map(move |fit| Some(log_evidence - fit.as_ref()?.elbo.value))
+    }
+
     /// `ln p(D) − ELBO = KL(q‖p)` in nats of each fit that did not diverge.
     pub(super) fn gaps(&self) -> Vec<f64> {
-        let log_evidence = self.input.problem.log_evidence.value;
-        self.fitted().map(|fit| log_evidence - fit.elbo.value).collect()
+        self.by_seed().flatten().collect()
+    }
+
+    /// `f` of the gaps of this row and of `other`, for each seed for which neither fit diverged.
+    pub(super) fn paired(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let pairs = self.by_seed().zip(other.by_seed());
+        pairs.filter_map(|(gap, others)| Some(f(gap?, others?))).collect()
     }
 }
 
@@ -173,10 +184,13 @@ impl<'a> Fits<'a> {
         &self[&*format!("{problem}-{method}")]
     }
 
-    /// The number of couplings `T` and the gaps of each RealNVP on a problem, by ascending `T`.
-    pub(super) fn by_couplings(&self, problem: &Problem) -> Vec<(usize, Vec<f64>)> {
+    /// The number of couplings `T` and the row of each RealNVP on a problem, by ascending `T`.
+    pub(super) fn by_couplings(
+        &self,
+        problem: &Problem,
+    ) -> Vec<(usize, &Row<Variant<'a>, Option<Fitted>>)> {
         let own = self.iter().filter(|row| row.input.problem.key == problem.key);
-        own.filter_map(|row| Some((row.input.method.couplings()?, row.gaps()))).collect()
+        own.filter_map(|row| Some((row.input.method.couplings()?, row))).collect()
     }
 }
 

@@ -83,13 +83,6 @@ fn over_seeds(
     Mean::if_any(values).map(|mean| Verdict::new(claim, quantity, mean, range))
 }
 
-/// `f(first, second)` seed by seed. Empty if `first` and `second` differ in length because more
-/// fits of one diverged.
-fn paired(first: &[f64], second: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-    let zipped = first.iter().zip(second).map(|(a, b)| f(*a, *b));
-    if first.len() == second.len() { zipped.collect() } else { vec![] }
-}
-
 fn of_the_conjugate(fits: &Fits<'_>) -> Vec<Verdict> {
     let least = Linear::polynomial(EXAMPLES[0], 4, 0).least_of_mean_field();
     let reached = ["full", "linear", "t4", "t8"].map(|method| {
@@ -114,8 +107,9 @@ fn of_couplings(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
     let grows = problems.iter().filter_map(|problem| {
         let curve = fits.by_couplings(problem);
         let growth = curve.windows(2).filter_map(|pair| {
-            let growth = paired(&pair[0].1, &pair[1].1, |before, after| after - before);
-            Some((pair[0].0, pair[1].0, Mean::if_any(&growth)?))
+            let [(from, fewer), (to, more)] = pair else { unreachable!("windows of two") };
+            let growth = fewer.paired(more, |before, after| after - before);
+            Some((*from, *to, Mean::if_any(&growth)?))
         });
         let (from, to, mean) = growth.max_by(|a, b| a.2.value.total_cmp(&b.2.value))?;
         let claim = "The gap grows by at most 0.01 nats with the number of couplings";
@@ -123,8 +117,8 @@ fn of_couplings(problems: &[Problem], fits: &Fits<'_>) -> Vec<Verdict> {
         Some(Verdict::new(claim, quantity, mean, ..=0.01))
     });
     let shrinks = problems.iter().filter(|problem| problem.key != "linear").filter_map(|problem| {
-        let [none, eight] = ["t0", "t8"].map(|method| fits.of(problem.key, method).gaps());
-        let shares = paired(&none, &eight, |none, eight| eight / none);
+        let [none, eight] = ["t0", "t8"].map(|method| fits.of(problem.key, method));
+        let shares = none.paired(eight, |none, eight| eight / none);
         let claim = "Couplings close at least half of the gap where the posterior is not Gaussian";
         let quantity = format!("gap of T = 8 relative to T = 0; {}", problem.name);
         over_seeds(claim, quantity, &shares, -ANY..=0.5)
@@ -202,8 +196,8 @@ fn of_ranks(ranks: &[Ranks]) -> Vec<Verdict> {
 /// The gap against `T`, a panel per problem. Families that have no `T` are horizontal lines.
 fn by_couplings(problems: &[Problem], fits: &Fits<'_>) -> Chart {
     let panel = |problem: &Problem| {
-        let curve = fits.by_couplings(problem).into_iter().filter_map(|(t, gaps)| {
-            let gap = Mean::if_any(&gaps)?;
+        let curve = fits.by_couplings(problem).into_iter().filter_map(|(t, row)| {
+            let gap = Mean::if_any(&row.gaps())?;
             Some((t as f64, gap.value.clamp(LEAST, MOST), gap.error))
         });
         let mut layers = vec![Layer::new("RealNVP", Ink::Series(0), Mark::Curve(curve.collect()))];
