@@ -91,9 +91,10 @@ fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
     let dir = context.data_dir.clone().or_else(cache);
     let dir = dir.context("found no cache folder of this user. Give a folder with --data-dir.")?;
     let (mut fetched, mut wrong): (Vec<Fetched>, Vec<String>) = (vec![], vec![]);
-    for name in names {
-        let sets = sources::select(name)?;
-        for set in &sets {
+    let selected =
+        names.iter().map(|name| Ok(sources::select(name)?)).collect::<Result<Vec<_>>>()?;
+    for sets in &selected {
+        for set in sets {
             let bar = context.bar(set.packed(), DOWNLOAD).with_message(set.name);
             let result = fetch(set, &dir, from, &bar);
             bar.finish_and_clear();
