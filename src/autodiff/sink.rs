@@ -35,8 +35,11 @@ impl<'a, T> Cotangent<'a, T> {
 
 /// Where a backward rule puts its contributions to the gradients of the inputs.
 ///
-/// Summing over consumers, undoing broadcasting and skipping constants happen only here, and not in
-/// the rules.
+/// Contributions from several consumers are summed here: [`add`](Self::add) sums them, and
+/// [`write`](Self::write) gives the rule the `β` that does. `add` also sums over the axes along
+/// which an input was broadcast, and neither calls its closure for an input that takes no gradient.
+/// Operations with their own conventions for shared inputs, such as
+/// [`affine`](crate::autodiff::Var::affine), sum over them in their rules.
 pub struct Sink<'a, T> {
     pub(crate) inputs: &'a [Input<'a, T>],
     /// The gradient of every node before this one.

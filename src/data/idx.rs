@@ -13,9 +13,10 @@ pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(super) struct Idx(Blocks<Box<dyn Read>>);
 
 impl Idx {
-    /// Reads the header. The file must hold exactly as many bytes of pixels as the header's shape
-    /// says: for a plain file this is checked here, for gzip while the rows are read, up to the end
-    /// of the file after the last row.
+    /// Reads the header. The pixels after it must be exactly as many bytes as its shape says. For
+    /// a plain file this is checked here. The size of compressed data is known only once they are
+    /// decompressed, so for gzip [`next`](Self::next) fails if the data end before the last row,
+    /// or do not end after it.
     pub fn open(what: &str, mut file: impl BufRead + Seek + 'static) -> Result<Self> {
         let packed = file.fill_buf().is_ok_and(|start| start.starts_with(&GZIP));
         let size = if packed { None } else { files::left(&mut file) };

@@ -35,8 +35,8 @@ pub(super) struct Chosen {
     pub task: Task,
     /// Class indices or values `[N]`.
     pub y: Vec<f64>,
-    /// A note for the user if the task was guessed and the targets are numbers, which fit either
-    /// task.
+    /// A note for the user if the task was guessed and all targets are numbers, which could be
+    /// labels of classes as well as values of a regression; otherwise `None`.
     pub guess: Option<String>,
 }
 

@@ -5,11 +5,12 @@ use crate::kernels::scalar::Scalar;
 use rand::Rng;
 use std::sync::Arc;
 
-/// `y = W x + b`, or `y = g ⊙ (V x)/‖V‖ + b` with weight normalisation, for `x […, inputs]` and
-/// `W`, `V` `[outputs, inputs]`; a mask holds some entries of `W` or `V` at 0.
+/// `y = W x + b`, or with weight normalisation `y = g ⊙ (V x)/‖V‖ + b`, where `‖V‖` has one norm
+/// per row of `V`; for `x […, inputs]` and `W`, `V` `[outputs, inputs]`. An optional mask holds
+/// some entries of `W` or `V` at 0.
 ///
-/// `‖V‖` contains the norms of the rows of `V` after masking. The scales `g` are applied after the
-/// product, so normalised weights are never materialised.
+/// The norms are those after masking. The scales `g` are applied after the product, so normalised
+/// weights are never materialised.
 ///
 /// ```
 /// use bhn::{nn::{Init, Linear, Params}, autodiff::{Tape, Tensor}};

@@ -31,7 +31,7 @@ pub enum Update {
 }
 
 impl Default for Update {
-    /// Adam with `β₁ = 0.9`, `β₂ = 0.999` and `ε = 10⁻⁸`, as in the authors' code.
+    /// Adam with `β₁ = 0.9`, `β₂ = 0.999` and `ε = 10⁻⁸`, as in the code of Krueger et al. (2017).
     fn default() -> Self {
         Self::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
@@ -48,7 +48,8 @@ pub struct Clip {
 }
 
 impl Default for Clip {
-    /// A global norm of at most 10 and elements of at most 5, as in the authors' code.
+    /// A global norm of at most 10 and elements of at most 5, as in the code of Krueger et al.
+    /// (2017).
     fn default() -> Self {
         Self { norm: 10., element: 5. }
     }

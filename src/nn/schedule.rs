@@ -8,7 +8,7 @@ pub enum Schedule {
     /// `1`.
     #[default]
     Constant,
-    /// `10^(−e/(E−1))`: decays to a tenth, as in the authors' code.
+    /// `10^(−e/(E−1))`: decays to a tenth, as in the code of Krueger et al. (2017).
     Paper,
     /// `1 − e/E`.
     Linear,

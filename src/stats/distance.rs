@@ -38,8 +38,8 @@ pub fn ks_uniform(sample: &[f64]) -> KolmogorovSmirnov {
 /// The p-value is exact if `A B` is at most 10⁷: the fraction of the permutations of all `A + B`
 /// values, ties included, that have a distance at least as large. For larger samples it is an
 /// approximation (Stephens 1970). If both samples have at least ten values and there are no ties,
-/// its absolute error is at most 0.02, and at most 0.002 where the exact p-value is below 0.1. With
-/// ties, the approximation errs towards 1.
+/// its absolute error is at most 0.023, and at most 0.002 where the exact p-value is below 0.1.
+/// With ties, the approximation errs towards 1.
 ///
 /// # Panics
 /// If a sample is empty, or a value is NaN.

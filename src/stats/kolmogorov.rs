@@ -92,11 +92,13 @@ pub(super) fn two_sample(distance: f64, pooled: &[f64], sizes: [usize; 2]) -> f6
     f64::min(left, 1.)
 }
 
-/// `Q((√n + 0.12 + 0.11/√n) D)`: Stephens, "Use of the Kolmogorov-Smirnov, Cramér-von Mises and
-/// related statistics without extensive tables", 1970, as in Numerical Recipes, §14.3. For one
-/// sample of more than [`EXACT`] values, the absolute error of the p-value is at most 0.009, and at
-/// most 0.0006 where the exact p-value is below 0.1. For two samples of ten or more values without
-/// ties, the bounds are 0.02 and 0.002.
+/// The limiting distribution with Stephens' correction, [`kolmogorov`] at
+/// `(√n + 0.12 + 0.11/√n) D` ("Use of the Kolmogorov-Smirnov, Cramér-von Mises and related
+/// statistics without extensive tables", 1970; Numerical Recipes, §14.3). Two samples of `A` and
+/// `B` values count as `n = A B / (A + B)`. For one sample of more than [`EXACT`] values, the
+/// absolute error of the p-value is at most 0.009, and at most 0.0006 where the exact p-value is
+/// below 0.1. For two samples of at least ten values each, without ties and with `A B` above
+/// [`PAIRS`], the bounds are 0.023 and 0.002.
 fn stephens(distance: f64, n: f64) -> f64 {
     let root = n.sqrt();
     kolmogorov((root + 0.12 + 0.11 / root) * distance)

@@ -1,5 +1,5 @@
 //! Statistics of samples: means over runs, hypothesis tests, distances between distributions,
-//! convergence of Markov chains and importance weights.
+//! convergence of Markov chains, and importance weights.
 mod chains;
 mod distance;
 mod estimate;

@@ -10,7 +10,8 @@ pub struct Measurement {
     pub measured: f64,
     /// The largest value allowed.
     pub allowed: f64,
-    /// Where the value was measured, or the reason why it could not be measured.
+    /// Details for the report: the input or quantity that was measured, the numbers compared, or
+    /// an error; if nothing could be measured, the reason.
     pub at: String,
     /// Whether the property could be measured.
     #[serde(skip)]

@@ -206,8 +206,8 @@ fn close(found: &[f64], expected: &[f64]) {
     }
 }
 
-/// Entries, norm and optimiser steps are those of the dense gradient: for ranks that stay in factors
-/// and one that does not, in more rows than are materialised at a time.
+/// Entries, norm and optimiser steps are those of the dense gradient: for ranks that stay in
+/// factors and one that does not, in more rows than are materialised at a time.
 #[rstest]
 fn factored_gradients_equal_dense_gradients(
     #[values(1, 3, 8, 16, 17)] s: usize,

@@ -9,9 +9,10 @@ use rand::Rng;
 ///
 /// `local` selects local reparametrisation for training (Kingma et al. 2015): the pre-activations
 /// are sampled for each example in place of the weights, and the KL is in closed form. The bound is
-/// the same, and its gradient has a lower variance. `θ` is sampled nevertheless if the prior is not
-/// Gaussian or the network does not support it; convolutions do not, as they share weights between
-/// positions. Prediction always samples `θ`, so that a sample is one function.
+/// the same, and its gradient has a lower variance. It needs a Gaussian prior and an
+/// [`AllWeights`](crate::primary::AllWeights) network without convolutions, which share weights
+/// between positions; otherwise `θ` is sampled all the same. Prediction always samples `θ`, so that
+/// a sample is one function.
 ///
 /// ```
 /// use bhn::bayes::{MeanField, Posterior};

@@ -267,7 +267,8 @@ pub fn panel_product<T: Scalar>(
     }
 }
 
-/// The length of the nearly equal parts into which `n` is split, each at most `max`.
+/// The length of the parts into which `n > 0` is split: as few parts as lengths of at most `max`
+/// allow, and the shortest length for that number, `⌈n/⌈n/max⌉⌉`. The last part may be shorter.
 pub fn balanced(n: usize, max: usize) -> usize {
     n.div_ceil(n.div_ceil(max))
 }
