@@ -4,16 +4,18 @@
 //! case; compare medians. The network is 784-800-800-10 with minibatches of 128, unless stated
 //! otherwise: `mlp`, maximum likelihood without a hypernet; `bhn`, the bound with all its terms, T
 //! = 8 couplings of 200 units, one noise sample, clipping and Adam; `bhn8`, 8 noise samples;
-//! `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's network for CIFAR-10
+//! `frozen`, as `bhn` with the network's directions and biases frozen; `small` and `small-frozen`, as
+//! `bhn` and `frozen` with 784-50-50-10 and T = 4; `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's network for CIFAR-10
 //! with minibatches of 64.
 mod common;
 
 use bhn::autodiff::{Storage, Tape};
 use bhn::bayes::Targets;
-use bhn::nn::optim::{Clip, Optimiser, Update};
+use bhn::data::Split;
+use bhn::nn::optim::{Clip, Optimiser, Schedule, Update};
 use bhn::nn::{Init, Linear, Params};
 use bhn::predict::{draw, predict};
-use bhn::primary::Shape;
+use bhn::primary::{Layer, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::run::config::Config;
 use bhn::run::train::Trainer;
@@ -32,7 +34,7 @@ fn main() {
     let secs = Duration::from_secs_f64(flag("--secs").unwrap_or(5.));
     let threads = flag("--threads").map_or(vec![1, 2], |n| vec![n as usize]);
     let named = |case: &&&str| words.iter().any(|w| w == **case);
-    let cases = ["mlp", "bhn", "bhn8", "predict", "cnn"];
+    let cases = ["mlp", "bhn", "bhn8", "frozen", "small", "small-frozen", "predict", "cnn"];
     let some = cases.iter().any(|case| named(&case));
     for threads in threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -106,11 +108,24 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
         _ => {
             let mut config = reference();
             config.train.samples = if case == "bhn8" { 8 } else { 1 };
-            let mut trainer = trainer(&config);
-            let y = Targets::Classes(labels);
-            timed(secs, 5, |i| {
-                trainer.step(rows(i).to_owned(), &y).expect("a finite step");
-            })
+            if case.starts_with("small") {
+                config.primary.layers = Some(Layer::mlp(&[50, 50], 10));
+                config.flow.couplings = 4;
+            }
+            if !case.ends_with("frozen") {
+                let mut trainer = trainer(&config);
+                let y = Targets::Classes(labels);
+                return timed(secs, 5, |i| {
+                    trainer.step(rows(i).to_owned(), &y).expect("a finite step");
+                });
+            }
+            // Epochs of one step each.
+            config.train.freeze = vec!["primary.*".into()];
+            config.train.schedule = Schedule::Constant;
+            let mut trainer = Trainer::new(&config, INPUTS, &digits(), BATCH);
+            let data = Split { x: rows(0).to_owned(), y: Targets::Classes(labels) };
+            trainer.cache_first_product(&data);
+            timed(secs, 5, |_| trainer.epoch(&data, |_, _| ()).expect("a finite step"))
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Draw, Elbo, Kl, Likelihood, Posterior, Prior, Scale, Targets, elbo};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
-use crate::primary::PrimaryNet;
+use crate::primary::{Input, PrimaryNet};
 use ndarray::{ArrayView2, s};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -47,31 +47,36 @@ pub struct Pass<'t, T = f32> {
 }
 
 impl<T: Scalar> Model<T> {
-    /// The bound for inputs `x [B, …]`, with `samples` samples of `θ` for each example; `noise`
-    /// says which examples share them.
+    /// The bound for inputs `x [B, …]` or their first product, with `samples` samples of `θ` for
+    /// each example; `noise` says which examples share them.
     ///
     /// # Panics
-    /// If inputs or targets do not fit the network, the likelihood or `scale`.
+    /// If inputs or targets do not fit the network, the likelihood or `scale`, or a first product
+    /// is given and the examples do not share their noise.
     pub fn pass<'t>(
         &self,
         p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
+        x: impl Into<Input<Var<'t, T>>>,
         y: &Targets<T>,
         samples: usize,
         scale: Scale,
         rng: &mut dyn Rng,
     ) -> Pass<'t, T> {
+        let x = x.into();
         let (draw, outputs) = self.local(p, x, samples, rng).unwrap_or_else(|| {
-            let batch = x.shape()[0];
+            let forward = |theta| match x {
+                Input::Examples(x) => self.primary.forward(p, theta, x),
+                Input::Product(product) => self.primary.forward_from(p, theta, product),
+            };
             match self.noise {
                 Noise::Shared => {
                     let draw = self.posterior.draw(p, samples, rng);
-                    (draw, self.primary.forward(p, draw.theta, x))
+                    (draw, forward(draw.theta))
                 }
                 Noise::PerExample => {
-                    let draw = self.posterior.draw(p, samples * batch, rng);
-                    let each = draw.theta.reshape(&[samples, batch, draw.theta.shape()[1]]);
-                    (draw, self.primary.forward(p, each, x))
+                    let draw = self.posterior.draw(p, samples * scale.batch, rng);
+                    let each = [samples, scale.batch, draw.theta.shape()[1]];
+                    (draw, forward(draw.theta.reshape(&each)))
                 }
             }
         });
@@ -96,10 +101,11 @@ impl<T: Scalar> Model<T> {
     fn local<'t>(
         &self,
         p: &BoundParams<'t, T>,
-        x: Var<'t, T>,
+        x: Input<Var<'t, T>>,
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Option<(Draw<'t, T>, Var<'t, T>)> {
+        let Input::Examples(x) = x else { return None };
         let q = self.posterior.normals(p)?;
         let kl = self.prior.kl_of_normals(&q)?;
         let outputs = self.primary.forward_normal([q.mean, q.std], x, samples, rng)?;

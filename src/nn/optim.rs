@@ -116,9 +116,10 @@ impl<T: Scalar> Optimiser<T> {
         self.moments.iter_mut().map(|(name, moments)| (*name, moments.as_mut_slice()))
     }
 
-    /// Update `params` by one step with the gradients `grads`, in the order of the parameters
-    /// (`None` is zero), and the learning rate `rate = η`. Returns the gradient's global norm
-    /// before clipping; if it is not finite, nothing is changed.
+    /// Update `params` by one step with the gradients `grads`, in the order of the parameters, and
+    /// the learning rate `rate = η`. A parameter without a gradient (`None`) is left unchanged, and
+    /// so are its moments. Returns the gradient's global norm before clipping; if it is not finite,
+    /// nothing is changed.
     ///
     /// # Panics
     /// Unless there is one entry of `grads` per parameter, and every dense gradient has the shape
@@ -173,32 +174,31 @@ impl<T: Scalar> Optimiser<T> {
                 })
             }
         };
-        let zero = Gradient::default();
-        self.parts(params, grads, &zero).into_par_iter().for_each_init(Vec::new, |space, part| {
+        self.parts(params, grads).into_par_iter().for_each_init(Vec::new, |space, part| {
             apply(part.grad.form(part.first, part.w, part.width, space), part);
         });
         norm
     }
 
-    /// Parameters, gradients and moments in blocks of a few rows, to be updated in parallel.
+    /// The parameters with a gradient, their gradients and moments, in blocks of a few rows, to be
+    /// updated in parallel.
     fn parts<'a>(
         &'a mut self,
         params: &'a mut Params<T>,
         grads: &'a [Option<Gradient<T>>],
-        zero: &'a Gradient<T>,
     ) -> Vec<Part<'a, T>> {
         let mut parts = vec![];
         let mut moments = self.moments.iter_mut().map(|(_, moments)| moments.iter_mut());
         let [mut m, mut v] = [moments.next(), moments.next()];
         for ((_, w), g) in params.iter_mut().zip(grads) {
+            let [m, v] = [&mut m, &mut v].map(|moments| moments.as_mut().and_then(Iterator::next));
+            let Some(grad) = g else { continue };
             let (rows, width) = (rows_at_a_time(w.shape()), width(w.shape()));
-            let [mut m, mut v] = [&mut m, &mut v].map(|moments| {
-                let moments = moments.as_mut().and_then(Iterator::next);
+            let [mut m, mut v] = [m, v].map(|moments| {
                 moments.map_or(&mut [][..], Tensor::as_slice_mut).chunks_mut(rows * width)
             });
             for (i, w) in w.as_slice_mut().chunks_mut(rows * width).enumerate() {
                 let [m, v] = [&mut m, &mut v].map(|moments| moments.next().unwrap_or_default());
-                let grad = g.as_ref().unwrap_or(zero);
                 parts.push(Part { grad, first: i * rows, width, w, m, v });
             }
         }

@@ -1,11 +1,10 @@
 //! Parameters, named and ordered, which exist outside any tape; and buffers, which are saved but
 //! not trained.
 use crate::autodiff::Gradient;
-use crate::autodiff::{Fixed, Grads, Owned, Tape, Tensor, Var};
+use crate::autodiff::{Grads, Owned, Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use std::collections::BTreeMap;
 use std::ops::Index;
-use std::sync::Arc;
 
 /// Parameters by name, in the order in which they were added. Two runs give bitwise identical
 /// results only if this order is the same in both.
@@ -136,7 +135,8 @@ impl<T: Scalar> Params<T> {
         self.parameters.iter().map(|(_, value)| value.len()).sum()
     }
 
-    /// Bind the parameters to a tape as leaves, to be differentiated.
+    /// Bind the parameters to a tape as leaves, to be differentiated. [`Frozen`](super::Frozen)
+    /// binds some of them as constants.
     pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
         let leaf = |(n, v): &(String, Tensor<T>)| tape.named_leaf(n.clone(), v.clone());
         BoundParams::from_vars(tape, self.parameters.iter().map(leaf).collect())
@@ -148,28 +148,11 @@ impl<T: Scalar> Params<T> {
         BoundParams::from_vars(tape, constants.collect())
     }
 
-    /// The parameters as constants that can be shared by many tapes.
-    pub fn frozen(&self) -> Frozen<T> {
-        Frozen(self.parameters.iter().map(|(_, v)| Arc::new(Fixed::new(v.clone()))).collect())
-    }
-
     /// The parameters in another precision.
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into();
         let parameters = self.parameters.iter().map(|(n, v)| (n.clone(), cast(v))).collect();
         Params { parameters, buffers: self.buffers.clone(), saved: self.saved.clone() }
-    }
-}
-
-/// Constant parameters shared by many tapes. The packed form of a matrix, used in products, is
-/// computed on first use and cached.
-#[derive(Debug)]
-pub struct Frozen<T>(Vec<Arc<Fixed<T>>>);
-
-impl<T: Scalar> Frozen<T> {
-    /// Bind the parameters to a tape as constants.
-    pub fn bind<'t>(&self, tape: &'t Tape<T>) -> BoundParams<'t, T> {
-        BoundParams::from_vars(tape, self.0.iter().map(|fixed| tape.fixed(fixed)).collect())
     }
 }
 

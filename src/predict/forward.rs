@@ -2,6 +2,7 @@
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
 use crate::bayes::Model;
+use crate::nn::Frozen;
 use crate::predict::predictive::{Predictive, classes, values};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
@@ -62,7 +63,7 @@ pub(super) fn chunks<R: Send>(
     let samples = theta.shape()[0];
     assert!(samples > 0, "predict: theta {:?} has no samples", theta.shape());
     let (rows, group) = (chunk(model, samples), group(model, samples));
-    let params = model.params.frozen();
+    let frozen = Frozen::new(&model.params, |_| true);
     let groups: Vec<Tensor<f32>> = match group == samples {
         true => vec![theta.clone()],
         false => {
@@ -72,7 +73,7 @@ pub(super) fn chunks<R: Send>(
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
         let mut forward = |theta: &Tensor<f32>| {
             let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
-            let p = params.bind(&tape);
+            let p = frozen.bind(&model.params, &tape);
             let bytes = 2 * size_of::<f32>() * x.len();
             let x = tape.constant(x.to_owned().into_dyn());
             tape.spent_on("minibatch", bytes);

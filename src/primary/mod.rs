@@ -21,6 +21,31 @@ use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
 
+/// What a network is evaluated on, as an array or on a tape.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<X> {
+    /// Inputs `x [B, …]`.
+    Examples(X),
+    /// Their [first product](PrimaryNet::first_product) `V₁ x [B, n]`.
+    Product(X),
+}
+
+impl<X> Input<X> {
+    /// The input with `f` applied to its array.
+    pub fn map<Y>(self, f: impl FnOnce(X) -> Y) -> Input<Y> {
+        match self {
+            Self::Examples(x) => Input::Examples(f(x)),
+            Self::Product(product) => Input::Product(f(product)),
+        }
+    }
+}
+
+impl<X> From<X> for Input<X> {
+    fn from(x: X) -> Self {
+        Self::Examples(x)
+    }
+}
+
 /// A network that takes some or all of its parameters as an input `θ`, and is evaluated for `S`
 /// samples of `θ` at once.
 pub trait PrimaryNet<T: Scalar>: Send + Sync {
@@ -36,6 +61,27 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch. Some
     /// networks also accept `θ [S, B, D]`, where each example has its own `S` samples.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T>;
+
+    /// `V₁ x [B, n]` for `x [B, inputs]`, if the first layer is dense and its weights `V₁` do not
+    /// depend on `θ`; otherwise `None`. If `V₁` is constant, the product can be computed once for
+    /// all training steps.
+    fn first_product<'t>(&self, _p: &BoundParams<'t, T>, _x: Var<'t, T>) -> Option<Var<'t, T>> {
+        None
+    }
+
+    /// The outputs of [`forward`](PrimaryNet::forward) for `θ [S, D]` and inputs with this
+    /// [first product](PrimaryNet::first_product).
+    ///
+    /// # Panics
+    /// If the network has no first product.
+    fn forward_from<'t>(
+        &self,
+        _p: &BoundParams<'t, T>,
+        _theta: Var<'t, T>,
+        product: Var<'t, T>,
+    ) -> Var<'t, T> {
+        panic!("forward_from: {:?} for a network without a first product", product.shape())
+    }
 
     /// An initial `θ [D]`: by default all ones, that is scales of 1 and masks that change nothing.
     fn start(&self, _rng: &mut dyn Rng) -> Vec<f64> {

@@ -6,34 +6,39 @@
 //!
 //! * The scales are applied to the output of the product, so all `S` samples share one product of
 //!   `[S·B, k]` rows with `V`, and the scaled weights are never materialised.
-//! * The first layer's product does not depend on `θ` and is computed once for all samples. If `θ`
-//!   needs no gradient, all layers before the first whose slice of `θ` differs between samples are
+//! * The first layer's product does not depend on `θ` and is computed once for all samples; or once
+//!   for all steps of training, if its weights are frozen ([`Input::Product`]). If `θ` needs no
+//!   gradient, all layers before the first whose slice of `θ` differs between samples are
 //!   computed only once, too. For a network with dropout, these are the layers before the first
 //!   mask.
 //! * Scale, bias and ReLU are fused, and so are their gradients.
-use super::Layer;
 use super::evaluate::Step;
+use super::{Input, Layer};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::BoundParams;
 
-/// Outputs `[S, B, K]` for `θ [S, D]` and `x [B, …]`.
+/// Outputs `[S, B, K]` for `θ [S, D]` and `x` of `B` examples.
 pub(super) fn forward<'t, T: Scalar>(
     steps: &[Step],
     p: &BoundParams<'t, T>,
     theta: Var<'t, T>,
-    x: Var<'t, T>,
+    x: Input<Var<'t, T>>,
 ) -> Var<'t, T> {
     let (samples, d) = (theta.shape()[0], theta.shape()[1]);
     let theta = theta.reshape(&[samples, 1, d]);
-    let mut h = steps[0].placed.enter(x);
+    let (mut h, mut known) = match x {
+        Input::Examples(x) => (steps[0].placed.enter(x), None),
+        Input::Product(product) => (product, Some(product)),
+    };
     let output = steps.last().expect("a layer").placed.output.axes();
     let mut steps = steps.iter().peekable();
     while let Some(step) = steps.next() {
         let g = || one_if_equal(step.g(theta));
         let y = match step.weights.map(|weights| weights.map(|id| p[id])) {
             Some([v, b]) => {
-                let (product, scale) = (step.placed.product(h, v), g() / v.row_norms());
+                let product = known.take().unwrap_or_else(|| step.placed.product(h, v));
+                let scale = g() / v.row_norms();
                 match steps.next_if(|next| next.placed.layer == Layer::Relu) {
                     Some(_) => product.affine_relu(scale, b),
                     None => product.affine(scale, b),

@@ -1,6 +1,6 @@
 //! The paper's primary network: weight-normalised, with its scales as inputs.
 use super::evaluate::Step;
-use super::{Layer, Placed, PrimaryNet, Shape, shared};
+use super::{Input, Layer, Placed, PrimaryNet, Shape, shared};
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, Params};
@@ -91,7 +91,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         let fits = [2, 3].contains(&shape.len()) && shape.last() == Some(&d);
         assert!(fits, "theta {shape:?} is neither [S, {d}] nor [S, B, {d}]");
         if shape.len() == 2 {
-            return shared::forward(&self.0, p, theta, x);
+            return shared::forward(&self.0, p, theta, Input::Examples(x));
         }
         let mut h = self.0[0].placed.enter(x);
         for step in &self.0 {
@@ -102,6 +102,24 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
             };
         }
         h
+    }
+
+    fn first_product<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Option<Var<'t, T>> {
+        let Step { placed, weights: Some([v, _]), .. } = &self.0[0] else { return None };
+        matches!(placed.layer, Layer::Dense(_)).then(|| placed.product(x, p[*v]))
+    }
+
+    fn forward_from<'t>(
+        &self,
+        p: &BoundParams<'t, T>,
+        theta: Var<'t, T>,
+        product: Var<'t, T>,
+    ) -> Var<'t, T> {
+        let (layer, shape) = (self.0[0].placed.layer, theta.shape());
+        let d = PrimaryNet::<T>::dim(self);
+        let fits = matches!(layer, Layer::Dense(_)) && shape.len() == 2 && shape[1] == d;
+        assert!(fits, "forward_from: theta {shape:?} is not [S, {d}], or `{layer}` comes first");
+        shared::forward(&self.0, p, theta, Input::Product(product))
     }
 
     /// Layer by layer, with `t = V h/‖V‖`: `g = 1/std(t)`, `b = −mean(t)/std(t)`. Means and

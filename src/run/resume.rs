@@ -198,6 +198,9 @@ impl Run {
     /// # Errors
     /// If training diverges or a file cannot be written; the last checkpoint is kept.
     pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<Trained> {
+        if self.epoch() < self.config.train.epochs {
+            self.trainer.cache_first_product(&self.data.train);
+        }
         while self.epoch() < self.config.train.epochs {
             self.train_epoch(&mut progress)?;
         }

@@ -2,17 +2,21 @@
 use crate::autodiff::Gradient;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
-use crate::bayes::{Model, Scale, Targets, Terms};
+use crate::bayes::{Model, Noise, Scale, Targets, Terms};
 use crate::data::{Dataset, Split, Task};
 use crate::error::{Error, Result};
 use crate::metrics::predictions;
+use crate::nn::Frozen;
 use crate::nn::optim::{Clip, Optimiser, kl_weight};
-use crate::primary::Shape;
+use crate::primary::{Input, Shape};
 use crate::random::{Purpose, stream};
-use crate::run::config::{Config, Train};
-use ndarray::{Array2, Axis};
+use crate::run::config::{Config, LIMIT, Train};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use std::mem;
+
+/// The number of inputs whose first product is computed together.
+const ROWS: usize = 2048;
 
 /// A model in training. Its state is `model.params`, the optimiser's moments and
 /// [`Trainer::steps`]. There is no generator state: random numbers are functions of the seed and
@@ -28,6 +32,10 @@ pub struct Trainer {
     /// `N`, the number of training examples.
     examples: usize,
     storage: Storage<f32>,
+    /// The parameters that `settings` freezes.
+    frozen: Frozen,
+    /// The first product `V₁ x [N, n]` of the training set, if it is cached.
+    product: Option<Array2<f32>>,
     /// Records the time of each operation, if set; results do not depend on it.
     pub profile: Option<Profile>,
 }
@@ -41,6 +49,7 @@ pub struct Trainer {
 pub fn fit(config: Config, data: &Dataset) -> Result<Model> {
     let config = config.resolve(data)?;
     let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
+    trainer.cache_first_product(&data.train);
     while trainer.steps() < config.train.epochs as u64 * trainer.steps_per_epoch() {
         trainer.epoch(&data.train, |_, _| ())?;
     }
@@ -73,14 +82,17 @@ impl Trainer {
         let model = config.build(inputs, task);
         let optimiser = Optimiser::new(config.train.optimiser, &model.params);
         let storage = Storage::default();
+        let frozen = Frozen::new(&model.params, |name| config.train.freezes(name));
         Self {
             model,
             optimiser,
-            settings: config.train,
+            settings: config.train.clone(),
             seed: config.seed,
             inputs,
             examples,
             storage,
+            frozen,
+            product: None,
             profile: None,
         }
     }
@@ -102,22 +114,73 @@ impl Trainer {
         order
     }
 
+    /// Compute the [first product](crate::primary::PrimaryNet::first_product) `V₁ x` of the training
+    /// set `data` once for all epochs, if `V₁` is frozen, inputs are not augmented, and examples
+    /// share their noise. [`Trainer::epoch`] then selects rows of it in place of inputs, and must be
+    /// called with the same `data`. The cache is dropped if a frozen parameter is changed from
+    /// outside.
+    pub fn cache_first_product(&mut self, data: &Split) {
+        self.update_frozen();
+        let is_fixed = self.settings.augment.is_none() && self.model.noise == Noise::Shared;
+        self.product = is_fixed.then(|| self.first_product(data.x.view())).flatten();
+    }
+
+    /// `V₁ x [N, n]` for `x [N, inputs]`, if `V₁` is frozen and the product takes at most 1 GiB.
+    fn first_product(&self, x: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
+        let mut rows = vec![];
+        for some in x.axis_chunks_iter(Axis(0), ROWS) {
+            let tape = Tape::default();
+            let p = self.frozen.bind(&self.model.params, &tape);
+            let some = tape.constant(some.to_owned().into_dyn());
+            let product = self.model.primary.first_product(&p, some)?;
+            let entries = product.shape()[1].saturating_mul(x.nrows());
+            if !product.is_constant() || entries > LIMIT {
+                return None;
+            }
+            rows.reserve_exact(entries - rows.len());
+            rows.extend_from_slice(product.value().as_slice());
+        }
+        let width = rows.len() / x.nrows().max(1);
+        Some(Array2::from_shape_vec([x.nrows(), width], rows).expect("a row for each example"))
+    }
+
+    /// Freeze the present values of frozen parameters, if they were changed from outside, as by a
+    /// checkpoint.
+    fn update_frozen(&mut self) {
+        if !self.frozen.is_current(&self.model.params) {
+            let settings = &self.settings;
+            self.frozen = Frozen::new(&self.model.params, |name| settings.freezes(name));
+            self.product = None;
+        }
+    }
+
     /// Train to the end of the current epoch, calling `each` with the size of every minibatch and
     /// the values of its step.
     ///
     /// # Errors
     /// As [`Trainer::step`].
+    ///
+    /// # Panics
+    /// If `data` is not of the size that the trainer was made for.
     pub fn epoch(&mut self, data: &Split, mut each: impl FnMut(usize, Step)) -> Result<()> {
         let (epoch, start) =
             (self.steps() / self.steps_per_epoch(), self.steps() % self.steps_per_epoch());
         let order = self.order(epoch);
+        assert!(data.len() == self.examples, "epoch: {} of {} examples", data.len(), self.examples);
+        self.update_frozen();
         for rows in order.chunks(self.settings.batch).skip(start as usize) {
-            let (mut x, y) = data.batch(rows);
-            if let (Some(augment), Shape::Image(image)) = (self.settings.augment, self.inputs) {
-                let rng = &mut stream(self.seed, Purpose::Augment, self.steps());
-                augment.apply(&mut x, image, rng);
-            }
-            each(rows.len(), self.step(x, &y)?);
+            let step = if let Some(product) = &self.product {
+                let x = product.select(Axis(0), rows);
+                self.step_on(Input::Product(x), &data.y.select(rows))?
+            } else {
+                let (mut x, y) = data.batch(rows);
+                if let (Some(augment), Shape::Image(image)) = (self.settings.augment, self.inputs) {
+                    let rng = &mut stream(self.seed, Purpose::Augment, self.steps());
+                    augment.apply(&mut x, image, rng);
+                }
+                self.step_on(Input::Examples(x), &y)?
+            };
+            each(rows.len(), step);
             self.spent("progress", Phase::Between, 0);
         }
         Ok(())
@@ -128,6 +191,12 @@ impl Trainer {
     /// # Errors
     /// If the loss or its gradient is not finite; parameters and moments are unchanged then.
     pub fn step(&mut self, x: Array2<f32>, y: &Targets) -> Result<Step> {
+        self.update_frozen();
+        self.step_on(Input::Examples(x), y)
+    }
+
+    /// [`Trainer::step`] on inputs or their first product.
+    fn step_on(&mut self, x: Input<Array2<f32>>, y: &Targets) -> Result<Step> {
         let epoch = self.steps() / self.steps_per_epoch();
         let settings = &self.settings;
         let learning_rate =
@@ -137,9 +206,13 @@ impl Trainer {
         let mut noise = stream(self.seed, Purpose::Noise, self.steps());
 
         let tape = Tape::reusing(mem::take(&mut self.storage)).profiled(self.profile.clone());
-        let p = self.model.params.bind(&tape);
-        let x = tape.constant(x.into_dyn());
-        tape.spent_on("minibatch", 2 * size_of::<f32>() * x.value().len());
+        let p = self.frozen.bind(&self.model.params, &tape);
+        let x = x.map(|x| {
+            let bytes = 2 * size_of::<f32>() * x.len();
+            let x = tape.constant(x.into_dyn());
+            tape.spent_on("minibatch", bytes);
+            x
+        });
         let pass = self.model.pass(&p, x, y, settings.samples, scale, &mut noise);
         let (loss, terms) = (f64::from(pass.elbo.loss.item()), pass.elbo.terms);
         let step = self.steps();
@@ -175,7 +248,9 @@ impl Trainer {
             });
             return Err(diverged(node));
         }
-        let kept = 2 * self.model.params.count() * (1 + self.optimiser.moments().count());
+        let updated = self.model.params.iter().zip(&grads).filter(|(_, g)| g.is_some());
+        let updated: usize = updated.map(|((_, w), _)| w.len()).sum();
+        let kept = 2 * updated * (1 + self.optimiser.moments().count());
         let read = grads.iter().flatten().map(Gradient::entries).sum::<usize>();
         self.spent("optimiser", Phase::Around, size_of::<f32>() * (kept + read));
         grads.into_iter().flatten().for_each(|g| self.storage.keep_gradient(g));

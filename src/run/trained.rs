@@ -1,5 +1,6 @@
 //! A trained model, loaded from its run folder, and the checks that configuration, checkpoint and
 //! data belong to one run.
+use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{self, Dataset, Options};
 use crate::error::{Error, Result};
@@ -50,8 +51,8 @@ impl Trained {
     }
 }
 
-/// If `config` names a run to start from, copy its primary network into `model`, and centre the
-/// posterior on a sample of that run's `θ`.
+/// If `config` names a run to start from, copy the parameters of its network and likelihood into
+/// `model`, and centre the posterior on a sample of that run's `θ`.
 pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> Result<()> {
     let Some(dir) = &config.warm_start else { return Ok(()) };
     let Trained { model: from, header, .. } = Trained::load(dir)?;
@@ -67,8 +68,11 @@ pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> R
         let advice = "Start from a run with the same layers.";
         return Err(Error::invalid(dir.display(), found, expected, advice));
     }
-    for (name, w) in model.params.iter_mut().filter(|(name, _)| name.starts_with("primary.")) {
-        if let Some((_, source)) = from.params.iter().find(|(other, _)| *other == name) {
+    // Parameters of the posterior have a meaning only together with its permutations.
+    let others = model.params.iter_mut().filter(|(name, _)| !name.starts_with("posterior."));
+    for (name, w) in others {
+        let same = |(other, v): &(&str, &Tensor<f32>)| *other == name && v.shape() == w.shape();
+        if let Some((_, source)) = from.params.iter().find(same) {
             *w = source.clone();
         }
     }

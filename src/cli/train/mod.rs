@@ -45,6 +45,9 @@ pub struct Args {
     /// Initialise the network from another run, for instance of mle
     #[arg(long, value_name = "DIR")]
     warm_start: Option<PathBuf>,
+    /// Parameters to hold fixed, by name; * stands for any characters, as in 'primary.*'
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    freeze: Option<Vec<String>>,
     /// Number of passes over the training examples [default: 10]
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<usize>,
@@ -81,7 +84,7 @@ pub struct Args {
     /// Resume an interrupted run, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
         "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "drop_missing",
-        "seed", "config", "out", "warm_start"])]
+        "seed", "config", "out", "warm_start", "freeze"])]
     resume: Option<PathBuf>,
     /// Print the time of each operation at the end
     #[arg(long)]
@@ -111,6 +114,7 @@ impl Args {
         config.train.learning_rate = self.learning_rate.unwrap_or(config.train.learning_rate);
         config.seed = self.seed.unwrap_or(config.seed);
         config.warm_start = self.warm_start.clone().or(config.warm_start);
+        config.train.freeze = self.freeze.clone().unwrap_or(config.train.freeze);
         config.subset = self.subset.or(config.subset);
         config.target = self.target.clone().or(config.target);
         config.task = self.task.or(config.task);

@@ -2,7 +2,7 @@
 //! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MethodKind, Train};
-use crate::bayes::{Base, FlowKind, HypernetConfig, Noise, Prior};
+use crate::bayes::{Base, FlowKind, HypernetConfig, Model, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
@@ -14,7 +14,7 @@ const MOST_COMPONENTS: usize = 1000;
 
 /// The maximum number of weights, and of entries of any other array, which then takes 1 GiB in
 /// `f32`.
-const LIMIT: usize = 1 << 28;
+pub(crate) const LIMIT: usize = 1 << 28;
 
 impl Config {
     /// Fill in the defaults that depend on the data or the method, and check the result.
@@ -45,6 +45,10 @@ impl Config {
             let (what, expected) = ("the network", "2 or more for a coupling");
             let advice = "Use --couplings 0 or a larger network.";
             return Err(Error::invalid(what, "1 unit", expected, advice));
+        }
+        if !self.train.freeze.is_empty() {
+            let Model { params, .. } = self.build::<f32>(data.shape(), &data.task);
+            self.train.check_freeze(params.iter().map(|(name, _)| name))?;
         }
         Ok(self)
     }

@@ -1,9 +1,11 @@
 //! `config.toml`: its keys, their validation, and the posterior and model that they describe.
 mod build;
 mod check;
+mod freeze;
 mod method;
 mod schema;
 
+pub(crate) use check::LIMIT;
 pub use check::check_samples;
 pub use method::{DropoutKind, Method, Theta};
 pub use schema::{

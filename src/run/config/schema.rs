@@ -32,8 +32,9 @@ pub struct Config {
     pub subset: Option<usize>,
     /// The method: which posterior, over which parameters.
     pub method: MethodKind,
-    /// The folder of a run, for instance of `mle`. The network trained there initialises the
-    /// network of this run.
+    /// The folder of a run with the same layers, for instance of `mle`. The parameters of its
+    /// network and likelihood are the initial ones of this run, and the posterior is centred on a
+    /// sample of its `θ`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<PathBuf>,
     /// The seed of all random numbers.
@@ -133,7 +134,7 @@ pub struct LikelihoodConfig {
 }
 
 /// `[train]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
     /// The number of passes over the training examples.
@@ -153,6 +154,10 @@ pub struct Train {
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
     /// in the authors' code; needs a posterior over scales.
     pub data_init: bool,
+    /// The parameters that are held fixed, by name: `*` stands for any characters, as in
+    /// `["primary.*"]`. Useful after `warm_start`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// The number of posterior samples for a validation.
     pub validation_samples: usize,
     /// Validate and write a checkpoint every `validate_every` epochs, and after the last.
@@ -223,6 +228,7 @@ impl Default for Train {
             augment: None,
             noise: None,
             data_init: false,
+            freeze: vec![],
             validation_samples: 20,
             validate_every: 1,
             learning_rate: 1e-3,
