@@ -74,7 +74,9 @@
 //! # A model, trained
 //!
 //! ```
-//! use bhn::bayes::{Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets};
+//! use bhn::bayes::{
+//!     Estimator, Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets,
+//! };
 //! use bhn::nn::Params;
 //! use bhn::nn::optim::{Clip, Optimiser, Update};
 //! use bhn::primary::{Layer, WeightNormed};
@@ -90,7 +92,8 @@
 //! let posterior = Box::new(Hypernet::new(&mut params, "h", 10, &config, rng));
 //! let likelihood = Likelihood::Categorical { clip: None };
 //! let (prior, noise) = (Prior::default(), Noise::Shared);
-//! let mut model = Model { params, primary, posterior, prior, likelihood, noise };
+//! let gradient = Estimator::Total;
+//! let mut model = Model { params, primary, posterior, prior, likelihood, noise, gradient };
 //!
 //! let mut adam = Optimiser::new(Update::default(), &model.params);
 //! let mut bounds = vec![];

@@ -7,12 +7,14 @@
 //! minibatch, `K` outputs. All logarithms are natural and written `ln`; log-densities and the bound
 //! are in nats.
 mod elbo;
+mod estimator;
 mod likelihood;
 mod model;
 mod posterior;
 mod prior;
 
 pub use elbo::{Elbo, Scale, Terms, elbo};
+pub use estimator::Estimator;
 pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
 pub use posterior::{

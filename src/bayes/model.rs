@@ -1,6 +1,6 @@
 //! The parts of a Bayesian model: a primary network, a posterior over its `θ`, a prior and a
 //! likelihood.
-use super::{Draw, Elbo, Kl, Likelihood, Posterior, Prior, Scale, Targets, elbo};
+use super::{Draw, Elbo, Estimator, Kl, Likelihood, Posterior, Prior, Scale, Targets, elbo};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
@@ -23,6 +23,8 @@ pub struct Model<T: Scalar = f32> {
     pub likelihood: Likelihood,
     /// Which examples share a sample of `θ` in training.
     pub noise: Noise,
+    /// The estimator of the bound's gradient.
+    pub gradient: Estimator,
 }
 
 /// Which examples share a sample of `θ` in training. In prediction all inputs share each sample, so
@@ -51,8 +53,9 @@ impl<T: Scalar> Model<T> {
     /// each example; `noise` says which examples share them.
     ///
     /// # Panics
-    /// If inputs or targets do not fit the network, the likelihood or `scale`, or a first product
-    /// is given and the examples do not share their noise.
+    /// If inputs or targets do not fit the network, the likelihood or `scale`; if a first product is
+    /// given and the examples do not share their noise; or if `gradient` is the path's and the
+    /// posterior has no density or is trained by local reparametrisation.
     pub fn pass<'t>(
         &self,
         p: &BoundParams<'t, T>,
@@ -64,17 +67,18 @@ impl<T: Scalar> Model<T> {
     ) -> Pass<'t, T> {
         let x = x.into();
         let (draw, outputs) = self.local(p, x, samples, rng).unwrap_or_else(|| {
+            let mut draw = |count| self.gradient.draw(&*self.posterior, p, count, rng);
             let forward = |theta| match x {
                 Input::Examples(x) => self.primary.forward(p, theta, x),
                 Input::Product(product) => self.primary.forward_from(p, theta, product),
             };
             match self.noise {
                 Noise::Shared => {
-                    let draw = self.posterior.draw(p, samples, rng);
+                    let draw = draw(samples);
                     (draw, forward(draw.theta))
                 }
                 Noise::PerExample => {
-                    let draw = self.posterior.draw(p, samples * scale.batch, rng);
+                    let draw = draw(samples * scale.batch);
                     let each = [samples, scale.batch, draw.theta.shape()[1]];
                     (draw, forward(draw.theta.reshape(&each)))
                 }
@@ -107,6 +111,7 @@ impl<T: Scalar> Model<T> {
     ) -> Option<(Draw<'t, T>, Var<'t, T>)> {
         let Input::Examples(x) = x else { return None };
         let q = self.posterior.normals(p)?;
+        assert!(self.gradient == Estimator::Total, "the path gradient of a KL in closed form");
         let kl = self.prior.kl_of_normals(&q)?;
         let outputs = self.primary.forward_normal([q.mean, q.std], x, samples, rng)?;
         let theta = q.mean.reshape(&[1, q.mean.shape()[0]]);

@@ -1,6 +1,6 @@
 //! Fitting a posterior to an explicit density: no data set and no run folder are needed.
 use crate::autodiff::{Storage, Tape, Var};
-use crate::bayes::{Posterior, Prior, Scale, elbo};
+use crate::bayes::{Estimator, Posterior, Prior, Scale, elbo};
 use crate::nn::Params;
 use crate::nn::optim::{Clip, Optimiser, Update};
 use crate::random::{Purpose, stream};
@@ -48,6 +48,8 @@ pub struct Training {
     /// Initial fraction of the steps, over which the weight of the likelihood rises exponentially
     /// from 0.01 to 1; 0 for no annealing.
     pub anneal: f64,
+    /// Estimator of the gradient.
+    pub gradient: Estimator,
 }
 
 /// A loss or a gradient was not finite after this number of steps.
@@ -59,6 +61,9 @@ impl Training {
     ///
     /// # Errors
     /// If a loss or a gradient is not finite.
+    ///
+    /// # Panics
+    /// If the gradient is the path's and `q` has no density.
     pub fn run(
         &self,
         q: &dyn Posterior<f64>,
@@ -73,7 +78,7 @@ impl Training {
             let tape = Tape::reusing(mem::take(&mut storage));
             let p = params.bind(&tape);
             let rng = &mut stream(seed, Purpose::Noise, step);
-            let draw = q.draw(&p, self.samples, rng);
+            let draw = self.gradient.draw(q, &p, self.samples, rng);
             let likelihood = joint.log_likelihood(draw.theta);
             // w (KL/w − ln p(D|θ)) = KL − w ln p(D|θ)
             let weight = self.weight(step);

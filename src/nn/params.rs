@@ -163,6 +163,12 @@ impl<'t, T: Scalar> BoundParams<'t, T> {
         Self { tape, vars }
     }
 
+    /// The parameters as constants of the same values on the same tape: no gradient flows to them.
+    pub fn detached(&self) -> Self {
+        let constant = |&var: &Var<'t, T>| if var.is_constant() { var } else { var.detach() };
+        Self { tape: self.tape, vars: self.vars.iter().map(constant).collect() }
+    }
+
     /// The tape.
     pub fn tape(&self) -> &'t Tape<T> {
         self.tape

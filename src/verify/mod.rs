@@ -11,6 +11,7 @@ pub mod classification;
 pub mod convolutions;
 pub mod densities;
 pub mod dropout;
+pub mod estimators;
 pub mod flows;
 pub mod gradients;
 pub mod hypernets;
@@ -30,7 +31,7 @@ use suite::Verify;
 pub type MakeSuite = fn() -> Box<dyn Verify>;
 
 /// Every suite of the engine by its name, each after the suites that it depends on.
-pub const SUITES: [(&str, MakeSuite); 14] = [
+pub const SUITES: [(&str, MakeSuite); 15] = [
     ("products", || Box::new(products::suite())),
     ("convolutions", || Box::new(convolutions::suite())),
     ("gradients", || Box::new(gradients::suite())),
@@ -38,6 +39,7 @@ pub const SUITES: [(&str, MakeSuite); 14] = [
     ("hypernets", || Box::new(hypernets::suite())),
     ("densities", || Box::new(densities::suite())),
     ("bound", || Box::new(bound::suite())),
+    ("estimators", || Box::new(estimators::suite())),
     ("dropout", || Box::new(dropout::suite())),
     ("optimisers", || Box::new(optimisers::suite())),
     ("uncertainties", || Box::new(uncertainties::suite())),

@@ -8,7 +8,7 @@ use super::loss::{self, Loss, Setting};
 use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
 use crate::autodiff::{Owned, Tape, Tensor};
-use crate::bayes::{Kl, Model, Noise, Targets};
+use crate::bayes::{Estimator, Kl, Model, Noise, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
@@ -60,6 +60,8 @@ impl Case {
         let mut config = header.config.clone();
         // Local reparametrisation draws separate noise for each example of a batch.
         config.mean_field.local &= !shared;
+        // Finite differences and densities are those of the bound itself.
+        config.train.gradient = Estimator::Total;
         let params = &self.trained.model.params;
         let buffers = params.buffers().clone();
         let mut model = config.build_with(header.shape(), &header.task, buffers);

@@ -1,7 +1,7 @@
 //! Predictive probabilities and uncertainties against their definitions.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
-use crate::bayes::{Likelihood, Model, Noise, Point, Prior};
+use crate::bayes::{Estimator, Likelihood, Model, Noise, Point, Prior};
 use crate::nn::Params;
 use crate::predict::{Predictive, predict};
 use crate::primary::{AllWeights, Layer};
@@ -37,6 +37,7 @@ fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
         prior: Prior::default(),
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
+        gradient: Estimator::Total,
     };
     let weights = logits.view().permuted_axes([0, 2, 1]);
     let weights = weights.to_shape([samples, classes * inputs]).expect("as many entries");

@@ -3,8 +3,8 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{
-    Draw, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, Posterior, Prior, Scale,
-    Targets, elbo,
+    Draw, Estimator, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, Posterior,
+    Prior, Scale, Targets, elbo,
 };
 use bhn::nn::{BoundParams, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
@@ -33,7 +33,7 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
     }
     let (primary, posterior) = (Box::new(primary), Box::new(posterior));
     let (prior, noise) = (Prior::default(), Noise::Shared);
-    Model { params, primary, posterior, prior, likelihood, noise }
+    Model { params, primary, posterior, prior, likelihood, noise, gradient: Estimator::Total }
 }
 
 const EXACT: Likelihood = Likelihood::Categorical { clip: None };

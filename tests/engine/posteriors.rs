@@ -2,7 +2,9 @@
 //! networks equal those of materialised weights; noise has the distribution of its formula.
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor};
-use bhn::bayes::{Ensemble, FlowKind, MeanField, Model, Noise, Posterior, Prior, Scale, Targets};
+use bhn::bayes::{
+    Ensemble, Estimator, FlowKind, MeanField, Model, Noise, Posterior, Prior, Scale, Targets,
+};
 use bhn::data::Task;
 use bhn::nn::{BoundParams, Params};
 use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
@@ -354,7 +356,15 @@ fn ensemble_members_have_independent_gradients() {
         let likelihood = bhn::bayes::Likelihood::Categorical { clip: None };
         let (prior, noise) = (Prior::default(), Noise::Shared);
         let primary = Box::new(net.clone());
-        let model = Model { params, primary, posterior, prior, likelihood, noise };
+        let model = Model {
+            params,
+            primary,
+            posterior,
+            prior,
+            likelihood,
+            noise,
+            gradient: Estimator::Total,
+        };
         let tape = Tape::default();
         let p = model.params.bind(&tape);
         let scale = Scale { data: 5, batch: 5, beta: 1. };

@@ -105,7 +105,12 @@ fn measure(
 mod tests {
     use super::*;
     use crate::autodiff::Tape;
-    use crate::bayes::{Axes, Posterior};
+    use crate::bayes::{Axes, Estimator, Posterior};
+
+    fn training(steps: u64, samples: usize) -> Training {
+        let gradient = Estimator::Total;
+        Training { steps, samples, rate: 1e-2, decay: 10., anneal: 0., gradient }
+    }
 
     /// `E_q[p(θ)/q(θ)] = 1` for the prior `p`, within five standard errors: `ln q` is the density
     /// of the samples.
@@ -119,7 +124,7 @@ mod tests {
                 hidden: 10,
                 stabiliser: Stabiliser::Tanh,
                 base,
-                training: Training { steps: 0, samples: 1, rate: 0., decay: 1., anneal: 0. },
+                training: Training { rate: 0., decay: 1., ..training(0, 1) },
             };
             let (mut params, tape) = (Params::default(), Tape::default());
             let q = settings.hypernet(&mut params, 2, &mut stream(1, Purpose::Init, 0));
@@ -150,7 +155,7 @@ mod tests {
                 hidden: 20,
                 stabiliser: Stabiliser::Tanh,
                 base: Base::Normal,
-                training: Training { steps, samples: 8, rate: 1e-2, decay: 10., anneal: 0.5 },
+                training: Training { anneal: 0.5, ..training(steps, 8) },
             };
             let Fit::Fitted(fit) = fit(&target, &settings, 0) else { panic!("diverged") };
             assert!(fit.elbo < evidence + 5. * fit.error, "above the evidence: {fit:?}");
@@ -167,7 +172,7 @@ mod tests {
             hidden: 20,
             stabiliser: Stabiliser::Exp,
             base: Base::Normal,
-            training: Training { steps: 50, samples: 2, rate: 1e3, decay: 1., anneal: 0. },
+            training: Training { rate: 1e3, decay: 1., ..training(50, 2) },
         };
         let fit = fit(&Target::net(), &settings, 0);
         assert!(matches!(fit, Fit::Diverged { steps: 1.. }), "{fit:?}");

@@ -1,7 +1,7 @@
 //! The posteriors with two branches and the hypernets that are fitted to each.
 use super::fit::Settings;
 use super::target::Target;
-use crate::bayes::{Axes, Base};
+use crate::bayes::{Axes, Base, Estimator};
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::quadrature::LogIntegral;
 use crate::experiments::{Cell, Tier};
@@ -42,6 +42,7 @@ pub(super) fn authors(tier: Tier, couplings: usize) -> Settings {
             rate: 2.5e-4,
             decay: 1.,
             anneal: 0.,
+            gradient: Estimator::Total,
         },
     }
 }
@@ -59,6 +60,7 @@ pub(super) fn ours(tier: Tier, couplings: usize, base: Base, anneal: f64) -> Set
             rate: 1e-2,
             decay: 100.,
             anneal,
+            gradient: Estimator::Total,
         },
     }
 }

@@ -1,6 +1,7 @@
 //! The posteriors whose evidence is known, and exact draws from some of them.
 use super::evidence::{by_averaging, by_bridge_sampling};
 use super::models::{Linear, Logistic, Scales};
+use crate::bayes::Estimator;
 use crate::error::Result;
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::modes::Target;
@@ -30,8 +31,15 @@ pub(super) struct Settings {
 
 impl Settings {
     pub fn new(tier: Tier) -> Self {
-        let training =
-            |steps, samples| Training { steps, samples, rate: 2e-2, decay: 300., anneal: 0. };
+        let gradient = Estimator::Total;
+        let training = |steps, samples| Training {
+            steps,
+            samples,
+            rate: 2e-2,
+            decay: 300.,
+            anneal: 0.,
+            gradient,
+        };
         let nuts = |warmup, draws| Nuts { warmup, draws, thin: 1, depth: 8, accept: 0.9 };
         Self {
             training: training(tier.pick([30, 5000, 15_000]), tier.pick([4, 32, 64])),

@@ -57,7 +57,8 @@ impl Config {
             Method::Dropout(..) => Noise::PerExample,
             _ => Noise::Shared,
         });
-        Model { params, primary, posterior, prior: self.prior, likelihood, noise }
+        let (prior, gradient) = (self.prior, self.train.gradient);
+        Model { params, primary, posterior, prior, likelihood, noise, gradient }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Checks of a configuration: no value is out of range, no settings contradict each other, and no
 //! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::{Config, DropoutConfig, MethodKind, Train};
-use crate::bayes::{Base, FlowKind, HypernetConfig, Model, Noise, Prior};
+use super::schema::{Config, DropoutConfig, MeanFieldConfig, MethodKind, Train};
+use crate::bayes::{Base, Estimator, FlowKind, HypernetConfig, Model, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
@@ -130,6 +130,9 @@ impl Config {
             let (found, expected) = (format!("`{layer}`"), "none with this method");
             return Err(Error::invalid("primary.layers", found, expected, advice));
         }
+        if self.train.gradient == Estimator::Path {
+            check_path(&method)?;
+        }
         if let Method::Ensemble(ensemble) = method {
             self.train.samples = ensemble.members;
         }
@@ -210,6 +213,23 @@ impl Config {
         }
         self.likelihood.precision.map_or(Ok(()), |x| positive("likelihood.precision", x))
     }
+}
+
+/// Check that the method has a density whose path gradient can be computed fast.
+fn check_path(method: &Method) -> Result<()> {
+    let why = match method {
+        Method::MeanField(MeanFieldConfig { local: true, .. }) => {
+            "mean_field.local is true, so the KL is in closed form and has no path"
+        }
+        Method::Hypernet(_, HypernetConfig { kind: FlowKind::Iaf, .. }) => {
+            "an IAF's density takes a pass for each entry of θ"
+        }
+        method if !method.has_density() => "the method has no density",
+        _ => return Ok(()),
+    };
+    let found = format!("path, but {why}");
+    let expected = "total, or `bbb` with mean_field.local = false, or a hypernet other than iaf";
+    Err(Error::invalid("train.gradient", found, expected, "Use total."))
 }
 
 /// Check that some layer drops units at a rate above 0: without one, dropout would be maximum

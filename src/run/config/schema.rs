@@ -1,5 +1,5 @@
 //! The keys of `config.toml`, their types and their defaults.
-use crate::bayes::{HypernetConfig, Noise, Prior};
+use crate::bayes::{Estimator, HypernetConfig, Noise, Prior};
 use crate::data::{Augment, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::nn::optim::{Clip, Schedule, Update};
@@ -151,6 +151,11 @@ pub struct Train {
     /// example has its own; by default shared, except for dropout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
+    /// The estimator of the bound's gradient: `total`, as in the paper, or `path`, whose variance
+    /// vanishes as the posterior approaches the exact one; needs a density with a fast inverse. By
+    /// default `total`.
+    #[serde(skip_serializing_if = "Estimator::is_total")]
+    pub gradient: Estimator,
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
     /// in the authors' code; needs a posterior over scales.
     pub data_init: bool,
@@ -227,6 +232,7 @@ impl Default for Train {
             samples: 1,
             augment: None,
             noise: None,
+            gradient: Estimator::Total,
             data_init: false,
             freeze: vec![],
             validation_samples: 20,

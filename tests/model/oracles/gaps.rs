@@ -1,10 +1,17 @@
 //! Defends: the bound equals the evidence if the posterior is in the family, is below it by the
 //! right amount if it is not, and never exceeds it.
+use bhn::bayes::Estimator;
 use bhn::experiments::fit::{Joint, Training};
 use bhn::experiments::oracles::{Fitted, Linear, Method, Scales};
 
-const TRAINING: Training =
-    Training { steps: 3000, samples: 32, rate: 3e-2, decay: 1e3, anneal: 0. };
+const TRAINING: Training = Training {
+    steps: 3000,
+    samples: 32,
+    rate: 3e-2,
+    decay: 1e3,
+    anneal: 0.,
+    gradient: Estimator::Total,
+};
 
 fn fit(joint: &dyn Joint, method: &str, training: &Training) -> Fitted {
     let method = Method::ALL.iter().find(|m| m.key == method).unwrap();
