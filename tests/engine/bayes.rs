@@ -186,6 +186,28 @@ fn batched_samples_equal_networks_with_materialised_weights() {
     }
 }
 
+/// From the first layer's product, the outputs are those of the inputs, bitwise. There is no such
+/// product if the first layer is not dense.
+#[test]
+fn outputs_from_first_product_equal_outputs_from_inputs() {
+    let mut params = Params::<f64>::default();
+    let net = WeightNormed::new(&mut params, "n", 4, &LAYERS, &mut rng(1));
+    let tape = Tape::default();
+    let p = params.bind(&tape);
+    let (theta, x) = (tape.constant(randn(&[3, 14], 2)), tape.constant(randn(&[7, 4], 3)));
+    let product = net.first_product(&p, x).expect("a dense layer");
+    assert_eq!(product.shape(), [7, 6]);
+    let found = net.forward_from(&p, theta, product);
+    assert_eq!(found.value(), net.forward(&p, theta, x).value());
+    for words in [["tanh", "dense 3"], ["dropout 0.5", "dense 3"], ["conv 2 2x2", "flatten"]] {
+        let layers: Vec<Layer> = words.map(|word| word.parse().unwrap()).to_vec();
+        let mut params = Params::<f64>::default();
+        let net =
+            WeightNormed::new(&mut params, "n", Shape::Image([1, 2, 2]), &layers, &mut rng(1));
+        assert!(net.first_product(&params.bind(&tape), x).is_none(), "{words:?}");
+    }
+}
+
 /// Computations that all samples share are done once if no gradient is needed, with the same
 /// outputs.
 #[test]

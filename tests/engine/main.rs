@@ -2,6 +2,7 @@
 mod bayes;
 mod convolutions;
 mod dropout;
+mod estimators;
 mod flows;
 mod gradcheck;
 mod hypernets;

@@ -89,6 +89,23 @@ fn missing_gradient_leaves_parameter_unchanged() {
     assert_eq!(adam.steps(), 1);
 }
 
+/// Neither the parameter nor its moments change, although the moments are not 0.
+#[test]
+fn missing_gradient_leaves_moments_unchanged() {
+    let mut params = params();
+    let mut adam = Optimiser::new(Update::default(), &params);
+    let ones: Vec<_> = params.iter().map(|(_, w)| Some(Owned::ones(w.raw_dim()).into())).collect();
+    adam.step(&mut params, &ones, 0.1, Clip::default());
+    let state = |params: &Params<f64>, adam: &Optimiser<f64>, i: usize| {
+        let moments = adam.moments().map(|(_, moments)| moments[i].clone());
+        moments.chain([params.iter().nth(i).unwrap().1.clone()]).collect::<Vec<_>>()
+    };
+    let before = [0, 1].map(|i| state(&params, &adam, i));
+    adam.step(&mut params, &[None, ones[1].clone()], 0.1, Clip::default());
+    assert!(state(&params, &adam, 0) == before[0]);
+    assert!(state(&params, &adam, 1) != before[1]);
+}
+
 #[rstest]
 #[case(Schedule::Constant, [1., 1., 1.])]
 #[case(Schedule::Paper, [1., 10_f64.powf(-5. / 9.), 0.1])]

@@ -13,15 +13,57 @@ use rstest::rstest;
 #[case("optimiser = { adam = { beta1 = 0.9, beta2 = 0.999, epsilon = 0.0 } }", "epsilon")]
 #[case("optimiser = { sgd = { momentum = nan } }", "momentum")]
 fn out_of_range_values_are_rejected_by_key(#[case] line: &str, #[case] key: &str) {
+    resolved("").unwrap();
+    let said = resolved(&format!("[train]\n{line}")).unwrap_err().to_string();
+    assert!(said.contains(key), "{said}");
+}
+
+/// A pattern of no parameter, all parameters, and estimators for which the density is missing or
+/// slow.
+#[rstest]
+#[case("train.freeze = ['primray.*']", &["train.freeze", "`primray.*`", "primary.0.v, primary.0.b"])]
+#[case("train.freeze = ['primary.0.v', 'primary.0']", &["`primary.0`", "posterior.elementwise.w"])]
+#[case("train.freeze = ['*']", &["all parameters: primary.0.v", "left to train"])]
+#[case("method = 'ensemble'\ntrain.freeze = ['post*', 'like*']", &["all parameters: posterior.theta"])]
+#[case("method = 'mle'\ntrain.gradient = 'path'", &["train.gradient", "no density", "total"])]
+#[case("method = 'concrete-dropout'\ntrain.gradient = 'path'", &["train.gradient", "no density"])]
+#[case("method = 'bbb'\ntrain.gradient = 'path'", &["train.gradient", "mean_field.local is true"])]
+#[case("flow.kind = 'iaf'\ntrain.gradient = 'path'", &["train.gradient", "a pass for each entry"])]
+#[case("train.gradient = 'score'", &["`total` or `path`"])]
+fn freeze_and_gradient_are_checked(#[case] text: &str, #[case] parts: &[&str]) {
+    let said = resolved(text).unwrap_err().to_string();
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+}
+
+#[rstest]
+#[case("train.freeze = ['primary.*', 'likelihood.*']")]
+#[case("method = 'mle'\ntrain.freeze = ['primary.*.v']")]
+#[case("train.gradient = 'path'")]
+#[case("flow.kind = 'planar'\ntrain.gradient = 'path'")]
+#[case("method = 'full-bhn'\nflow.kind = 'linear'\ntrain.gradient = 'path'")]
+#[case("method = 'bbb'\nmean_field.local = false\ntrain.gradient = 'path'")]
+fn freeze_and_gradient_round_trip(#[case] text: &str) {
+    let config = resolved(text).unwrap();
+    assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    assert!(config.to_toml().contains("freeze = [") != config.to_toml().contains("gradient = "));
+}
+
+/// Neither key is written if it has its default value, so that files of former versions stay equal.
+#[test]
+fn defaults_of_freeze_and_gradient_are_not_written() {
+    let text = resolved("").unwrap().to_toml();
+    assert!(!text.contains("freeze") && !text.contains("gradient"), "{text}");
+}
+
+/// The configuration `text`, resolved for a regression on one feature.
+fn resolved(text: &str) -> Result<Config, bhn::error::Error> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("line.csv");
     let rows: String = (0..40).map(|i| format!("{i},{}.5\n", 3 * i)).collect();
     std::fs::write(&file, format!("x,y\n{rows}")).unwrap();
     let data = load(file.to_str().unwrap(), &Options::default(), None).unwrap();
-    Config::default().resolve(&data).unwrap();
-    let config: Config = toml::from_str(&format!("[train]\n{line}")).unwrap();
-    let said = config.resolve(&data).unwrap_err().to_string();
-    assert!(said.contains(key), "{said}");
+    let short = "primary.layers = ['dense 4', 'relu', 'dense 1']\n";
+    Config::parse("config.toml", &format!("{short}{text}"))?.resolve(&data)
 }
 
 /// TOML requires integers only up to `i64::MAX`.

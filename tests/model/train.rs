@@ -1,5 +1,7 @@
 //! Defends: an epoch visits every example once, in an order of its own; each step has its own
-//! noise; metrics are in their stated units.
+//! noise; metrics are in their stated units. Frozen parameters do not change, and the cached first
+//! product replaces the inputs.
+use bhn::autodiff::Tensor;
 use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
 use bhn::data::{Augment, Split, Task};
@@ -65,6 +67,98 @@ fn images_are_augmented_in_training() {
     assert!(train(Some(Augment { shift: 0, flip: true })) == plain);
     let shifted = Some(Augment { shift: 2, flip: false });
     assert!(train(shifted) != plain && train(shifted) == train(shifted));
+}
+
+/// A trainer of 4-6-2 that freezes the parameters of these names. The directions of the first layer
+/// are multiples of 1/64.
+fn freezing(patterns: &[&str]) -> Trainer {
+    let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };
+    let mut config = Config::default();
+    config.primary.layers = Some(Layer::mlp(&[6], 2));
+    (config.train.batch, config.train.samples) = (4, 2);
+    config.train.freeze = patterns.iter().map(|pattern| pattern.to_string()).collect();
+    let mut trainer = Trainer::new(&config, 4, &task, N);
+    let (_, v) = trainer.model.params.iter_mut().find(|(name, _)| *name == "primary.0.v").unwrap();
+    *v = v.mapv(|v| (64. * v).round() / 64.).into();
+    trainer
+}
+
+/// Whole numbers, so that their products with the directions of [`freezing`] are exact in any
+/// order.
+fn whole_numbers() -> Split {
+    Split { x: data().x.mapv(|x| (4. * x).round()), ..data() }
+}
+
+type Named = Vec<(String, Vec<u32>)>;
+
+/// The bits of parameters and of moments, by the name of the parameter.
+fn state(trainer: &Trainer) -> (Named, Named) {
+    let bits = |(name, w): (&str, &Tensor<f32>)| {
+        (name.to_string(), w.iter().map(|w| w.to_bits()).collect::<Vec<_>>())
+    };
+    let names = || trainer.model.params.iter().map(|(name, _)| name);
+    let moments = trainer.optimiser.moments().flat_map(|(_, moments)| names().zip(moments));
+    (trainer.model.params.iter().map(bits).collect(), moments.map(bits).collect())
+}
+
+/// Frozen parameters keep their bits and their moments stay 0; all others are trained.
+#[test]
+fn frozen_parameters_do_not_change() {
+    let mut trainer = freezing(&["primary.0.*", "*.elementwise.b"]);
+    let (before, _) = state(&trainer);
+    (0..2).for_each(|_| drop(epoch(&mut trainer)));
+    let (after, moments) = state(&trainer);
+    let frozen = ["primary.0.v", "primary.0.b", "posterior.elementwise.b"];
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before == after, frozen.contains(&&*before.0), "{}", before.0);
+    }
+    for (name, moments) in &moments {
+        assert_eq!(moments.iter().all(|&m| m == 0), frozen.contains(&&**name), "{name}");
+    }
+}
+
+/// Training from the cached product is training from the inputs, bitwise if the products are exact,
+/// and does not read the inputs again.
+#[test]
+fn cached_first_product_replaces_the_inputs() {
+    let data = whole_numbers();
+    let train = |trainer: &mut Trainer, data: &Split| {
+        trainer.epoch(data, |_, _| ()).unwrap();
+        state(trainer)
+    };
+    let expected = train(&mut freezing(&["primary.0.v"]), &data);
+    let unread = Split { x: Array2::from_elem((N, 4), f32::NAN), ..data.clone() };
+    let mut trainer = freezing(&["primary.0.v"]);
+    trainer.cache_first_product(&data);
+    assert!(train(&mut trainer, &unread) == expected);
+    // If the directions are trained, there is nothing to cache, and the inputs are read.
+    let mut trainer = freezing(&["primary.0.b"]);
+    trainer.cache_first_product(&data);
+    assert!(trainer.epoch(&unread, |_, _| ()).is_err());
+}
+
+/// A frozen parameter that is replaced from outside, as by a checkpoint, is used from then on, and
+/// the product of its former value is not.
+#[test]
+fn replaced_frozen_parameters_are_used() {
+    let data = whole_numbers();
+    let [mut cached, mut plain] = [(); 2].map(|()| freezing(&["primary.*"]));
+    cached.cache_first_product(&data);
+    cached.epoch(&data, |_, _| ()).unwrap();
+    plain.epoch(&data, |_, _| ()).unwrap();
+    for trainer in [&mut cached, &mut plain] {
+        let mut params = trainer.model.params.iter_mut();
+        let (_, v) = params.find(|(name, _)| *name == "primary.0.v").unwrap();
+        *v = v.mapv(|v| v + 0.5).into();
+    }
+    let [a, b] = [&mut cached, &mut plain].map(|trainer| {
+        trainer.epoch(&data, |_, _| ()).unwrap();
+        state(trainer)
+    });
+    assert!(a == b);
+    let mut never = freezing(&["primary.*"]);
+    (0..2).for_each(|_| never.epoch(&data, |_, _| ()).unwrap());
+    assert!(state(&never) != a);
 }
 
 #[test]

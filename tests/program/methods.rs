@@ -196,3 +196,50 @@ fn incompatible_settings_are_rejected(#[case] toml: &str, #[case] named: &str) {
     bhn.assert().failure().stderr(predicates::str::contains(named));
     assert!(!folder.path("run").exists());
 }
+
+/// The parameters of a run's network, bitwise.
+fn network(folder: &Folder, run: &str) -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(folder.path(run).join("last.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("primary.") || name.starts_with("likelihood."));
+    let mut tensors: Vec<_> = tensors.map(|(name, w)| (name, w.data().to_vec())).collect();
+    tensors.sort();
+    tensors
+}
+
+/// After a warm start from a run of any method over the scales, all runs that freeze the network
+/// have the same network and likelihood, bitwise, and also after an interruption. Differences of
+/// their bounds are then differences of the KL to one posterior.
+#[test]
+fn frozen_networks_are_those_of_the_warm_start() {
+    let folder = Folder::new();
+    let rows: String = (0..80).map(|i| format!("{i},{},{}\n", i * i % 7, i % 9)).collect();
+    folder.write("table.csv", format!("a,b,t\n{rows}"));
+    let train = |method: &[&str], out: &str| {
+        let table = ["train", "table.csv", "--task", "regression", "--hidden", "6", "--out", out];
+        bhn(&folder, &[&table[..], &["--samples", "3", "--epochs", "2"], method].concat());
+    };
+    train(&["--method", "mle"], "mle");
+    let frozen = ["--freeze", "primary.*,likelihood.*", "--warm-start"];
+    let warm = |from: &str, couplings: &str, out: &str| {
+        let flags = [&frozen[..], &[from, "--couplings", couplings, "--seed", "3"]].concat();
+        train(&flags, out);
+    };
+    warm("mle", "0", "t0");
+    warm("t0", "8", "t8");
+    warm("t8", "8", "again");
+    let mle = network(&folder, "mle");
+    assert_eq!(mle.len(), 5, "V and b of two layers, and the precision");
+    for run in ["t0", "t8", "again"] {
+        assert!(network(&folder, run) == mle, "{run}");
+    }
+    // Resumed from the first epoch, as after a crash.
+    let last = |run: &str| fs::read(folder.path(run).join("last.safetensors")).unwrap();
+    let whole = last("t8");
+    fs::remove_file(folder.path("t8").join("last.safetensors")).unwrap();
+    bhn(&folder, &["train", "--resume", "t8", "--samples", "3"]);
+    assert!(last("t8") == whole);
+}

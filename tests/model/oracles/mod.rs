@@ -4,6 +4,7 @@
 #![cfg(feature = "cli")]
 mod bridge;
 mod calibration;
+mod estimators;
 mod evidence;
 mod gaps;
 
