@@ -50,11 +50,11 @@ impl<T: Scalar> Frozen<T> {
     pub fn is_current(&self, params: &Params<T>) -> bool {
         // A constant keeps its allocation alive, and writing to a shared tensor copies it first, so
         // equal addresses mean equal entries.
-        let is_same = |((_, value), fixed): ((&str, &Tensor<T>), &Option<Arc<Fixed<T>>>)| {
-            fixed.as_ref().is_none_or(|fixed| {
-                fixed.value.shape() == value.shape() && fixed.value.as_ptr() == value.as_ptr()
-            })
+        let pairs = params.iter().zip(&self.0);
+        let mut pairs = pairs.filter_map(|((_, w), fixed)| Some((w, &fixed.as_ref()?.value)));
+        let is_same = |(w, fixed): (&Tensor<T>, &Tensor<T>)| {
+            w.shape() == fixed.shape() && w.as_ptr() == fixed.as_ptr()
         };
-        self.0.len() == params.iter().len() && params.iter().zip(&self.0).all(is_same)
+        self.0.len() == params.iter().len() && pairs.all(is_same)
     }
 }

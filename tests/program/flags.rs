@@ -25,6 +25,7 @@ use rstest::rstest;
 #[case("--hidden 18446744073709551615,18446744073709551615", &["weights", "at most"])]
 #[case("--couplings 99999999999", &["weights", "at most", "flow.couplings"])]
 #[case("--hidden 200000000", &["weights", "at most"])]
+#[case("--freeze primray.*", &["train.freeze", "`primray.*`", "primary.0.v"])]
 #[case("--method bayes", &["--method", "bayes", "`bhn`, `full-bhn`"])]
 #[case("--flow glow", &["--flow", "glow", "`realnvp`, `iaf`"])]
 #[case("--task clustering", &["--task", "clustering", "`classification` or `regression`"])]
