@@ -35,7 +35,7 @@ pub enum Estimator {
     /// The path alone, "sticking the landing" (Roeder, Wu & Duvenaud 2017). If `q` is the exact
     /// posterior, the gradient is 0 for every sample, while that of [`Total`](Estimator::Total) has
     /// the variance of the score. Far from it, the score may cancel a part of the path's variance,
-    /// and the path alone may then vary more. `ln q(θ)` is computed by [`Posterior::density`], for a
+    /// and the path alone may then vary more. [`Posterior::density`] computes `ln q(θ)`, for a
     /// hypernet by the inverse flow.
     Path,
 }

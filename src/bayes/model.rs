@@ -53,8 +53,8 @@ impl<T: Scalar> Model<T> {
     /// each example; `noise` says which examples share them.
     ///
     /// # Panics
-    /// If inputs or targets do not fit the network, the likelihood or `scale`; if a first product is
-    /// given and the examples do not share their noise; or if `gradient` is the path's and the
+    /// If inputs or targets do not fit the network, the likelihood or `scale`; if a first product
+    /// is given and the examples do not share their noise; or if `gradient` is the path's and the
     /// posterior has no density or is trained by local reparametrisation.
     pub fn pass<'t>(
         &self,

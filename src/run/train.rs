@@ -114,11 +114,11 @@ impl Trainer {
         order
     }
 
-    /// Compute the [first product](crate::primary::PrimaryNet::first_product) `V₁ x` of the training
-    /// set `data` once for all epochs, if `V₁` is frozen, inputs are not augmented, and examples
-    /// share their noise. [`Trainer::epoch`] then selects rows of it in place of inputs, and must be
-    /// called with the same `data`. The cache is dropped if a frozen parameter is changed from
-    /// outside.
+    /// Compute the [first product](crate::primary::PrimaryNet::first_product) `V₁ x` of the
+    /// training set `data` once for all epochs, if `V₁` is frozen, inputs are not augmented, and
+    /// examples share their noise. [`Trainer::epoch`] then selects rows of it in place of inputs,
+    /// and must be called with the same `data`. The cache is dropped if a frozen parameter is
+    /// changed from outside.
     pub fn cache_first_product(&mut self, data: &Split) {
         self.update_frozen();
         let is_fixed = self.settings.augment.is_none() && self.model.noise == Noise::Shared;
