@@ -11,7 +11,9 @@ mod kink;
 mod lu;
 mod permutation;
 mod planar;
+mod rank_one;
 mod stabiliser;
+mod triangular;
 
 pub use bijector::{Bijector, Inverse};
 pub use chain::Chain;
@@ -23,6 +25,8 @@ pub use kink::{Kink, KinkShape};
 pub use lu::Lu;
 pub use permutation::{Order, Permutation};
 pub use planar::Planar;
+pub use rank_one::RankOne;
 pub use stabiliser::Stabiliser;
+pub use triangular::Triangular;
 
 use bijector::{check_shape, zero_ln_det};

@@ -5,7 +5,7 @@ use crate::autodiff::gradcheck::{gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::flows::{
     Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
-    Permutation, Planar, Stabiliser,
+    Permutation, Planar, RankOne, Stabiliser, Triangular,
 };
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, Params};
@@ -64,7 +64,7 @@ const PLAIN: Conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
 const ZERO: Init = Init::Constant(0.);
 
 /// Every bijector, under its name in reports.
-pub const FLOWS: [(&str, Build); 13] = [
+pub const FLOWS: [(&str, Build); 15] = [
     ("elementwise", |p, d, rng| Box::new(Elementwise::new(p, "f", d, ZERO, ZERO, rng))),
     ("coupling, exp", |p, d, rng| Box::new(Coupling::new(p, "f", d, CONDITIONER, rng))),
     ("coupling, tanh", |p, d, rng| Box::new(Coupling::new(p, "f", d, TANH, rng))),
@@ -75,6 +75,8 @@ pub const FLOWS: [(&str, Build); 13] = [
         Box::new(Iaf::new(p, "f", order, CONDITIONER, rng))
     }),
     ("invertible linear", |p, d, rng| Box::new(Lu::new(p, "f", d, ZERO, ZERO, rng))),
+    ("triangular", |p, d, rng| Box::new(Triangular::new(p, "f", d, ZERO, ZERO, rng))),
+    ("rank one", |p, d, rng| Box::new(RankOne::new(p, "f", d, rng))),
     ("kink, smooth", |p, d, _| Box::new(Kink::new(p, "f", d, KinkShape::Smooth))),
     ("kink, PReLU", |p, d, _| Box::new(Kink::new(p, "f", d, KinkShape::Prelu))),
     ("planar", |p, d, rng| Box::new(Planar::new(p, "f", d, rng))),

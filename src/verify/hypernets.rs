@@ -60,6 +60,7 @@ pub fn suite() -> Suite<Density> {
         base,
         couplings: 2,
         layers: 2,
+        rank: 2,
         hidden: 5,
         ..HypernetConfig::default()
     };
@@ -76,6 +77,10 @@ pub fn suite() -> Suite<Density> {
         ("linear, D = 2", 2, config(FlowKind::Linear, Base::Normal)),
         ("planar, D = 1", 1, config(FlowKind::Planar, Base::Normal)),
         ("planar, D = 2", 2, config(FlowKind::Planar, Base::Normal)),
+        ("Cholesky, D = 2", 2, config(FlowKind::Cholesky, Base::Normal)),
+        ("Cholesky, D = 3", 3, config(FlowKind::Cholesky, Base::Normal)),
+        ("low rank, D = 1", 1, config(FlowKind::LowRank, Base::Normal)),
+        ("low rank, D = 3", 3, config(FlowKind::LowRank, Base::Normal)),
     ];
     let mut faults = faults(&|| hypernet(2, &realnvp));
     let without_constant = Density {

@@ -6,8 +6,8 @@
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Owned, Tape};
 use bhn::flows::{
-    Bijector, Chain, Conditioner, Coupling, Iaf, Inverse, Kink, KinkShape, Lu, Permutation, Planar,
-    Stabiliser,
+    Bijector, Chain, Conditioner, Coupling, Elementwise, Iaf, Inverse, Kink, KinkShape, Lu,
+    Permutation, Planar, RankOne, Stabiliser,
 };
 use bhn::nn::{Init, Params};
 use bhn::verify::flows::{
@@ -92,8 +92,16 @@ fn log_det_equals_jacobian_and_samples_are_independent() {
 #[rstest]
 fn flows_support_few_dimensions(#[values(1, 2, 3)] d: usize) {
     let plain = |(name, _): &(&str, Build)| ["IAF, plain weights", "linear layers"].contains(name);
-    let names =
-        ["elementwise", "IAF", "invertible linear", "kink, smooth", "kink, PReLU", "planar"];
+    let names = [
+        "elementwise",
+        "IAF",
+        "invertible linear",
+        "triangular",
+        "rank one",
+        "kink, smooth",
+        "kink, PReLU",
+        "planar",
+    ];
     let builds = names.map(flow).into_iter().chain(OTHERS.into_iter().filter(plain).map(|o| o.1));
     for flow in builds.map(|build| Flow::new(build, d)) {
         inverse(&flow, &randn(&[9, d], 2)).assert();
@@ -133,6 +141,8 @@ fn every_parameter_receives_a_gradient() {
 #[case(OTHERS[0].1, 2e-3)]
 #[case(flow("planar"), 1e-3)]
 #[case(flow("invertible linear"), 0.1)]
+#[case(flow("triangular"), 0.05)]
+#[case(flow("rank one"), 0.1)]
 #[case(flow("kink, smooth"), 0.15)]
 #[case(flow("kink, PReLU"), 0.15)]
 fn flows_start_near_the_identity(#[case] build: Build, #[case] tolerance: f64) {
@@ -259,6 +269,72 @@ fn linear_layers_match_formula() {
     close(&map.forward(&p, x).0.value().to_owned(), &expected.into_dyn(), 1e-13);
 }
 
+#[test]
+fn triangular_maps_match_formula() {
+    let d = 4;
+    let Flow { params, map } = Flow::new(flow("triangular"), d);
+    let (tape, x) = (Tape::default(), randn(&[3, d], 2));
+    let y = map.forward(&params.freeze(&tape), tape.constant(x.clone())).0.value().to_owned();
+    let [n, w, b] = [0, 1, 2].map(|k| params.iter().nth(k).unwrap().1.clone());
+    let factor = Array2::from_shape_fn((d, d), |(i, j)| {
+        let unit = if i > j { n[[i, j]] } else { f64::from(u8::from(i == j)) };
+        (w[i].exp() + 0.001) * unit
+    });
+    let rows: Array2<f64> = x.into_dimensionality().unwrap();
+    let expected = rows.dot(&factor.t()) + Array1::from_iter(b.iter().copied());
+    close(&y, &expected.into_dyn(), 1e-13);
+}
+
+#[test]
+fn rank_one_maps_match_formula() {
+    let Flow { params, map } = Flow::new(flow("rank one"), 4);
+    let (tape, x) = (Tape::default(), randn(&[1, 4], 2));
+    let y = map.forward(&params.freeze(&tape), tape.constant(x.clone())).0.value().to_owned();
+    let [v, c] = [0, 1].map(|k| params.iter().nth(k).unwrap().1.clone());
+    let dot = |a: &Owned<f64>| a.iter().zip(&v).map(|(a, v)| a * v).sum::<f64>();
+    let step = (c[0].exp() - 1.) * dot(&x) / v.iter().map(|v| v * v).sum::<f64>();
+    close(&y, &(&x + &v.mapv(|v| step * v)), 1e-13);
+}
+
+/// `diag(s) (I + U Uᵀ) diag(s)` for `U = [√3 q₁, √8 q₂]` with orthonormal `q`: the covariance of
+/// maps with `v = 5 q₁` and `−q₂` and scales `√(1 + 3) = 2` and `√(1 + 8) = 3`, whatever the length
+/// and sign of `v`, and of the elementwise layer.
+#[test]
+fn rank_one_maps_contain_diagonal_plus_low_rank_covariance() {
+    let (mut params, rng) = (Params::default(), &mut ChaCha8Rng::seed_from_u64(0));
+    let flow = Chain::default()
+        .then(RankOne::new(&mut params, "a", 4, rng))
+        .then(RankOne::new(&mut params, "b", 4, rng))
+        .then(Elementwise::new(&mut params, "c", 4, Init::Constant(0.), Init::Constant(0.), rng));
+    let q = [[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5]];
+    let s = [1., 2., 0.5, 3.];
+    let values = [
+        q[0].map(|q| 5. * q).to_vec(),
+        vec![2_f64.ln()],
+        q[1].map(|q| -q).to_vec(),
+        vec![3_f64.ln()],
+        s.map(|s: f64| (s - 0.001).ln()).to_vec(),
+    ];
+    for ((_, w), value) in params.iter_mut().zip(values) {
+        *w = Owned::from_shape_vec(w.shape().to_vec(), value).unwrap().into();
+    }
+    let tape = Tape::default();
+    // The rows of h(I) are the columns of the Jacobian A; the covariance is A Aᵀ.
+    let eye = tape.constant(Array2::eye(4).into_dyn());
+    let rows: Array2<f64> = flow
+        .forward(&params.freeze(&tape), eye)
+        .0
+        .value()
+        .to_owned()
+        .into_dimensionality()
+        .unwrap();
+    let expected = Array2::from_shape_fn((4, 4), |(i, j)| {
+        let low_rank = 3. * q[0][i] * q[0][j] + 8. * q[1][i] * q[1][j];
+        s[i] * s[j] * (f64::from(u8::from(i == j)) + low_rank)
+    });
+    close(&rows.t().dot(&rows).into_dyn(), &expected.into_dyn(), 1e-13);
+}
+
 #[rstest]
 #[case(KinkShape::Smooth, |x: f64, a: f64| a * x + (1. - a) * (1. + x.exp()).ln())]
 #[case(KinkShape::Prelu, |x: f64, a: f64| if x > 0. { x } else { a * x })]
@@ -367,6 +443,8 @@ fn wrong_width_panics(
         "coupling, exp",
         "IAF",
         "invertible linear",
+        "triangular",
+        "rank one",
         "kink, smooth",
         "planar"
     )]

@@ -36,6 +36,8 @@ const GRID_OF_MODES: Base = Base::Mixture { components: 3, distance: 3., axes: A
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
 #[case::linear(FlowKind::Linear, Base::Normal)]
 #[case::planar(FlowKind::Planar, Base::Normal)]
+#[case::cholesky(FlowKind::Cholesky, Base::Normal)]
+#[case::low_rank(FlowKind::LowRank, Base::Normal)]
 #[case::mixture(FlowKind::Realnvp, TWO_MODES)]
 fn density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
     hypernets::integral(&density(kind, 2, base)).assert();
@@ -47,6 +49,8 @@ fn density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
 #[case::iaf(FlowKind::Iaf, Base::Normal)]
 #[case::linear(FlowKind::Linear, Base::Normal)]
 #[case::planar(FlowKind::Planar, Base::Normal)]
+#[case::cholesky(FlowKind::Cholesky, Base::Normal)]
+#[case::low_rank(FlowKind::LowRank, Base::Normal)]
 #[case::mixture_first(FlowKind::Iaf, TWO_MODES)]
 #[case::mixture_all(FlowKind::Planar, GRID_OF_MODES)]
 fn log_q_of_samples_matches_log_prob(#[case] kind: FlowKind, #[case] base: Base) {
@@ -56,7 +60,15 @@ fn log_q_of_samples_matches_log_prob(#[case] kind: FlowKind, #[case] base: Base)
 /// For every flow, `θ` initially has the mean `shift` and about the scale of `log_scale`.
 #[rstest]
 fn initial_samples_have_configured_mean_and_scale(
-    #[values(FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar)] kind: FlowKind,
+    #[values(
+        FlowKind::Realnvp,
+        FlowKind::Iaf,
+        FlowKind::Linear,
+        FlowKind::Planar,
+        FlowKind::Cholesky,
+        FlowKind::LowRank
+    )]
+    kind: FlowKind,
     #[values(true, false)] weight_norm: bool,
 ) {
     let (d, mut params) = (8, Params::<f64>::default());
@@ -174,8 +186,15 @@ fn base_log_prob_passes_gradcheck(#[values(Base::Normal, TWO_MODES, GRID_OF_MODE
 fn initial_parameters_have_documented_std() {
     let (d, mut params) = (400, Params::<f64>::default());
     let config = HypernetConfig { couplings: 1, hidden: 50, layers: 2, ..Default::default() };
-    let kinds = [FlowKind::Realnvp, FlowKind::Iaf, FlowKind::Linear, FlowKind::Planar];
-    for (kind, name) in kinds.into_iter().zip(["a", "b", "c", "d"]) {
+    let kinds = [
+        FlowKind::Realnvp,
+        FlowKind::Iaf,
+        FlowKind::Linear,
+        FlowKind::Planar,
+        FlowKind::Cholesky,
+        FlowKind::LowRank,
+    ];
+    for (kind, name) in kinds.into_iter().zip(["a", "b", "c", "d", "e", "f"]) {
         Hypernet::new(&mut params, name, d, &HypernetConfig { kind, ..config }, &mut rng(3));
     }
     let weights = |name: &str| {
@@ -197,6 +216,11 @@ fn initial_parameters_have_documented_std() {
     spread("a.coupling.0.scale.v", 1.);
     spread("c.linear.1.lv", 0.01 / 20.);
     spread("c.linear.1.w", 0.01);
+    spread("e.triangular.n", 0.01 / 20.);
+    spread("e.triangular.w", 0.01);
+    spread("f.rank_one.9.v", 1. / 20.);
+    let scales: Vec<_> = (0..10).map(|k| weights(&format!("f.rank_one.{k}.c"))[0]).collect();
+    assert!(scales.iter().all(|c| c.abs() > 0. && c.abs() < 0.05), "{scales:?}");
     // α = sigmoid(a) starts at 0.9.
     assert!(weights("c.kink.1.a").iter().all(|a| (1. / (1. + (-a).exp()) - 0.9).abs() < 1e-12));
     // w ~ N(0, 1/D); u is along w what makes û 0, and 10⁻⁴ of noise.

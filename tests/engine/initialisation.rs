@@ -58,6 +58,8 @@ fn data_dependent_initialisation_uses_last_64_rows() {
 #[case(MethodKind::Bhn, FlowKind::Iaf)]
 #[case(MethodKind::Bhn, FlowKind::Linear)]
 #[case(MethodKind::Bhn, FlowKind::Planar)]
+#[case(MethodKind::FullBhn, FlowKind::Cholesky)]
+#[case(MethodKind::Bhn, FlowKind::LowRank)]
 fn recentre_accounts_for_couplings_and_permutations(
     #[case] method: MethodKind,
     #[case] kind: FlowKind,
@@ -66,7 +68,11 @@ fn recentre_accounts_for_couplings_and_permutations(
     let d = model.primary.dim();
     let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
     // A narrow posterior is near its centre: the noise is scaled by s = e⁻⁶⁰ + 0.001.
-    let narrow = if kind == FlowKind::Linear { "linear.3.w" } else { "elementwise.w" };
+    let narrow = match kind {
+        FlowKind::Linear => "linear.3.w",
+        FlowKind::Cholesky => "triangular.w",
+        _ => "elementwise.w",
+    };
     for (_, w) in model.params.iter_mut().filter(|(name, _)| name.ends_with(narrow)) {
         w.view_mut().fill(-60.);
     }

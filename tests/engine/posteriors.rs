@@ -64,6 +64,8 @@ fn model_on(
 #[case::iaf(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Iaf))]
 #[case::linear(model(MethodKind::FullBhn, |c| c.flow.kind = FlowKind::Linear))]
 #[case::planar(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Planar))]
+#[case::cholesky(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::Cholesky))]
+#[case::low_rank(model(MethodKind::Bhn, |c| c.flow.kind = FlowKind::LowRank))]
 #[case::plain(model(MethodKind::Bhn, |c| c.flow.weight_norm = false))]
 #[case::mle(model(MethodKind::Mle, |_| ()))]
 #[case::dropout(model(MethodKind::Dropout, |_| ()))]

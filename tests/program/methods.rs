@@ -22,6 +22,8 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("bhn")]
 #[case("bhn --flow iaf")]
 #[case("bhn --flow planar")]
+#[case("bhn --flow cholesky")]
+#[case("full-bhn --flow low-rank")]
 #[case("bhn --flow linear")]
 #[case("full-bhn")]
 #[case("mle")]

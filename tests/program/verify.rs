@@ -51,6 +51,8 @@ fn only_and_mutants_flags_select_output() {
 #[case("bhn", 9, &[])]
 #[case("bhn --flow iaf", 9, &[])]
 #[case("bhn --flow planar", 9, &[])]
+#[case("bhn --flow cholesky", 9, &[])]
+#[case("bhn --flow low-rank", 9, &[])]
 #[case("bhn --flow linear", 9, &[])]
 #[case("bhn --couplings 0", 9, &[])]
 #[case("full-bhn", 9, &[])]

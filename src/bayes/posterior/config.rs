@@ -2,7 +2,7 @@
 use super::Base;
 use crate::flows::{
     Chain, Conditioner, Coupling, Elementwise, Iaf, Kink, KinkShape, Lu, Order, Permutation,
-    Planar, Stabiliser,
+    Planar, RankOne, Stabiliser, Triangular,
 };
 use crate::kernels::scalar::Scalar;
 use crate::nn::{Init, ParamId, Params};
@@ -26,6 +26,13 @@ pub enum FlowKind {
     Linear,
     /// An elementwise layer, then `T` planar steps.
     Planar,
+    /// A triangular map `θ = m + L ε`: a Gaussian with any covariance `L Lᵀ`. It has `D (D + 1)/2`
+    /// parameters beside the mean.
+    Cholesky,
+    /// Rank-one maps, then an elementwise layer: a Gaussian whose covariance is a diagonal plus a
+    /// matrix of rank `rank`. It has `rank · (D + 1)` parameters beside those of the elementwise
+    /// layer.
+    LowRank,
 }
 
 /// The settings of a hypernet. The defaults are those of the authors' code except for `log_scale`,
@@ -40,6 +47,8 @@ pub struct HypernetConfig {
     pub couplings: usize,
     /// The number of linear layers of [`FlowKind::Linear`].
     pub layers: usize,
+    /// The number of rank-one maps of [`FlowKind::LowRank`].
+    pub rank: usize,
     /// The number of hidden units of each coupling or IAF step.
     pub hidden: usize,
     /// How the scales of couplings and IAF steps are kept positive.
@@ -71,6 +80,7 @@ impl Default for HypernetConfig {
             kind: FlowKind::default(),
             couplings: 4,
             layers: 3,
+            rank: 10,
             hidden,
             stabiliser,
             weight_norm,
@@ -107,16 +117,32 @@ impl HypernetConfig {
         let part = |kind: &str, t: usize| format!("{name}.{kind}.{t}");
         let [w, b] = [self.log_scale, self.shift].map(|mean| Init::Normal { mean, std: 0.01 });
         let mut flow = Chain::default();
-        if self.kind == FlowKind::Linear {
-            assert!(self.layers > 0, "Hypernet: no linear layers");
-            let around_zero = Init::Normal { mean: 0., std: 0.01 };
-            for t in 1..self.layers {
-                let lu = Lu::new(params, &part("linear", t), d, around_zero, around_zero, rng);
-                flow = flow.then(lu).then(Kink::new(params, &part("kink", t), d, self.kink));
+        match self.kind {
+            FlowKind::Linear => {
+                assert!(self.layers > 0, "Hypernet: no linear layers");
+                let around_zero = Init::Normal { mean: 0., std: 0.01 };
+                for t in 1..self.layers {
+                    let lu = Lu::new(params, &part("linear", t), d, around_zero, around_zero, rng);
+                    flow = flow.then(lu).then(Kink::new(params, &part("kink", t), d, self.kink));
+                }
+                let last = Lu::new(params, &part("linear", self.layers), d, w, b, rng);
+                let shift = Shift { maps: 2 * self.layers - 1, param: last.shift() };
+                return (flow.then(last), shift);
             }
-            let last = Lu::new(params, &part("linear", self.layers), d, w, b, rng);
-            let shift = Shift { maps: 2 * self.layers - 1, param: last.shift() };
-            return (flow.then(last), shift);
+            FlowKind::Cholesky => {
+                let map = Triangular::new(params, &format!("{name}.triangular"), d, w, b, rng);
+                let shift = Shift { maps: 1, param: map.shift() };
+                return (flow.then(map), shift);
+            }
+            FlowKind::LowRank => {
+                for k in 0..self.rank {
+                    flow = flow.then(RankOne::new(params, &part("rank_one", k), d, rng));
+                }
+                let last = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
+                let shift = Shift { maps: self.rank + 1, param: last.shift() };
+                return (flow.then(last), shift);
+            }
+            FlowKind::Realnvp | FlowKind::Iaf | FlowKind::Planar => {}
         }
         let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
         let shift = Shift { maps: 1, param: first.shift() };
@@ -131,7 +157,9 @@ impl HypernetConfig {
                     };
                     flow.then(Iaf::new(params, &part("iaf", t), order, conditioner, rng))
                 }
-                FlowKind::Linear => unreachable!("linear layers only"),
+                FlowKind::Linear | FlowKind::Cholesky | FlowKind::LowRank => {
+                    unreachable!("flows without steps")
+                }
                 FlowKind::Realnvp => {
                     if t > 0 {
                         let order = self.order(d, rng);

@@ -31,8 +31,9 @@ pub struct Args {
     /// Bayes by Backprop over all weights; ensemble: deep ensemble [default: bhn]
     #[arg(long, value_parser = word::<MethodKind>)]
     method: Option<MethodKind>,
-    /// Flow of the hypernetwork: realnvp, iaf, planar, or linear, for small networks [default:
-    /// realnvp]
+    /// Flow of the hypernetwork: realnvp, iaf, planar; cholesky: Gaussian with any covariance;
+    /// low-rank: Gaussian with covariance diagonal plus low rank; linear, for small networks
+    /// [default: realnvp]
     #[arg(long, value_parser = word::<FlowKind>)]
     flow: Option<FlowKind>,
     /// Number of couplings, IAF steps or planar steps; 0 gives Bayes by Backprop over the scales
@@ -140,8 +141,13 @@ impl Args {
         check_samples(samples, config.entries(&data)?)?;
         match Method::from(&config) {
             Method::Hypernet(_, flow) => {
-                if self.couplings.is_some() && flow.kind == FlowKind::Linear {
-                    let why = "a linear flow has no couplings; flow.layers is its depth";
+                let why = match flow.kind {
+                    FlowKind::Linear => "a linear flow has no couplings; flow.layers is its depth",
+                    FlowKind::Cholesky => "a triangular map has no couplings",
+                    FlowKind::LowRank => "a low-rank flow has no couplings; flow.rank is its depth",
+                    FlowKind::Realnvp | FlowKind::Iaf | FlowKind::Planar => "",
+                };
+                if self.couplings.is_some() && !why.is_empty() {
                     context.note_no_effect("--couplings", why);
                 }
             }

@@ -89,6 +89,8 @@ pub fn about(config: &Config) -> String {
         Method::Hypernet(theta, flow) => {
             let flow = match (flow.kind, flow.couplings, theta) {
                 (FlowKind::Linear, ..) => format!("{} linear layers", flow.layers),
+                (FlowKind::Cholesky, ..) => "a full Gaussian".into(),
+                (FlowKind::LowRank, ..) => format!("a Gaussian of rank {}", flow.rank),
                 (_, 0, Theta::Scales) => {
                     return format!("Bayes by Backprop on the scales of a network ({network})");
                 }

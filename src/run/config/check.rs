@@ -78,11 +78,13 @@ impl Config {
         };
         match method {
             Method::Hypernet(_, flow) => {
-                let HypernetConfig { kind, couplings, layers, hidden, .. } = flow;
+                let HypernetConfig { kind, couplings, layers, rank, hidden, .. } = flow;
                 weights = weights.saturating_add(match kind {
                     FlowKind::Realnvp | FlowKind::Iaf => product([couplings, hidden, entries]),
                     FlowKind::Linear => product([2 * layers.min(LIMIT), entries, entries]),
                     FlowKind::Planar => product([couplings, 2, entries]),
+                    FlowKind::Cholesky => product([1, entries, entries]),
+                    FlowKind::LowRank => product([rank, 1, entries]),
                 });
                 widest = widest.max(hidden);
             }
@@ -90,7 +92,7 @@ impl Config {
             _ => {}
         }
         let Train { samples, batch, validation_samples, .. } = self.train;
-        let smaller = "Make primary.layers (--hidden), flow.hidden or flow.couplings smaller.";
+        let smaller = "Make primary.layers (--hidden) or the settings of the flow smaller.";
         let step = product([samples, batch.min(data.train.len()), widest]);
         let one = "Make one of them smaller.";
         let [training, validation] =

@@ -7,6 +7,7 @@ mod calibration;
 mod estimators;
 mod evidence;
 mod gaps;
+mod gaussians;
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
