@@ -38,6 +38,17 @@ impl<T> Targets<T> {
         }
     }
 
+    /// The targets in another precision.
+    pub fn cast<U: Scalar>(&self) -> Targets<U>
+    where
+        T: Scalar,
+    {
+        match self {
+            Self::Classes(y) => Targets::Classes(y.clone()),
+            Self::Values(y) => Targets::Values(y.iter().map(|y| U::of(y.f64())).collect()),
+        }
+    }
+
     /// The targets of the examples with these indices, in the same order.
     ///
     /// # Panics

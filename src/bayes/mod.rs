@@ -6,6 +6,7 @@
 //! and `θ = h(ε)` its pushforward. Shapes are in brackets: `S` samples, `B` examples of a
 //! minibatch, `K` outputs. All logarithms are natural and written `ln`; log-densities and the bound
 //! are in nats.
+mod curvature;
 mod elbo;
 mod estimator;
 mod likelihood;
@@ -13,12 +14,13 @@ mod model;
 mod posterior;
 mod prior;
 
+pub use curvature::hessian;
 pub use elbo::{Elbo, Scale, Terms, elbo};
 pub use estimator::Estimator;
 pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
 pub use posterior::{
-    Axes, Base, Draw, Dropout, Ensemble, FlowKind, Hypernet, HypernetConfig, Kl, MeanField,
-    Normals, Point, Posterior, Rates,
+    Axes, Base, Draw, Dropout, Ensemble, EpochEnd, FlowKind, Hessian, Hypernet, HypernetConfig, Kl,
+    Laplace, MeanField, Moments, Normals, Point, Posterior, Rates, Swag, SwagConfig,
 };
 pub use prior::Prior;

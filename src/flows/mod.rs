@@ -13,7 +13,7 @@ mod permutation;
 mod planar;
 mod rank_one;
 mod stabiliser;
-mod triangular;
+pub(crate) mod triangular;
 
 pub use bijector::{Bijector, Inverse};
 pub use chain::Chain;

@@ -36,8 +36,8 @@ pub struct Triangular {
 }
 
 impl Triangular {
-    /// A map over `d` entries, with `w` initialised from `ln_scale` and `b` from `shift`. `N` starts
-    /// near 0: for any `d`, it changes entries of order 1 by about 0.01.
+    /// A map over `d` entries, with `w` initialised from `ln_scale` and `b` from `shift`. `N`
+    /// starts near 0: for any `d`, it changes entries of order 1 by at most about 0.01.
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
         name: &str,
@@ -63,14 +63,32 @@ impl<T: Scalar> Bijector<T> for Triangular {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Triangular", x, p[self.w].shape()[0]);
         let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
-        let y = (x + x.matmul_t(p[self.n].strictly_lower())) * s + p[self.b];
-        (y, ln_s.sum().broadcast_to(&x.shape()[..1]))
+        (map(x, p[self.n], s, p[self.b]), ln_s.sum().broadcast_to(&x.shape()[..1]))
     }
 
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         check_shape("Triangular", y, p[self.w].shape()[0]);
         let (s, ln_s) = Stabiliser::Exp.scale(p[self.w]);
-        let x = ((y - p[self.b]) / s).solve_unit_upper(p[self.n].transpose());
-        (x, -ln_s.sum().broadcast_to(&y.shape()[..1]))
+        (unmap(y, p[self.n], s, p[self.b]), -ln_s.sum().broadcast_to(&y.shape()[..1]))
     }
+}
+
+/// `x Lᵀ + b [S, D]` with `L = diag(s) (I + strictly_lower(n))`, for `x [S, D]`.
+pub(crate) fn map<'t, T: Scalar>(
+    x: Var<'t, T>,
+    n: Var<'t, T>,
+    s: Var<'t, T>,
+    b: Var<'t, T>,
+) -> Var<'t, T> {
+    (x + x.matmul_t(n.strictly_lower())) * s + b
+}
+
+/// The `x [S, D]` that [`map`] takes to `y [S, D]`.
+pub(crate) fn unmap<'t, T: Scalar>(
+    y: Var<'t, T>,
+    n: Var<'t, T>,
+    s: Var<'t, T>,
+    b: Var<'t, T>,
+) -> Var<'t, T> {
+    ((y - b) / s).solve_unit_upper(n.transpose())
 }

@@ -8,6 +8,7 @@
 //! * [`vector`]: element-wise loops, sums, Adam's update. [`broadcast`]: NumPy's broadcasting.
 //! * [`affine`]: `act(s ⊙ p + b)` and its gradients. [`gemm`](mod@gemm): matrix products.
 //! * [`conv`]: convolutions and their gradients. [`pool`]: maximum and mean over windows.
+//! * [`cholesky`](mod@cholesky): the Cholesky factorisation.
 //! * `parallel`: loops on all threads. `workspace`: memory that a thread reuses. `path`: the
 //!   instruction set in use.
 //! * [`peak`]: the measured peak performance of the machine.
@@ -23,6 +24,7 @@
 //! bit differently on any processor.
 pub mod affine;
 pub mod broadcast;
+pub mod cholesky;
 pub mod conv;
 pub mod gemm;
 mod parallel;

@@ -29,7 +29,8 @@ pub struct Epoch {
     pub elbo: f64,
     /// `E_q[log p(D | θ)]`, nats over the data set, mean over the epoch.
     pub log_likelihood: f64,
-    /// `KL(q ‖ p) = E_q[log q(θ) − log p(θ)]`, nats, mean over the epoch.
+    /// `KL(q ‖ p) = E_q[log q(θ) − log p(θ)]`, nats, mean over the epoch; `−log p(θ)` of the point
+    /// that `laplace` and `swag` train.
     pub kl: f64,
     /// The accuracy on training examples during the epoch; `None` in regression.
     pub train_accuracy: Option<f64>,

@@ -15,7 +15,7 @@ use crate::run::lock::Lock;
 use crate::run::machine::Machine;
 use crate::run::train::{Step, Trainer};
 use crate::run::trained::{Trained, find_data, read_config, same_config, same_data, warm_start};
-use crate::run::{Checkpoint, Config, Epoch, Header, atomic, checkpoint, read_metrics};
+use crate::run::{Checkpoint, Config, Epoch, Header, Method, atomic, checkpoint, read_metrics};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -222,7 +222,9 @@ impl Run {
             record.validation = Some(self.validate()?);
         }
         self.trainer.spent("validation", Phase::Between, 0);
-        let best = record.validation.as_ref();
+        // Before the last epoch there may be no posterior whose scores could be compared.
+        let counts = epoch == settings.epochs || !Method::from(&self.config).needs_all_epochs();
+        let best = record.validation.as_ref().filter(|_| counts);
         let best = best.filter(|new| self.best.as_ref().is_none_or(|(_, old)| better(new, old)));
         let is_best = best.is_some();
         self.best = best.map(|scores| (epoch, scores.clone())).or(self.best.take());

@@ -2,7 +2,7 @@
 use crate::autodiff::Gradient;
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
-use crate::bayes::{Model, Noise, Scale, Targets, Terms};
+use crate::bayes::{EpochEnd, Model, Noise, Scale, Targets, Terms, hessian};
 use crate::data::{Dataset, Split, Task};
 use crate::error::{Error, Result};
 use crate::metrics::predictions;
@@ -10,7 +10,7 @@ use crate::nn::Frozen;
 use crate::nn::optim::{Clip, Optimiser, kl_weight};
 use crate::primary::{Input, Shape};
 use crate::random::{Purpose, stream};
-use crate::run::config::{Config, LIMIT, Train};
+use crate::run::config::{Config, LIMIT, Method};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use std::mem;
@@ -26,13 +26,13 @@ pub struct Trainer {
     pub model: Model,
     /// The optimiser and its moments.
     pub optimiser: Optimiser,
-    settings: Train,
-    seed: u64,
+    config: Config,
     inputs: Shape,
+    task: Task,
     /// `N`, the number of training examples.
     examples: usize,
     storage: Storage<f32>,
-    /// The parameters that `settings` freezes.
+    /// The parameters that `train.freeze` matches.
     frozen: Frozen,
     /// The first product `V₁ x [N, n]` of the training set, if it is cached.
     product: Option<Array2<f32>>,
@@ -86,9 +86,9 @@ impl Trainer {
         Self {
             model,
             optimiser,
-            settings: config.train.clone(),
-            seed: config.seed,
+            config: config.clone(),
             inputs,
+            task: task.clone(),
             examples,
             storage,
             frozen,
@@ -104,13 +104,13 @@ impl Trainer {
 
     /// Steps per epoch; the last minibatch may be smaller.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.examples.div_ceil(self.settings.batch) as u64
+        self.examples.div_ceil(self.config.train.batch) as u64
     }
 
     /// The order of examples in epoch number `epoch`, counted from 0.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.examples).collect();
-        order.shuffle(&mut stream(self.seed, Purpose::Batches, epoch));
+        order.shuffle(&mut stream(self.config.seed, Purpose::Batches, epoch));
         order
     }
 
@@ -121,7 +121,7 @@ impl Trainer {
     /// changed from outside.
     pub fn cache_first_product(&mut self, data: &Split) {
         self.update_frozen();
-        let is_fixed = self.settings.augment.is_none() && self.model.noise == Noise::Shared;
+        let is_fixed = self.config.train.augment.is_none() && self.model.noise == Noise::Shared;
         self.product = is_fixed.then(|| self.first_product(data.x.view())).flatten();
     }
 
@@ -148,17 +148,17 @@ impl Trainer {
     /// checkpoint.
     fn update_frozen(&mut self) {
         if !self.frozen.is_current(&self.model.params) {
-            let settings = &self.settings;
+            let settings = &self.config.train;
             self.frozen = Frozen::new(&self.model.params, |name| settings.freezes(name));
             self.product = None;
         }
     }
 
     /// Train to the end of the current epoch, calling `each` with the size of every minibatch and
-    /// the values of its step.
+    /// the values of its step. Then let the posterior compute what gradients do not train.
     ///
     /// # Errors
-    /// As [`Trainer::step`].
+    /// As [`Trainer::step`], or [`Posterior::after_epoch`](crate::bayes::Posterior::after_epoch).
     ///
     /// # Panics
     /// If `data` is not of the size that the trainer was made for.
@@ -168,14 +168,15 @@ impl Trainer {
         let order = self.order(epoch);
         assert!(data.len() == self.examples, "epoch: {} of {} examples", data.len(), self.examples);
         self.update_frozen();
-        for rows in order.chunks(self.settings.batch).skip(start as usize) {
+        for rows in order.chunks(self.config.train.batch).skip(start as usize) {
             let step = if let Some(product) = &self.product {
                 let x = product.select(Axis(0), rows);
                 self.step_on(Input::Product(x), &data.y.select(rows))?
             } else {
                 let (mut x, y) = data.batch(rows);
-                if let (Some(augment), Shape::Image(image)) = (self.settings.augment, self.inputs) {
-                    let rng = &mut stream(self.seed, Purpose::Augment, self.steps());
+                let augment = self.config.train.augment;
+                if let (Some(augment), Shape::Image(image)) = (augment, self.inputs) {
+                    let rng = &mut stream(self.config.seed, Purpose::Augment, self.steps());
                     augment.apply(&mut x, image, rng);
                 }
                 self.step_on(Input::Examples(x), &y)?
@@ -183,7 +184,39 @@ impl Trainer {
             each(rows.len(), step);
             self.spent("progress", Phase::Between, 0);
         }
+        self.end(epoch as usize + 1, data)
+    }
+
+    /// End an epoch, numbered from 1.
+    fn end(&mut self, epoch: usize, data: &Split) -> Result<()> {
+        let Self { model, config, inputs, task, .. } = self;
+        let end = EpochEnd {
+            epoch,
+            epochs: config.train.epochs,
+            hessian: &|kind, theta| {
+                let precise = config.precise(model, *inputs, task);
+                hessian(kind, &precise, theta, data.x.view(), &data.y)
+            },
+        };
+        for (id, value) in model.posterior.after_epoch(&model.params, &end)? {
+            *self.model.params.get_mut(id) = value.into();
+        }
+        self.spent("end of epoch", Phase::Between, 0);
         Ok(())
+    }
+
+    /// The learning rate in epoch number `epoch`, counted from 0.
+    fn learning_rate(&self, epoch: u64) -> f64 {
+        let settings = &self.config.train;
+        match Method::from(&self.config) {
+            Method::Swag(swag) if swag.is_collecting(epoch as usize + 1, settings.epochs) => {
+                swag.rate
+            }
+            _ => {
+                let factor = settings.schedule.factor(epoch as f64, settings.epochs as f64);
+                settings.learning_rate * factor
+            }
+        }
     }
 
     /// Take an optimiser step on a minibatch.
@@ -198,12 +231,10 @@ impl Trainer {
     /// [`Trainer::step`] on inputs or their first product.
     fn step_on(&mut self, x: Input<Array2<f32>>, y: &Targets) -> Result<Step> {
         let epoch = self.steps() / self.steps_per_epoch();
-        let settings = &self.settings;
-        let learning_rate =
-            settings.learning_rate * settings.schedule.factor(epoch as f64, settings.epochs as f64);
+        let (settings, learning_rate) = (&self.config.train, self.learning_rate(epoch));
         let beta = kl_weight(epoch as f64, settings.kl_anneal_epochs);
         let scale = Scale { data: self.examples, batch: y.len(), beta };
-        let mut noise = stream(self.seed, Purpose::Noise, self.steps());
+        let mut noise = stream(self.config.seed, Purpose::Noise, self.steps());
 
         let tape = Tape::reusing(mem::take(&mut self.storage)).profiled(self.profile.clone());
         let p = self.frozen.bind(&self.model.params, &tape);

@@ -30,7 +30,7 @@ impl Trained {
         if !path.exists() {
             let found = "a run without a best.safetensors";
             let advice = format!("Finish it with `bhn train --resume {}`.", dir.display());
-            let expected = "one that has finished an epoch";
+            let expected = "one with a best epoch";
             return Err(Error::invalid(dir.display(), found, expected, advice));
         }
         let saved = Checkpoint::load(&path)?;

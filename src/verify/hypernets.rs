@@ -37,7 +37,7 @@ impl Density {
     /// `S` samples drawn from a seed.
     fn draw(&self, samples: usize, seed: u64) -> Samples {
         let (tape, rng) = (Tape::default(), &mut ChaCha8Rng::seed_from_u64(seed));
-        let draw = self.posterior.draw(&self.params.freeze(&tape), samples, rng);
+        let draw = self.posterior.predictive(&self.params.freeze(&tape), samples, rng);
         let [theta, log_q] = [draw.theta, draw.log_q().expect("a density")].map(|v| v.value());
         let theta = theta.to_owned().into_dimensionality().expect("[S, D]");
         (self.change_draws)(theta, log_q.to_owned().into_dimensionality().expect("[S]"))

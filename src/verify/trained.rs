@@ -62,10 +62,7 @@ impl Case {
         config.mean_field.local &= !shared;
         // Finite differences and densities are those of the bound itself.
         config.train.gradient = Estimator::Total;
-        let params = &self.trained.model.params;
-        let buffers = params.buffers().clone();
-        let mut model = config.build_with(header.shape(), &header.task, buffers);
-        model.params = params.cast();
+        let mut model = config.precise(&self.trained.model, header.shape(), &header.task);
         if shared {
             model.noise = Noise::Shared;
         }
@@ -102,11 +99,7 @@ impl Case {
     fn batch(&self, first: usize, count: usize) -> (Array2<f64>, Targets<f64>) {
         let rows: Vec<_> = (first..first + count).map(|n| n % self.examples.len()).collect();
         let (x, y) = self.examples.batch(&rows);
-        let y = match y {
-            Targets::Classes(y) => Targets::Classes(y),
-            Targets::Values(y) => Targets::Values(y.into_iter().map(f64::from).collect()),
-        };
-        (x.mapv(f64::from), y)
+        (x.mapv(f64::from), y.cast())
     }
 
     fn loss(&self) -> Loss {

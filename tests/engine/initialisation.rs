@@ -12,7 +12,14 @@ use rstest::rstest;
 /// With negligible noise, samples are at the given centre, except for masks.
 #[rstest]
 fn recentre_sets_posterior_centre(
-    #[values(MethodKind::Mle, MethodKind::Dropout, MethodKind::ConcreteDropout, MethodKind::Bbb)]
+    #[values(
+        MethodKind::Mle,
+        MethodKind::Dropout,
+        MethodKind::ConcreteDropout,
+        MethodKind::Bbb,
+        MethodKind::Laplace,
+        MethodKind::Swag
+    )]
     method: MethodKind,
 ) {
     let mut model = model(method, |c| c.mean_field.log_std = -60.);

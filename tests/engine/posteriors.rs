@@ -75,6 +75,8 @@ fn model_on(
 #[case::bbb_local(model(MethodKind::Bbb, |c| c.prior = Prior::Gaussian { precision: 2. }))]
 #[case::bbb_with_another_prior(model(MethodKind::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
 #[case::ensemble(model(MethodKind::Ensemble, |_| ()))]
+#[case::laplace(model(MethodKind::Laplace, |_| ()))]
+#[case::swag(model(MethodKind::Swag, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
 #[case::noise_per_example(model(MethodKind::Bhn, |c| c.train.noise = Some(Noise::PerExample)))]
 fn full_loss_passes_gradcheck(#[case] model: Model<f64>) {
     gradients(&model, 5, 3);
@@ -289,6 +291,7 @@ fn ensemble_samples_cycle_through_members() {
 #[case(MethodKind::Mle, false, false)]
 #[case(MethodKind::McDropout, false, false)]
 #[case(MethodKind::Ensemble, false, false)]
+#[case(MethodKind::Swag, false, false)]
 #[case(MethodKind::Bbb, true, false)]
 #[case(MethodKind::Bhn, true, true)]
 #[case(MethodKind::FullBhn, true, true)]

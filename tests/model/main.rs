@@ -19,4 +19,5 @@ mod predict;
 mod report;
 mod runs;
 mod seeds;
+mod swag;
 mod train;

@@ -44,6 +44,7 @@ fn invalid_flags_are_rejected_by_name(#[case] flags: &str, #[case] parts: &[&str
 /// A flag that has no effect is noted, unless `--quiet`; a flag that has an effect is not.
 #[rstest]
 #[case("train", "--couplings 2 --flow linear", &["--couplings has no effect: a linear flow"])]
+#[case("train", "--couplings 2 --flow low-rank", &["--couplings has no effect: a low-rank flow"])]
 #[case("train", "--couplings 2 --method mle", &["--couplings has no effect: mle has no flow"])]
 #[case("train", "--flow iaf --method bbb", &["--flow has no effect: bbb has no flow"])]
 #[case("train", "--samples 7 --method dropout", &["--samples has no effect: dropout predicts"])]

@@ -32,10 +32,13 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("concrete-dropout")]
 #[case("bbb")]
 #[case("ensemble")]
+#[case("laplace")]
+#[case("swag --config swag.toml")]
 fn every_method_works_in_every_command(#[case] flags: &str) {
     let folder = Folder::new();
     let table: String = (0..150).map(|i| format!("{},{},{}\n", i, i * i % 7, i % 3)).collect();
     fs::write(folder.path("table.csv"), "a,b,kind\n".to_string() + &table).unwrap();
+    fs::write(folder.path("swag.toml"), "[swag]\nstart = 0.0\n").unwrap();
     let small =
         ["train", "table.csv", "--task", "classification", "--hidden", "8", "--couplings", "2"];
     works_in_every_command(&folder, &small, flags, "table.csv");
@@ -90,7 +93,7 @@ fn works_in_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: 
         serde_json::from_slice(&bhn(folder, &["eval", "one", "--json", "--samples", "7"])).unwrap();
     assert!(scores["test"]["accuracy"].as_f64().unwrap() >= 0.);
     let kl = scores["elbo"]["kl"].as_f64().unwrap();
-    let density = ["bhn", "full-bhn", "bbb"].contains(&method);
+    let density = ["bhn", "full-bhn", "bbb", "laplace"].contains(&method);
     assert_eq!(kl != 0., density, "KL {kl}");
 
     let csv = String::from_utf8(bhn(folder, &["predict", "one", inputs, "--samples", "5"]));
@@ -160,6 +163,14 @@ fn warm_start_copies_the_other_network() {
 #[case("method = \"ensemble\"\n[train]\ndata_init = true\n", "train.data_init")]
 #[case("method = \"ensemble\"\n[ensemble]\nmembers = 0\n", "ensemble.members")]
 #[case("method = \"dropout\"\n[dropout]\nrate = 1.0\n", "dropout.rate")]
+#[case("method = \"laplace\"\n[prior.laplace]\nscale = 1.0\n", "a Gaussian one")]
+#[case("method = \"laplace\"\n[likelihood]\nclip = 0.001\n", "likelihood.clip")]
+#[case(
+    "method = \"laplace\"\n[laplace]\nhessian = \"exact\"\n[primary]\nlayers = [\"dense 2000\", \"relu\", \"dense 10\"]\n",
+    "at most 2000 entries"
+)]
+#[case("method = \"swag\"\n[train]\nepochs = 3\n", "snapshots of swag in 3 epochs")]
+#[case("method = \"swag\"\n[swag]\nrank = 1\n", "swag.rank")]
 #[case(
     "[primary]\nlayers = [\"conv 8 3x3\", \"dense 10\"]\n",
     "`dense 10` on an image [8, 26, 26]"

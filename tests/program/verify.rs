@@ -56,6 +56,7 @@ fn only_and_mutants_flags_select_output() {
 #[case("bhn --flow linear", 9, &[])]
 #[case("bhn --couplings 0", 9, &[])]
 #[case("full-bhn", 9, &[])]
+#[case("laplace", 7, &["inverse", "log-determinant"])]
 #[case("bbb", 7, &["inverse", "log-determinant"])]
 #[case("concrete-dropout", 6, &["inverse", "log-determinant", "draws"])]
 #[case("mc-dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
@@ -101,7 +102,7 @@ fn run_passes_and_its_faults_are_detected(
         assert!(one < five && five < ten && ten < fifty, "{found}");
         let effective = found["effective_sample_size"].as_f64().unwrap();
         assert!((1. ..=50.).contains(&effective));
-        assert_eq!(found["inversion_error"].is_null(), method == "bbb");
+        assert_eq!(found["inversion_error"].is_null(), ["bbb", "laplace"].contains(&method));
     }
 }
 

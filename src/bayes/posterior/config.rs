@@ -26,8 +26,8 @@ pub enum FlowKind {
     Linear,
     /// An elementwise layer, then `T` planar steps.
     Planar,
-    /// A triangular map `θ = m + L ε`: a Gaussian with any covariance `L Lᵀ`. It has `D (D + 1)/2`
-    /// parameters beside the mean.
+    /// A triangular map `θ = m + L ε`: a Gaussian with any covariance `L Lᵀ`. A parameter of `D²`
+    /// entries holds `L`, and those above its diagonal are not used.
     Cholesky,
     /// Rank-one maps, then an elementwise layer: a Gaussian whose covariance is a diagonal plus a
     /// matrix of rank `rank`. It has `rank · (D + 1)` parameters beside those of the elementwise

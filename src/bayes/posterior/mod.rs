@@ -3,23 +3,30 @@ mod base;
 mod config;
 mod dropout;
 mod ensemble;
+mod epoch_end;
 mod hypernet;
+mod laplace;
 mod mean_field;
 mod point;
+mod swag;
 
 pub use base::{Axes, Base};
 pub use config::{FlowKind, HypernetConfig};
 pub use dropout::{Dropout, Rates};
 pub use ensemble::Ensemble;
+pub use epoch_end::{EpochEnd, Hessian};
 pub use hypernet::Hypernet;
+pub use laplace::Laplace;
 pub use mean_field::MeanField;
 pub use point::Point;
+pub use swag::{Swag, SwagConfig};
 
 use crate::autodiff::{Owned, Tensor, Var};
+use crate::error::Result;
 use crate::flows::Chain;
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Params};
-use ndarray::Array1;
+use crate::nn::{BoundParams, ParamId, Params};
+use ndarray::{Array1, Array2};
 use rand::Rng;
 
 /// `S` samples of `θ` from a posterior.
@@ -67,6 +74,15 @@ pub struct Normals<'t, T = f32> {
     pub log_std: Var<'t, T>,
 }
 
+/// The moments of `θ` under a Gaussian posterior.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// `[D]`.
+    pub mean: Array1<f64>,
+    /// `[D, D]`.
+    pub covariance: Array2<f64>,
+}
+
 /// A distribution over `θ` with reparametrised samples: gradients flow back to the parameters of
 /// the distribution.
 pub trait Posterior<T: Scalar>: Send + Sync {
@@ -98,6 +114,23 @@ pub trait Posterior<T: Scalar>: Send + Sync {
         None
     }
 
+    /// The moments of the samples for prediction, if they were computed after training.
+    fn moments(&self, _params: &Params<T>) -> Option<Moments> {
+        None
+    }
+
+    /// New values of parameters that gradients do not train, after an epoch; by default none.
+    ///
+    /// # Errors
+    /// If they cannot be computed.
+    fn after_epoch(
+        &self,
+        _params: &Params<T>,
+        _end: &EpochEnd<'_>,
+    ) -> Result<Vec<(ParamId, Owned<T>)>> {
+        Ok(vec![])
+    }
+
     /// Change the parameters so that `q` is centred at `theta [D]`.
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]);
 }
@@ -105,6 +138,11 @@ pub trait Posterior<T: Scalar>: Send + Sync {
 /// Values `[D]` as a tensor.
 fn vector<T: Scalar>(values: &[f64]) -> Owned<T> {
     values.iter().map(|&x| T::of(x)).collect::<Array1<T>>().into_dyn()
+}
+
+/// The entries of a tensor as a vector.
+fn values<T: Scalar>(tensor: &Tensor<T>) -> Array1<f64> {
+    tensor.iter().map(|x| x.f64()).collect()
 }
 
 /// `to ← from`.

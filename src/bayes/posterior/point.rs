@@ -1,5 +1,7 @@
 //! A point estimate of `θ`: maximum likelihood.
 use super::{Draw, Kl, Posterior};
+use crate::autodiff::Var;
+use crate::bayes::Prior;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, ParamId, Params};
 use rand::Rng;
@@ -34,4 +36,16 @@ impl<T: Scalar> Posterior<T> for Point {
     fn recentre(&self, params: &mut Params<T>, theta: &[f64]) {
         super::set(params.get_mut(self.0), theta);
     }
+}
+
+/// `samples` copies of a point `theta [D]` whose loss includes `−ln p(θ)`, so that training finds
+/// the mode of `p(θ|D)` (maximum a posteriori).
+pub(super) fn at_mode<'t, T: Scalar>(
+    theta: Var<'t, T>,
+    prior: Prior,
+    samples: usize,
+) -> Draw<'t, T> {
+    let d = theta.shape()[0];
+    let minus_log_prior = -prior.log_prob(theta.reshape(&[1, d])).sum();
+    Draw { theta: theta.broadcast_to(&[samples, d]), kl: Kl::Exact(minus_log_prior) }
 }

@@ -28,7 +28,8 @@ pub struct Args {
     data: Option<String>,
     /// bhn: Bayesian hypernetwork over the weight-normalisation scales; full-bhn: over all weights,
     /// for small networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb:
-    /// Bayes by Backprop over all weights; ensemble: deep ensemble [default: bhn]
+    /// Bayes by Backprop over all weights; ensemble: deep ensemble; laplace: Gaussian around the
+    /// mode of the scales; swag: Gaussian of the optimiser's path of the scales [default: bhn]
     #[arg(long, value_parser = word::<MethodKind>)]
     method: Option<MethodKind>,
     /// Flow of the hypernetwork: realnvp, iaf, planar; cholesky: Gaussian with any covariance;
@@ -142,12 +143,16 @@ impl Args {
         match Method::from(&config) {
             Method::Hypernet(_, flow) => {
                 let why = match flow.kind {
-                    FlowKind::Linear => "a linear flow has no couplings; flow.layers is its depth",
-                    FlowKind::Cholesky => "a triangular map has no couplings",
-                    FlowKind::LowRank => "a low-rank flow has no couplings; flow.rank is its depth",
-                    FlowKind::Realnvp | FlowKind::Iaf | FlowKind::Planar => "",
+                    FlowKind::Linear => {
+                        Some("a linear flow has no couplings; flow.layers is its depth")
+                    }
+                    FlowKind::Cholesky => Some("a triangular map has no couplings"),
+                    FlowKind::LowRank => {
+                        Some("a low-rank flow has no couplings; flow.rank is its depth")
+                    }
+                    FlowKind::Realnvp | FlowKind::Iaf | FlowKind::Planar => None,
                 };
-                if self.couplings.is_some() && !why.is_empty() {
+                if let Some(why) = why.filter(|_| self.couplings.is_some()) {
                     context.note_no_effect("--couplings", why);
                 }
             }

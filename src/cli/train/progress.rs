@@ -7,7 +7,7 @@ use crate::predict::evaluate::validate;
 use crate::primary::Layer;
 use crate::report;
 use crate::run::config::{DropoutKind, Theta};
-use crate::run::{Config, Epoch, Method, MethodKind, Progress, Run, Trained, Trainer};
+use crate::run::{Config, Epoch, Method, Progress, Run, Trained, Trainer};
 use std::time::Instant;
 
 /// Print what is trained, on which data, in which folder, and how long it is expected to take.
@@ -85,6 +85,11 @@ pub fn about(config: &Config) -> String {
         Method::Dropout(DropoutKind::Mc, _) => "network averaged over dropout's masks".into(),
         Method::Dropout(DropoutKind::Concrete, _) => "network with learned dropout rates".into(),
         Method::Ensemble(ensemble) => format!("ensemble of {} networks", ensemble.members),
+        Method::Laplace(_) => "Laplace approximation over the scales of a network".into(),
+        Method::Swag(swag) => {
+            let snapshots = swag.snapshots(config.train.epochs);
+            format!("SWAG of {snapshots} snapshots over the scales of a network")
+        }
         Method::MeanField(_) => "Bayes by Backprop over all weights of a network".into(),
         Method::Hypernet(theta, flow) => {
             let flow = match (flow.kind, flow.couplings, theta) {
@@ -116,8 +121,10 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
     let bar = context.bar(steps, "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left");
     bar.set_position(run.trainer.steps());
     bar.reset_eta();
-    let has_kl =
-        Method::from(&run.config).has_density() || run.config.method == MethodKind::ConcreteDropout;
+    let has_kl = matches!(
+        Method::from(&run.config),
+        Method::MeanField(_) | Method::Hypernet(..) | Method::Dropout(DropoutKind::Concrete, _)
+    );
     let trained = run.train(|progress| match progress {
         Progress::Step(step) => {
             bar.inc(1);

@@ -1,5 +1,6 @@
 //! The multivariate normal distribution, by its Cholesky factor.
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use crate::kernels::cholesky::{self, inverse_lower, solve_lower};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
@@ -54,15 +55,7 @@ pub fn moments(draws: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
 /// # Panics
 /// If `a` is not positive definite.
 pub fn cholesky(a: &Array2<f64>) -> Array2<f64> {
-    let mut l = Array2::<f64>::zeros(a.raw_dim());
-    for i in 0..a.nrows() {
-        for j in 0..=i {
-            let rest = a[[i, j]] - (0..j).map(|k| l[[i, k]] * l[[j, k]]).sum::<f64>();
-            assert!(i > j || rest > 0., "cholesky: not positive definite: {a}");
-            l[[i, j]] = if i == j { rest.sqrt() } else { rest / l[[j, j]] };
-        }
-    }
-    l
+    cholesky::cholesky(a).unwrap_or_else(|| panic!("cholesky: not positive definite: {a}"))
 }
 
 /// `ln det A = 2 Σ ln Lᵢᵢ` for the Cholesky factor `L` of `A`.
@@ -72,20 +65,6 @@ pub fn log_det(factor: &Array2<f64>) -> f64 {
 
 /// `A⁻¹ = L⁻ᵀ L⁻¹` for the Cholesky factor `L` of `A`.
 pub fn inverse(factor: &Array2<f64>) -> Array2<f64> {
-    let mut back = Array2::zeros(factor.raw_dim());
-    for (i, mut column) in back.columns_mut().into_iter().enumerate() {
-        let unit = Array1::from_shape_fn(factor.nrows(), |j| f64::from(u8::from(i == j)));
-        column.assign(&solve_lower(factor, unit.view()));
-    }
+    let back = inverse_lower(factor);
     back.t().dot(&back)
-}
-
-/// `L⁻¹ b` by substitution.
-fn solve_lower(l: &Array2<f64>, b: ArrayView1<'_, f64>) -> Array1<f64> {
-    let mut x = Array1::zeros(b.len());
-    for i in 0..b.len() {
-        let known = (0..i).map(|k| l[[i, k]] * x[k]).sum::<f64>();
-        x[i] = (b[i] - known) / l[[i, i]];
-    }
-    x
 }

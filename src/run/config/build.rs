@@ -1,9 +1,9 @@
 //! The model that a configuration describes.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::{Config, EnsembleConfig, MeanFieldConfig};
+use super::schema::{Config, EnsembleConfig, LaplaceConfig, MeanFieldConfig};
 use crate::bayes::{
-    Dropout, Ensemble, Hypernet, Likelihood, MeanField, Model, Noise, Point, Posterior, Prior,
-    Rates,
+    Dropout, Ensemble, Hypernet, Laplace, Likelihood, MeanField, Model, Noise, Point, Posterior,
+    Prior, Rates, Swag,
 };
 use crate::data::Task;
 use crate::kernels::scalar::Scalar;
@@ -60,6 +60,20 @@ impl Config {
         let (prior, gradient) = (self.prior, self.train.gradient);
         Model { params, primary, posterior, prior, likelihood, noise, gradient }
     }
+
+    /// `model`, which this configuration describes, in double precision.
+    ///
+    /// # Panics
+    /// If the configuration is not resolved.
+    pub(crate) fn precise(
+        &self,
+        model: &Model,
+        inputs: impl Into<Shape>,
+        task: &Task,
+    ) -> Model<f64> {
+        let buffers = model.params.buffers().clone();
+        Model { params: model.params.cast(), ..self.build_with(inputs, task, buffers) }
+    }
 }
 
 fn posterior<T: Scalar + 'static>(
@@ -91,6 +105,10 @@ fn posterior<T: Scalar + 'static>(
         Method::MeanField(MeanFieldConfig { log_std, local }) => {
             Box::new(MeanField::new(params, name, &start, log_std, local))
         }
+        Method::Laplace(LaplaceConfig { hessian }) => {
+            Box::new(Laplace::new(params, name, &start, prior, hessian))
+        }
+        Method::Swag(config) => Box::new(Swag::new(params, name, &start, prior, config)),
         Method::Hypernet(theta, flow) => {
             let hypernet = Hypernet::new(params, name, start.len(), &flow, rng);
             if theta == Theta::Weights {

@@ -2,7 +2,7 @@
 //! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MeanFieldConfig, MethodKind, Train};
-use crate::bayes::{Base, Estimator, FlowKind, HypernetConfig, Model, Noise, Prior};
+use crate::bayes::{Base, Estimator, FlowKind, Hessian, HypernetConfig, Model, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
@@ -15,6 +15,9 @@ const MOST_COMPONENTS: usize = 1000;
 /// The maximum number of weights, and of entries of any other array, which then takes 1 GiB in
 /// `f32`.
 pub(crate) const LIMIT: usize = 1 << 28;
+
+/// The maximum `D` for which an exact Hessian is computed, by `2D` gradients on the training set.
+const EXACT: usize = 2000;
 
 impl Config {
     /// Fill in the defaults that depend on the data or the method, and check the result.
@@ -38,6 +41,15 @@ impl Config {
         }
         self.resolve_method()?;
         let entries = self.entries(data)?;
+        if let Method::Laplace(laplace) = Method::from(&self)
+            && laplace.hessian == Hessian::Exact
+            && entries > EXACT
+        {
+            let found = format!("exact, with {entries} entries of θ");
+            let expected = format!("at most {EXACT} entries, as it takes two gradients for each");
+            let advice = "Use laplace.hessian = \"ggn\".";
+            return Err(Error::invalid("laplace.hessian", found, expected, advice));
+        }
         if let Method::Hypernet(_, flow) = Method::from(&self)
             && (flow.kind, entries) == (FlowKind::Realnvp, 1)
             && flow.couplings > 0
@@ -88,11 +100,18 @@ impl Config {
                 });
                 widest = widest.max(hidden);
             }
+            Method::Laplace(_) => {
+                weights = weights.saturating_add(product([1, entries, entries]));
+            }
+            Method::Swag(swag) => {
+                weights = weights.saturating_add(product([swag.rank, 1, entries]))
+            }
             Method::Ensemble(ensemble) => weights = product([weights, ensemble.members, 1]),
             _ => {}
         }
         let Train { samples, batch, validation_samples, .. } = self.train;
-        let smaller = "Make primary.layers (--hidden) or the settings of the flow smaller.";
+        let smaller =
+            "Make primary.layers (--hidden), flow.hidden, flow.couplings or flow.rank smaller.";
         let step = product([samples, batch.min(data.train.len()), widest]);
         let one = "Make one of them smaller.";
         let [training, validation] =
@@ -137,6 +156,26 @@ impl Config {
         }
         if let Method::Ensemble(ensemble) = method {
             self.train.samples = ensemble.members;
+        }
+        if matches!(method, Method::Laplace(_)) {
+            if !has_gaussian_prior {
+                let advice = "Remove it, or use a Gaussian prior: no other has a constant Hessian.";
+                return Err(Error::invalid("prior", "another", "a Gaussian one", advice));
+            }
+            if let Some(clip) = self.likelihood.clip {
+                let expected =
+                    "none with laplace, whose Hessian is 0 where probabilities are clipped";
+                return Err(Error::invalid("likelihood.clip", clip, expected, "Remove it."));
+            }
+        }
+        if let Method::Swag(swag) = method {
+            let (found, epochs) = (swag.snapshots(self.train.epochs), self.train.epochs);
+            if found < 2 {
+                let what = format!("snapshots of swag in {epochs} epochs");
+                let advice =
+                    "Increase train.epochs (--epochs), or decrease swag.start or swag.every.";
+                return Err(Error::invalid(what, found, "at least 2", advice));
+            }
         }
         if method.theta() == Theta::Weights {
             if self.train.noise == Some(Noise::PerExample) {
@@ -193,6 +232,11 @@ impl Config {
         finite("mean_field.log_std", self.mean_field.log_std)?;
         share("dropout.rate", self.dropout.rate)?;
         count("flow.layers", self.flow.layers)?;
+        share("swag.start", self.swag.start)?;
+        positive("swag.rate", self.swag.rate)?;
+        count("swag.every", self.swag.every)?;
+        let rank = self.swag.rank;
+        need("swag.rank", rank as f64, rank > 1, "a whole number above 1")?;
         if let Base::Mixture { components, distance, .. } = self.flow.base {
             let fits = (1..=MOST_COMPONENTS).contains(&components);
             let expected = format!("1 to {MOST_COMPONENTS}");
@@ -226,6 +270,7 @@ fn check_path(method: &Method) -> Result<()> {
         Method::Hypernet(_, HypernetConfig { kind: FlowKind::Iaf, .. }) => {
             "an IAF's density takes a pass for each entry of θ"
         }
+        Method::Laplace(_) => "laplace trains a point and has no density before the last epoch",
         method if !method.has_density() => "the method has no density",
         _ => return Ok(()),
     };

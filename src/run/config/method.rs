@@ -1,6 +1,8 @@
 //! The posterior that `method` selects, with its settings.
-use super::schema::{Config, DropoutConfig, EnsembleConfig, MeanFieldConfig, MethodKind};
-use crate::bayes::HypernetConfig;
+use super::schema::{
+    Config, DropoutConfig, EnsembleConfig, LaplaceConfig, MeanFieldConfig, MethodKind,
+};
+use crate::bayes::{HypernetConfig, SwagConfig};
 
 /// A posterior over `θ` and its section of `config.toml`; sections of other methods are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +15,10 @@ pub enum Method {
     Ensemble(EnsembleConfig),
     /// Independent normals over all weights.
     MeanField(MeanFieldConfig),
+    /// A Gaussian around the mode of the scales, with the curvature there.
+    Laplace(LaplaceConfig),
+    /// A Gaussian with the moments of the optimiser's path of the scales.
+    Swag(SwagConfig),
     /// `θ = h(ε)` through a flow `h`.
     Hypernet(Theta, HypernetConfig),
 }
@@ -47,6 +53,8 @@ impl From<&Config> for Method {
             MethodKind::McDropout => Self::Dropout(DropoutKind::Mc, config.dropout),
             MethodKind::ConcreteDropout => Self::Dropout(DropoutKind::Concrete, config.dropout),
             MethodKind::Bbb => Self::MeanField(config.mean_field),
+            MethodKind::Laplace => Self::Laplace(config.laplace),
+            MethodKind::Swag => Self::Swag(config.swag),
             MethodKind::Ensemble => Self::Ensemble(config.ensemble),
         }
     }
@@ -56,7 +64,7 @@ impl Method {
     /// The parameters that the posterior is a distribution over.
     pub fn theta(&self) -> Theta {
         match *self {
-            Self::Point | Self::Dropout(..) => Theta::Scales,
+            Self::Point | Self::Dropout(..) | Self::Laplace(_) | Self::Swag(_) => Theta::Scales,
             Self::Ensemble(_) | Self::MeanField(_) => Theta::Weights,
             Self::Hypernet(theta, _) => theta,
         }
@@ -64,7 +72,12 @@ impl Method {
 
     /// Whether the density `ln q(θ)`, and hence the ELBO, can be computed.
     pub fn has_density(&self) -> bool {
-        matches!(self, Self::MeanField(_) | Self::Hypernet(..))
+        matches!(self, Self::MeanField(_) | Self::Hypernet(..) | Self::Laplace(_))
+    }
+
+    /// Whether the posterior is known only after the last epoch, which then counts as the best.
+    pub fn needs_all_epochs(&self) -> bool {
+        matches!(self, Self::Laplace(_) | Self::Swag(_))
     }
 
     /// The number of networks that a prediction averages over: the members of an ensemble, or 1 for

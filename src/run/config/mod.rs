@@ -9,6 +9,6 @@ pub(crate) use check::LIMIT;
 pub use check::check_samples;
 pub use method::{DropoutKind, Method, Theta};
 pub use schema::{
-    Config, DropoutConfig, EnsembleConfig, LikelihoodConfig, MeanFieldConfig, MethodKind, Primary,
-    Train,
+    Config, DropoutConfig, EnsembleConfig, LaplaceConfig, LikelihoodConfig, MeanFieldConfig,
+    MethodKind, Primary, Train,
 };

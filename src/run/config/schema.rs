@@ -1,5 +1,5 @@
 //! The keys of `config.toml`, their types and their defaults.
-use crate::bayes::{Estimator, HypernetConfig, Noise, Prior};
+use crate::bayes::{Estimator, Hessian, HypernetConfig, Noise, Prior, SwagConfig};
 use crate::data::{Augment, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::nn::optim::{Clip, Schedule, Update};
@@ -49,6 +49,10 @@ pub struct Config {
     pub dropout: DropoutConfig,
     /// The networks of `ensemble`.
     pub ensemble: EnsembleConfig,
+    /// The Gaussian of `laplace`.
+    pub laplace: LaplaceConfig,
+    /// The snapshots of `swag`.
+    pub swag: SwagConfig,
     /// `p(θ)`.
     pub prior: Prior,
     /// `p(y | x, θ)`.
@@ -78,6 +82,10 @@ pub enum MethodKind {
     Bbb,
     /// A deep ensemble (Lakshminarayanan et al. 2017).
     Ensemble,
+    /// A Laplace approximation over the weight-normalisation scales (MacKay 1992).
+    Laplace,
+    /// SWAG over the weight-normalisation scales (Maddox et al. 2019).
+    Swag,
 }
 
 /// `[primary]`.
@@ -117,6 +125,14 @@ pub struct DropoutConfig {
 pub struct EnsembleConfig {
     /// The number of networks.
     pub members: usize,
+}
+
+/// `[laplace]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LaplaceConfig {
+    /// How the Hessian is computed.
+    pub hessian: Hessian,
 }
 
 /// `[likelihood]`.
@@ -198,6 +214,8 @@ impl Default for Config {
             mean_field: MeanFieldConfig { log_std: -4., local: true },
             dropout: DropoutConfig { rate: 0.5 },
             ensemble: EnsembleConfig { members: 5 },
+            laplace: LaplaceConfig::default(),
+            swag: SwagConfig::default(),
             prior: Prior::default(),
             likelihood: LikelihoodConfig::default(),
             train: Train::default(),

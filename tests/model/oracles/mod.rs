@@ -8,6 +8,7 @@ mod estimators;
 mod evidence;
 mod gaps;
 mod gaussians;
+mod laplace;
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
