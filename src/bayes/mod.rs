@@ -20,7 +20,8 @@ pub use estimator::Estimator;
 pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
 pub use posterior::{
-    Axes, Base, Draw, Dropout, Ensemble, EpochEnd, FlowKind, Hessian, Hypernet, HypernetConfig, Kl,
-    Laplace, MeanField, Moments, Normals, Point, Posterior, Rates, Swag, SwagConfig,
+    Augmented, Axes, Base, Draw, Dropout, Ensemble, EpochEnd, FlowKind, Hessian, Hypernet,
+    HypernetConfig, Kl, Laplace, MeanField, Mnf, MnfConfig, Moments, Normals, Point, Posterior,
+    Rates, Swag, SwagConfig,
 };
 pub use prior::Prior;

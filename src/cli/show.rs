@@ -82,7 +82,7 @@ pub fn diagnostics(found: Option<&Diagnostics>, method: MethodKind) -> String {
         "inversion error",
         match found.inversion_error {
             Some([single, double]) => format!("{single:.1e} in f32, {double:.1e} in f64"),
-            None => format!("does not apply: {method} has no flow"),
+            None => format!("does not apply: {method} has no flow h with θ = h(ε)"),
         },
     );
     format!(

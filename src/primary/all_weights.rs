@@ -1,5 +1,5 @@
 //! A network all of whose weights and biases are inputs.
-use super::{Layer, Placed, PrimaryNet, Shape};
+use super::{Block, Layer, Placed, PrimaryNet, Shape};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Init, Params};
@@ -43,22 +43,26 @@ impl AllWeights {
         Self(placed)
     }
 
-    /// Applies the layers in turn. A layer with weights is applied by
-    /// `weighted(h, layer, [n, k], start)`, given the shape `[n, k]` of its weights and the offset
-    /// `start` of its slice of `θ`.
+    /// Each layer, and its weights if it has any. The biases follow the weights in `θ`.
+    fn with_blocks(&self) -> impl Iterator<Item = (&Placed, Option<Block>)> {
+        let mut offset = 0;
+        self.0.iter().map(move |placed| {
+            let block = placed.block(offset);
+            offset = block.map_or(offset, |block| block.weights().end + block.outputs);
+            (placed, block)
+        })
+    }
+
+    /// Applies the layers in turn. A layer with weights is applied by `weighted(h, layer, block)`.
     fn compose<'t, T: Scalar>(
         &self,
         x: Var<'t, T>,
-        mut weighted: impl FnMut(Var<'t, T>, &Placed, [usize; 2], usize) -> Var<'t, T>,
+        mut weighted: impl FnMut(Var<'t, T>, &Placed, Block) -> Var<'t, T>,
     ) -> Var<'t, T> {
-        let (mut h, mut start) = (self.0[0].enter(x), 0);
-        for placed in &self.0 {
-            h = match placed.weights() {
-                Some([n, k]) => {
-                    let y = weighted(h, placed, [n, k], start);
-                    start += n * k + n;
-                    y
-                }
+        let mut h = self.0[0].enter(x);
+        for (placed, block) in self.with_blocks() {
+            h = match block {
+                Some(block) => weighted(h, placed, block),
                 None => placed.apply(h),
             };
         }
@@ -82,13 +86,18 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
             .collect()
     }
 
+    fn blocks(&self) -> Vec<Block> {
+        self.with_blocks().filter_map(|(_, block)| block).collect()
+    }
+
     fn forward<'t>(&self, _: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {
         let (shape, d) = (theta.shape(), PrimaryNet::<T>::dim(self));
         let fits = shape.len() == 2 && shape[1] == d;
         assert!(fits, "theta {shape:?} is not [S, {d}]: a batch shares its weights");
-        self.compose(x, |h, placed, [n, k], start| {
-            let w = theta.slice(1, start..start + n * k).reshape(&[shape[0], n, k]);
-            let b = theta.slice(1, start + n * k..start + n * k + n);
+        self.compose(x, |h, placed, block| {
+            let (n, end) = (block.outputs, block.weights().end);
+            let w = theta.slice(1, block.weights()).reshape(&[shape[0], n, block.inputs]);
+            let b = theta.slice(1, end..end + n);
             let y = match placed.layer {
                 Layer::Conv(_, window) => h.conv2d_each(w, window),
                 _ => h.matmul_each(w),
@@ -129,10 +138,11 @@ impl<T: Scalar> PrimaryNet<T> for AllWeights {
         }
         let batch = x.shape()[0];
         let variance = std.square();
-        Some(self.compose(x, |h, placed, [n, k], start| {
+        Some(self.compose(x, |h, placed, block| {
             let linear = |theta: Var<'t, T>, h: Var<'t, T>| {
-                let w = theta.slice(0, start..start + n * k).reshape(&[n, k]);
-                h.linear(w, theta.slice(0, start + n * k..start + n * k + n))
+                let (n, end) = (block.outputs, block.weights().end);
+                let w = theta.slice(0, block.weights()).reshape(&[n, block.inputs]);
+                h.linear(w, theta.slice(0, end..end + n))
             };
             let shape = [&[samples, batch][..], &placed.output.axes()].concat();
             let eps = h.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));

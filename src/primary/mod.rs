@@ -1,6 +1,7 @@
 //! Primary networks: the networks that predict, given `θ`. They do not depend on the distribution
 //! of `θ`.
 mod all_weights;
+mod block;
 mod evaluate;
 mod layer;
 mod shape;
@@ -10,6 +11,7 @@ mod words;
 
 pub use crate::kernels::conv::Window;
 pub use all_weights::AllWeights;
+pub use block::{Block, BlockKind};
 pub use layer::Layer;
 pub use shape::{Placed, Shape};
 pub use weight_normed::WeightNormed;
@@ -57,6 +59,12 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
 
     /// The slices of `θ`: their names and lengths, in order.
     fn parts(&self) -> Vec<(String, usize)>;
+
+    /// The weight matrices in `θ`, in order; empty if `θ` has none, as for a network whose `θ` is
+    /// its scales.
+    fn blocks(&self) -> Vec<Block> {
+        vec![]
+    }
 
     /// Outputs `[S, B, K]` for `x [B, …]` and `θ [S, D]`, each sample shared by the batch. Some
     /// networks also accept `θ [S, B, D]`, where each example has its own `S` samples.

@@ -31,7 +31,8 @@ const DATA: f64 = N as f64;
 
 /// The suite of [`Model::pass`], for the methods whose bounds differ.
 pub fn suite() -> Suite<Elbo> {
-    let methods = [MethodKind::Bhn, MethodKind::FullBhn, MethodKind::Bbb, MethodKind::Mle];
+    use MethodKind::{Bbb, Bhn, FullBhn, Mle, Mnf};
+    let methods = [Bhn, FullBhn, Bbb, Mnf, Mle];
     let instance = |method: MethodKind| Instance::new(method.to_string(), of_method(method));
     Suite {
         properties: vec![MINIBATCHES, TERMS, ANNEALING],
@@ -58,6 +59,7 @@ fn of_method(method: MethodKind) -> Elbo {
     let mut config = Config { method, ..Config::default() };
     config.primary.layers = Some(Layer::mlp(&[6], 3));
     (config.flow.couplings, config.flow.hidden) = (2, 5);
+    config.mnf.hidden = 5;
     // Local reparametrisation draws separate noise for each example of a batch.
     config.mean_field.local = false;
     let classes = ["a", "b", "c"].map(String::from).to_vec();

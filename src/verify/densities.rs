@@ -1,14 +1,17 @@
 //! Densities of priors and likelihoods: each integrates to one.
 use super::suite::{Instance, Measurement, Property, Suite};
+use crate::autodiff::gradcheck::randn;
 use crate::autodiff::{Tape, Tensor};
-use crate::bayes::{Likelihood, Prior, Targets};
+use crate::bayes::{Likelihood, Mnf, MnfConfig, Prior, Targets};
 use crate::nn::Params;
+use crate::primary::{Block, BlockKind};
+use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::f64::consts::TAU;
 
 /// `ln p(x)` of a number `x`.
 pub type LogProb = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 
-/// The suite of priors and of the normal likelihood.
+/// The suite of priors, of the normal likelihood and of the auxiliary distribution of [`Mnf`].
 pub fn suite() -> Suite<LogProb> {
     let prior = |name: &str, prior| Instance::new(name, of_prior(prior));
     let (params, precision) = (Params::<f64>::default(), 7.);
@@ -25,6 +28,7 @@ pub fn suite() -> Suite<LogProb> {
             prior("Laplace prior", Prior::Laplace { scale: 0.7 }),
             prior("scale mixture", Prior::ScaleMixture { weight: 0.3, stds: [2., 0.1] }),
             Instance::new("normal likelihood", normal),
+            Instance::new("auxiliary distribution of MNF", auxiliary()),
         ],
         faults: faults(),
     }
@@ -35,6 +39,23 @@ pub fn of_prior(prior: Prior) -> LogProb {
     Box::new(move |x| {
         let tape = Tape::default();
         prior.log_prob(tape.constant(Tensor::from_elem(vec![1, 1], x))).item()
+    })
+}
+
+/// `ln r(z|w)` of a single multiplier `z` of three weights, with parameters of order one.
+fn auxiliary() -> LogProb {
+    let mut params = Params::default();
+    let block = Block { offset: 0, outputs: 3, inputs: 1, kind: BlockKind::Dense };
+    let config = MnfConfig { couplings: 0, ..MnfConfig::default() };
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let q = Mnf::new(&mut params, "q", &[0.; 3], &[block], &config, rng);
+    for ((_, w), seed) in params.iter_mut().zip(40..) {
+        *w = (randn(w.shape(), seed) * 0.5).into();
+    }
+    Box::new(move |z| {
+        let tape = Tape::default();
+        let z = tape.constant(Tensor::from_elem(vec![1, 1], z));
+        q.log_auxiliary(&params.freeze(&tape), z, tape.constant(randn(&[1, 3], 7))).item()
     })
 }
 

@@ -1,12 +1,16 @@
 //! Densities of hypernets: they are normalised and consistent, and samples follow them.
 use super::suite::{Instance, Measurement, Property, Suite, largest};
 use crate::autodiff::Tape;
+use crate::autodiff::Var;
 use crate::autodiff::gradcheck::randn;
-use crate::bayes::{Axes, Base, FlowKind, Hypernet, HypernetConfig, Posterior};
-use crate::nn::Params;
+use crate::bayes::{
+    Axes, Base, Draw, FlowKind, Hypernet, HypernetConfig, Kl, Mnf, MnfConfig, Posterior,
+};
+use crate::nn::{BoundParams, Params};
+use crate::primary::{Block, BlockKind};
 use crate::stats::ks_uniform;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 
@@ -53,7 +57,7 @@ impl Density {
     }
 }
 
-/// The suite of [`Hypernet`]s of every kind.
+/// The suite of [`Hypernet`]s of every kind, and of the weights and multipliers of [`Mnf`].
 pub fn suite() -> Suite<Density> {
     let config = |kind, base| HypernetConfig {
         kind,
@@ -82,6 +86,9 @@ pub fn suite() -> Suite<Density> {
         ("low rank, D = 1", 1, config(FlowKind::LowRank, Base::Normal)),
         ("low rank, D = 3", 3, config(FlowKind::LowRank, Base::Normal)),
     ];
+    let mut instances: Vec<_> =
+        kinds.iter().map(|(name, d, c)| Instance::new(*name, hypernet(*d, c))).collect();
+    instances.push(Instance::new("MNF, a weight, its multiplier and a bias", multiplied()));
     let mut faults = faults(&|| hypernet(2, &realnvp));
     let without_constant = Density {
         change_draws: |t, q| (t, q + TAU.ln()),
@@ -99,7 +106,7 @@ pub fn suite() -> Suite<Density> {
                 goodness_of_fit,
             ),
         ],
-        instances: kinds.iter().map(|(name, d, c)| Instance::new(*name, hypernet(*d, c))).collect(),
+        instances,
         faults,
     }
 }
@@ -109,10 +116,51 @@ fn hypernet(d: usize, config: &HypernetConfig) -> Density {
     let mut params = Params::default();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let hypernet = Hypernet::new(&mut params, "q", d, config, rng);
+    perturb(&mut params);
+    Density::new(d, params, Box::new(hypernet))
+}
+
+/// Parameters of order one.
+fn perturb(params: &mut Params<f64>) {
     for ((_, w), seed) in params.iter_mut().zip(40..) {
         *w = (randn(w.shape(), seed) * 0.5).into();
     }
-    Density::new(d, params, Box::new(hypernet))
+}
+
+/// `q(w, z) = q(w|z) q(z)` of an [`Mnf`], as a distribution over vectors `(w, z)`.
+struct Joint(Mnf<f64>);
+
+impl Posterior<f64> for Joint {
+    fn draw<'t>(
+        &self,
+        p: &BoundParams<'t, f64>,
+        samples: usize,
+        rng: &mut dyn Rng,
+    ) -> Draw<'t, f64> {
+        let sample = self.0.sample(p, samples, rng);
+        let log_q = sample.log_conditional + sample.log_multipliers;
+        Draw { theta: Var::concat(&[sample.w, sample.z], 1), kl: Kl::Sampled { log_q } }
+    }
+
+    fn density<'t>(&self, p: &BoundParams<'t, f64>, both: Var<'t, f64>) -> Option<Var<'t, f64>> {
+        let [w, z] = [0..2, 2..3].map(|range| both.slice(1, range));
+        Some(self.0.log_conditional(p, w, z) + self.0.multipliers().log_prob(p, z))
+    }
+
+    fn recentre(&self, params: &mut Params<f64>, theta: &[f64]) {
+        self.0.recentre(params, &theta[..2]);
+    }
+}
+
+/// The weight and bias of a unit with one input, and the weight's multiplier.
+fn multiplied() -> Density {
+    let mut params = Params::default();
+    let block = Block { offset: 0, outputs: 1, inputs: 1, kind: BlockKind::Dense };
+    let config = MnfConfig { couplings: 0, ..MnfConfig::default() };
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let q = Mnf::new(&mut params, "q", &[0.; 2], &[block], &config, rng);
+    perturb(&mut params);
+    Density::new(3, params, Box::new(Joint(q)))
 }
 
 /// `ln q(θ)` of a sample, as computed while drawing it and by the inverse.

@@ -39,6 +39,24 @@ fn recentre_sets_posterior_centre(
     }
 }
 
+/// With negligible noise, samples are at the given centre, since the multipliers are near 1.
+#[test]
+fn recentre_sets_means_and_multipliers() {
+    let mut model = model(MethodKind::Mnf, |_| ());
+    let centre: Vec<_> = randn(&[model.primary.dim()], 4).into_iter().collect();
+    for (name, w) in model.params.iter_mut() {
+        // The scales of z are e⁻⁶⁰ + 0.001.
+        if name.ends_with("log_std") || name.ends_with("elementwise.w") {
+            w.view_mut().fill(-60.);
+        }
+    }
+    model.posterior.recentre(&mut model.params, &centre);
+    let tape = Tape::default();
+    let theta = model.posterior.draw(&model.params.bind(&tape), 1, &mut rng(1)).theta.value();
+    let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    assert!(off < 0.05, "{off}");
+}
+
 /// If there are more than 64 rows, only the last 64 are used.
 #[test]
 fn data_dependent_initialisation_uses_last_64_rows() {

@@ -3,11 +3,12 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor};
 use bhn::bayes::{
-    Ensemble, Estimator, FlowKind, MeanField, Model, Noise, Posterior, Prior, Scale, Targets,
+    Ensemble, Estimator, FlowKind, MeanField, Mnf, MnfConfig, Model, Noise, Posterior, Prior,
+    Scale, Targets,
 };
 use bhn::data::Task;
 use bhn::nn::{BoundParams, Params};
-use bhn::primary::{AllWeights, Layer, PrimaryNet, Shape, WeightNormed};
+use bhn::primary::{AllWeights, Block, BlockKind, Layer, PrimaryNet, Shape, WeightNormed};
 use bhn::run::config::{Config, Method, MethodKind};
 use bhn::verify::bound;
 use bhn::verify::gradients::at_smooth_point;
@@ -49,6 +50,7 @@ fn model_on(
         _ => layers,
     });
     (config.flow.couplings, config.flow.hidden) = (2, 5);
+    config.mnf.hidden = 5;
     config.ensemble.members = 2;
     change(&mut config);
     let mut model = config.build::<f64>(inputs, &task());
@@ -74,6 +76,7 @@ fn model_on(
 #[case::bbb(model(MethodKind::Bbb, |c| c.mean_field.local = false))]
 #[case::bbb_local(model(MethodKind::Bbb, |c| c.prior = Prior::Gaussian { precision: 2. }))]
 #[case::bbb_with_another_prior(model(MethodKind::Bbb, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
+#[case::mnf(model(MethodKind::Mnf, |_| ()))]
 #[case::ensemble(model(MethodKind::Ensemble, |_| ()))]
 #[case::laplace(model(MethodKind::Laplace, |_| ()))]
 #[case::swag(model(MethodKind::Swag, |c| c.prior = Prior::Laplace { scale: 0.7 }))]
@@ -132,6 +135,7 @@ fn gradients(model: &Model<f64>, batch: usize, width: usize) {
 #[rstest]
 #[case(MethodKind::FullBhn)]
 #[case(MethodKind::Bbb)]
+#[case(MethodKind::Mnf)]
 fn minibatch_bounds_average_to_full_batch_bound(#[case] method: MethodKind) {
     let (x, n) = (randn(&[bound::N, 3], 3).into_dimensionality().unwrap(), bound::N);
     let y = Targets::Classes((0..n).map(|i| i * i % 3).collect());
@@ -311,6 +315,34 @@ fn density_matches_log_q_of_draws(
         assert!(off.iter().all(|&off| off < 1e-9), "{off}");
     }
     assert_eq!(draw.log_q().is_some(), dense);
+}
+
+/// `q(w) = ∫ q(w|z) q(z) dz` has no closed form, but samples have `ln q` in the augmented space.
+#[test]
+fn multiplicative_flow_has_log_q_of_samples_alone() {
+    let (model, tape) = (model(MethodKind::Mnf, |_| ()), Tape::default());
+    let p = model.params.bind(&tape);
+    let draw = model.posterior.draw(&p, 4, &mut rng(1));
+    assert_eq!(draw.log_q().unwrap().shape(), [4]);
+    assert!(model.posterior.density(&p, draw.theta).is_none() && model.posterior.flow().is_none());
+}
+
+/// A convolution has one multiplier per output channel: all its other weights are multiplied alike.
+#[test]
+fn multipliers_scale_rows_of_convolutions_and_columns_of_dense_layers() {
+    let blocks = [
+        Block { offset: 1, outputs: 2, inputs: 3, kind: BlockKind::Conv },
+        Block { offset: 7, outputs: 3, inputs: 2, kind: BlockKind::Dense },
+    ];
+    let mut params = Params::<f64>::default();
+    let config = MnfConfig { log_std: -60., couplings: 0, ..MnfConfig::default() };
+    let q = Mnf::new(&mut params, "q", &[1.; 14], &blocks, &config, &mut rng(0));
+    let tape = Tape::default();
+    let sample = q.sample(&params.freeze(&tape), 1, &mut rng(1));
+    let (w, z) = (sample.w.value(), sample.z.value());
+    let [a, b, c, d] = [0, 1, 2, 3].map(|i| z[[0, i]]);
+    let expected = [1., a, a, a, b, b, b, c, d, c, d, c, d, 1.];
+    assert!(w.iter().zip(expected).all(|(w, z)| (w - z).abs() < 1e-12), "{w} {z}");
 }
 
 /// The bound with local reparametrisation differs from the plain one only in its noise: the KL in

@@ -100,7 +100,7 @@ fn dataset(n: usize, inputs: usize, classes: usize, x: f32) -> Dataset {
     }
 }
 
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 12] = [
     "method = 'bhn'",
     "method = 'bhn'\nflow = { kind = 'iaf', couplings = 2, hidden = 3 }",
     "method = 'bhn'\nflow = { kind = 'planar', couplings = 2 }",
@@ -108,6 +108,7 @@ const METHODS: [&str; 11] = [
     "method = 'bhn'\nflow = { couplings = 0 }",
     "method = 'full-bhn'\nflow = { couplings = 1, hidden = 3 }",
     "method = 'bbb'",
+    "method = 'mnf'\nmnf = { couplings = 1, hidden = 3 }",
     "method = 'concrete-dropout'",
     "method = 'mc-dropout'",
     "method = 'ensemble'",
@@ -161,7 +162,7 @@ fn smallest_shapes_train_and_evaluate(
     #[case] inputs: usize,
     #[case] classes: usize,
     #[case] layers: &str,
-    #[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)] method: usize,
+    #[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)] method: usize,
 ) {
     let data = dataset(examples, inputs, classes, 1.);
     let config = format!(
@@ -185,7 +186,7 @@ fn smallest_shapes_train_and_evaluate(
 fn extreme_inputs_give_finite_predictions_or_an_error(
     #[values(TINY, 1e-20, 1e4, 1e20, f32::MAX)] x: f32,
     #[values(0, 3)] classes: usize,
-    #[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)] method: usize,
+    #[values(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)] method: usize,
 ) {
     let layers =
         format!("primary = {{ layers = ['dense 3', 'relu', 'dense {}'] }}", classes.max(1));
@@ -222,6 +223,8 @@ fn extreme_inputs_give_finite_predictions_or_an_error(
 #[case("flow = { shift = 1e300 }")]
 #[case("mean_field = { log_std = -1e4 }\nmethod = 'bbb'")]
 #[case("mean_field = { log_std = 80.0 }\nmethod = 'bbb'")]
+#[case("mnf = { log_std = 80.0 }\nmethod = 'mnf'")]
+#[case("mnf = { log_scale = -1e30 }\nmethod = 'mnf'")]
 #[case("prior = { gaussian = { precision = 1e-30 } }")]
 #[case("prior = { gaussian = { precision = 1e-300 } }")]
 #[case("prior = { gaussian = { precision = 1e30 } }")]

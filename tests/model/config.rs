@@ -28,6 +28,7 @@ fn out_of_range_values_are_rejected_by_key(#[case] line: &str, #[case] key: &str
 #[case("method = 'mle'\ntrain.gradient = 'path'", &["train.gradient", "no density", "total"])]
 #[case("method = 'concrete-dropout'\ntrain.gradient = 'path'", &["train.gradient", "no density"])]
 #[case("method = 'bbb'\ntrain.gradient = 'path'", &["train.gradient", "mean_field.local is true"])]
+#[case("method = 'mnf'\ntrain.gradient = 'path'", &["train.gradient", "no closed form"])]
 #[case("method = 'laplace'\ntrain.gradient = 'path'", &["train.gradient", "trains a point"])]
 #[case("flow.kind = 'iaf'\ntrain.gradient = 'path'", &["train.gradient", "a pass for each entry"])]
 #[case("train.gradient = 'score'", &["`total` or `path`"])]

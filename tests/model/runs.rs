@@ -86,9 +86,9 @@ fn pick<T: Copy>(rng: &mut ChaCha8Rng, of: &[T]) -> T {
 
 /// A configuration with random settings, some of which are refused.
 fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -> Config {
-    use MethodKind::{Bbb, Bhn, ConcreteDropout, Dropout, Ensemble, FullBhn, McDropout, Mle};
+    use MethodKind::{Bbb, Bhn, ConcreteDropout, Dropout, Ensemble, FullBhn, McDropout, Mle, Mnf};
     let methods =
-        [Bhn, Bhn, Bhn, FullBhn, Mle, Mle, Dropout, McDropout, ConcreteDropout, Bbb, Ensemble];
+        [Bhn, Bhn, Bhn, FullBhn, Mle, Mle, Dropout, McDropout, ConcreteDropout, Bbb, Mnf, Ensemble];
     let mut c = Config { method: pick(rng, &methods), ..Config::default() };
     c.data = data.display().to_string();
     c.task = Some(*task);
@@ -109,6 +109,8 @@ fn at_random(data: &Path, (_, _, task, outputs): &Table, rng: &mut ChaCha8Rng) -
         pick(rng, &[Base::Normal, Base::Normal, mixture(Axes::First), mixture(Axes::All)]);
     c.mean_field.local = rng.random();
     c.mean_field.log_std = pick(rng, &[-4., -1.]);
+    c.mnf.couplings = rng.random_range(0..4);
+    c.mnf.hidden = pick(rng, &[1, 3, 10]);
     c.dropout.rate = pick(rng, &[0.1, 0.5, 0.9]);
     c.ensemble.members = rng.random_range(1..4);
     c.prior = pick(

@@ -46,6 +46,7 @@ fn invalid_flags_are_rejected_by_name(#[case] flags: &str, #[case] parts: &[&str
 #[case("train", "--couplings 2 --flow linear", &["--couplings has no effect: a linear flow"])]
 #[case("train", "--couplings 2 --flow low-rank", &["--couplings has no effect: a low-rank flow"])]
 #[case("train", "--couplings 2 --method mle", &["--couplings has no effect: mle has no flow"])]
+#[case("train", "--couplings 1 --method mnf", &["--couplings has no effect: the flows of mnf"])]
 #[case("train", "--flow iaf --method bbb", &["--flow has no effect: bbb has no flow"])]
 #[case("train", "--samples 7 --method dropout", &["--samples has no effect: dropout predicts"])]
 #[case("train", "--samples 7 --method ensemble", &["--samples has no effect: ensemble has 5"])]

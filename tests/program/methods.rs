@@ -31,6 +31,7 @@ fn files(run: &Path) -> [Vec<u8>; 2] {
 #[case("mc-dropout")]
 #[case("concrete-dropout")]
 #[case("bbb")]
+#[case("mnf")]
 #[case("ensemble")]
 #[case("laplace")]
 #[case("swag --config swag.toml")]
@@ -50,6 +51,7 @@ fn every_method_works_in_every_command(#[case] flags: &str) {
 #[case("mle")]
 #[case("mc-dropout")]
 #[case("bbb")]
+#[case("mnf")]
 fn convolutions_work_in_every_command(#[case] flags: &str) {
     let folder = Folder::new();
     let layers =
@@ -93,7 +95,7 @@ fn works_in_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: 
         serde_json::from_slice(&bhn(folder, &["eval", "one", "--json", "--samples", "7"])).unwrap();
     assert!(scores["test"]["accuracy"].as_f64().unwrap() >= 0.);
     let kl = scores["elbo"]["kl"].as_f64().unwrap();
-    let density = ["bhn", "full-bhn", "bbb", "laplace"].contains(&method);
+    let density = ["bhn", "full-bhn", "bbb", "mnf", "laplace"].contains(&method);
     assert_eq!(kl != 0., density, "KL {kl}");
 
     let csv = String::from_utf8(bhn(folder, &["predict", "one", inputs, "--samples", "5"]));
@@ -158,6 +160,8 @@ fn warm_start_copies_the_other_network() {
     "dropout 0.5"
 )]
 #[case("method = \"bbb\"\n[train]\nnoise = \"per-example\"\n", "train.noise")]
+#[case("method = \"mnf\"\n[train]\nnoise = \"per-example\"\n", "train.noise")]
+#[case("method = \"mnf\"\n[mnf]\nhidden = 0\n", "mnf.hidden")]
 #[case("method = \"bbb\"\n[prior.laplace]\nscale = 1.0\n", "mean_field.local")]
 #[case("method = \"concrete-dropout\"\n[prior.laplace]\nscale = 1.0\n", "Gaussian")]
 #[case("method = \"ensemble\"\n[train]\ndata_init = true\n", "train.data_init")]

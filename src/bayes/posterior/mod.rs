@@ -1,4 +1,5 @@
 //! Posteriors over `θ`: the trait, and one file for each posterior.
+mod auxiliary;
 mod base;
 mod config;
 mod dropout;
@@ -7,6 +8,7 @@ mod epoch_end;
 mod hypernet;
 mod laplace;
 mod mean_field;
+mod mnf;
 mod point;
 mod swag;
 
@@ -18,6 +20,7 @@ pub use epoch_end::{EpochEnd, Hessian};
 pub use hypernet::Hypernet;
 pub use laplace::Laplace;
 pub use mean_field::MeanField;
+pub use mnf::{Augmented, Mnf, MnfConfig};
 pub use point::Point;
 pub use swag::{Swag, SwagConfig};
 

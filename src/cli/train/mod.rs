@@ -28,8 +28,9 @@ pub struct Args {
     data: Option<String>,
     /// bhn: Bayesian hypernetwork over the weight-normalisation scales; full-bhn: over all weights,
     /// for small networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb:
-    /// Bayes by Backprop over all weights; ensemble: deep ensemble; laplace: Gaussian around the
-    /// mode of the scales; swag: Gaussian of the optimiser's path of the scales [default: bhn]
+    /// Bayes by Backprop over all weights; mnf: multiplicative normalizing flows over all weights;
+    /// ensemble: deep ensemble; laplace: Gaussian around the mode of the scales; swag: Gaussian of
+    /// the optimiser's path of the scales [default: bhn]
     #[arg(long, value_parser = word::<MethodKind>)]
     method: Option<MethodKind>,
     /// Flow of the hypernetwork: realnvp, iaf, planar; cholesky: Gaussian with any covariance;
@@ -158,8 +159,14 @@ impl Args {
             }
             _ => {
                 let flow = self.flow.map(|_| "--flow");
+                let why = match config.method {
+                    MethodKind::Mnf => {
+                        "the flows of mnf have settings of their own, in [mnf]".into()
+                    }
+                    method => format!("{method} has no flow"),
+                };
                 for flag in flow.into_iter().chain(self.couplings.map(|_| "--couplings")) {
-                    context.note_no_effect(flag, format!("{} has no flow", config.method));
+                    context.note_no_effect(flag, &why);
                 }
             }
         }

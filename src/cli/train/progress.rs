@@ -91,6 +91,7 @@ pub fn about(config: &Config) -> String {
             format!("SWAG of {snapshots} snapshots over the scales of a network")
         }
         Method::MeanField(_) => "Bayes by Backprop over all weights of a network".into(),
+        Method::Mnf(_) => "multiplicative normalizing flows over all weights of a network".into(),
         Method::Hypernet(theta, flow) => {
             let flow = match (flow.kind, flow.couplings, theta) {
                 (FlowKind::Linear, ..) => format!("{} linear layers", flow.layers),
@@ -123,7 +124,10 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
     bar.reset_eta();
     let has_kl = matches!(
         Method::from(&run.config),
-        Method::MeanField(_) | Method::Hypernet(..) | Method::Dropout(DropoutKind::Concrete, _)
+        Method::MeanField(_)
+            | Method::Mnf(_)
+            | Method::Hypernet(..)
+            | Method::Dropout(DropoutKind::Concrete, _)
     );
     let trained = run.train(|progress| match progress {
         Progress::Step(step) => {

@@ -2,8 +2,8 @@
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, EnsembleConfig, LaplaceConfig, MeanFieldConfig};
 use crate::bayes::{
-    Dropout, Ensemble, Hypernet, Laplace, Likelihood, MeanField, Model, Noise, Point, Posterior,
-    Prior, Rates, Swag,
+    Dropout, Ensemble, Hypernet, Laplace, Likelihood, MeanField, Mnf, Model, Noise, Point,
+    Posterior, Prior, Rates, Swag,
 };
 use crate::data::Task;
 use crate::kernels::scalar::Scalar;
@@ -109,6 +109,7 @@ fn posterior<T: Scalar + 'static>(
             Box::new(Laplace::new(params, name, &start, prior, hessian))
         }
         Method::Swag(config) => Box::new(Swag::new(params, name, &start, prior, config)),
+        Method::Mnf(mnf) => Box::new(Mnf::new(params, name, &start, &primary.blocks(), &mnf, rng)),
         Method::Hypernet(theta, flow) => {
             let hypernet = Hypernet::new(params, name, start.len(), &flow, rng);
             if theta == Theta::Weights {

@@ -2,7 +2,9 @@
 //! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MeanFieldConfig, MethodKind, Train};
-use crate::bayes::{Base, Estimator, FlowKind, Hessian, HypernetConfig, Model, Noise, Prior};
+use crate::bayes::{
+    Base, Estimator, FlowKind, Hessian, HypernetConfig, MnfConfig, Model, Noise, Prior,
+};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
@@ -50,12 +52,19 @@ impl Config {
             let advice = "Use laplace.hessian = \"ggn\".";
             return Err(Error::invalid("laplace.hessian", found, expected, advice));
         }
-        if let Method::Hypernet(_, flow) = Method::from(&self)
-            && (flow.kind, entries) == (FlowKind::Realnvp, 1)
-            && flow.couplings > 0
-        {
+        let (alone, advice) = match Method::from(&self) {
+            Method::Hypernet(_, flow) => (
+                (flow.kind, entries) == (FlowKind::Realnvp, 1) && flow.couplings > 0,
+                "Use --couplings 0 or a larger network.",
+            ),
+            Method::Mnf(mnf) => (
+                self.multipliers(data)? == 1 && mnf.couplings > 0,
+                "Set mnf.couplings to 0 or use a larger network.",
+            ),
+            _ => (false, ""),
+        };
+        if alone {
             let (what, expected) = ("the network", "2 or more for a coupling");
-            let advice = "Use --couplings 0 or a larger network.";
             return Err(Error::invalid(what, "1 unit", expected, advice));
         }
         if !self.train.freeze.is_empty() {
@@ -63,6 +72,14 @@ impl Config {
             self.train.check_freeze(params.iter().map(|(name, _)| name))?;
         }
         Ok(self)
+    }
+
+    /// `U`, the number of multipliers of [`Mnf`](crate::bayes::Mnf).
+    fn multipliers(&self, data: &Dataset) -> Result<usize> {
+        let layers = self.primary.layers.as_ref().expect("filled in");
+        let placed = Layer::place(layers, data.shape())?;
+        let each = placed.iter().filter_map(|placed| Some(placed.block(0)?.factors()));
+        Ok(each.fold(0, usize::saturating_add))
     }
 
     /// `D`, the number of entries of `θ`.
@@ -104,14 +121,25 @@ impl Config {
                 weights = weights.saturating_add(product([1, entries, entries]));
             }
             Method::Swag(swag) => {
-                weights = weights.saturating_add(product([swag.rank, 1, entries]))
+                weights = weights.saturating_add(product([swag.rank, 1, entries]));
+            }
+            Method::Mnf(MnfConfig { couplings, hidden, .. }) => {
+                let of_one = product([couplings, hidden, self.multipliers(data)?]);
+                weights = weights.saturating_add(of_one.saturating_mul(2));
+                widest = widest.max(hidden);
             }
             Method::Ensemble(ensemble) => weights = product([weights, ensemble.members, 1]),
             _ => {}
         }
         let Train { samples, batch, validation_samples, .. } = self.train;
-        let smaller =
-            "Make primary.layers (--hidden), flow.hidden, flow.couplings or flow.rank smaller.";
+        let smaller = match method {
+            Method::Mnf(_) => {
+                "Make primary.layers (--hidden), mnf.hidden or mnf.couplings smaller."
+            }
+            _ => {
+                "Make primary.layers (--hidden), flow.hidden, flow.couplings or flow.rank smaller."
+            }
+        };
         let step = product([samples, batch.min(data.train.len()), widest]);
         let one = "Make one of them smaller.";
         let [training, validation] =
@@ -230,6 +258,9 @@ impl Config {
         count("flow.hidden", self.flow.hidden)?;
         count("ensemble.members", self.ensemble.members)?;
         finite("mean_field.log_std", self.mean_field.log_std)?;
+        count("mnf.hidden", self.mnf.hidden)?;
+        finite("mnf.log_std", self.mnf.log_std)?;
+        finite("mnf.log_scale", self.mnf.log_scale)?;
         share("dropout.rate", self.dropout.rate)?;
         count("flow.layers", self.flow.layers)?;
         share("swag.start", self.swag.start)?;
@@ -270,6 +301,7 @@ fn check_path(method: &Method) -> Result<()> {
         Method::Hypernet(_, HypernetConfig { kind: FlowKind::Iaf, .. }) => {
             "an IAF's density takes a pass for each entry of θ"
         }
+        Method::Mnf(_) => "the density of mnf at a given θ has no closed form",
         Method::Laplace(_) => "laplace trains a point and has no density before the last epoch",
         method if !method.has_density() => "the method has no density",
         _ => return Ok(()),

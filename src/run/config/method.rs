@@ -2,7 +2,7 @@
 use super::schema::{
     Config, DropoutConfig, EnsembleConfig, LaplaceConfig, MeanFieldConfig, MethodKind,
 };
-use crate::bayes::{HypernetConfig, SwagConfig};
+use crate::bayes::{HypernetConfig, MnfConfig, SwagConfig};
 
 /// A posterior over `θ` and its section of `config.toml`; sections of other methods are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Method {
     Ensemble(EnsembleConfig),
     /// Independent normals over all weights.
     MeanField(MeanFieldConfig),
+    /// Normals over all weights, with multipliers from a flow.
+    Mnf(MnfConfig),
     /// A Gaussian around the mode of the scales, with the curvature there.
     Laplace(LaplaceConfig),
     /// A Gaussian with the moments of the optimiser's path of the scales.
@@ -53,6 +55,7 @@ impl From<&Config> for Method {
             MethodKind::McDropout => Self::Dropout(DropoutKind::Mc, config.dropout),
             MethodKind::ConcreteDropout => Self::Dropout(DropoutKind::Concrete, config.dropout),
             MethodKind::Bbb => Self::MeanField(config.mean_field),
+            MethodKind::Mnf => Self::Mnf(config.mnf),
             MethodKind::Laplace => Self::Laplace(config.laplace),
             MethodKind::Swag => Self::Swag(config.swag),
             MethodKind::Ensemble => Self::Ensemble(config.ensemble),
@@ -65,14 +68,14 @@ impl Method {
     pub fn theta(&self) -> Theta {
         match *self {
             Self::Point | Self::Dropout(..) | Self::Laplace(_) | Self::Swag(_) => Theta::Scales,
-            Self::Ensemble(_) | Self::MeanField(_) => Theta::Weights,
+            Self::Ensemble(_) | Self::MeanField(_) | Self::Mnf(_) => Theta::Weights,
             Self::Hypernet(theta, _) => theta,
         }
     }
 
-    /// Whether the density `ln q(θ)`, and hence the ELBO, can be computed.
+    /// Whether samples come with their `ln q`, so that the ELBO can be computed.
     pub fn has_density(&self) -> bool {
-        matches!(self, Self::MeanField(_) | Self::Hypernet(..) | Self::Laplace(_))
+        matches!(self, Self::MeanField(_) | Self::Mnf(_) | Self::Hypernet(..) | Self::Laplace(_))
     }
 
     /// Whether the posterior is known only after the last epoch, which then counts as the best.

@@ -1,5 +1,5 @@
 //! The keys of `config.toml`, their types and their defaults.
-use crate::bayes::{Estimator, Hessian, HypernetConfig, Noise, Prior, SwagConfig};
+use crate::bayes::{Estimator, Hessian, HypernetConfig, MnfConfig, Noise, Prior, SwagConfig};
 use crate::data::{Augment, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::nn::optim::{Clip, Schedule, Update};
@@ -45,6 +45,8 @@ pub struct Config {
     pub flow: HypernetConfig,
     /// The posterior of `bbb`.
     pub mean_field: MeanFieldConfig,
+    /// The posterior of `mnf`.
+    pub mnf: MnfConfig,
     /// The masks of `dropout`, `mc-dropout` and `concrete-dropout`.
     pub dropout: DropoutConfig,
     /// The networks of `ensemble`.
@@ -80,6 +82,8 @@ pub enum MethodKind {
     ConcreteDropout,
     /// Bayes by Backprop: independent normals over all weights and biases (Blundell et al. 2015).
     Bbb,
+    /// Multiplicative normalizing flows over all weights and biases (Louizos & Welling 2017).
+    Mnf,
     /// A deep ensemble (Lakshminarayanan et al. 2017).
     Ensemble,
     /// A Laplace approximation over the weight-normalisation scales (MacKay 1992).
@@ -212,6 +216,7 @@ impl Default for Config {
             primary: Primary::default(),
             flow: HypernetConfig::default(),
             mean_field: MeanFieldConfig { log_std: -4., local: true },
+            mnf: MnfConfig::default(),
             dropout: DropoutConfig { rate: 0.5 },
             ensemble: EnsembleConfig { members: 5 },
             laplace: LaplaceConfig::default(),

@@ -9,6 +9,7 @@ mod evidence;
 mod gaps;
 mod gaussians;
 mod laplace;
+mod mnf;
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
