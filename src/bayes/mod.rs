@@ -21,7 +21,7 @@ pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
 pub use posterior::{
     Augmented, Axes, Base, Draw, Dropout, Ensemble, EpochEnd, FlowKind, Hessian, Hypernet,
-    HypernetConfig, Kl, Laplace, MeanField, Mnf, MnfConfig, Moments, Normals, Point, Posterior,
-    Rates, Swag, SwagConfig,
+    HypernetConfig, Kl, Laplace, MeanField, Mnf, MnfConfig, Moments, Normals, Place, Point,
+    Posterior, Rates, Swag, SwagConfig,
 };
 pub use prior::Prior;

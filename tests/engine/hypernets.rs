@@ -3,7 +3,7 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::profile::Profile;
 use bhn::autodiff::{Tape, Tensor};
-use bhn::bayes::{Axes, Base, FlowKind, Hypernet, HypernetConfig, Posterior};
+use bhn::bayes::{Axes, Base, FlowKind, Hypernet, HypernetConfig, Place, Posterior};
 use bhn::flows::Chain;
 use bhn::nn::Params;
 use bhn::verify::hypernets::{self, Density};
@@ -17,8 +17,12 @@ fn rng(seed: u64) -> ChaCha8Rng {
 
 /// The density of a hypernet with random parameters.
 fn density(kind: FlowKind, d: usize, base: Base) -> Density {
+    described(d, HypernetConfig { kind, base, ..Default::default() })
+}
+
+fn described(d: usize, config: HypernetConfig) -> Density {
     let mut params = Params::<f64>::default();
-    let config = HypernetConfig { kind, couplings: 3, hidden: 6, base, ..Default::default() };
+    let config = HypernetConfig { couplings: 3, hidden: 6, ..config };
     let hypernet = Hypernet::new(&mut params, "h", d, &config, &mut rng(3));
     for ((_, w), seed) in params.iter_mut().zip(20..) {
         *w = (randn(w.shape(), seed) * 0.4).into();
@@ -55,6 +59,17 @@ fn density_integrates_to_one(#[case] kind: FlowKind, #[case] base: Base) {
 #[case::mixture_all(FlowKind::Planar, GRID_OF_MODES)]
 fn log_q_of_samples_matches_log_prob(#[case] kind: FlowKind, #[case] base: Base) {
     hypernets::consistent(&density(kind, 5, base)).assert();
+}
+
+/// The same, and an integral of one, if the elementwise layer comes last.
+#[rstest]
+#[case::realnvp(FlowKind::Realnvp)]
+#[case::iaf(FlowKind::Iaf)]
+#[case::planar(FlowKind::Planar)]
+fn elementwise_layer_may_come_last(#[case] kind: FlowKind) {
+    let config = HypernetConfig { kind, elementwise: Place::Last, ..Default::default() };
+    hypernets::consistent(&described(5, config)).assert();
+    hypernets::integral(&described(2, config)).assert();
 }
 
 /// For every flow, `θ` initially has the mean `shift` and about the scale of `log_scale`.

@@ -3,7 +3,8 @@
 use super::posteriors::{LAYERS, model, rng, task};
 use bhn::autodiff::Tape;
 use bhn::autodiff::gradcheck::randn;
-use bhn::bayes::FlowKind;
+use bhn::bayes::{FlowKind, Place};
+use bhn::flows::Bijector;
 use bhn::nn::Params;
 use bhn::primary::{Layer, Shape};
 use bhn::run::config::{Config, MethodKind};
@@ -108,6 +109,29 @@ fn recentre_accounts_for_couplings_and_permutations(
     let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
     assert!(off < 0.05, "{off}");
     assert!(centre.iter().any(|x| x.abs() > 1.), "the test would pass at 0");
+}
+
+/// `h(0)` is exactly the requested centre wherever the elementwise layer is, whatever its scales.
+#[rstest]
+fn flow_maps_zero_to_requested_centre(
+    #[values(FlowKind::Realnvp, FlowKind::Iaf)] kind: FlowKind,
+    #[values(Place::First, Place::Last)] place: Place,
+) {
+    let mut model = model(MethodKind::Bhn, |c| {
+        (c.flow.kind, c.flow.couplings, c.flow.elementwise) = (kind, 3, place);
+    });
+    let d = model.primary.dim();
+    for ((_, w), seed) in model.params.iter_mut().zip(20..) {
+        *w = (randn(w.shape(), seed) * 0.3).into();
+    }
+    let centre: Vec<_> = randn(&[d], 4).into_iter().collect();
+    model.posterior.recentre(&mut model.params, &centre);
+    let tape = Tape::default();
+    let zero = tape.constant(ndarray::Array2::zeros((1, d)));
+    let flow = model.posterior.flow().unwrap();
+    let theta = flow.forward(&model.params.bind(&tape), zero).0.value();
+    let off = theta.iter().zip(&centre).map(|(a, b)| (a - b).abs()).fold(0., f64::max);
+    assert!(off < 1e-9, "{off}");
 }
 
 /// After data-dependent initialisation every activation's input has mean 0 and variance 1.

@@ -35,6 +35,18 @@ pub enum FlowKind {
     LowRank,
 }
 
+/// The place of the elementwise layer in a flow with steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Before the steps, as in the authors' code: the steps act on values of the posterior's own
+    /// location and scale.
+    #[default]
+    First,
+    /// After the steps, which then act on standardised values.
+    Last,
+}
+
 /// The settings of a hypernet. The defaults are those of the authors' code except for `log_scale`,
 /// `shift`, `weight_norm` and `kink`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +63,8 @@ pub struct HypernetConfig {
     pub rank: usize,
     /// The number of hidden units of each coupling or IAF step.
     pub hidden: usize,
+    /// Where the elementwise layer is, for RealNVP, IAF and planar flows.
+    pub elementwise: Place,
     /// How the scales of couplings and IAF steps are kept positive.
     pub stabiliser: Stabiliser,
     /// Whether the weights of couplings and IAF steps are normalised; the authors' MNIST code does
@@ -81,6 +95,7 @@ impl Default for HypernetConfig {
             couplings: 4,
             layers: 3,
             rank: 10,
+            elementwise: Place::default(),
             hidden,
             stabiliser,
             weight_norm,
@@ -144,9 +159,12 @@ impl HypernetConfig {
             }
             FlowKind::Realnvp | FlowKind::Iaf | FlowKind::Planar => {}
         }
-        let first = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
-        let shift = Shift { maps: 1, param: first.shift() };
-        flow = flow.then(first);
+        let elementwise = Elementwise::new(params, &format!("{name}.elementwise"), d, w, b, rng);
+        let (mut shift, mut last) = (Shift { maps: 1, param: elementwise.shift() }, None);
+        match self.elementwise {
+            Place::First => flow = flow.then(elementwise),
+            Place::Last => last = Some(elementwise),
+        }
         for t in 0..self.couplings {
             flow = match self.kind {
                 FlowKind::Planar => flow.then(Planar::new(params, &part("planar", t), d, rng)),
@@ -168,6 +186,10 @@ impl HypernetConfig {
                     flow.then(Coupling::new(params, &part("coupling", t), d, conditioner, rng))
                 }
             };
+        }
+        if let Some(last) = last {
+            flow = flow.then(last);
+            shift.maps = flow.maps().len();
         }
         (flow, shift)
     }

@@ -13,7 +13,7 @@ mod point;
 mod swag;
 
 pub use base::{Axes, Base};
-pub use config::{FlowKind, HypernetConfig};
+pub use config::{FlowKind, HypernetConfig, Place};
 pub use dropout::{Dropout, Rates};
 pub use ensemble::Ensemble;
 pub use epoch_end::{EpochEnd, Hessian};
