@@ -1,11 +1,11 @@
 //! The posterior families that are compared, the gap between their bounds and the evidence, and
 //! their moments compared with those of NUTS.
-use super::evidence::log_mean;
-use super::gaussian::moments;
 use super::problems::{Problem, Settings};
 use crate::bayes::{FlowKind, Hypernet, HypernetConfig, MeanField, Posterior};
 use crate::error::Result;
+use crate::experiments::evidence::log_mean;
 use crate::experiments::fit::{Joint, Training, Weighted, weigh};
+use crate::experiments::gaussian::moments;
 use crate::experiments::nuts::Chain;
 use crate::experiments::{Cell, Grid, Lab, Row};
 use crate::flows::{Order, Stabiliser};

@@ -4,9 +4,7 @@
 //! number, which is usually unknown. Here the evidence is known in closed form, by quadrature, or
 //! by bridge sampling from draws of NUTS.
 pub mod calibration;
-pub mod evidence;
 mod gaps;
-pub mod gaussian;
 mod models;
 mod problems;
 mod tables;
@@ -14,6 +12,7 @@ mod tables;
 pub use gaps::{Fitted, Method};
 pub use models::{Linear, Logistic, Scales};
 
+use super::evidence::PART;
 use super::{Experiment, Lab};
 use crate::error::Result;
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
@@ -21,7 +20,6 @@ use crate::report::experiment::{Figure, Report};
 use crate::report::verdict::{Mean, Verdict};
 use crate::stats::Estimate;
 use calibration::{BINS, DRAWS, Ranks, band};
-use evidence::PART;
 use gaps::{Fits, Moments};
 use problems::{BRIDGE, EXAMPLES, Problem, Settings};
 use std::ops::RangeInclusive;

@@ -1,10 +1,10 @@
 //! Models whose evidence is known: linear and logistic regression, and a small version of the
 //! paper's model.
-use super::gaussian::{Gaussian, cholesky, inverse, log_det};
 use crate::autodiff::ops::{sigmoid, softplus};
 use crate::autodiff::{Owned, Tape, Tensor, Var};
 use crate::bayes::Prior;
 use crate::experiments::fit::Joint;
+use crate::experiments::gaussian::{Gaussian, cholesky, inverse, log_det};
 use crate::experiments::quadrature::{LogIntegral, log_integral};
 use crate::nn::Params;
 use crate::primary::{Layer, PrimaryNet, WeightNormed};

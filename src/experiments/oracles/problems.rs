@@ -1,8 +1,8 @@
 //! The posteriors whose evidence is known, and exact draws from some of them.
-use super::evidence::{by_averaging, by_bridge_sampling};
 use super::models::{Linear, Logistic, Scales};
 use crate::bayes::Estimator;
 use crate::error::Result;
+use crate::experiments::evidence::{by_averaging, by_bridge_sampling};
 use crate::experiments::fit::{Joint, Training};
 use crate::experiments::modes::Target;
 use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};

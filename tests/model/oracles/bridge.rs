@@ -1,9 +1,9 @@
 //! Defends: bridge sampling estimates known evidences, to within its stated error.
 use super::rng;
+use bhn::experiments::evidence::by_bridge_sampling;
 use bhn::experiments::fit::Joint;
 use bhn::experiments::modes::Target;
 use bhn::experiments::nuts::Nuts;
-use bhn::experiments::oracles::evidence::by_bridge_sampling;
 use bhn::experiments::oracles::{Linear, Logistic};
 use ndarray::Array2;
 

@@ -1,8 +1,8 @@
 //! Defends: ranks of the truth are uniform for the exact posterior, and for no other.
 use super::rng;
+use bhn::experiments::gaussian::Gaussian;
 use bhn::experiments::oracles::Linear;
 use bhn::experiments::oracles::calibration::{BINS, DRAWS, band, histogram, rank};
-use bhn::experiments::oracles::gaussian::Gaussian;
 use bhn::stats::chi_squared_uniform;
 use ndarray::{Array1, Array2};
 

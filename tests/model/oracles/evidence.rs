@@ -1,10 +1,11 @@
 //! Defends: evidences in closed form and by quadrature agree with independent computations.
 use super::rng;
 use bhn::autodiff::{Tape, Tensor};
+use bhn::experiments::evidence;
 use bhn::experiments::fit::Joint;
+use bhn::experiments::gaussian::{Gaussian, cholesky};
 use bhn::experiments::modes::Target;
-use bhn::experiments::oracles::gaussian::{Gaussian, cholesky};
-use bhn::experiments::oracles::{Linear, Logistic, Scales, evidence};
+use bhn::experiments::oracles::{Linear, Logistic, Scales};
 use bhn::experiments::quadrature::log_integral;
 use bhn::stats::log_mean_exp;
 use ndarray::{Array1, Array2, Axis};

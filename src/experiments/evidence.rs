@@ -1,7 +1,7 @@
 //! Estimates of the evidence by averaging over the prior and by bridge sampling.
+use super::fit::{Joint, evaluate};
 use super::gaussian::Gaussian;
 use crate::bayes::Prior;
-use crate::experiments::fit::{Joint, evaluate};
 use crate::stats::{Estimate, ess_bulk, log_mean_exp, mean, mean_and_variance, over_seeds};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::Rng;
