@@ -119,7 +119,7 @@ fn gradients(
 
 /// The symmetric part of the matrix with columns `(g(θ + hⱼeⱼ) − g(θ − hⱼeⱼ))/2hⱼ`, where
 /// `gradient` computes `g [S, D]` for `θ [S, D]`.
-fn central_differences(
+pub fn central_differences(
     theta: &[f64],
     gradient: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>,
 ) -> Array2<f64> {

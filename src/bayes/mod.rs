@@ -14,7 +14,7 @@ mod model;
 mod posterior;
 mod prior;
 
-pub use curvature::hessian;
+pub use curvature::{central_differences, hessian};
 pub use elbo::{Elbo, Scale, Terms, elbo};
 pub use estimator::Estimator;
 pub use likelihood::{Likelihood, Targets};

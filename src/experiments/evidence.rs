@@ -39,21 +39,9 @@ pub(super) fn log_mean(log_weight: &[f64]) -> Estimate {
     Estimate { value, error: over_seeds(&weights).error }
 }
 
-/// `ln p(D)` and its standard error by bridge sampling (Meng & Wong, Statistica Sinica 1996) from
-/// `chains` of draws from `p(θ|D)`, each of shape `[draws, dim θ]`.
-///
-/// The first halves of the chains determine a Gaussian `g`. The second halves, `N₁` draws in total,
-/// are combined with `N₂ = N₁` draws of `g`. For any function `h` of `θ`,
-/// `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]`, where `E_p` is over the posterior. For the optimal
-/// `h = 1/(N₁ p(θ|D) + N₂ g(θ))` the evidence is the fixed point `z` of
-///
-/// ```text
-/// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,  l = p(θ, D)/g(θ), sᵢ = Nᵢ/(N₁ + N₂)
-/// ```
-///
-/// The squared standard error is `Var(f₁)/(N₂ E(f₁)²) + Var(f₂)/(N_eff E(f₂)²)`, where `f₁` and
-/// `f₂` are the terms of the first and the second sum (Frühwirth-Schnatter, Econometrics Journal
-/// 2004) and `N_eff` is the effective sample size of `f₂` over the chains.
+/// `ln p(D)` and its standard error by bridge sampling from the Gaussian with the moments of the
+/// first halves of `chains`, draws from `p(θ|D)` of shape `[draws, dim θ]`. The second halves are
+/// combined with as many draws of the Gaussian, see [`bridge`].
 ///
 /// # Panics
 /// If there is no chain, or one has fewer than eight draws.
@@ -70,13 +58,40 @@ pub fn by_bridge_sampling(
     let guess = Gaussian::of(part(0..half).view());
     let of_p = log_ratios(&guess, joint, part(half..2 * half));
     let of_g = log_ratios(&guess, joint, guess.sample(of_p.len(), rng));
-    // Ratios relative to a typical one do not overflow.
+    bridge(ArrayView2::from_shape((chains.len(), half), &of_p).expect("a half of each"), &of_g)
+}
+
+/// `ln p(D)` and its standard error by bridge sampling (Meng & Wong, Statistica Sinica 1996), from
+/// `ln p(θ, D) − ln g(θ)` at `N₁` draws of `p(θ|D)`, `of_p [chains, draws]`, and at `N₂` draws of a
+/// normalised density `g`, `of_g [N₂]`.
+///
+/// For any function `h` of `θ`, `p(D) = E_g[h p(θ, D)] / E_p[h g(θ)]`, where `E_p` is over the
+/// posterior. For the optimal `h = 1/(N₁ p(θ|D) + N₂ g(θ))` the evidence is the fixed point `z` of
+///
+/// ```text
+/// z ← Σ_g l/(s₁ l + s₂ z) / N₂  ÷  Σ_p 1/(s₁ l + s₂ z) / N₁,  l = p(θ, D)/g(θ), sᵢ = Nᵢ/(N₁ + N₂)
+/// ```
+///
+/// The squared standard error is `Var(f₁)/(N₂ E(f₁)²) + Var(f₂)/(N_eff E(f₂)²)`, where `f₁` and
+/// `f₂` are the terms of the first and the second sum (Frühwirth-Schnatter, Econometrics Journal
+/// 2004) and `N_eff` is the effective sample size of `f₂` over the chains. The result is NaN if `g`
+/// and the posterior are so far apart that no ratio is a positive number.
+///
+/// # Panics
+/// If there are fewer than four draws per chain, or no draw of `g`.
+pub fn bridge(of_p: ArrayView2<'_, f64>, of_g: &[f64]) -> Estimate {
+    let [n1, n2] = [of_p.len(), of_g.len()].map(|n| n as f64);
+    let (s1, s2) = (n1 / (n1 + n2), n2 / (n1 + n2));
+    let shape = of_p.raw_dim();
+    let of_p: Vec<_> = of_p.iter().copied().collect();
+    // Ratios relative to a typical one do not overflow, unless `g` is far from the posterior.
     let middle = mean(&of_p);
-    let relative = |log: Vec<f64>| -> Vec<f64> { log.iter().map(|l| (l - middle).exp()).collect() };
-    let (of_p, of_g) = (relative(of_p), relative(of_g));
+    let relative = |log: &[f64]| log.iter().map(|l| (l - middle).exp()).collect::<Vec<_>>();
+    let (of_p, of_g) = (relative(&of_p), relative(of_g));
     let terms = |z: f64| -> [Vec<f64>; 2] {
-        let weight = |l: &f64| 2. / (l + z);
-        [of_g.iter().map(|l| l * weight(l)).collect(), of_p.iter().map(weight).collect()]
+        let weight = |l: &f64| 1. / (s1 * l + s2 * z);
+        let above = |l: &f64| if l.is_finite() { l * weight(l) } else { 1. / s1 };
+        [of_g.iter().map(above).collect(), of_p.iter().map(weight).collect()]
     };
     let mut z = 1.;
     // Each step is a contraction; tens of steps suffice for double precision.
@@ -84,10 +99,12 @@ pub fn by_bridge_sampling(
         let [above, below] = terms(z);
         z = mean(&above) / mean(&below);
     }
+    if !(z > 0. && z.is_finite()) {
+        return Estimate { value: f64::NAN, error: f64::NAN };
+    }
     let [above, below] = terms(z);
-    let by_chain = ArrayView2::from_shape((chains.len(), half), &below).expect("a half of each");
-    let square =
-        square_of_error(&above, above.len() as f64) + square_of_error(&below, ess_bulk(by_chain));
+    let by_chain = ArrayView2::from_shape(shape, &below).expect("its own shape");
+    let square = square_of_error(&above, n2) + square_of_error(&below, ess_bulk(by_chain));
     Estimate { value: z.ln() + middle, error: square.sqrt() }
 }
 

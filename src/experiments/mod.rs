@@ -6,7 +6,9 @@
 //! experiment defines what to compute and which claims to test. `bhn reproduce` runs an experiment.
 pub mod active;
 pub mod adversarial;
+pub mod annealing;
 pub mod anomaly;
+pub mod ascent;
 pub mod classify;
 pub mod dependence;
 pub mod digits;
@@ -21,6 +23,7 @@ pub mod nuts;
 pub mod oracles;
 pub mod quadrature;
 pub mod regression;
+pub mod scales;
 mod tier;
 pub mod uci;
 pub mod unseen;
@@ -45,4 +48,5 @@ pub const ALL: &[Experiment] = &[
     adversarial::EXPERIMENT,
     uci::EXPERIMENT,
     oracles::EXPERIMENT,
+    scales::EXPERIMENT,
 ];

@@ -8,6 +8,12 @@ use std::fs;
 #[rstest]
 #[case("regression", 6, &["scores", "spreads", "distances", "nuts", "curves"], &["panels", "along"])]
 #[case("dependence", 9, &["tests", "histogram"], &["dependence"])]
+#[case(
+    "scales",
+    13,
+    &["gaps", "recipes", "evidence", "modes", "posteriors-mle", "posteriors-t0", "posteriors-t8"],
+    &["gap", "recipe", "pair"]
+)]
 fn toy_experiments_report_finite_results(
     #[case] name: &str,
     #[case] verdicts: usize,
