@@ -61,7 +61,7 @@ fn log_q_of_samples_matches_log_prob(#[case] kind: FlowKind, #[case] base: Base)
     hypernets::consistent(&density(kind, 5, base)).assert();
 }
 
-/// The same, and an integral of one, if the elementwise layer comes last.
+/// `ln q` is consistent and integrates to one if the elementwise layer comes last.
 #[rstest]
 #[case::realnvp(FlowKind::Realnvp)]
 #[case::iaf(FlowKind::Iaf)]

@@ -102,8 +102,9 @@ fn ours(settings: &Settings, all: &[At<'_>]) -> String {
          with {} samples each, rate from {rates:?} divided by {} over the run; the best rate is \
          kept. Flows start centred at the mode with a standard deviation of 0.08; couplings have \
          log-scales bounded by 2 tanh(·/2) and plain conditioners, and the elementwise layer comes \
-         last. Each bound is a \
-         mean over {} fresh samples.",
+         last. The covariance of Laplace is the inverse of the curvature at the mode; where that \
+         is not positive definite, which ReLUs allow, of its diagonal. Each bound is a mean over \
+         {} fresh samples.",
         layers.join(", "),
         settings.examples,
         all[0].truth.mean.len(),

@@ -59,7 +59,7 @@ pub(super) struct Truth {
     pub covariance: Array2<f64>,
     /// Class probabilities of the test digits, averaged over draws.
     pub p: Array2<f32>,
-    /// The same, over the first and the second half of the chains.
+    /// Class probabilities averaged over the first and over the second half of the draws.
     pub halves: [Array2<f32>; 2],
 }
 
@@ -70,7 +70,8 @@ impl Peak {
         Array2::from_shape_fn((d, d), |(i, j)| self.curvature[i][j])
     }
 
-    /// `H⁻¹`, or the inverse of its diagonal if `H` is not positive definite.
+    /// `H⁻¹`, or the inverse of its diagonal, with entries of at least the prior's 1, if `H` is not
+    /// positive definite.
     pub fn covariance(&self) -> Array2<f64> {
         let h = self.curvature();
         let by_entry = || Array2::from_diag(&h.diag().mapv(|x| 1. / x.max(1.)));
