@@ -57,18 +57,17 @@ impl Annealing {
         let mut state = State::new(joint, lambda);
         let mut log_weight = vec![0.; self.particles];
         let (mut step, mut accepted) = (0.2_f64, 0.);
-        let (mut log_likelihood, _) = state.evaluate(&theta, 0.);
+        state.evaluate(&theta, 0.);
         let mut before = 0.;
         for k in 1..=self.temperatures {
             let beta = (k as f64 / self.temperatures as f64).powi(4);
-            for (log_weight, l) in log_weight.iter_mut().zip(&log_likelihood) {
+            for (log_weight, l) in log_weight.iter_mut().zip(&state.log_likelihood) {
                 *log_weight += (beta - before) * l;
             }
             before = beta;
             let mass = precision.iter().map(|p| lambda + beta * (p - lambda).max(0.));
             let mass: Array1<f64> = mass.collect();
             let rate = self.move_all(&mut state, &mut theta, beta, &mass, step, rng);
-            log_likelihood = state.log_likelihood.clone();
             accepted += rate;
             step *= (0.1 * (rate - ACCEPTANCE)).exp();
         }
@@ -95,13 +94,13 @@ impl Annealing {
             each.map(|(prior, likelihood)| -prior - beta * likelihood).collect()
         };
         let start = theta.clone();
-        let (_, mut gradient) = state.evaluate(theta, beta);
+        let mut gradient = state.evaluate(theta, beta);
         let (old_prior, old_likelihood) = (state.log_prior.clone(), state.log_likelihood.clone());
         let energy = potential(state) + kinetic(&momentum);
         for _ in 0..self.leapfrogs {
             momentum.scaled_add(0.5 * step, &gradient);
             *theta += &(&momentum / mass * step);
-            gradient = state.evaluate(theta, beta).1;
+            gradient = state.evaluate(theta, beta);
             momentum.scaled_add(0.5 * step, &gradient);
         }
         let change = energy - potential(state) - kinetic(&momentum);
@@ -135,8 +134,8 @@ impl<'a> State<'a> {
         Self { joint, lambda, storage, log_prior: vec![], log_likelihood: vec![] }
     }
 
-    /// `ln p(D|θₛ) [S]`, and the gradient `[S, D]` of `ln p(θ) + β ln p(D|θ)`.
-    fn evaluate(&mut self, theta: &Array2<f64>, beta: f64) -> (Vec<f64>, Array2<f64>) {
+    /// The gradient `[S, D]` of `ln p(θ) + β ln p(D|θ)`; both logarithms are kept.
+    fn evaluate(&mut self, theta: &Array2<f64>, beta: f64) -> Array2<f64> {
         let tape = Tape::reusing(mem::take(&mut self.storage));
         let leaf = tape.leaf(theta.clone());
         let likelihood = self.joint.log_likelihood(leaf).sum_axis(1);
@@ -151,7 +150,7 @@ impl<'a> State<'a> {
         }
         drop(grads);
         self.storage = tape.into_storage();
-        (self.log_likelihood.clone(), gradient)
+        gradient
     }
 }
 

@@ -13,7 +13,7 @@ use crate::experiments::{Cell, Lab};
 use crate::flows::Stabiliser;
 use crate::nn::Params;
 use crate::random::{Purpose, stream};
-use crate::stats::{Estimate, importance_bound, k_hat, over_seeds};
+use crate::stats::{Estimate, importance_bound, k_hat, mean, over_seeds};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -301,10 +301,6 @@ fn against(joint: &dyn Joint, truth: &Truth, log_q: impl Fn(Array2<f64>) -> Vec<
 fn in_parts(joint: &dyn Joint, theta: &Array2<f64>) -> Vec<f64> {
     let parts = theta.axis_chunks_iter(Axis(0), 32);
     parts.flat_map(|part| evaluate(part.to_owned(), |theta| joint.log_joint(theta))).collect()
-}
-
-fn mean(x: &[f64]) -> f64 {
-    x.iter().sum::<f64>() / x.len() as f64
 }
 
 impl Found {

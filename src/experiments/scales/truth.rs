@@ -90,14 +90,13 @@ impl Peak {
 const DISPERSION: f64 = 3.;
 
 impl Turned {
-    fn new(joint: &dyn Joint, peak: &Peak, unit: usize) -> Result<Self> {
+    /// `main` is Laplace's approximation of the mass of the main mode.
+    fn new(joint: &dyn Joint, peak: &Peak, main: Option<f64>, unit: usize) -> Result<Self> {
         let mut start = peak.theta.clone();
         start[unit] = -start[unit];
         let mode = ascend(joint, &start)?;
         let distances = mode.theta.iter().zip(&peak.theta).map(|(a, b)| (a - b).abs());
-        let mass = |log_joint, h: &Array2<f64>| laplace_mass(log_joint, h);
-        let main = mass(peak.log_joint, &peak.curvature());
-        let own = mass(mode.log_joint, &curvature(joint, &mode.theta));
+        let own = laplace_mass(mode.log_joint, &curvature(joint, &mode.theta));
         Ok(Self {
             unit,
             height: mode.log_joint - peak.log_joint,
@@ -138,23 +137,21 @@ pub(super) fn truths(lab: &Lab<'_>, settings: &Settings, nets: &[Net]) -> Result
         settings.nuts.chain(&start, |theta| net.joint.log_joint(theta).sum(), rng)
     })?;
 
-    let cells: Vec<_> = together
-        .iter()
-        .map(|&(net, peak)| Cell { key: keyed("annealed", net), cost: 1., input: (net, peak) })
-        .collect();
-    let annealed = lab.cells(&cells, |(net, peak)| {
+    let at_peaks = |what: &str| -> Vec<Cell<(&Net, &Peak)>> {
+        let cell = |&(net, peak)| Cell { key: keyed(what, net), cost: 1., input: (net, peak) };
+        together.iter().map(cell).collect()
+    };
+    let annealed = lab.cells(&at_peaks("annealed"), |(net, peak)| {
         let precision = peak.covariance().diag().mapv(|v| 1. / v).to_vec();
         let rng = &mut stream(0, Purpose::Evaluation, 2);
         Ok(settings.annealing.log_evidence(&net.joint, &precision, rng))
     })?;
-    let cells: Vec<_> = together
-        .iter()
-        .map(|&(net, peak)| Cell { key: keyed("turned", net), cost: 1., input: (net, peak) })
-        .collect();
-    let turned = lab.cells(&cells, |(net, peak)| {
+    let turned = lab.cells(&at_peaks("turned"), |(net, peak)| {
         let outputs = net.data.task.outputs();
         let hidden = net.joint.dim() - outputs;
-        (0..hidden).map(|unit| Turned::new(&net.joint, peak, unit)).collect::<Result<Vec<_>>>()
+        let main = laplace_mass(peak.log_joint, &peak.curvature());
+        let turned = |unit| Turned::new(&net.joint, peak, main, unit);
+        (0..hidden).map(turned).collect::<Result<Vec<_>>>()
     })?;
 
     let mut chains = chains.into_iter();
