@@ -60,8 +60,8 @@ impl Clip {
     pub const NONE: Self = Self { norm: f64::INFINITY, element: f64::INFINITY };
 }
 
-/// An optimiser: an update rule, its moments (tensors shaped like the parameters), and the number
-/// of steps taken.
+/// An optimiser: an update rule, a factor of the learning rate for each parameter, the moments
+/// (tensors shaped like the parameters), and the number of steps taken.
 ///
 /// ```
 /// use bhn::nn::optim::{Clip, Optimiser, Update};
@@ -80,6 +80,8 @@ impl Clip {
 #[derive(Clone, Debug)]
 pub struct Optimiser<T = f32> {
     update: Update,
+    /// The factor of the learning rate of each parameter.
+    factors: Vec<f64>,
     steps: u64,
     moments: Vec<(&'static str, Vec<Tensor<T>>)>,
 }
@@ -93,7 +95,14 @@ impl<T: Scalar> Optimiser<T> {
             Update::Adam { .. } => &["m", "v"],
         };
         let zeros = || params.iter().map(|(_, w)| Tensor::zeros(w.raw_dim())).collect();
-        Self { update, steps: 0, moments: names.iter().map(|&name| (name, zeros())).collect() }
+        let moments = names.iter().map(|&name| (name, zeros())).collect();
+        Self { update, factors: vec![1.; params.iter().len()], steps: 0, moments }
+    }
+
+    /// The optimiser with the learning rate `η · factor(name)` for the parameter `name` of
+    /// `params`, in place of `η`.
+    pub fn with_factors(self, params: &Params<T>, factor: impl Fn(&str) -> f64) -> Self {
+        Self { factors: params.iter().map(|(name, _)| factor(name)).collect(), ..self }
     }
 
     /// The number of steps taken.
@@ -117,9 +126,9 @@ impl<T: Scalar> Optimiser<T> {
     }
 
     /// Update `params` by one step with the gradients `grads`, in the order of the parameters, and
-    /// the learning rate `rate = η`. A parameter without a gradient (`None`) is left unchanged, and
-    /// so are its moments. Returns the gradient's global norm before clipping; if it is not finite,
-    /// nothing is changed.
+    /// the learning rate `rate = η`, times the parameter's [factor](Optimiser::with_factors). A
+    /// parameter without a gradient (`None`) is left unchanged, and so are its moments. Returns the
+    /// gradient's global norm before clipping; if it is not finite, nothing is changed.
     ///
     /// # Panics
     /// Unless there is one entry of `grads` per parameter, and every dense gradient has the shape
@@ -149,20 +158,22 @@ impl<T: Scalar> Optimiser<T> {
         type Apply<T> = Box<dyn Fn(&[T], Part<'_, T>) + Sync>;
         let apply: Apply<T> = match self.update {
             Update::Adam { beta1, beta2, epsilon } => {
-                let step = AdamStep {
+                let unbias = 1. - beta1.powf(t);
+                let step = move |rate: f64| AdamStep {
                     shrink,
                     limit,
                     beta1: T::of(beta1),
                     beta2: T::of(beta2),
-                    rate: T::of(rate / (1. - beta1.powf(t))),
+                    rate: T::of(rate / unbias),
                     unbias: T::of(1. / (1. - beta2.powf(t))),
                     epsilon: T::of(epsilon),
                 };
-                Box::new(move |g, part| vector::adam(step, g, part.m, part.v, part.w))
+                Box::new(move |g, part| vector::adam(step(part.rate), g, part.m, part.v, part.w))
             }
             Update::Sgd { momentum } => {
-                let (momentum, rate) = (T::of(momentum), T::of(rate));
+                let momentum = T::of(momentum);
                 Box::new(move |g, part| {
+                    let rate = T::of(part.rate);
                     for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
                         let mut step = (shrink * g).max(-limit).min(limit);
                         if let Some(u) = part.m.get_mut(j) {
@@ -174,43 +185,46 @@ impl<T: Scalar> Optimiser<T> {
                 })
             }
         };
-        self.parts(params, grads).into_par_iter().for_each_init(Vec::new, |space, part| {
+        self.parts(params, grads, rate).into_par_iter().for_each_init(Vec::new, |space, part| {
             apply(part.grad.form(part.first, part.w, part.width, space), part);
         });
         norm
     }
 
-    /// The parameters with a gradient, their gradients and moments, in blocks of a few rows, to be
-    /// updated in parallel.
+    /// The parameters with a gradient, their gradients, moments and learning rates, in blocks of a
+    /// few rows, to be updated in parallel.
     fn parts<'a>(
         &'a mut self,
         params: &'a mut Params<T>,
         grads: &'a [Option<Gradient<T>>],
+        rate: f64,
     ) -> Vec<Part<'a, T>> {
         let mut parts = vec![];
         let mut moments = self.moments.iter_mut().map(|(_, moments)| moments.iter_mut());
         let [mut m, mut v] = [moments.next(), moments.next()];
-        for ((_, w), g) in params.iter_mut().zip(grads) {
+        for (((_, w), g), factor) in params.iter_mut().zip(grads).zip(&self.factors) {
             let [m, v] = [&mut m, &mut v].map(|moments| moments.as_mut().and_then(Iterator::next));
             let Some(grad) = g else { continue };
-            let (rows, width) = (rows_at_a_time(w.shape()), width(w.shape()));
+            let (rows, width, rate) = (rows_at_a_time(w.shape()), width(w.shape()), rate * factor);
             let [mut m, mut v] = [m, v].map(|moments| {
                 moments.map_or(&mut [][..], Tensor::as_slice_mut).chunks_mut(rows * width)
             });
             for (i, w) in w.as_slice_mut().chunks_mut(rows * width).enumerate() {
                 let [m, v] = [&mut m, &mut v].map(|moments| moments.next().unwrap_or_default());
-                parts.push(Part { grad, first: i * rows, width, w, m, v });
+                parts.push(Part { grad, first: i * rows, width, rate, w, m, v });
             }
         }
         parts
     }
 }
 
-/// A few rows of a parameter, its gradient, and its moments (empty if the update rule has none).
+/// A few rows of a parameter, its gradient, its learning rate, and its moments (empty if the update
+/// rule has none).
 struct Part<'a, T> {
     grad: &'a Gradient<T>,
     first: usize,
     width: usize,
+    rate: f64,
     w: &'a mut [T],
     m: &'a mut [T],
     v: &'a mut [T],

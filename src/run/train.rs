@@ -80,7 +80,8 @@ impl Trainer {
     pub fn new(config: &Config, inputs: impl Into<Shape>, task: &Task, examples: usize) -> Self {
         let inputs = inputs.into();
         let model = config.build(inputs, task);
-        let optimiser = Optimiser::new(config.train.optimiser, &model.params);
+        let optimiser = Optimiser::new(config.train.optimiser, &model.params)
+            .with_factors(&model.params, |name| config.train.rate_factor(name));
         let storage = Storage::default();
         let frozen = Frozen::new(&model.params, |name| config.train.freezes(name));
         Self {

@@ -106,6 +106,36 @@ fn missing_gradient_leaves_moments_unchanged() {
     assert!(state(&params, &adam, 1) != before[1]);
 }
 
+/// The parameters after each of six steps with the same gradients, in bits, at these learning
+/// rates of the parameters `a` and `b`.
+fn trajectory(rule: Update, rate: f64, factors: [f64; 2]) -> Vec<[Vec<u64>; 2]> {
+    let mut params = params();
+    let factor = |name: &str| factors[usize::from(name == "b")];
+    let mut optimiser = Optimiser::new(rule, &params).with_factors(&params, factor);
+    let steps = (0..6).map(|step| {
+        let gradient = |(_, w): (&str, &Tensor<f64>)| Some(randn(w.shape(), 20 + step).into());
+        let grads: Vec<_> = params.iter().map(gradient).collect();
+        optimiser.step(&mut params, &grads, rate, Clip::default());
+        let mut bits = params.iter().map(|(_, w)| w.iter().map(|w| w.to_bits()).collect());
+        [bits.next().unwrap(), bits.next().unwrap()]
+    });
+    steps.collect()
+}
+
+/// A parameter with the factor 0.1 takes, bit for bit, the steps of a tenth of the learning rate,
+/// and one with the factor 1 those of an optimiser without factors.
+#[rstest]
+#[case(Update::default())]
+#[case(Update::Sgd { momentum: 0. })]
+#[case(Update::Sgd { momentum: 0.9 })]
+fn factors_multiply_the_learning_rate(#[case] rule: Update) {
+    let [whole, tenth] = [0.05, 0.05 * 0.1].map(|rate| trajectory(rule, rate, [1., 1.]));
+    let mixed = trajectory(rule, 0.05, [1., 0.1]);
+    for ((mixed, whole), tenth) in mixed.iter().zip(&whole).zip(&tenth) {
+        assert!(mixed[0] == whole[0] && mixed[1] == tenth[1] && whole[1] != tenth[1]);
+    }
+}
+
 #[rstest]
 #[case(Schedule::Constant, [1., 1., 1.])]
 #[case(Schedule::Paper, [1., 10_f64.powf(-5. / 9.), 0.1])]

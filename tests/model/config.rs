@@ -8,6 +8,8 @@ use rstest::rstest;
 #[rstest]
 #[case("kl_anneal_epochs = inf", "train.kl_anneal_epochs")]
 #[case("kl_anneal_epochs = nan", "train.kl_anneal_epochs")]
+#[case("posterior_rate = 0.0", "train.posterior_rate")]
+#[case("posterior_rate = inf", "train.posterior_rate")]
 #[case("optimiser = { adam = { beta1 = 1.0, beta2 = 0.999, epsilon = 1e-8 } }", "beta1")]
 #[case("optimiser = { adam = { beta1 = 0.9, beta2 = -0.1, epsilon = 1e-8 } }", "beta2")]
 #[case("optimiser = { adam = { beta1 = 0.9, beta2 = 0.999, epsilon = 0.0 } }", "epsilon")]

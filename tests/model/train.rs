@@ -117,6 +117,26 @@ fn frozen_parameters_do_not_change() {
     }
 }
 
+/// `train.posterior_rate` is a factor of the learning rate of `posterior.*`, and of no other.
+#[test]
+fn posterior_rate_scales_steps_of_the_posterior() {
+    let step = |rate: f64, posterior_rate: f64| {
+        let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };
+        let mut config = Config::default();
+        config.primary.layers = Some(Layer::mlp(&[6], 2));
+        (config.train.learning_rate, config.train.posterior_rate) = (rate, posterior_rate);
+        let mut trainer = Trainer::new(&config, 4, &task, N);
+        trainer.step(data().x, &data().y).unwrap();
+        state(&trainer).0
+    };
+    let [slow, fast, mixed] = [(1e-3, 1.), (8e-3, 1.), (1e-3, 8.)].map(|(a, b)| step(a, b));
+    for ((slow, fast), mixed) in slow.iter().zip(&fast).zip(&mixed) {
+        let is_posterior = mixed.0.starts_with("posterior.");
+        assert_eq!(mixed, if is_posterior { fast } else { slow });
+    }
+    assert!(slow.iter().zip(&fast).all(|(slow, fast)| slow != fast));
+}
+
 /// Training from the cached product is training from the inputs, bitwise if the products are exact,
 /// and does not read the inputs again.
 #[test]

@@ -60,6 +60,9 @@ pub struct Args {
     /// Initial learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     learning_rate: Option<f64>,
+    /// Factor of the learning rate of the posterior's own parameters [default: 1]
+    #[arg(long, value_name = "FACTOR", value_parser = rate)]
+    posterior_rate: Option<f64>,
     /// Train on the first N examples only
     #[arg(long, value_name = "N", value_parser = count)]
     subset: Option<usize>,
@@ -86,8 +89,8 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Resume an interrupted run, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
-        "hidden", "epochs", "batch", "learning_rate", "subset", "target", "task", "drop_missing",
-        "seed", "config", "out", "warm_start", "freeze"])]
+        "hidden", "epochs", "batch", "learning_rate", "posterior_rate", "subset", "target", "task",
+        "drop_missing", "seed", "config", "out", "warm_start", "freeze"])]
     resume: Option<PathBuf>,
     /// Print the time of each operation at the end
     #[arg(long)]
@@ -115,6 +118,7 @@ impl Args {
         config.train.epochs = self.epochs.unwrap_or(config.train.epochs);
         config.train.batch = self.batch.unwrap_or(config.train.batch);
         config.train.learning_rate = self.learning_rate.unwrap_or(config.train.learning_rate);
+        config.train.posterior_rate = self.posterior_rate.unwrap_or(config.train.posterior_rate);
         config.seed = self.seed.unwrap_or(config.seed);
         config.warm_start = self.warm_start.clone().or(config.warm_start);
         config.train.freeze = self.freeze.clone().unwrap_or(config.train.freeze);

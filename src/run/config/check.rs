@@ -243,6 +243,7 @@ impl Config {
         count("train.validation_samples", t.validation_samples)?;
         count("train.validate_every", t.validate_every)?;
         positive("train.learning_rate", t.learning_rate)?;
+        positive("train.posterior_rate", t.posterior_rate)?;
         let anneal = t.kl_anneal_epochs;
         need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;
         positive("train.clip_norm", t.clip_norm)?;
