@@ -17,7 +17,9 @@ pub struct Scale {
     pub data: usize,
     /// `|B|`, the number of examples in the minibatch.
     pub batch: usize,
-    /// `β`, the weight of the KL: 1 unless annealed.
+    /// `β`, the weight of the KL: 1 unless it is annealed or the posterior is tempered. The loss
+    /// is least for the `q` closest to `p(θ) p(D|θ)^(1/β)`, normalised, which is the posterior for
+    /// `β = 1` and narrower ("cold") for `β < 1`.
     pub beta: f64,
 }
 

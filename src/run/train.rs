@@ -233,7 +233,7 @@ impl Trainer {
     fn step_on(&mut self, x: Input<Array2<f32>>, y: &Targets) -> Result<Step> {
         let epoch = self.steps() / self.steps_per_epoch();
         let (settings, learning_rate) = (&self.config.train, self.learning_rate(epoch));
-        let beta = kl_weight(epoch as f64, settings.kl_anneal_epochs);
+        let beta = settings.kl_weight * kl_weight(epoch as f64, settings.kl_anneal_epochs);
         let scale = Scale { data: self.examples, batch: y.len(), beta };
         let mut noise = stream(self.config.seed, Purpose::Noise, self.steps());
 

@@ -8,6 +8,8 @@ use rstest::rstest;
 #[rstest]
 #[case("kl_anneal_epochs = inf", "train.kl_anneal_epochs")]
 #[case("kl_anneal_epochs = nan", "train.kl_anneal_epochs")]
+#[case("kl_weight = 0.0", "train.kl_weight")]
+#[case("kl_weight = nan", "train.kl_weight")]
 #[case("posterior_rate = 0.0", "train.posterior_rate")]
 #[case("posterior_rate = inf", "train.posterior_rate")]
 #[case("optimiser = { adam = { beta1 = 1.0, beta2 = 0.999, epsilon = 1e-8 } }", "beta1")]
@@ -52,11 +54,25 @@ fn freeze_and_gradient_round_trip(#[case] text: &str) {
     assert!(config.to_toml().contains("freeze = [") != config.to_toml().contains("gradient = "));
 }
 
-/// Neither key is written if it has its default value, so that files of former versions stay equal.
+/// These keys are not written if they have their default values, so that files of former versions
+/// stay equal.
 #[test]
-fn defaults_of_freeze_and_gradient_are_not_written() {
+fn defaults_of_newer_keys_are_not_written() {
+    let keys = ["freeze", "gradient", "posterior_rate", "kl_weight"];
     let text = resolved("").unwrap().to_toml();
-    assert!(!text.contains("freeze") && !text.contains("gradient"), "{text}");
+    assert!(keys.iter().all(|key| !text.contains(key)), "{text}");
+    let set = "train.posterior_rate = 8.0\ntrain.kl_weight = 0.5";
+    let config = resolved(set).unwrap();
+    assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+    assert!(config.to_toml().contains("posterior_rate = 8.0\n"));
+    assert!(config.to_toml().contains("kl_weight = 0.5\n"));
+}
+
+/// The Hessian of a Laplace approximation has the whole prior, and so must the loss.
+#[test]
+fn laplace_refuses_a_tempered_posterior() {
+    let said = resolved("method = 'laplace'\ntrain.kl_weight = 0.5").unwrap_err().to_string();
+    assert!(said.contains("train.kl_weight") && said.contains("1 with laplace"), "{said}");
 }
 
 /// The configuration `text`, resolved for a regression on one feature.

@@ -198,6 +198,29 @@ fn step_terms_are_totals_over_the_data_set() {
     assert!((0..6).all(distinct), "two steps have the same noise: {densities:?}");
 }
 
+/// `train.kl_weight` multiplies the weight of annealing and changes the loss alone: the terms and
+/// the bound are, bit for bit, those at weight 1.
+#[test]
+fn kl_weight_multiplies_annealing_in_the_loss_alone() {
+    let first = |weight: f64, anneal: f64| {
+        let mut config = Config::default();
+        config.primary.layers = Some(Layer::mlp(&[6], 2));
+        (config.train.kl_weight, config.train.kl_anneal_epochs) = (weight, anneal);
+        let task = Task::Classification { classes: ["a", "b"].map(String::from).to_vec() };
+        Trainer::new(&config, 4, &task, N).step(data().x, &data().y).unwrap()
+    };
+    let plain = first(1., 0.);
+    for (weight, anneal, beta) in [(1., 0., 1.), (0.25, 0., 0.25), (0.25, 2., 0.25 * 0.001)] {
+        let Step { loss, terms, beta: found, .. } = first(weight, anneal);
+        assert_eq!((found, terms), (beta, plain.terms));
+        let expected = (beta * terms.kl - terms.log_likelihood) / N as f64;
+        // A few roundings in single precision, relative to the largest term.
+        let size = (terms.kl.abs() + terms.log_likelihood.abs()) / N as f64;
+        let tolerance = 8. * f64::from(f32::EPSILON) * size;
+        assert!((loss - expected).abs() < tolerance, "{loss} {expected}");
+    }
+}
+
 #[test]
 fn random_streams_are_distinct() {
     let purposes = [Purpose::Init, Purpose::Batches, Purpose::Noise, Purpose::Evaluation];

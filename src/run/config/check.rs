@@ -195,6 +195,11 @@ impl Config {
                     "none with laplace, whose Hessian is 0 where probabilities are clipped";
                 return Err(Error::invalid("likelihood.clip", clip, expected, "Remove it."));
             }
+            if self.train.kl_weight != 1. {
+                let expected = "1 with laplace, whose Hessian is that of the posterior";
+                let found = self.train.kl_weight;
+                return Err(Error::invalid("train.kl_weight", found, expected, "Remove it."));
+            }
         }
         if let Method::Swag(swag) = method {
             let (found, epochs) = (swag.snapshots(self.train.epochs), self.train.epochs);
@@ -246,6 +251,7 @@ impl Config {
         positive("train.posterior_rate", t.posterior_rate)?;
         let anneal = t.kl_anneal_epochs;
         need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;
+        positive("train.kl_weight", t.kl_weight)?;
         positive("train.clip_norm", t.clip_norm)?;
         positive("train.clip_element", t.clip_element)?;
         match t.optimiser {

@@ -199,6 +199,12 @@ pub struct Train {
     /// The number of epochs over which the weight of the KL rises from 0.001 to 1; 0 disables
     /// annealing.
     pub kl_anneal_epochs: f64,
+    /// The weight of the KL in the loss, times that of annealing. Below 1 the posterior is tempered
+    /// ("cold"): narrower, as if each example had been observed `1/kl_weight` times. The reported
+    /// bound has the weight 1. No effect on a method without a KL: `mle`, `ensemble`, `dropout`,
+    /// `mc-dropout`.
+    #[serde(skip_serializing_if = "is_one")]
+    pub kl_weight: f64,
     /// The maximum global norm of the gradient.
     pub clip_norm: f64,
     /// The maximum magnitude of a gradient entry, applied after `clip_norm`.
@@ -281,6 +287,7 @@ impl Default for Train {
             posterior_rate: 1.,
             schedule: Schedule::Paper,
             kl_anneal_epochs: 0.,
+            kl_weight: 1.,
             clip_norm: clip.norm,
             clip_element: clip.element,
             optimiser: Update::default(),
