@@ -60,8 +60,9 @@
 //! ```
 //!
 //! Gradients reach `h` through the likelihood and the prior, which depend on `θₛ`, and through the
-//! log-determinant; they reach `V` and `b` through the likelihood alone. `ln N(ε; 0, I)` changes
-//! the value of the loss and not its gradient.
+//! log-determinant; they reach `V` and `b` through the likelihood alone, unless these have a prior
+//! of their own ([`bayes::PointPrior`]). `ln N(ε; 0, I)` changes the value of the loss and not its
+//! gradient.
 //!
 //! **6. Prediction** averages over samples of the posterior ([`predict`](fn@predict::predict)):
 //!
@@ -75,7 +76,8 @@
 //!
 //! ```
 //! use bhn::bayes::{
-//!     Estimator, Hypernet, HypernetConfig, Likelihood, Model, Noise, Prior, Scale, Targets,
+//!     Estimator, Hypernet, HypernetConfig, Likelihood, Model, Noise, PointPrior, Prior, Scale,
+//!     Targets,
 //! };
 //! use bhn::nn::Params;
 //! use bhn::nn::optim::{Clip, Optimiser, Update};
@@ -91,9 +93,10 @@
 //! let config = HypernetConfig { couplings: 2, hidden: 16, ..HypernetConfig::default() };
 //! let posterior = Box::new(Hypernet::new(&mut params, "h", 10, &config, rng));
 //! let likelihood = Likelihood::Categorical { clip: None };
-//! let (prior, noise) = (Prior::default(), Noise::Shared);
-//! let gradient = Estimator::Total;
-//! let mut model = Model { params, primary, posterior, prior, likelihood, noise, gradient };
+//! let (prior, point_prior) = (Prior::default(), PointPrior::default());
+//! let (noise, gradient) = (Noise::Shared, Estimator::Total);
+//! let mut model =
+//!     Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient };
 //!
 //! let mut adam = Optimiser::new(Update::default(), &model.params);
 //! let mut bounds = vec![];

@@ -47,6 +47,14 @@ pub struct Terms {
     pub kl: f64,
 }
 
+impl<'t, T: Scalar> Elbo<'t, T> {
+    /// The bound with `−ln p(V, b)/N` added to the loss, for a prior of the network's point
+    /// estimates. The terms stay those of the bound on `ln p(D|V, b)`.
+    pub(super) fn with_point_prior(self, log_prior: Var<'t, T>, scale: Scale) -> Self {
+        Self { loss: self.loss - log_prior * T::of(1. / scale.data as f64), ..self }
+    }
+}
+
 impl Terms {
     /// The bound from its terms.
     pub fn new(log_likelihood: f64, log_prior: f64, log_q: f64) -> Self {

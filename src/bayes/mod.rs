@@ -11,6 +11,7 @@ mod elbo;
 mod estimator;
 mod likelihood;
 mod model;
+mod point_prior;
 mod posterior;
 mod prior;
 
@@ -19,6 +20,7 @@ pub use elbo::{Elbo, Scale, Terms, elbo};
 pub use estimator::Estimator;
 pub use likelihood::{Likelihood, Targets};
 pub use model::{Model, Noise, Pass};
+pub use point_prior::PointPrior;
 pub use posterior::{
     Augmented, Axes, Base, Draw, Dropout, Ensemble, EpochEnd, FlowKind, Hessian, Hypernet,
     HypernetConfig, Kl, Laplace, MeanField, Mnf, MnfConfig, Moments, Normals, Place, Point,

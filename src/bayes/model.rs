@@ -1,6 +1,8 @@
 //! The parts of a Bayesian model: a primary network, a posterior over its `θ`, a prior and a
 //! likelihood.
-use super::{Draw, Elbo, Estimator, Kl, Likelihood, Posterior, Prior, Scale, Targets, elbo};
+use super::{
+    Draw, Elbo, Estimator, Kl, Likelihood, PointPrior, Posterior, Prior, Scale, Targets, elbo,
+};
 use crate::autodiff::Var;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
@@ -19,6 +21,9 @@ pub struct Model<T: Scalar = f32> {
     pub posterior: Box<dyn Posterior<T>>,
     /// `p(θ)`.
     pub prior: Prior,
+    /// `p(V, b)` of directions and biases, which are point estimates: training maximises
+    /// `ELBO + ln p(V, b)`.
+    pub point_prior: PointPrior,
     /// `p(y | x, θ)`.
     pub likelihood: Likelihood,
     /// Which examples share a sample of `θ` in training.
@@ -50,12 +55,13 @@ pub struct Pass<'t, T = f32> {
 
 impl<T: Scalar> Model<T> {
     /// The bound for inputs `x [B, …]` or their first product, with `samples` samples of `θ` for
-    /// each example; `noise` says which examples share them.
+    /// each example; `noise` says which examples share them. The loss includes `point_prior`.
     ///
     /// # Panics
     /// If inputs or targets do not fit the network, the likelihood or `scale`; if a first product
-    /// is given and the examples do not share their noise; or if `gradient` is the path's and the
-    /// posterior has no density or is trained by local reparametrisation.
+    /// is given and the examples do not share their noise; if `gradient` is the path's and the
+    /// posterior has no density or is trained by local reparametrisation; or if `point_prior` has
+    /// `κ ≠ 0` and was not [centred](Model::centre_point_prior).
     pub fn pass<'t>(
         &self,
         p: &BoundParams<'t, T>,
@@ -85,7 +91,18 @@ impl<T: Scalar> Model<T> {
             }
         });
         let log_likelihood = self.likelihood.log_prob(p, outputs, y);
-        Pass { elbo: elbo(&draw, self.prior, log_likelihood, scale), outputs }
+        let mut bound = elbo(&draw, self.prior, log_likelihood, scale);
+        let layers = self.primary.point_estimates();
+        if let Some(log_prior) = self.point_prior.log_prob(&self.params, p, &layers) {
+            bound = bound.with_point_prior(log_prior, scale);
+        }
+        Pass { elbo: bound, outputs }
+    }
+
+    /// Take the present directions as the mode of [`point_prior`](Model::point_prior), as they are
+    /// at the start of training.
+    pub fn centre_point_prior(&mut self) {
+        self.point_prior.centre(&mut self.params, &self.primary.point_estimates());
     }
 
     /// Data-dependent initialisation (Salimans & Kingma 2016) from the last 64 rows of `x [N, …]`,

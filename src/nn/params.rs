@@ -94,6 +94,38 @@ impl<T: Scalar> Params<T> {
         buffer
     }
 
+    /// Keep the present value of `id` as the buffer of the same name, in single precision, in place
+    /// of the value kept before. If a value of this length is saved under the name, that is kept.
+    ///
+    /// ```
+    /// use bhn::{nn::Params, autodiff::{Owned, Tensor}};
+    /// let mut params = Params::<f64>::default();
+    /// let w = params.add("w", Owned::ones(&[2][..]));
+    /// params.keep(w);
+    /// *params.get_mut(w) = Tensor::zeros(&[2][..]);
+    /// assert_eq!(params.kept(w), Tensor::ones(&[2][..]));
+    /// ```
+    pub fn keep(&mut self, id: ParamId) {
+        let (name, value) = &self.parameters[id.0];
+        let present = Buffer::Numbers(value.iter().map(|x| x.f64() as f32).collect());
+        let fits = |saved: &Buffer| matches!(saved, Buffer::Numbers(x) if x.len() == value.len());
+        let buffer = self.saved.remove(name).filter(fits).unwrap_or(present);
+        self.buffers.insert(name.clone(), buffer);
+    }
+
+    /// The value of `id` that was [kept](Params::keep).
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn kept(&self, id: ParamId) -> Tensor<T> {
+        let (name, value) = &self.parameters[id.0];
+        let Some(Buffer::Numbers(kept)) = self.buffers.get(name) else {
+            panic!("no value of {name} was kept")
+        };
+        let kept = kept.iter().map(|&x| T::of(x.into())).collect();
+        Tensor::from_shape_vec(value.shape(), kept).expect("as many entries")
+    }
+
     /// The registered buffers.
     pub fn buffers(&self) -> &Buffers {
         &self.buffers

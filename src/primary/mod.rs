@@ -18,7 +18,7 @@ pub use weight_normed::WeightNormed;
 
 use crate::autodiff::{Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use ndarray::Array2;
 use rand::Rng;
 use std::ops::Range;
@@ -63,6 +63,12 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
     /// The weight matrices in `θ`, in order; empty if `θ` has none, as for a network whose `θ` is
     /// its scales.
     fn blocks(&self) -> Vec<Block> {
+        vec![]
+    }
+
+    /// The directions `V [n, k]` and biases `b [n]` of each layer, if they are point estimates;
+    /// empty if `θ` has all weights and biases.
+    fn point_estimates(&self) -> Vec<[ParamId; 2]> {
         vec![]
     }
 

@@ -3,7 +3,7 @@ use super::evaluate::Step;
 use super::{Input, Layer, Placed, PrimaryNet, Shape, shared};
 use crate::autodiff::{Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Init, Params};
+use crate::nn::{BoundParams, Init, ParamId, Params};
 use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::ops::Range;
@@ -81,6 +81,10 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
             (!step.range.is_empty()).then(|| (format!("{i}.{part}"), step.range.len()))
         });
         named.collect()
+    }
+
+    fn point_estimates(&self) -> Vec<[ParamId; 2]> {
+        self.0.iter().filter_map(|step| step.weights).collect()
     }
 
     /// The code in this function defines the network, for `θ [S, B, D]` with separate samples for

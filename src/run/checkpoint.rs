@@ -3,7 +3,8 @@
 //!
 //! The tensors are the parameters under their names, the optimiser's moments as
 //! `optimiser.KIND.NAME`, and the constants that densities depend on as `buffer.NAME`: permutations
-//! and the orders and degrees of an IAF (U32), and the centres of a mixture (F32).
+//! and the orders and degrees of an IAF (U32), the centres of a mixture, and the initial directions
+//! around which directions have a prior (F32).
 //! `docs/rebuild.py` computes predictions and `ln q(θ)` from such a file. The metadata key `bhn`
 //! holds the [`Header`] and the checksum of the file as JSON. There is no generator state: random
 //! numbers are functions of the seed and the position (see [`crate::random`]).

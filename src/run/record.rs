@@ -23,7 +23,8 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// The weight β of the KL in the loss.
     pub beta: f64,
-    /// `(β KL − E_q[log p(D | θ)]) / N`, nats per example, mean over the epoch.
+    /// `(β KL − E_q[log p(D | θ)]) / N`, nats per example, mean over the epoch; with a prior of
+    /// directions or biases, plus `−log p(V, b) / N`.
     pub loss: f64,
     /// `E_q[log p(D | θ)] − KL`, nats over the data set, mean over the epoch.
     pub elbo: f64,

@@ -52,7 +52,8 @@ impl Trained {
 }
 
 /// If `config` names a run to start from, copy the parameters of its network and likelihood into
-/// `model`, and centre the posterior on a sample of that run's `θ`.
+/// `model`, and centre the posterior on a sample of that run's `θ` and the prior of directions on
+/// that run's.
 pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> Result<()> {
     let Some(dir) = &config.warm_start else { return Ok(()) };
     let Trained { model: from, header, .. } = Trained::load(dir)?;
@@ -79,6 +80,7 @@ pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> R
     let (theta, _) = draw(&from, 1, &mut stream(0, Purpose::Init, 1));
     let theta: Vec<_> = theta.iter().map(|&theta| theta.into()).collect();
     model.posterior.recentre(&mut model.params, &theta);
+    model.centre_point_prior();
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::autodiff::gradcheck::{Report, Verdict, gradcheck, randn};
 use crate::autodiff::{Owned, Tape, Var};
 use crate::bayes::{Draw, Elbo, Kl, Model, Posterior, Scale, Targets, Terms};
 use crate::kernels::scalar::Scalar;
-use crate::nn::{BoundParams, Params};
+use crate::nn::{BoundParams, ParamId, Params};
 use crate::primary::PrimaryNet;
 use ndarray::Array2;
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
@@ -281,6 +281,10 @@ impl<T: Scalar> PrimaryNet<T> for Steep<T> {
 
     fn parts(&self) -> Vec<(String, usize)> {
         self.0.parts()
+    }
+
+    fn point_estimates(&self) -> Vec<[ParamId; 2]> {
+        self.0.point_estimates()
     }
 
     fn forward<'t>(&self, p: &BoundParams<'t, T>, theta: Var<'t, T>, x: Var<'t, T>) -> Var<'t, T> {

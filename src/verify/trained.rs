@@ -8,7 +8,7 @@ use super::loss::{self, Loss, Setting};
 use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
 use crate::autodiff::{Owned, Tape, Tensor};
-use crate::bayes::{Estimator, Kl, Model, Noise, Targets};
+use crate::bayes::{Estimator, Kl, Model, Noise, PointPrior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
@@ -151,7 +151,9 @@ impl Case {
 
     fn elbo(&self) -> Elbo {
         let (x, y) = self.batch(0, bound::N);
-        bound::of_model(self.model(true), x, y)
+        // The loss of a bound is `−ELBO/N`, without a prior of point estimates.
+        let model = Model { point_prior: PointPrior::default(), ..self.model(true) };
+        bound::of_model(model, x, y)
     }
 
     fn density(&self) -> Density {

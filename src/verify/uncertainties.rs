@@ -1,7 +1,7 @@
 //! Predictive probabilities and uncertainties against their definitions.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
-use crate::bayes::{Estimator, Likelihood, Model, Noise, Point, Prior};
+use crate::bayes::{Estimator, Likelihood, Model, Noise, Point, PointPrior, Prior};
 use crate::nn::Params;
 use crate::predict::{Predictive, predict};
 use crate::primary::{AllWeights, Layer};
@@ -35,6 +35,7 @@ fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
         params,
         primary: Box::new(AllWeights::new(inputs, &Layer::mlp(&[], classes))),
         prior: Prior::default(),
+        point_prior: PointPrior::default(),
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
         gradient: Estimator::Total,

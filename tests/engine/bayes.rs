@@ -3,8 +3,8 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor, Var};
 use bhn::bayes::{
-    Draw, Estimator, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, Posterior,
-    Prior, Scale, Targets, elbo,
+    Draw, Estimator, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, PointPrior,
+    Posterior, Prior, Scale, Targets, elbo,
 };
 use bhn::nn::{BoundParams, Init, ParamId, Params};
 use bhn::primary::{Layer, PrimaryNet, Shape, WeightNormed};
@@ -32,8 +32,9 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
         *w = (randn(w.shape(), seed) * 0.5).into();
     }
     let (primary, posterior) = (Box::new(primary), Box::new(posterior));
-    let (prior, noise) = (Prior::default(), Noise::Shared);
-    Model { params, primary, posterior, prior, likelihood, noise, gradient: Estimator::Total }
+    let (prior, point_prior) = (Prior::default(), PointPrior::default());
+    let (noise, gradient) = (Noise::Shared, Estimator::Total);
+    Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient }
 }
 
 const EXACT: Likelihood = Likelihood::Categorical { clip: None };

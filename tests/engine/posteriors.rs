@@ -3,8 +3,8 @@
 use bhn::autodiff::gradcheck::{gradcheck, randn};
 use bhn::autodiff::{Tape, Tensor};
 use bhn::bayes::{
-    Ensemble, Estimator, FlowKind, MeanField, Mnf, MnfConfig, Model, Noise, Posterior, Prior,
-    Scale, Targets,
+    Ensemble, Estimator, FlowKind, MeanField, Mnf, MnfConfig, Model, Noise, PointPrior, Posterior,
+    Prior, Scale, Targets,
 };
 use bhn::data::Task;
 use bhn::nn::{BoundParams, Params};
@@ -398,6 +398,7 @@ fn ensemble_members_have_independent_gradients() {
             primary,
             posterior,
             prior,
+            point_prior: PointPrior::default(),
             likelihood,
             noise,
             gradient: Estimator::Total,

@@ -8,6 +8,8 @@ use rstest::rstest;
 #[rstest]
 #[case("kl_anneal_epochs = inf", "train.kl_anneal_epochs")]
 #[case("kl_anneal_epochs = nan", "train.kl_anneal_epochs")]
+#[case("kappa = -1.0", "train.kappa")]
+#[case("bias_precision = inf", "train.bias_precision")]
 #[case("kl_weight = 0.0", "train.kl_weight")]
 #[case("kl_weight = nan", "train.kl_weight")]
 #[case("posterior_rate = 0.0", "train.posterior_rate")]
@@ -58,14 +60,23 @@ fn freeze_and_gradient_round_trip(#[case] text: &str) {
 /// stay equal.
 #[test]
 fn defaults_of_newer_keys_are_not_written() {
-    let keys = ["freeze", "gradient", "posterior_rate", "kl_weight"];
+    let keys = ["freeze", "gradient", "posterior_rate", "kl_weight", "kappa", "bias_precision"];
     let text = resolved("").unwrap().to_toml();
     assert!(keys.iter().all(|key| !text.contains(key)), "{text}");
-    let set = "train.posterior_rate = 8.0\ntrain.kl_weight = 0.5";
-    let config = resolved(set).unwrap();
-    assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
-    assert!(config.to_toml().contains("posterior_rate = 8.0\n"));
-    assert!(config.to_toml().contains("kl_weight = 0.5\n"));
+    for line in ["posterior_rate = 8.0", "kl_weight = 0.5", "kappa = 3.0", "bias_precision = 2.0"] {
+        let config = resolved(&format!("train.{line}")).unwrap();
+        assert_eq!(toml::from_str::<Config>(&config.to_toml()).unwrap(), config);
+        assert!(config.to_toml().contains(line));
+    }
+}
+
+/// A posterior over all weights has no point estimates.
+#[rstest]
+#[case("method = 'bbb'\ntrain.kappa = 3.0", "train.kappa")]
+#[case("method = 'ensemble'\ntrain.bias_precision = 2.0", "train.bias_precision")]
+fn priors_of_point_estimates_need_point_estimates(#[case] text: &str, #[case] key: &str) {
+    let said = resolved(text).unwrap_err().to_string();
+    assert!([key, "weights as θ", "scales"].iter().all(|part| said.contains(part)), "{said}");
 }
 
 /// The Hessian of a Laplace approximation has the whole prior, and so must the loss.

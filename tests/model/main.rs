@@ -15,6 +15,7 @@ mod inputs;
 mod labels;
 mod oracles;
 mod out_of_distribution;
+mod point_prior;
 mod predict;
 mod report;
 mod runs;

@@ -21,6 +21,7 @@ use rstest::rstest;
 #[case("--learning-rate inf", &["--learning-rate", "'inf'", "a number above 0"])]
 #[case("--learning-rate -1", &["--learning-rate", "'-1'", "a number above 0"])]
 #[case("--learning-rate 0", &["--learning-rate", "'0'", "a number above 0"])]
+#[case("--posterior-rate 0", &["--posterior-rate", "'0'", "a number above 0"])]
 #[case("--hidden 100000000,100000000", &["weights", "at most", "--hidden"])]
 #[case("--hidden 18446744073709551615,18446744073709551615", &["weights", "at most"])]
 #[case("--couplings 99999999999", &["weights", "at most", "flow.couplings"])]

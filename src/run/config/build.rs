@@ -1,9 +1,9 @@
 //! The model that a configuration describes.
 use super::method::{DropoutKind, Method, Theta};
-use super::schema::{Config, EnsembleConfig, LaplaceConfig, MeanFieldConfig};
+use super::schema::{Config, EnsembleConfig, LaplaceConfig, MeanFieldConfig, Train};
 use crate::bayes::{
     Dropout, Ensemble, Hypernet, Laplace, Likelihood, MeanField, Mnf, Model, Noise, Point,
-    Posterior, Prior, Rates, Swag,
+    PointPrior, Posterior, Prior, Rates, Swag,
 };
 use crate::data::Task;
 use crate::kernels::scalar::Scalar;
@@ -58,7 +58,12 @@ impl Config {
             _ => Noise::Shared,
         });
         let (prior, gradient) = (self.prior, self.train.gradient);
-        Model { params, primary, posterior, prior, likelihood, noise, gradient }
+        let Train { kappa, bias_precision, .. } = self.train;
+        let point_prior = PointPrior { kappa, bias_precision };
+        let mut model =
+            Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient };
+        model.centre_point_prior();
+        model
     }
 
     /// `model`, which this configuration describes, in double precision.

@@ -225,6 +225,13 @@ impl Config {
                 let expected = "a network whose θ is its scales";
                 return Err(Error::invalid("train.data_init", "true", expected, "Remove it."));
             }
+            let Train { kappa, bias_precision, .. } = self.train;
+            let priors = [("train.kappa", kappa), ("train.bias_precision", bias_precision)];
+            if let Some((what, found)) = priors.into_iter().find(|(_, x)| *x != 0.) {
+                let expected = "0 with weights as θ, whose prior is [prior]";
+                let advice = "Remove it, or use a method whose θ is the scales, such as bhn.";
+                return Err(Error::invalid(what, found, expected, advice));
+            }
         }
         Ok(())
     }
@@ -249,9 +256,13 @@ impl Config {
         count("train.validate_every", t.validate_every)?;
         positive("train.learning_rate", t.learning_rate)?;
         positive("train.posterior_rate", t.posterior_rate)?;
+        let most = f64::from(f32::MAX);
+        let at_least_0 = |what, x| need(what, x, (0. ..most).contains(&x), "0 or more");
         let anneal = t.kl_anneal_epochs;
         need("train.kl_anneal_epochs", anneal, (0. ..f64::MAX).contains(&anneal), "0 or more")?;
         positive("train.kl_weight", t.kl_weight)?;
+        at_least_0("train.kappa", t.kappa)?;
+        at_least_0("train.bias_precision", t.bias_precision)?;
         positive("train.clip_norm", t.clip_norm)?;
         positive("train.clip_element", t.clip_element)?;
         match t.optimiser {

@@ -205,6 +205,16 @@ pub struct Train {
     /// `mc-dropout`.
     #[serde(skip_serializing_if = "is_one")]
     pub kl_weight: f64,
+    /// The concentration `κ` of a von Mises-Fisher prior of each direction `V` around its initial
+    /// one, after a warm start if there is one. Directions stay point estimates, and the reported
+    /// bound does not include their prior ([`PointPrior`](crate::bayes::PointPrior)). 0 is the
+    /// uniform distribution; needs a posterior over scales.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kappa: f64,
+    /// The precision `λ` of a Gaussian prior of the biases, which stay point estimates as the
+    /// directions do. 0 is no prior; needs a posterior over scales.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bias_precision: f64,
     /// The maximum global norm of the gradient.
     pub clip_norm: f64,
     /// The maximum magnitude of a gradient entry, applied after `clip_norm`.
@@ -216,6 +226,11 @@ pub struct Train {
 /// Whether `x` is 1, as a factor is by default.
 fn is_one(x: &f64) -> bool {
     *x == 1.
+}
+
+/// Whether `x` is 0, as for no prior.
+fn is_zero(x: &f64) -> bool {
+    *x == 0.
 }
 
 impl Train {
@@ -288,6 +303,8 @@ impl Default for Train {
             schedule: Schedule::Paper,
             kl_anneal_epochs: 0.,
             kl_weight: 1.,
+            kappa: 0.,
+            bias_precision: 0.,
             clip_norm: clip.norm,
             clip_element: clip.element,
             optimiser: Update::default(),

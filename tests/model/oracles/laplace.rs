@@ -3,7 +3,8 @@
 use bhn::autodiff::gradcheck::randn;
 use bhn::autodiff::{Owned, Tape, Var};
 use bhn::bayes::{
-    EpochEnd, Estimator, Hessian, Laplace, Likelihood, Model, Noise, Prior, Scale, Targets, hessian,
+    EpochEnd, Estimator, Hessian, Laplace, Likelihood, Model, Noise, PointPrior, Prior, Scale,
+    Targets, hessian,
 };
 use bhn::experiments::oracles::Linear;
 use bhn::kernels::cholesky::cholesky;
@@ -57,6 +58,7 @@ fn regression(linear: &Linear, kind: Hessian) -> Model<f64> {
         primary: Box::new(Product(d)),
         posterior: Box::new(posterior),
         prior,
+        point_prior: PointPrior::default(),
         likelihood: Likelihood::Gaussian { precision: TAU },
         noise: Noise::Shared,
         gradient: Estimator::Total,
@@ -134,6 +136,7 @@ fn classifier(layers: &[&str]) -> (Model<f64>, Vec<f64>, Array2<f64>, Targets<f6
         primary: Box::new(primary),
         posterior: Box::new(posterior),
         prior,
+        point_prior: PointPrior::default(),
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
         gradient: Estimator::Total,
