@@ -49,4 +49,5 @@ pub const ALL: &[Experiment] = &[
     uci::EXPERIMENT,
     oracles::EXPERIMENT,
     scales::EXPERIMENT,
+    scales::TOGETHER,
 ];

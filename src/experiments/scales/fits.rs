@@ -1,151 +1,42 @@
 //! The approximate posteriors over the scales: how far their bounds are below the evidence, and
 //! their moments and predictions from those of NUTS.
-use super::source::{Net, SOURCES, Settings, Tested, mean_prediction};
+use super::family::{Family, Fit, Recipe};
+use super::source::{Net, Settings, Tested, mean_prediction};
 use super::truth::{Truth, divergence};
 use crate::autodiff::{Tape, Tensor};
-use crate::bayes::{Estimator, FlowKind, Hypernet, HypernetConfig, Place, Posterior};
-use crate::error::Result;
+use crate::bayes::{Estimator, FlowKind, Hessian, Hypernet, Mnf, MnfConfig, Moments, Posterior};
+use crate::error::{Error, Result};
+use crate::experiments::ascent::ascend_on_draws;
 use crate::experiments::evidence::bridge;
-use crate::experiments::fit::{Joint, Training, Weighted, evaluate, weigh};
-use crate::experiments::gaussian::{Gaussian, cholesky, moments};
-use crate::experiments::nuts::Chain;
+use crate::experiments::fit::{Joint, Weighted, evaluate, weigh};
+use crate::experiments::gaussian::{Gaussian, cholesky, inverse, moments};
 use crate::experiments::{Cell, Lab};
-use crate::flows::Stabiliser;
 use crate::nn::Params;
+use crate::nn::optim::Schedule;
+use crate::primary::{Block, BlockKind};
 use crate::random::{Purpose, stream};
+use crate::run::Trainer;
+use crate::run::config::MethodKind;
 use crate::stats::{Estimate, importance_bound, k_hat, mean, over_seeds};
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::time::Instant;
-
-/// A family of posteriors.
-pub(super) struct Family {
-    pub key: &'static str,
-    pub name: &'static str,
-    fit: Fit,
-    /// Whether it is fitted at every net's directions, or only at those of maximum likelihood.
-    everywhere: bool,
-}
-
-enum Fit {
-    /// A hypernet with this kind of flow and depth.
-    Flow(FlowKind, usize, Recipe),
-    /// `N(mode, H⁻¹)`.
-    Laplace,
-}
-
-/// How a hypernet is parametrised and trained.
-#[derive(Clone, Copy)]
-pub(super) struct Recipe {
-    pub gradient: Estimator,
-    /// Samples per step, relative to the tier's; the number of steps is inversely proportional.
-    pub samples: f64,
-    pub elementwise: Place,
-    pub stabiliser: Stabiliser,
-    pub weight_norm: bool,
-    /// Factor by which the rate is divided over the run.
-    pub decay: f64,
-    /// Logarithm of the initial standard deviation.
-    pub log_scale: f64,
-}
-
-impl Recipe {
-    /// The recipe of the comparison of families.
-    pub const OURS: Self = Self {
-        gradient: Estimator::Path,
-        samples: 1.,
-        elementwise: Place::Last,
-        stabiliser: Stabiliser::Tanh,
-        weight_norm: false,
-        decay: 100.,
-        log_scale: -2.5,
-    };
-    /// The authors' choices, except for the initial standard deviation.
-    const AUTHORS: Self = Self {
-        gradient: Estimator::Total,
-        samples: 0.,
-        elementwise: Place::First,
-        stabiliser: Stabiliser::Exp,
-        weight_norm: false,
-        decay: 10.,
-        log_scale: -2.5,
-    };
-}
-
-impl Family {
-    const fn flow(key: &'static str, name: &'static str, kind: FlowKind, depth: usize) -> Self {
-        Self { key, name, fit: Fit::Flow(kind, depth, Recipe::OURS), everywhere: true }
-    }
-
-    const fn once(self) -> Self {
-        Self { everywhere: false, ..self }
-    }
-
-    const fn recipe(key: &'static str, name: &'static str, recipe: Recipe) -> Self {
-        Self { key, name, fit: Fit::Flow(FlowKind::Realnvp, 8, recipe), everywhere: false }
-    }
-
-    /// Whether the family is fitted at the directions of `net`.
-    pub fn is_at(&self, net: &Net) -> bool {
-        self.everywhere || net.source.key == SOURCES[0].key
-    }
-}
-
-/// All families, in the order of the tables.
-pub(super) const FAMILIES: &[Family] = &[
-    Family::flow("t0", "independent Gaussians (T = 0)", FlowKind::Realnvp, 0),
-    Family { key: "laplace", name: "Laplace, exact Hessian", fit: Fit::Laplace, everywhere: true },
-    Family::flow("low-rank", "low-rank Gaussian (rank 10)", FlowKind::LowRank, 0),
-    Family::flow("full", "full Gaussian", FlowKind::Cholesky, 0),
-    Family::flow("t2", "RealNVP, T = 2", FlowKind::Realnvp, 2).once(),
-    Family::flow("t4", "RealNVP, T = 4", FlowKind::Realnvp, 4).once(),
-    Family::flow("t8", "RealNVP, T = 8", FlowKind::Realnvp, 8),
-    Family::flow("iaf", "IAF, T = 2, total gradient", FlowKind::Iaf, 2).once(),
-];
-
-/// One change of the recipe each, for RealNVP with T = 8; `t8` is the recipe without changes.
-pub(super) const RECIPES: &[Family] = &[
-    Family::recipe(
-        "total",
-        "total gradient",
-        Recipe { gradient: Estimator::Total, ..Recipe::OURS },
-    ),
-    Family::recipe("s1", "S = 1, as many more steps", Recipe { samples: 0., ..Recipe::OURS }),
-    Family::recipe(
-        "first",
-        "elementwise layer first",
-        Recipe { elementwise: Place::First, ..Recipe::OURS },
-    ),
-    Family::recipe("exp", "exp scales", Recipe { stabiliser: Stabiliser::Exp, ..Recipe::OURS }),
-    Family::recipe(
-        "sigmoid",
-        "sigmoid scales",
-        Recipe { stabiliser: Stabiliser::Sigmoid, ..Recipe::OURS },
-    ),
-    Family::recipe(
-        "normalised",
-        "weight-normalised conditioners",
-        Recipe { weight_norm: true, ..Recipe::OURS },
-    ),
-    Family::recipe("decay", "decay by 10", Recipe { decay: 10., ..Recipe::OURS }),
-    Family::recipe("wide", "wider start (0.37)", Recipe { log_scale: -1., ..Recipe::OURS }),
-    Family::recipe("authors", "the authors' choices", Recipe::AUTHORS),
-];
 
 /// Measurements of one approximate posterior.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Found {
-    /// Learning rate that gave the highest bound; `None` without one.
-    pub rate: Option<f64>,
+    /// Learning rate; 0 without one.
+    pub rate: f64,
     /// `E_q[ln p(g, D) − ln q(g)]`, nats.
     pub elbo: Estimate,
     /// Importance-weighted bound `L_K` with at least four groups of samples, and `K`.
     pub importance: (Estimate, usize),
     /// `ln p(D)` by bridge sampling between `q` and the draws of NUTS; `None` if the density of a
-    /// given `g` costs too much.
+    /// given `g` is unknown.
     pub bridge: Option<Estimate>,
     /// `E_{p(g|D)}[ln p(g, D) − ln q(g)]` over the draws of NUTS: above the evidence by
-    /// `KL(p ‖ q)`. `None` if the density of a given `g` costs too much.
+    /// `KL(p ‖ q)`. `None` if the density of a given `g` is unknown.
     pub above: Option<Estimate>,
     /// Shape of the tail of the importance weights.
     pub k_hat: Option<f64>,
@@ -158,7 +49,7 @@ pub(super) struct Found {
     /// `KL` of the test predictions from those of NUTS, nats per digit.
     pub divergence: f64,
     pub tested: Tested,
-    /// Seconds of one thread to fit the posterior, all rates together.
+    /// Seconds of one thread to fit the posterior.
     pub seconds: f64,
     /// Some samples `[S, D]`, for the scatter plots.
     pub samples: Vec<Vec<f64>>,
@@ -168,139 +59,263 @@ pub(super) struct Found {
 const KEPT: usize = 300;
 /// Most samples per group of the importance-weighted bound.
 const GROUP: usize = 1000;
+/// Fixed draws of which L-BFGS maximises the mean.
+const FIXED: usize = 256;
+/// Learning rates of SWAG.
+const SWAG_RATES: [f64; 3] = [1e-3, 1e-2, 5e-2];
+/// Size of a minibatch, and steps on minibatches relative to those on all digits, which makes their
+/// times about equal.
+const BATCH: (usize, usize) = (100, 50);
 
-/// A fitted posterior: samples with their weights, and its density at the draws of NUTS.
+/// A fitted posterior: samples with their weights, and `ln q` at the draws of NUTS.
 struct Fitted {
-    rate: Option<f64>,
+    rate: f64,
     weighted: Weighted,
-    above: Option<Vec<f64>>,
+    log_q: Option<Vec<f64>>,
 }
 
-/// A family fitted to a net's posterior; `None` if all fits diverged.
-pub(super) type Fits = Vec<(&'static Family, Option<Found>)>;
+/// The fits of a family; `None` for a fit that diverged.
+pub(super) struct Study {
+    pub family: &'static Family,
+    /// One per rate.
+    pub tried: Vec<Option<Found>>,
+    /// At the best of these rates, with more time.
+    pub longer: Option<Found>,
+    /// By L-BFGS on fixed draws.
+    pub fixed: Option<Found>,
+}
 
-/// The families and recipes fitted to each net's posterior.
-pub(super) fn fits(
+impl Study {
+    /// The best of the tried rates; `None` if all fits diverged.
+    pub fn found(&self) -> Option<&Found> {
+        let each = self.tried.iter().flatten();
+        each.max_by(|a, b| a.elbo.value.total_cmp(&b.elbo.value))
+    }
+}
+
+/// How a family is fitted.
+#[derive(Clone, Copy)]
+enum Way {
+    /// With a learning rate.
+    Rate(f64),
+    /// With a learning rate, and a processor time relative to the others.
+    Longer(f64, f64),
+    /// By L-BFGS on fixed draws.
+    FixedDraws,
+}
+
+impl Way {
+    fn key(self, family: &Family, net: &Net) -> String {
+        let way = match self {
+            Self::Rate(rate) => rate.to_string(),
+            Self::Longer(..) => "longer".into(),
+            Self::FixedDraws => "fixed".into(),
+        };
+        format!("fit-{}-{}-{way}", net.key, family.key)
+    }
+}
+
+/// The families fitted to a net's posterior.
+pub(super) fn studies(
     lab: &Lab<'_>,
-    settings: &Settings,
-    nets: &[Net],
-    truths: &[Truth],
-) -> Result<Vec<Fits>> {
-    let mut cells = vec![];
-    for (net, truth) in nets.iter().zip(truths) {
-        for family in FAMILIES.iter().chain(RECIPES).filter(|family| family.is_at(net)) {
-            let key = format!("fit-{}-{}", net.source.key, family.key);
-            cells.push(Cell { key, cost: family.cost(), input: (net, truth, family) });
-        }
-    }
-    let found = lab.cells(&cells, |(net, truth, family)| {
-        let start = Instant::now();
-        let fitted = family.best(settings, net, truth)?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok(fitted.map(|fitted| Found::new(&fitted, settings, net, truth, seconds)))
-    })?;
-    let mut found = cells.iter().zip(found);
-    let of = |net: &Net| {
-        let own = FAMILIES.iter().chain(RECIPES).filter(|family| family.is_at(net)).count();
-        found.by_ref().take(own).map(|(cell, found)| (cell.input.2, found)).collect()
-    };
-    Ok(nets.iter().map(of).collect())
-}
-
-impl Family {
-    /// Approximate cost relative to `T = 0`.
-    fn cost(&self) -> f64 {
-        match self.fit {
-            Fit::Laplace => 0.01,
-            Fit::Flow(_, depth, _) => 1. + 0.05 * depth as f64,
-        }
-    }
-
-    /// The fit of the rate with the highest bound.
-    fn best(&self, settings: &Settings, net: &Net, truth: &Truth) -> Result<Option<Fitted>> {
-        match self.fit {
-            Fit::Laplace => Ok(Some(laplace(settings, net, truth))),
-            Fit::Flow(kind, depth, recipe) => {
-                let config = HypernetConfig {
-                    kind,
-                    couplings: depth,
-                    hidden: settings.hidden,
-                    weight_norm: recipe.weight_norm,
-                    elementwise: recipe.elementwise,
-                    stabiliser: recipe.stabiliser,
-                    log_scale: recipe.log_scale,
-                    ..HypernetConfig::default()
-                };
-                let base = settings.training;
-                let samples = (recipe.samples * base.samples as f64).max(1.) as usize;
-                // The density of IAF at a given θ takes D evaluations.
-                let is_slow = kind == FlowKind::Iaf;
-                let training = Training {
-                    steps: base.steps * base.samples as u64 / samples as u64,
-                    samples,
-                    decay: recipe.decay,
-                    gradient: if is_slow { Estimator::Total } else { recipe.gradient },
-                    ..base
-                };
-                let each = settings.rates.iter().filter_map(|&rate| {
-                    flow(&config, &Training { rate, ..training }, settings, net, truth)
-                });
-                let bound = |fitted: &Fitted| mean(&fitted.weighted.log_weight);
-                Ok(each.max_by(|a, b| bound(a).total_cmp(&bound(b))))
-            }
-        }
-    }
-}
-
-/// A hypernet that starts centred at the mode.
-fn flow(
-    config: &HypernetConfig,
-    training: &Training,
     settings: &Settings,
     net: &Net,
     truth: &Truth,
-) -> Option<Fitted> {
-    let (joint, rng) = (&net.joint, &mut stream(0, Purpose::Init, 0));
-    let mut params = Params::<f64>::default();
-    let q = Hypernet::new(&mut params, "q", joint.dim(), config, rng);
-    q.recentre(&mut params, &truth.peak.theta);
-    training.run(&q, &mut params, joint, 0).ok()?;
-    let weighted = weigh(&q, &params, joint, settings.measured, 0);
-    let density = |draws: Array2<f64>| {
-        let tape = Tape::default();
-        let p = params.freeze(&tape);
-        let log_q = q.log_prob(&p, tape.constant(draws)).value();
-        log_q.iter().copied().collect()
+    families: &'static [Family],
+) -> Result<Vec<Study>> {
+    let cell = |family: &'static Family, way| {
+        let time = if let Way::Longer(_, time) = way { time } else { 1. };
+        Cell { key: way.key(family, net), cost: time * family.cost(), input: (family, way) }
     };
-    let above = (config.kind != FlowKind::Iaf).then(|| against(joint, truth, density));
-    Some(Fitted { rate: Some(training.rate), weighted, above })
+    let mut found = HashMap::new();
+    let compute = |cells: Vec<Cell<(&Family, Way)>>, found: &mut HashMap<_, _>| {
+        let results = lab.cells(&cells, |&(family, way)| {
+            let start = Instant::now();
+            let fitted = fit(lab, settings, net, truth, family, way)?;
+            let seconds = start.elapsed().as_secs_f64();
+            Ok(fitted.map(|fitted| Found::new(&fitted, settings, net, truth, seconds)))
+        })?;
+        found.extend(cells.into_iter().map(|cell| cell.key).zip(results));
+        Ok(())
+    };
+    let here = families.iter().filter(|family| family.is_at(settings, net));
+    let rates = |family: &'static Family| {
+        family.rates(settings, net).into_iter().map(move |rate| cell(family, Way::Rate(rate)))
+    };
+    let (searched, others): (Vec<_>, Vec<_>) =
+        here.clone().partition(|family| family.is_searched(settings, net));
+    compute(searched.iter().copied().flat_map(rates).collect(), &mut found)?;
+    let again = searched.iter().flat_map(|family| {
+        let each = family.rates(settings, net).into_iter();
+        let tried = each.filter_map(|rate| found.get(&Way::Rate(rate).key(family, net))?.as_ref());
+        let longer = highest(tried).zip(family.longer(settings, net));
+        let longer = longer.map(|(best, time)| cell(family, Way::Longer(best.rate, time)));
+        let has_fixed = family.has_fixed_draws(settings, net);
+        longer.into_iter().chain(has_fixed.then(|| cell(family, Way::FixedDraws)))
+    });
+    let rest = again.chain(others.iter().copied().flat_map(rates)).collect();
+    compute(rest, &mut found)?;
+    let mut of = |family, way: Way| found.remove(&way.key(family, net)).flatten();
+    let study = |family: &'static Family| Study {
+        family,
+        tried: family.rates(settings, net).into_iter().map(|r| of(family, Way::Rate(r))).collect(),
+        longer: of(family, Way::Longer(0., 0.)),
+        fixed: of(family, Way::FixedDraws),
+    };
+    Ok(here.map(study).collect())
 }
 
-fn laplace(settings: &Settings, net: &Net, truth: &Truth) -> Fitted {
-    let factor = cholesky(&truth.peak.covariance());
-    let q = Gaussian { mean: truth.peak.theta.clone().into(), factor };
+/// The fit with the highest bound.
+fn highest<'a>(found: impl Iterator<Item = &'a Found>) -> Option<&'a Found> {
+    found.max_by(|a, b| a.elbo.value.total_cmp(&b.elbo.value))
+}
+
+/// A posterior fitted in a way; `None` if the fit diverged.
+fn fit(
+    lab: &Lab<'_>,
+    settings: &Settings,
+    net: &Net,
+    truth: &Truth,
+    family: &Family,
+    way: Way,
+) -> Result<Option<Fitted>> {
+    let (rate, time) = match way {
+        Way::Rate(rate) => (rate, 1.),
+        Way::Longer(rate, time) => (rate, time),
+        Way::FixedDraws => return on_fixed_draws(settings, net, truth).map(Some),
+    };
+    let (d, rng) = (net.joint.dim(), &mut stream(0, Purpose::Init, 0));
+    let mut params = Params::<f64>::default();
+    let (q, training): (Box<dyn Posterior<f64>>, _) = match family.fit {
+        Fit::Laplace(kind) => {
+            let covariance = match kind {
+                Hessian::Exact => truth.peak.covariance(),
+                Hessian::Ggn => {
+                    inverse(&cholesky(&net.joint.ggn(&truth.peak.theta, &net.data.train)))
+                }
+            };
+            let mean = Array1::from(truth.peak.theta.clone());
+            return Ok(Some(gaussian(mean, &covariance, settings, net, truth)));
+        }
+        Fit::Swag => return swag(lab, settings, net, truth),
+        Fit::Minibatch(recipe) => return on_batches(settings, net, truth, &recipe).map(Some),
+        Fit::Flow(kind, depth, recipe) => {
+            let config = recipe.hypernet(kind, depth, settings.hidden);
+            let q = Hypernet::new(&mut params, "q", d, &config, rng);
+            (Box::new(q), recipe.training(settings.training, rate, time))
+        }
+        Fit::Mnf => {
+            // A multiplier for each scale.
+            let block = Block { offset: 0, outputs: 1, inputs: d, kind: BlockKind::Dense };
+            let config = MnfConfig { hidden: settings.hidden, ..MnfConfig::default() };
+            let q = Mnf::new(&mut params, "q", &truth.peak.theta, &[block], &config, rng);
+            let total = Recipe { gradient: Estimator::Total, ..Recipe::OURS };
+            (Box::new(q), total.training(settings.training, rate, time))
+        }
+    };
+    q.recentre(&mut params, &truth.peak.theta);
+    let trained = training.run(&*q, &mut params, &net.joint, 0);
+    Ok(trained.is_ok().then(|| fitted(&*q, &params, rate, settings, net, truth)))
+}
+
+/// Samples of `q` with their weights, and its density at the draws of NUTS.
+fn fitted(
+    q: &dyn Posterior<f64>,
+    params: &Params<f64>,
+    rate: f64,
+    settings: &Settings,
+    net: &Net,
+    truth: &Truth,
+) -> Fitted {
+    // A few draws at a time: the tape of IAF's inverse holds D evaluations of its networks.
+    let parts = truth.draws.axis_chunks_iter(Axis(0), 500);
+    let log_q = parts.map(|draws| {
+        let tape = Tape::default();
+        let log_q = q.density(&params.freeze(&tape), tape.constant(draws.to_owned()))?;
+        Some(log_q.value().iter().copied().collect::<Vec<_>>())
+    });
+    let log_q = log_q.collect::<Option<Vec<_>>>().map(|parts| parts.concat());
+    Fitted { rate, weighted: weigh(q, params, &net.joint, settings.measured, 0), log_q }
+}
+
+fn gaussian(
+    mean: Array1<f64>,
+    covariance: &Array2<f64>,
+    settings: &Settings,
+    net: &Net,
+    truth: &Truth,
+) -> Fitted {
+    let q = Gaussian { mean, factor: cholesky(covariance) };
     let (parts, samples) = settings.measured;
     let theta = q.sample(parts as usize * samples, &mut stream(0, Purpose::Evaluation, 0));
-    let log_q = q.log_density(theta.view());
-    let log_joint = in_parts(&net.joint, &theta);
-    let log_weight = log_joint.iter().zip(log_q).map(|(p, q)| p - q).collect();
-    let above = against(&net.joint, truth, |draws| q.log_density(draws.view()));
-    Fitted { rate: None, weighted: Weighted { theta, log_weight }, above: Some(above) }
+    // A few samples at a time, so that activations stay small.
+    let parts = theta.axis_chunks_iter(Axis(0), 32).map(|part| part.to_owned());
+    let log_joint = parts.flat_map(|part| evaluate(part, |theta| net.joint.log_joint(theta)));
+    let log_weight = log_joint.zip(q.log_density(theta.view())).map(|(p, q)| p - q).collect();
+    let log_q = Some(q.log_density(truth.draws.view()));
+    Fitted { rate: 0., weighted: Weighted { theta, log_weight }, log_q }
 }
 
-/// `ln p(θ, D) − ln q(θ)` at the draws of NUTS.
-fn against(joint: &dyn Joint, truth: &Truth, log_q: impl Fn(Array2<f64>) -> Vec<f64>) -> Vec<f64> {
-    let draws: Vec<_> = truth.chains.iter().map(Chain::draws).collect();
-    let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
-    let all = concatenate(Axis(0), &views).expect("chains of one width");
-    let log_joint = in_parts(joint, &all);
-    log_joint.iter().zip(log_q(all)).map(|(p, q)| p - q).collect()
+/// Independent Gaussians from the mode and the diagonal of its curvature.
+fn on_fixed_draws(settings: &Settings, net: &Net, truth: &Truth) -> Result<Fitted> {
+    let std = truth.peak.covariance().diag().mapv(f64::sqrt);
+    let rng = &mut stream(0, Purpose::Noise, 0);
+    let (mean, std) = ascend_on_draws(&net.joint, &truth.peak.theta, &std.to_vec(), FIXED, rng)?;
+    let variance = Array1::from(std).mapv(|s| s * s);
+    Ok(gaussian(mean.into(), &Array2::from_diag(&variance), settings, net, truth))
 }
 
-/// `ln p(θₛ, D) [S]`, a few samples at a time, so that activations stay small.
-fn in_parts(joint: &dyn Joint, theta: &Array2<f64>) -> Vec<f64> {
-    let parts = theta.axis_chunks_iter(Axis(0), 32);
-    parts.flat_map(|part| evaluate(part.to_owned(), |theta| joint.log_joint(theta))).collect()
+/// The Gaussian of SWAG, with the learning rate of the lowest validation NLL.
+fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<Option<Fitted>> {
+    let mut best: Option<(f64, f64, Moments)> = None;
+    for rate in SWAG_RATES {
+        let mut config = net.frozen(MethodKind::Swag);
+        config.train.epochs = settings.swag_epochs;
+        config.swag.rate = rate;
+        let key = format!("swag-{}-{rate}", net.key);
+        let (run, trained) = match lab.run(&key, &config, net.data.clone()) {
+            Err(Error::Diverged { .. }) => continue,
+            found => found?,
+        };
+        let nll = run.best().map_or(f64::INFINITY, |(_, scores)| scores.nll);
+        let moments = trained.model.posterior.moments(&trained.model.params);
+        if let Some(moments) = moments.filter(|_| best.as_ref().is_none_or(|best| nll < best.0)) {
+            best = Some((nll, rate, moments));
+        }
+    }
+    Ok(best.map(|(_, rate, Moments { mean, covariance })| Fitted {
+        rate,
+        ..gaussian(mean, &covariance, settings, net, truth)
+    }))
+}
+
+/// RealNVP with `T = 8`, trained on minibatches in single precision.
+fn on_batches(settings: &Settings, net: &Net, truth: &Truth, recipe: &Recipe) -> Result<Fitted> {
+    let mut config = net.frozen(MethodKind::Bhn);
+    config.flow = recipe.hypernet(FlowKind::Realnvp, 8, settings.hidden);
+    let (batch, more) = BATCH;
+    let train = &mut config.train;
+    train.batch = batch.min(settings.examples);
+    train.epochs = settings.training.steps as usize * more * train.batch / settings.examples;
+    train.learning_rate = settings.training.rate;
+    train.schedule = Schedule::Cosine;
+    train.gradient = recipe.gradient;
+    let data = &net.data;
+    let mut trainer = Trainer::new(&config, data.shape(), &data.task, data.train.len());
+    let model = &mut trainer.model;
+    let frozen = model.params.iter_mut().filter(|(name, _)| config.train.freezes(name));
+    for (name, w) in frozen {
+        let found = net.model.params.iter().find(|(other, _)| *other == name);
+        *w = found.expect("the same network").1.clone();
+    }
+    model.posterior.recentre(&mut model.params, &truth.peak.theta);
+    trainer.cache_first_product(&data.train);
+    for _ in 0..config.train.epochs {
+        trainer.epoch(&data.train, |_, _| ())?;
+    }
+    let model = config.precise(&trainer.model, data.shape(), &data.task);
+    let (q, rate) = (&*model.posterior, config.train.learning_rate);
+    Ok(fitted(q, &model.params, rate, settings, net, truth))
 }
 
 impl Found {
@@ -325,6 +340,10 @@ impl Found {
         let kept = theta.slice(ndarray::s![..;every, ..]).mapv(|g| g as f32);
         let p = mean_prediction(&net.model, &Tensor::from(kept.into_dyn()), &net.data);
         let k = GROUP.min(log_weight.len() / 4);
+        // ln p(g, D) − ln q(g) at the draws of NUTS.
+        let above = fitted.log_q.as_ref().map(|log_q| -> Vec<f64> {
+            truth.log_joint.iter().zip(log_q).map(|(p, q)| p - q).collect()
+        });
         let by_chain = |above: &Vec<f64>| {
             let shape = (truth.chains.len(), above.len() / truth.chains.len());
             bridge(ArrayView2::from_shape(shape, above).expect("chains of one length"), log_weight)
@@ -333,8 +352,8 @@ impl Found {
             rate: fitted.rate,
             elbo: over_seeds(log_weight),
             importance: (importance_bound(log_weight, k), k),
-            bridge: fitted.above.as_ref().map(by_chain).filter(|found| found.error.is_finite()),
-            above: fitted.above.as_deref().map(over_seeds).filter(|above| above.error.is_finite()),
+            bridge: above.as_ref().map(by_chain).filter(|found| found.error.is_finite()),
+            above: above.as_deref().map(over_seeds).filter(|above| above.error.is_finite()),
             k_hat: Some(k_hat(log_weight)).filter(|k| k.is_finite()),
             mean: [shifts.iter().fold(0., |most: f64, x| most.max(x.abs())), rms(&shifts.to_vec())],
             deviations: [

@@ -8,7 +8,7 @@ use crate::experiments::annealing::Annealing;
 use crate::experiments::digits::{digits, probabilities};
 use crate::experiments::fit::Training;
 use crate::experiments::nuts::Nuts;
-use crate::experiments::{Cell, Lab, Tier};
+use crate::experiments::{Lab, Tier};
 use crate::metrics::{accuracy, nll};
 use crate::predict::{draw, predict};
 use crate::primary::Layer;
@@ -18,6 +18,7 @@ use crate::run::{Header, Trained};
 use crate::stats::Estimate;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The size of the experiment at a tier.
 pub(super) struct Settings {
@@ -30,14 +31,18 @@ pub(super) struct Settings {
     pub nuts: Nuts,
     pub chains: u64,
     pub annealing: Annealing,
-    /// Training of the posteriors, at each of these rates; the best is kept. A recipe changes the
-    /// decay, the gradient and the ratio of samples to steps.
+    /// Training of a posterior; a recipe changes it.
     pub training: Training,
+    /// Learning rates of a search. Without one, the rate is that of `training`.
     pub rates: &'static [f64],
+    /// Whether the families that ask for it are searched and repeated with more time.
+    pub searches: bool,
     /// Number of parts, and samples per part, that a bound is measured with.
     pub measured: (u64, usize),
     /// Posterior samples of a prediction.
     pub predicted: usize,
+    /// Epochs of SWAG, a quarter of which collect snapshots.
+    pub swag_epochs: usize,
 }
 
 impl Settings {
@@ -52,21 +57,30 @@ impl Settings {
             chains: 4,
             annealing: Annealing {
                 temperatures: tier.pick([20, 1000, 4000]),
-                particles: tier.pick([4, 16, 32]),
+                particles: tier.pick([4, 16, 16]),
                 leapfrogs: tier.pick([2, 5, 5]),
             },
             training: Training {
-                steps: tier.pick([30, 2000, 6000]),
+                steps: tier.pick([30, 2000, 4000]),
                 samples: tier.pick([4, 16, 32]),
                 rate: 5e-3,
                 decay: 1.,
                 anneal: 0.,
                 gradient: Estimator::Path,
             },
-            rates: tier.pick([&[5e-3], &[5e-3], &[2e-3, 5e-3, 1e-2]]),
+            rates: &[2e-3, 5e-3, 1e-2],
+            searches: tier.pick([true, false, true]),
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
             predicted: tier.pick([10, 200, 400]),
+            swag_epochs: tier.pick([8, 100, 100]),
         }
+    }
+
+    /// The size at which recipes are compared: at the paper tier that of the quick tier, where a
+    /// fit takes a minute.
+    pub fn of_recipes(tier: Tier) -> Self {
+        let size = tier.pick([Tier::Smoke, Tier::Quick, Tier::Quick]);
+        Self { searches: tier != Tier::Quick, ..Self::new(size) }
     }
 }
 
@@ -76,20 +90,57 @@ pub(super) struct Source {
     pub name: &'static str,
     method: MethodKind,
     couplings: usize,
+    epochs: usize,
 }
 
-/// The networks, in the order of the tables.
-pub(super) const SOURCES: [Source; 3] = [
-    Source { key: "mle", name: "maximum likelihood", method: MethodKind::Mle, couplings: 0 },
-    Source { key: "t0", name: "T = 0", method: MethodKind::Bhn, couplings: 0 },
-    Source { key: "t8", name: "T = 8", method: MethodKind::Bhn, couplings: 8 },
+impl Source {
+    pub const fn mle(key: &'static str, name: &'static str, epochs: usize) -> Self {
+        Self { key, name, method: MethodKind::Mle, couplings: 0, epochs }
+    }
+
+    pub const fn bhn(
+        key: &'static str,
+        name: &'static str,
+        couplings: usize,
+        epochs: usize,
+    ) -> Self {
+        Self { key, name, method: MethodKind::Bhn, couplings, epochs }
+    }
+}
+
+/// The networks, in the order of the tables. After 60 epochs the widths of a posterior are still
+/// near their start; after 500 they have converged.
+const SOURCES: [Source; 6] = [
+    Source::mle("mle", "maximum likelihood", 60),
+    Source::bhn("t0", "T = 0", 0, 60),
+    Source::bhn("t8", "T = 8", 8, 60),
+    Source::mle("mle-500", "maximum likelihood, 500 epochs", 500),
+    Source::bhn("t0-500", "T = 0, 500 epochs", 0, 500),
+    Source::bhn("t8-500", "T = 8, 500 epochs", 8, 500),
 ];
+
+/// The networks of a tier; the first is of maximum likelihood.
+pub(super) fn sources(tier: Tier) -> &'static [Source] {
+    &SOURCES[..tier.pick([3, 3, SOURCES.len()])]
+}
+
+/// The network of the recipes, where it is not the first of [`sources`].
+pub(super) const SMALL: Source = Source::mle("small", "maximum likelihood, small network", 60);
 
 /// A trained network, and the posterior over its scales.
 pub(super) struct Net {
-    pub source: &'static Source,
+    /// Part of the keys of its cells.
+    pub key: String,
+    /// Name in tables.
+    pub name: &'static str,
+    /// Whether it is the network at which all families are compared.
+    pub is_first: bool,
     pub data: Dataset,
     pub model: Model,
+    /// The run that trained it.
+    pub run: PathBuf,
+    /// Its configuration.
+    pub config: Config,
     /// The scales of the trained network: for a hypernet, one sample of them.
     pub scales: Vec<f64>,
     pub joint: FixedDirections,
@@ -113,40 +164,24 @@ impl Source {
         config.primary.layers = Some(settings.layers.clone());
         config.flow.couplings = self.couplings;
         config.flow.hidden = settings.hidden;
-        config.train.epochs = tier.pick([2, 60, 60]);
+        config.train.epochs = tier.pick([2, self.epochs, self.epochs]);
         config.train.batch = 32;
         config
     }
-
-    fn load(&self, lab: &Lab<'_>, settings: &Settings) -> Result<(Dataset, Trained)> {
-        let data = digits(lab, Some(settings.examples))?;
-        let config = self.config(settings, lab.tier);
-        let (_, trained) = lab.run(&format!("net-{}", self.key), &config, data.clone())?;
-        Ok((data, trained))
-    }
 }
 
-/// The trained networks. Only this function trains.
-pub(super) fn nets(lab: &Lab<'_>, settings: &Settings) -> Result<Vec<Net>> {
-    let cell = |source: &'static Source| {
-        let cost = 1. + source.couplings as f64;
-        Cell { key: format!("net-{}", source.key), cost, input: source }
-    };
-    let cells: Vec<_> = SOURCES.iter().map(cell).collect();
-    let tested = lab.cells(&cells, |source| {
-        let (data, trained) = source.load(lab, settings)?;
-        let theta = sample(&trained, settings.predicted);
-        Ok(Tested::new(mean_prediction(&trained.model, &theta, &data).view(), &data))
-    })?;
-    let each = SOURCES.iter().zip(tested).map(|(source, tested)| {
-        let (data, trained) = source.load(lab, settings)?;
-        let scales = sample(&trained, 1).iter().map(|&g| g.into()).collect();
-        let Header { config, task, .. } = &trained.header;
-        let model = config.precise(&trained.model, data.shape(), task);
-        let joint = FixedDirections::new(model, &data.train);
-        Ok(Net { source, data, model: trained.model, scales, joint, trained: tested })
-    });
-    each.collect()
+/// The trained network of a source.
+pub(super) fn net(
+    lab: &Lab<'_>,
+    settings: &Settings,
+    source: &'static Source,
+    is_first: bool,
+) -> Result<Net> {
+    let data = digits(lab, Some(settings.examples))?;
+    let config = source.config(settings, lab.tier);
+    let run = format!("net-{}", source.key);
+    let net = Net::train(lab, &run, (source.key, source.name), &config, data, settings.predicted)?;
+    Ok(Net { is_first, ..net })
 }
 
 /// Scales of a trained network: posterior samples `[S, D]`, or the only value of a point estimate.
@@ -159,6 +194,55 @@ fn sample(trained: &Trained, samples: usize) -> Tensor<f32> {
 /// The class probabilities `p̄ [N, K]` of the test digits, averaged over `theta [S, D]`.
 pub(super) fn mean_prediction(model: &Model, theta: &Tensor<f32>, data: &Dataset) -> Array2<f32> {
     probabilities(&predict(model, theta, data.test.x.view())).to_owned()
+}
+
+impl Net {
+    /// The network of the run `run`. Only this function trains one.
+    pub fn train(
+        lab: &Lab<'_>,
+        run: &str,
+        (key, name): (&str, &'static str),
+        config: &Config,
+        data: Dataset,
+        predicted: usize,
+    ) -> Result<Self> {
+        let train = || lab.run(run, config, data.clone());
+        let tested = lab.cell(run, || {
+            let (_, trained) = train()?;
+            let theta = sample(&trained, predicted);
+            Ok(Tested::new(mean_prediction(&trained.model, &theta, &data).view(), &data))
+        })?;
+        let (_, trained) = train()?;
+        let scales = sample(&trained, 1).iter().map(|&g| g.into()).collect();
+        let Header { config, task, .. } = &trained.header;
+        let model = config.precise(&trained.model, data.shape(), task);
+        Ok(Self {
+            key: key.into(),
+            name,
+            is_first: false,
+            joint: FixedDirections::new(model, &data.train),
+            run: lab.dir.join("runs").join(run),
+            config: config.clone(),
+            data,
+            model: trained.model,
+            scales,
+            trained: tested,
+        })
+    }
+
+    /// The trained network in double precision.
+    pub fn precise(&self) -> Model<f64> {
+        self.config.precise(&self.model, self.data.shape(), &self.data.task)
+    }
+
+    /// The configuration of a posterior that is trained on minibatches at this network's `V` and
+    /// `b`.
+    pub fn frozen(&self, method: MethodKind) -> Config {
+        let mut config =
+            Config { method, warm_start: Some(self.run.clone()), ..self.config.clone() };
+        config.train.freeze = vec!["primary.*".into()];
+        config
+    }
 }
 
 impl Tested {

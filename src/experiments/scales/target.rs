@@ -1,10 +1,11 @@
 //! `p(g | D, V, b)`: the posterior over the scales of a classifier whose directions and biases are
 //! held fixed.
 use crate::autodiff::{Tape, Tensor, Var};
-use crate::bayes::{Model, Prior, Targets};
+use crate::bayes::{Hessian, Model, Prior, Targets, hessian};
 use crate::data::Split;
 use crate::experiments::fit::Joint;
 use crate::nn::Frozen;
+use ndarray::Array2;
 
 /// `ln p(g, D | V, b)` of a network with a dense first layer, over all examples of a data set.
 ///
@@ -31,6 +32,14 @@ impl FixedDirections {
             product.expect("FixedDirections: the first layer is not dense").value()
         };
         Self { model, params, product, targets: data.y.cast() }
+    }
+}
+
+impl FixedDirections {
+    /// The generalised Gauss-Newton approximation of `−∂²ln p(θ, D)/∂θ² [D, D]` at `theta [D]`,
+    /// for the examples `data`.
+    pub(super) fn ggn(&self, theta: &[f64], data: &Split) -> Array2<f64> {
+        hessian(Hessian::Ggn, &self.model, theta, data.x.view(), &data.y)
     }
 }
 
@@ -63,7 +72,6 @@ mod tests {
     use crate::primary::Layer;
     use crate::random::{Purpose, stream};
     use crate::run::config::Config;
-    use ndarray::Array2;
     use rand::RngExt;
 
     /// The log-likelihood of the model in single precision, to its rounding, for random scales.

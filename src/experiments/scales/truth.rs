@@ -6,7 +6,7 @@ use crate::experiments::ascent::{ascend, curvature, laplace_mass};
 use crate::experiments::evidence::by_bridge_sampling;
 use crate::experiments::fit::Joint;
 use crate::experiments::gaussian::{inverse, moments};
-use crate::experiments::nuts::{Chain, diagnose, worst};
+use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};
 use crate::experiments::{Cell, Lab};
 use crate::kernels::cholesky::cholesky;
 use crate::random::{Purpose, stream};
@@ -47,6 +47,9 @@ pub(super) struct Turned {
 pub(super) struct Truth {
     pub peak: Peak,
     pub chains: Vec<Chain>,
+    /// The draws of all chains `[S, D]`, and `ln p(g, D) [S]` at each.
+    pub draws: Array2<f64>,
+    pub log_joint: Vec<f64>,
     /// `ln p(D)` by bridge sampling from a Gaussian.
     pub bridge: Estimate,
     /// `ln p(D)` by annealed importance sampling.
@@ -78,11 +81,23 @@ impl Peak {
         cholesky(&h).map_or_else(by_entry, |factor| inverse(&factor))
     }
 
-    fn new(joint: &dyn Joint, start: &[f64]) -> Result<Self> {
+    /// The mode that L-BFGS reaches from `start [D]`.
+    pub fn new(joint: &dyn Joint, start: &[f64]) -> Result<Self> {
         let mode = ascend(joint, start)?;
         let curvature = curvature(joint, &mode.theta);
         let curvature = curvature.outer_iter().map(|row| row.to_vec()).collect();
         Ok(Self { theta: mode.theta, log_joint: mode.log_joint, slope: mode.slope, curvature })
+    }
+
+    /// The chain of NUTS number `chain`, which starts at the mode plus normal noise of
+    /// [`DISPERSION`] posterior deviations.
+    pub fn chain(&self, nuts: &Nuts, joint: &dyn Joint, chain: u64) -> Result<Chain> {
+        let rng = &mut stream(chain, Purpose::Sample, 0);
+        let deviations = self.covariance().diag().mapv(f64::sqrt);
+        let noise = deviations.map(|d| DISPERSION * d * rng.sample::<f64, _>(StandardNormal));
+        let start = self.theta.iter().zip(&noise).map(|(mode, noise)| mode + noise);
+        let start: Vec<f64> = start.collect();
+        nuts.chain(&start, |theta| joint.log_joint(theta).sum(), rng)
     }
 }
 
@@ -107,87 +122,97 @@ impl Turned {
     }
 }
 
-/// The truth of each net's posterior.
-pub(super) fn truths(lab: &Lab<'_>, settings: &Settings, nets: &[Net]) -> Result<Vec<Truth>> {
-    let keyed = |what: &str, net: &Net| format!("{what}-{}", net.source.key);
-    let each = |what: &str| -> Vec<Cell<&Net>> {
-        nets.iter().map(|net| Cell { key: keyed(what, net), cost: 1., input: net }).collect()
-    };
-    let peaks = lab.cells(&each("mode"), |net| Peak::new(&net.joint, &net.scales))?;
-    let together: Vec<_> = nets.iter().zip(&peaks).collect();
+/// A part of the truth, computed by a cell of its own.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Part {
+    Chain(Chain),
+    Turned(Vec<Turned>),
+    /// The evidence by annealing, and the acceptance rate.
+    Annealed(Estimate, f64),
+}
 
-    let mut cells = vec![];
-    for &(net, peak) in &together {
-        for chain in 0..settings.chains {
-            let key = format!("{}-{chain}", keyed("nuts", net));
-            cells.push(Cell { key, cost: 1., input: (net, peak, chain) });
+/// Which part.
+enum Which {
+    Chain(u64),
+    Turned,
+    Annealed,
+}
+
+/// The truth of a net's posterior.
+pub(super) fn truth(lab: &Lab<'_>, settings: &Settings, net: &Net) -> Result<Truth> {
+    let key = |what: &str| format!("{what}-{}", net.key);
+    let peak = lab.cell(&key("mode"), || Peak::new(&net.joint, &net.scales))?;
+    let chain = |c| (format!("{}-{c}", key("nuts")), Which::Chain(c));
+    let others = [(key("annealed"), Which::Annealed), (key("turned"), Which::Turned)];
+    let cells = (0..settings.chains).map(chain).chain(others);
+    let cells: Vec<_> = cells.map(|(key, input)| Cell { key, cost: 1., input }).collect();
+    let parts = lab.cells(&cells, |which| match which {
+        Which::Chain(c) => peak.chain(&settings.nuts, &net.joint, *c).map(Part::Chain),
+        Which::Turned => all_turned(net, &peak).map(Part::Turned),
+        Which::Annealed => {
+            let precision = peak.covariance().diag().mapv(|v| 1. / v).to_vec();
+            let rng = &mut stream(0, Purpose::Evaluation, 2);
+            let (evidence, rate) = settings.annealing.log_evidence(&net.joint, &precision, rng);
+            Ok(Part::Annealed(evidence, rate))
+        }
+    })?;
+    let (mut chains, mut turned, mut annealed) = (vec![], vec![], None);
+    for part in parts {
+        match part {
+            Part::Chain(chain) => chains.push(chain),
+            Part::Turned(found) => turned = found,
+            Part::Annealed(evidence, rate) => annealed = Some((evidence, rate)),
         }
     }
-    let chains = lab.cells(&cells, |(net, peak, chain)| {
-        let rng = &mut stream(*chain, Purpose::Sample, 0);
-        let deviations = peak.covariance().diag().mapv(f64::sqrt);
-        let start: Vec<f64> = peak
-            .theta
-            .iter()
-            .zip(&deviations)
-            .map(|(mode, deviation)| {
-                mode + DISPERSION * deviation * rng.sample::<f64, _>(StandardNormal)
-            })
-            .collect();
-        settings.nuts.chain(&start, |theta| net.joint.log_joint(theta).sum(), rng)
-    })?;
+    Ok(Truth::new(settings, net, peak, chains, turned, annealed.expect("a cell of it")))
+}
 
-    let at_peaks = |what: &str| -> Vec<Cell<(&Net, &Peak)>> {
-        let cell = |&(net, peak)| Cell { key: keyed(what, net), cost: 1., input: (net, peak) };
-        together.iter().map(cell).collect()
-    };
-    let annealed = lab.cells(&at_peaks("annealed"), |(net, peak)| {
-        let precision = peak.covariance().diag().mapv(|v| 1. / v).to_vec();
-        let rng = &mut stream(0, Purpose::Evaluation, 2);
-        Ok(settings.annealing.log_evidence(&net.joint, &precision, rng))
-    })?;
-    let turned = lab.cells(&at_peaks("turned"), |(net, peak)| {
-        let outputs = net.data.task.outputs();
-        let hidden = net.joint.dim() - outputs;
-        let main = laplace_mass(peak.log_joint, &peak.curvature());
-        let turned = |unit| Turned::new(&net.joint, peak, main, unit);
-        (0..hidden).map(turned).collect::<Result<Vec<_>>>()
-    })?;
-
-    let mut chains = chains.into_iter();
-    let found = nets.iter().zip(peaks).zip(annealed).zip(turned);
-    Ok(found
-        .map(|(((net, peak), (annealed, acceptance)), turned)| {
-            let chains: Vec<Chain> = chains.by_ref().take(settings.chains as usize).collect();
-            let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
-            let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
-            let rng = &mut stream(0, Purpose::Evaluation, 1);
-            let bridge = by_bridge_sampling(&views, &net.joint, rng);
-            let all = concatenate(Axis(0), &views).expect("chains of one width");
-            let (mean, covariance) = moments(all.view());
-            let predict = |draws: ArrayView2<'_, f64>| {
-                let every = draws.nrows().div_ceil(settings.predicted);
-                let kept = draws.slice(s![..;every, ..]).mapv(|g| g as f32);
-                mean_prediction(&net.model, &kept.into_dyn().into(), &net.data)
-            };
-            let half = all.nrows() / 2;
-            Truth {
-                bridge,
-                annealed,
-                acceptance,
-                turned,
-                mean,
-                covariance,
-                p: predict(all.view()),
-                halves: [predict(all.slice(s![..half, ..])), predict(all.slice(s![half.., ..]))],
-                peak,
-                chains,
-            }
-        })
-        .collect())
+fn all_turned(net: &Net, peak: &Peak) -> Result<Vec<Turned>> {
+    let hidden = net.joint.dim() - net.data.task.outputs();
+    let main = laplace_mass(peak.log_joint, &peak.curvature());
+    (0..hidden).map(|unit| Turned::new(&net.joint, peak, main, unit)).collect()
 }
 
 impl Truth {
+    fn new(
+        settings: &Settings,
+        net: &Net,
+        peak: Peak,
+        chains: Vec<Chain>,
+        turned: Vec<Turned>,
+        (annealed, acceptance): (Estimate, f64),
+    ) -> Self {
+        let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
+        let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
+        let bridge = by_bridge_sampling(&views, &net.joint, &mut stream(0, Purpose::Evaluation, 1));
+        let draws = concatenate(Axis(0), &views).expect("chains of one width");
+        let (mean, covariance) = moments(draws.view());
+        let predict = |draws: ArrayView2<'_, f64>| {
+            let every = draws.nrows().div_ceil(settings.predicted);
+            let kept = draws.slice(s![..;every, ..]).mapv(|g| g as f32);
+            mean_prediction(&net.model, &kept.into_dyn().into(), &net.data)
+        };
+        let half = draws.nrows() / 2;
+        let p = predict(draws.view());
+        let halves = [predict(draws.slice(s![..half, ..])), predict(draws.slice(s![half.., ..]))];
+        let log_joint = chains.iter().flat_map(|chain| chain.log_density.clone()).collect();
+        Self {
+            peak,
+            chains,
+            draws,
+            log_joint,
+            bridge,
+            annealed,
+            acceptance,
+            turned,
+            mean,
+            covariance,
+            p,
+            halves,
+        }
+    }
+
     /// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
     pub fn convergence(&self) -> (f64, f64) {
         let chains = &self.chains;

@@ -1,0 +1,209 @@
+//! The crossing: `V` and `b` trained with one posterior, and another posterior fitted at them.
+use super::hypernet;
+use super::source::{Net, Tested, mean_prediction};
+use crate::autodiff::Tensor;
+use crate::bayes::{FlowKind, Hypernet, Posterior};
+use crate::error::{Error, Result};
+use crate::experiments::ascent::ascend;
+use crate::experiments::digits::digits;
+use crate::experiments::fit::{Diverged, Joint, Training, weigh};
+use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};
+use crate::experiments::scales::family::Recipe;
+use crate::experiments::scales::truth::Peak;
+use crate::experiments::{Cell, Grid, Lab};
+use crate::nn::Params;
+use crate::primary::Layer;
+use crate::random::{Purpose, stream};
+use crate::stats::{Estimate, over_seeds};
+use ndarray::{Array2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+
+/// The numbers of couplings of the posteriors that `V` and `b` are trained with.
+pub(super) const TRAINED: [usize; 2] = [0, 8];
+
+/// A posterior at given `V` and `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Q {
+    /// The one that they were trained with.
+    Own,
+    /// The mode.
+    Mode,
+    /// Independent Gaussians.
+    T0,
+    /// RealNVP with `T = 8`.
+    T8,
+    /// Draws of NUTS.
+    Nuts,
+}
+
+impl Q {
+    pub const ALL: [Self; 5] = [Self::Own, Self::Mode, Self::T0, Self::T8, Self::Nuts];
+
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Mode => "mode",
+            Self::T0 => "t0",
+            Self::T8 => "t8",
+            Self::Nuts => "nuts",
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "as trained",
+            Self::Mode => "the mode",
+            Self::T0 => "T = 0, refitted",
+            Self::T8 => "T = 8, refitted",
+            Self::Nuts => "NUTS",
+        }
+    }
+}
+
+/// Measurements of one posterior at one network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Crossed {
+    /// `E_q[ln p(g, D) − ln q(g)]`, nats; `None` without a density.
+    pub elbo: Option<Estimate>,
+    pub tested: Tested,
+    /// Largest `R̂` over the scales and `ln p(g, D)`, for NUTS.
+    pub rhat: Option<f64>,
+}
+
+/// The key of a row: the couplings that `V` and `b` were trained with, and the posterior at them.
+pub(super) fn key(couplings: usize, q: Q) -> String {
+    format!("cross-t{couplings}-{}", q.key())
+}
+
+/// The size at a tier.
+pub(super) struct Size {
+    pub examples: usize,
+    pub units: usize,
+    pub epochs: usize,
+    pub hidden: usize,
+    pub nuts: Nuts,
+    pub chains: u64,
+    pub training: Training,
+    measured: (u64, usize),
+    predicted: usize,
+}
+
+impl Size {
+    pub fn new(lab: &Lab<'_>) -> Self {
+        let draws = lab.tier.pick([20, 500, 500]);
+        Self {
+            examples: lab.tier.pick([100, 1000, 5000]),
+            units: lab.tier.pick([4, 20, 50]),
+            epochs: lab.tier.pick([2, 60, 100]),
+            hidden: lab.tier.pick([8, 64, 200]),
+            nuts: Nuts { warmup: draws, draws, thin: 1, depth: 8, accept: 0.8 },
+            chains: 2,
+            training: Training {
+                steps: lab.tier.pick([30, 1000, 2000]),
+                samples: lab.tier.pick([4, 16, 16]),
+                rate: 5e-3,
+                decay: 1.,
+                anneal: 0.,
+                gradient: Recipe::OURS.gradient,
+            },
+            measured: lab.tier.pick([(1, 100), (10, 100), (20, 100)]),
+            predicted: lab.tier.pick([10, 200, 200]),
+        }
+    }
+}
+
+/// Every posterior at every network, by seed.
+pub(super) fn crossed(lab: &Lab<'_>) -> Result<Grid<(usize, Q), Crossed>> {
+    let size = &Size::new(lab);
+    let mut nets = vec![];
+    for couplings in TRAINED {
+        for seed in 0..lab.seeds {
+            let mut config = hypernet(couplings, seed);
+            config.subset = Some(size.examples);
+            config.primary.layers = Some(Layer::mlp(&[size.units, size.units], 10));
+            config.flow.hidden = size.hidden;
+            (config.train.epochs, config.train.batch) = (size.epochs, 32);
+            let data = digits(lab, config.subset)?;
+            let run = format!("net-t{couplings}-{seed}");
+            let net = Net::train(lab, &run, (&run, "V and b"), &config, data, size.predicted)?;
+            nets.push(net);
+        }
+    }
+    let rows = TRAINED.into_iter().flat_map(|couplings| {
+        Q::ALL.map(|q| {
+            let cost = if q == Q::Nuts { 3. } else { 1. };
+            Cell { key: key(couplings, q), cost, input: (couplings, q) }
+        })
+    });
+    lab.grid(rows, |&(couplings, q), seed, _| {
+        let at = TRAINED.iter().position(|&t| t == couplings).expect("one of them");
+        let net = &nets[at * lab.seeds as usize + seed as usize];
+        Crossed::new(size, net, q)
+    })
+}
+
+impl Crossed {
+    fn new(size: &Size, net: &Net, q: Q) -> Result<Self> {
+        let of = |theta: &Array2<f64>| {
+            let every = theta.nrows().div_ceil(size.predicted);
+            let kept = theta.slice(ndarray::s![..;every, ..]).mapv(|g| g as f32);
+            let p = mean_prediction(&net.model, &Tensor::from(kept.into_dyn()), &net.data);
+            Tested::new(p.view(), &net.data)
+        };
+        match q {
+            Q::Own => {
+                let model = net.precise();
+                let own = weigh(&*model.posterior, &model.params, &net.joint, size.measured, 0);
+                let (elbo, tested) = (Some(over_seeds(&own.log_weight)), net.trained);
+                Ok(Self { elbo, tested, rhat: None })
+            }
+            Q::Mode => {
+                let mode = ascend(&net.joint, &net.scales)?;
+                let theta = Array2::from_shape_vec((1, mode.theta.len()), mode.theta);
+                let tested = of(&theta.expect("[1, D]"));
+                Ok(Self { elbo: None, tested, rhat: None })
+            }
+            Q::T0 => refitted(size, net, 0, of),
+            Q::T8 => refitted(size, net, 8, of),
+            Q::Nuts => {
+                let peak = Peak::new(&net.joint, &net.scales)?;
+                let chains = (0..size.chains).map(|c| peak.chain(&size.nuts, &net.joint, c));
+                let chains: Vec<_> = chains.collect::<Result<_>>()?;
+                let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
+                let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
+                let all = concatenate(Axis(0), &views).expect("chains of one width");
+                let scales =
+                    (0..all.ncols()).map(|d| diagnose(&chains, |c, s| chains[c].theta[s][d]));
+                let joint = diagnose(&chains, |c, s| chains[c].log_density[s]);
+                let (rhat, _) = worst(scales.chain([joint]));
+                Ok(Self { elbo: None, tested: of(&all), rhat: Some(rhat) })
+            }
+        }
+    }
+}
+
+/// RealNVP with `couplings` couplings, fitted at the mode of the net by full-batch training.
+fn refitted(
+    size: &Size,
+    net: &Net,
+    couplings: usize,
+    test: impl Fn(&Array2<f64>) -> Tested,
+) -> Result<Crossed> {
+    let mode = ascend(&net.joint, &net.scales)?;
+    let recipe = Recipe::OURS;
+    let config = recipe.hypernet(FlowKind::Realnvp, couplings, size.hidden);
+    let mut params = Params::<f64>::default();
+    let rng = &mut stream(0, Purpose::Init, 0);
+    let q = Hypernet::new(&mut params, "q", net.joint.dim(), &config, rng);
+    q.recentre(&mut params, &mode.theta);
+    let training = recipe.training(size.training, size.training.rate, 1.);
+    let trained = training.run(&q, &mut params, &net.joint, 0);
+    trained.map_err(|Diverged(step)| {
+        let advice = "Report it: these settings are fixed.";
+        let found = format!("a loss that is not finite after {step} steps");
+        Error::invalid("a posterior at fixed V and b", found, "a finite loss", advice)
+    })?;
+    let found = weigh(&q, &params, &net.joint, size.measured, 0);
+    let elbo = Some(over_seeds(&found.log_weight));
+    Ok(Crossed { elbo, tested: test(&found.theta), rhat: None })
+}
