@@ -3,7 +3,7 @@
 use super::evidence::log_mean;
 use super::fit::Joint;
 use super::gaussian::Gaussian;
-use crate::autodiff::{Storage, Tape};
+use crate::autodiff::{Storage, Tape, Var};
 use crate::bayes::Prior;
 use crate::stats::Estimate;
 use ndarray::{Array1, Array2, Axis};
@@ -54,14 +54,13 @@ impl Annealing {
         assert_eq!(precision.len(), d, "annealing: a precision for each entry of θ");
         let prior = Gaussian { mean: Array1::zeros(d), factor: Array2::eye(d) / lambda.sqrt() };
         let mut theta = prior.sample(self.particles, rng);
-        let mut state = State::new(joint, lambda);
+        let mut state = State::new(joint, lambda, &theta);
         let mut log_weight = vec![0.; self.particles];
         let (mut step, mut accepted) = (0.2_f64, 0.);
-        state.evaluate(&theta, 0.);
         let mut before = 0.;
         for k in 1..=self.temperatures {
             let beta = (k as f64 / self.temperatures as f64).powi(4);
-            for (log_weight, l) in log_weight.iter_mut().zip(&state.log_likelihood) {
+            for (log_weight, l) in log_weight.iter_mut().zip(&state.values.log_likelihood) {
                 *log_weight += (beta - before) * l;
             }
             before = beta;
@@ -90,18 +89,16 @@ impl Annealing {
         momentum *= &root;
         let kinetic = |p: &Array2<f64>| 0.5 * (p * p / mass).sum_axis(Axis(1));
         let potential = |state: &State<'_>| -> Array1<f64> {
-            let each = state.log_prior.iter().zip(&state.log_likelihood);
+            let each = state.values.log_prior.iter().zip(&state.values.log_likelihood);
             each.map(|(prior, likelihood)| -prior - beta * likelihood).collect()
         };
-        let start = theta.clone();
-        let mut gradient = state.evaluate(theta, beta);
-        let (old_prior, old_likelihood) = (state.log_prior.clone(), state.log_likelihood.clone());
+        let (start, before) = (theta.clone(), state.values.clone());
         let energy = potential(state) + kinetic(&momentum);
         for _ in 0..self.leapfrogs {
-            momentum.scaled_add(0.5 * step, &gradient);
+            momentum.scaled_add(0.5 * step, &state.gradient(theta, beta));
             *theta += &(&momentum / mass * step);
-            gradient = state.evaluate(theta, beta);
-            momentum.scaled_add(0.5 * step, &gradient);
+            state.evaluate(theta);
+            momentum.scaled_add(0.5 * step, &state.gradient(theta, beta));
         }
         let change = energy - potential(state) - kinetic(&momentum);
         let mut accepted = 0.;
@@ -111,45 +108,65 @@ impl Annealing {
                 accepted += 1.;
             } else {
                 theta.row_mut(s).assign(&start.row(s));
-                state.log_prior[s] = old_prior[s];
-                state.log_likelihood[s] = old_likelihood[s];
+                state.values.take_row(&before, s);
             }
         }
         accepted / theta.nrows() as f64
     }
 }
 
-/// The joint density, and its two logarithms where it was evaluated last.
+/// The joint density, and its values at the present `θ [S, D]`.
 struct State<'a> {
     joint: &'a dyn Joint,
     lambda: f64,
     storage: Storage<f64>,
+    values: Values,
+}
+
+/// `ln p(θ) [S]`, `ln p(D|θ) [S]` and the gradient `[S, D]` of the latter.
+#[derive(Clone)]
+struct Values {
     log_prior: Vec<f64>,
     log_likelihood: Vec<f64>,
+    slope: Array2<f64>,
+}
+
+impl Values {
+    fn take_row(&mut self, from: &Self, s: usize) {
+        self.log_prior[s] = from.log_prior[s];
+        self.log_likelihood[s] = from.log_likelihood[s];
+        self.slope.row_mut(s).assign(&from.slope.row(s));
+    }
 }
 
 impl<'a> State<'a> {
-    fn new(joint: &'a dyn Joint, lambda: f64) -> Self {
-        let storage = Storage::default();
-        Self { joint, lambda, storage, log_prior: vec![], log_likelihood: vec![] }
+    fn new(joint: &'a dyn Joint, lambda: f64, theta: &Array2<f64>) -> Self {
+        let slope = Array2::zeros(theta.raw_dim());
+        let values = Values { log_prior: vec![], log_likelihood: vec![], slope };
+        let mut state = Self { joint, lambda, storage: Storage::default(), values };
+        state.evaluate(theta);
+        state
     }
 
-    /// The gradient `[S, D]` of `ln p(θ) + β ln p(D|θ)`; both logarithms are kept.
-    fn evaluate(&mut self, theta: &Array2<f64>, beta: f64) -> Array2<f64> {
+    fn evaluate(&mut self, theta: &Array2<f64>) {
         let tape = Tape::reusing(mem::take(&mut self.storage));
         let leaf = tape.leaf(theta.clone());
         let likelihood = self.joint.log_likelihood(leaf).sum_axis(1);
-        self.log_likelihood = likelihood.value().iter().copied().collect();
-        let prior = self.joint.prior().log_prob(tape.constant(theta.clone())).value();
-        self.log_prior = prior.iter().copied().collect();
+        let prior = self.joint.prior().log_prob(tape.constant(theta.clone()));
+        let of = |values: Var<'_, f64>| values.value().iter().copied().collect();
+        (self.values.log_likelihood, self.values.log_prior) = (of(likelihood), of(prior));
         let grads = likelihood.sum().backward();
-        let mut gradient = theta * -self.lambda;
         if let Some(g) = grads.wrt(leaf) {
-            let g: Array2<f64> = g.to_owned().into_dimensionality().expect("[S, D]");
-            gradient.scaled_add(beta, &g);
+            self.values.slope = g.to_owned().into_dimensionality().expect("[S, D]");
         }
         drop(grads);
         self.storage = tape.into_storage();
+    }
+
+    /// The gradient `[S, D]` of `ln p(θ) + β ln p(D|θ)` at the present `θ`.
+    fn gradient(&self, theta: &Array2<f64>, beta: f64) -> Array2<f64> {
+        let mut gradient = theta * -self.lambda;
+        gradient.scaled_add(beta, &self.values.slope);
         gradient
     }
 }
