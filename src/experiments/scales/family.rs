@@ -65,7 +65,7 @@ impl Recipe {
         log_scale: -1.,
     };
     /// Gaussians need fewer samples.
-    const GAUSSIAN: Self = Self { samples: 0.25, time: 0.25, ..Self::OURS };
+    const GAUSSIAN: Self = Self { samples: 0.25, time: 0.5, ..Self::OURS };
     /// The authors' choices, except for the initial standard deviation.
     const AUTHORS: Self = Self {
         gradient: Estimator::Total,
