@@ -236,3 +236,30 @@ pub(super) const RECIPES: &[Family] = &[
 ];
 
 const TOTAL: Recipe = Recipe { gradient: Estimator::Total, ..Recipe::OURS };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recipes of the same time have the same product of steps and `S + 1`.
+    #[test]
+    fn steps_share_the_time_of_the_tier() {
+        let base = Training {
+            steps: 2000,
+            samples: 16,
+            rate: 0.,
+            decay: 1.,
+            anneal: 0.,
+            gradient: Estimator::Total,
+        };
+        let of = |samples, time| {
+            let recipe = Recipe { samples, time, ..Recipe::OURS };
+            let Training { steps, samples, rate, .. } = recipe.training(base, 0.1, 2.);
+            assert_eq!(rate, 0.1);
+            (steps, samples)
+        };
+        assert_eq!(of(1., 1.), (4000, 16));
+        assert_eq!(of(0., 1.), (34_000, 1));
+        assert_eq!(of(2., 0.5), (1030, 32));
+    }
+}
