@@ -2,7 +2,7 @@
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
 use crate::bayes::Model;
-use crate::nn::Frozen;
+use crate::nn::{Frozen, Params};
 use crate::predict::predictive::{Predictive, classes, values};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
@@ -51,10 +51,12 @@ fn group(model: &Model, samples: usize) -> usize {
 }
 
 /// Calls `each(i, outputs [S, B, K])` for every chunk of the rows of `x [N, inputs]`, where `i` is
-/// the index of the chunk's first row. Chunks run in parallel; the results are in the order of the
-/// chunks. The size of a chunk does not depend on the number of threads.
+/// the index of the chunk's first row, and `params` replace the parameters of `model`. Chunks run
+/// in parallel; the results are in the order of the chunks. The size of a chunk does not depend on
+/// the number of threads.
 pub(super) fn chunks<R: Send>(
     model: &Model,
+    params: &Params,
     theta: &Tensor<f32>,
     x: ArrayView2<'_, f32>,
     profile: Option<&Profile>,
@@ -63,7 +65,7 @@ pub(super) fn chunks<R: Send>(
     let samples = theta.shape()[0];
     assert!(samples > 0, "predict: theta {:?} has no samples", theta.shape());
     let (rows, group) = (chunk(model, samples), group(model, samples));
-    let frozen = Frozen::new(&model.params, |_| true);
+    let frozen = Frozen::new(params, |_| true);
     let groups: Vec<Tensor<f32>> = match group == samples {
         true => vec![theta.clone()],
         false => {
@@ -73,7 +75,7 @@ pub(super) fn chunks<R: Send>(
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
         let mut forward = |theta: &Tensor<f32>| {
             let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
-            let p = frozen.bind(&model.params, &tape);
+            let p = frozen.bind(params, &tape);
             let bytes = 2 * size_of::<f32>() * x.len();
             let x = tape.constant(x.to_owned().into_dyn());
             tape.spent_on("minibatch", bytes);
@@ -105,7 +107,7 @@ pub(super) fn chunks<R: Send>(
 /// # Panics
 /// If there are no inputs, or the shapes do not fit the model.
 pub fn predict(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Predictive {
-    predict_profiled(model, theta, x, None)
+    predict_with(model, &model.params, theta, x, None)
 }
 
 /// As [`predict`], with the time of each operation recorded in `profile`. The times are meaningful
@@ -119,9 +121,20 @@ pub fn predict_profiled(
     x: ArrayView2<'_, f32>,
     profile: Option<&Profile>,
 ) -> Predictive {
+    predict_with(model, &model.params, theta, x, profile)
+}
+
+/// As [`predict_profiled`], with `params` in place of the parameters of `model`.
+pub(super) fn predict_with(
+    model: &Model,
+    params: &Params,
+    theta: &Tensor<f32>,
+    x: ArrayView2<'_, f32>,
+    profile: Option<&Profile>,
+) -> Predictive {
     let tape = Tape::default();
-    let precision = model.likelihood.precision(&model.params.freeze(&tape));
-    let parts = chunks(model, theta, x, profile, |_, outputs| match precision {
+    let precision = model.likelihood.precision(&params.freeze(&tape));
+    let parts = chunks(model, params, theta, x, profile, |_, outputs| match precision {
         None => classes(cube(&outputs)),
         Some(precision) => values(cube(&outputs), precision),
     });
@@ -133,7 +146,7 @@ pub fn predict_profiled(
 /// # Panics
 /// As [`predict`].
 pub fn logits(model: &Model, theta: &Tensor<f32>, x: ArrayView2<'_, f32>) -> Array3<f32> {
-    let parts = chunks(model, theta, x, None, |_, outputs| outputs);
+    let parts = chunks(model, &model.params, theta, x, None, |_, outputs| outputs);
     let views: Vec<_> = parts.iter().map(cube).collect();
     ndarray::concatenate(Axis(1), &views).expect("one shape but for the rows")
 }

@@ -1,5 +1,5 @@
 //! Predictions of a trained model: predictive distributions, uncertainties, test scores,
-//! acquisition.
+//! acquisition; and the widths of its posterior.
 pub mod acquire;
 mod batch_bald;
 pub mod evaluate;
@@ -7,7 +7,9 @@ mod forward;
 mod predictive;
 pub mod score;
 mod terms;
+mod widths;
 
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
 pub use terms::{bound, log_prob, terms};
+pub use widths::{ACTIVE, Removal, Removed, Width, Widths};

@@ -14,7 +14,7 @@ pub fn log_prob(model: &Model, theta: &Tensor<f32>, data: &Split) -> Array2<f32>
         Likelihood::Categorical { .. } => Likelihood::Categorical { clip: None },
         other => other,
     };
-    let parts = chunks(model, theta, data.x.view(), None, |start, outputs| {
+    let parts = chunks(model, &model.params, theta, data.x.view(), None, |start, outputs| {
         let (tape, rows) = (Tape::default(), start..start + outputs.shape()[1]);
         let y = data.y.select(&rows.collect::<Vec<_>>());
         likelihood.log_prob(&model.params.freeze(&tape), tape.constant(outputs), &y).value()

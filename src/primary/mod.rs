@@ -121,6 +121,24 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
         None
     }
 
+    /// The hidden units, and channels of hidden convolutions, whose scale is an entry of `θ`: the
+    /// index of the scale, and the Euclidean norm of the weights out of the unit, as the next layer
+    /// uses them: column `j` of `V/‖V‖`, where each row of `V` is divided by its norm. Empty if
+    /// `θ` has no scales.
+    fn outgoing(&self, _params: &Params<T>) -> Vec<(usize, f64)> {
+        vec![]
+    }
+
+    /// Set the outputs of hidden units to 0 for every input: their scales `θⱼ`, in all samples
+    /// `theta [S, D]`, and their biases. Layers without weights map 0 to 0. The units are given by
+    /// the indices of their scales, see [`outgoing`](PrimaryNet::outgoing).
+    ///
+    /// # Panics
+    /// If `θ` has no scales.
+    fn silence(&self, _params: &mut Params<T>, theta: &mut Tensor<T>, units: &[usize]) {
+        panic!("silence: {units:?} of theta {:?} without scales", theta.shape())
+    }
+
     /// Outputs `[S, B, K]` for independent `θ ~ N(mean, std²)`, with `mean` and `std` of shape
     /// `[D]`, by local reparametrisation (Kingma et al. 2015): pre-activations are sampled for each
     /// example in place of `θ`. `None` unless every layer is linear in its slice of `θ` and shares

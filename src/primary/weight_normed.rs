@@ -171,4 +171,30 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         let (first, [v, _]) = self.0.iter().find_map(|step| Some((step, step.weights?)))?;
         first.placed.filters(params.get(v).as_matrix())
     }
+    /// The last axis of activations is that of units or channels, also after `flatten`; so column
+    /// `i` of the next layer's `V` belongs to unit `i mod n` of a layer of `n`.
+    fn outgoing(&self, params: &Params<T>) -> Vec<(usize, f64)> {
+        let weighted = self.0.iter().filter_map(|step| Some((&step.range, step.weights?)));
+        let pairs = weighted.clone().zip(weighted.skip(1));
+        let norms = pairs.flat_map(|((range, _), (_, [v, _]))| {
+            let mut squares = vec![0.; range.len()];
+            for row in params.get(v).as_matrix().rows() {
+                let all = row.iter().map(|v| v.f64().powi(2));
+                let norm: f64 = all.clone().sum();
+                all.enumerate().for_each(|(i, square)| squares[i % range.len()] += square / norm);
+            }
+            range.clone().zip(squares.into_iter().map(f64::sqrt))
+        });
+        norms.collect()
+    }
+
+    fn silence(&self, params: &mut Params<T>, theta: &mut Tensor<T>, units: &[usize]) {
+        for Step { weights, range, .. } in &self.0 {
+            let Some([_, b]) = weights else { continue };
+            for &j in units.iter().filter(|j| range.contains(j)) {
+                params.get_mut(*b).as_slice_mut()[j - range.start] = T::zero();
+                theta.as_matrix_mut().column_mut(j).fill(T::zero());
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! The charts of a run's page.
+use std::ops::Range;
 use std::sync::Arc;
 
 use kuva::prelude::{ColorMap, Heatmap, Layout};
@@ -10,9 +11,13 @@ use ndarray::Array2;
 use super::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use super::style::{Paint, styled, svg, text};
 use crate::metrics::Bin;
+use crate::predict::{ACTIVE, Widths};
 
 /// Largest number of points whose error bars are legible.
 const SCATTER_POINTS: usize = 150;
+
+/// Largest number of points of a curve over the entries of `θ`.
+const CURVE_POINTS: usize = 200;
 
 /// Largest number of classes for which counts are printed in the cells and all classes are named.
 const READABLE_CLASSES: usize = 20;
@@ -117,6 +122,30 @@ pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) ->
         }
     }
     svg(id, &render_multiple(plots, styled(layout, Paint::Page)))
+}
+
+/// For each part of `θ`, its `KL_j` in descending order against the share of entries that are at
+/// least as large, and the threshold of active entries.
+pub(super) fn sorted_kl(widths: &Widths) -> Chart {
+    let error = 1. / widths.samples as f64;
+    let curve = |range: &Range<usize>| {
+        let mut kl = widths.kl[range.clone()].to_vec();
+        kl.sort_by(|a, b| b.total_cmp(a));
+        let n = kl.len();
+        let ranks = (0..n).step_by(n.div_ceil(CURVE_POINTS)).chain([n - 1]);
+        ranks.map(|i| ((i + 1) as f64 / n as f64, kl[i].max(error))).collect::<Vec<_>>()
+    };
+    let layers = widths.parts.iter().enumerate().flat_map(|(i, (name, range))| {
+        let points = curve(range);
+        let radius = if points.len() > 50 { 0. } else { 2.5 };
+        [(&**name, Mark::Line(points.clone())), ("", Mark::Dots(points, radius, 1.))]
+            .map(|(name, mark)| Layer::new(name, Ink::Series(i), mark))
+    });
+    let threshold = Mark::Dashed(vec![(0., ACTIVE), (1., ACTIVE)]);
+    let layers = layers.chain([Layer::new("active above", Ink::Gray, threshold)]).collect();
+    let x = Axis::new("share of the entries").range(0., 1.);
+    let y = Axis::new("KL from the prior, nats").log();
+    Chart { size: (620., 380.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }
 }
 
 fn series(mark: Mark) -> Layer {

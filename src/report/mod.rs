@@ -15,8 +15,10 @@ mod style;
 mod table;
 mod text;
 pub mod verdict;
+mod widths;
 
 pub use classification::Classification;
 pub use regression::Regression;
 pub use run::{Run, Test, render};
 pub use text::number;
+pub use widths::{widths_facts, widths_table};

@@ -7,7 +7,9 @@ use super::page::{document, facts, figure};
 use super::regression::Regression;
 use super::sheet::Sheet;
 use super::text::{duration, grouped, percent};
+use super::widths::section;
 use crate::error::Result;
+use crate::predict::{Removal, Widths};
 use crate::run::record::Epoch;
 
 /// The contents of a run's page. All text is escaped.
@@ -30,6 +32,9 @@ pub struct Run<'a> {
     pub test: Test<'a>,
     /// The filters of the first layer, if they can be drawn.
     pub filters: Option<Sheet>,
+    /// The widths of the posterior, if `θ` has a continuous distribution and a Gaussian prior, and
+    /// what its hidden units with inactive scales do, if `θ` has such scales.
+    pub widths: Option<(Widths, Option<Removal>)>,
     /// The command line that made the run.
     pub command: String,
 }
@@ -62,6 +67,7 @@ pub fn render(run: &Run<'_>) -> Result<String> {
         (facts(&run.results))
         (learning(run.history))
         (sections)
+        @if let Some((widths, removal)) = &run.widths { (section(widths, removal.as_ref())) }
         @if let Some(filters) = filters { h2 { "Filters of the first layer" } (filters) }
         h2 { "Settings" }
         div.settings { (facts(&run.settings)) }

@@ -4,10 +4,10 @@ use crate::autodiff::Tensor;
 use crate::bayes::Model;
 use crate::data::{self, Dataset, Options};
 use crate::error::{Error, Result};
-use crate::predict::draw;
+use crate::predict::{Widths, draw};
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
-use crate::run::{Checkpoint, Config, Header};
+use crate::run::{Checkpoint, Config, Header, Method};
 use std::path::{Path, PathBuf};
 
 /// The model of a run's best epoch.
@@ -48,6 +48,13 @@ impl Trained {
         let unchecked = same_data(&self.header, &data, &data.fingerprint())?;
         data.notes = unchecked.into_iter().collect();
         Ok(data)
+    }
+
+    /// The widths of the posterior. `None` if `θ` has no continuous distribution, or the prior is
+    /// not Gaussian.
+    pub fn widths(&self) -> Option<Widths> {
+        let config = &self.header.config;
+        Method::from(config).is_continuous().then(|| Widths::of(&self.model, config.seed)).flatten()
     }
 }
 

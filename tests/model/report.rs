@@ -17,6 +17,7 @@ fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {
         seconds: history.iter().map(|epoch| epoch.seconds).sum(),
         test,
         filters: None,
+        widths: None,
         command: "bhn train mnist --seed 7 && true".into(),
     }
 }

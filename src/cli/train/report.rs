@@ -4,7 +4,7 @@ use crate::bayes::{Model, Targets};
 use crate::cli::show;
 use crate::data::{Dataset, Task};
 use crate::predict::evaluate::{Evaluation, evaluate};
-use crate::predict::{Predictive, draw};
+use crate::predict::{Predictive, Removal, draw};
 use crate::random::{Purpose, stream};
 use crate::report::sheet::{Sheet, contrast};
 use crate::report::{self, Classification, Regression};
@@ -22,7 +22,7 @@ pub fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));
     let report = run.dir.join("report.html");
-    atomic::write(&report, page(&trained.model, run, &found, &rows, &summary)?.as_bytes())?;
+    atomic::write(&report, page(trained, run, &found, &rows, &summary)?.as_bytes())?;
     rows.push(("run folder".into(), run.dir.display().to_string()));
     rows.push(("report".into(), report.display().to_string()));
     Ok((summary, show::table(rows)))
@@ -47,7 +47,7 @@ fn filters(model: &Model, run: &Run) -> Option<Sheet> {
 
 /// The contents of `report.html`.
 fn page(
-    model: &Model,
+    trained: &Trained,
     run: &Run,
     found: &Evaluation,
     rows: &[(String, String)],
@@ -103,7 +103,11 @@ fn page(
         epochs: summary.epochs,
         seconds: summary.seconds,
         test,
-        filters: filters(model, run),
+        filters: filters(&trained.model, run),
+        widths: trained.widths().map(|widths| {
+            let removal = Removal::of(&trained.model, &widths, &run.data.test, run.config.seed);
+            (widths, removal)
+        }),
         command: summary.command.clone(),
     })?)
 }

@@ -78,6 +78,11 @@ impl Method {
         matches!(self, Self::MeanField(_) | Self::Mnf(_) | Self::Hypernet(..) | Self::Laplace(_))
     }
 
+    /// Whether `θ` has a continuous distribution. It has none if its entries are points or masks.
+    pub fn is_continuous(&self) -> bool {
+        self.has_density() || matches!(self, Self::Swag(_))
+    }
+
     /// Whether the posterior is known only after the last epoch, which then counts as the best.
     pub fn needs_all_epochs(&self) -> bool {
         matches!(self, Self::Laplace(_) | Self::Swag(_))

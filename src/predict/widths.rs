@@ -1,0 +1,285 @@
+//! The widths of a posterior: how far the data have moved each entry of `θ` from its prior, and
+//! whether the network uses the units whose scales they have not moved.
+use crate::autodiff::{Tape, Tensor};
+use crate::bayes::{Model, Prior};
+use crate::data::{Split, Targets};
+use crate::metrics::{accuracy, predictions};
+use crate::nn::Params;
+use crate::predict::forward::{draw, predict_with};
+use crate::predict::predictive::Predictive;
+use crate::random::{Purpose, stream};
+use crate::stats::Estimate;
+use serde::Serialize;
+use std::ops::Range;
+
+/// An entry of `θ` is active if its KL from the prior is above this number of nats. A Gaussian of
+/// the prior's width has this KL if its mean is a third of the prior's standard deviation from 0.
+pub const ACTIVE: f64 = 0.05;
+
+/// The number of posterior samples, which is smaller for a very large `θ`: the total number of
+/// entries drawn is limited.
+const SAMPLES: usize = 1000;
+const LEAST_SAMPLES: usize = 100;
+const DRAWN: usize = 100_000_000;
+/// The largest number of samples, and of their entries, that are drawn at once.
+const BATCH: usize = 100;
+const BATCH_ENTRIES: usize = 1 << 24;
+/// The index of the stream of samples. Validations use their epochs as indices, which are lower.
+const STREAM: u64 = 1 << 48;
+/// The number of posterior samples for the accuracy without the inactive units.
+const REMOVAL_SAMPLES: usize = 20;
+
+/// Means, standard deviations and KLs from the prior of the marginals `q(θⱼ)`, estimated from
+/// samples.
+///
+/// `KL_j = KL(N(mⱼ, sⱼ²) ‖ N(0, 1/λ)) = ½ (λ (mⱼ² + sⱼ²) − 1 − ln(λ sⱼ²))`, where `mⱼ` and `sⱼ`
+/// are mean and standard deviation of `q(θⱼ)`.
+///
+/// `Σ KL_j ≤ KL(q ‖ p)`: under a prior with independent entries, `KL(q ‖ p)` is
+/// `Σ KL(q(θⱼ) ‖ p(θⱼ))` plus the total correlation of `q`, which is not negative; and of all
+/// distributions with mean `mⱼ` and variance `sⱼ²` the Gaussian has the largest entropy, so that
+/// `KL(q(θⱼ) ‖ p(θⱼ)) ≥ KL_j`. The two are equal if `q` is a Gaussian with independent entries.
+#[derive(Clone, Debug)]
+pub struct Widths {
+    /// The number of samples `S`.
+    pub samples: usize,
+    /// The precision `λ` of the prior.
+    pub precision: f64,
+    /// The slices of `θ` by name, see [`parts`](crate::primary::PrimaryNet::parts).
+    pub parts: Vec<(String, Range<usize>)>,
+    /// `mⱼ` `[D]`.
+    pub mean: Vec<f64>,
+    /// `sⱼ` `[D]`.
+    pub std: Vec<f64>,
+    /// `KL_j` `[D]` in nats. Estimates of a KL near 0 scatter around it by about `1/S`.
+    pub kl: Vec<f64>,
+    /// The Monte Carlo estimates over the same samples; `None` if `q` has no density.
+    pub total: Option<Total>,
+}
+
+/// `KL(q ‖ p)` by Monte Carlo.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Total {
+    /// The mean of `ln q(θ) − ln p(θ)` in nats, and its standard error.
+    #[serde(flatten)]
+    pub kl: Estimate,
+    /// The standard error of the mean of `ln q(θ)`.
+    pub entropy_error: f64,
+}
+
+/// A summary of a slice of `θ`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Width {
+    /// The name of the slice, or `all`.
+    pub part: String,
+    /// The number of entries.
+    pub entries: usize,
+    /// The number of [active](ACTIVE) entries.
+    pub active: usize,
+    /// `Σ KL_j` in nats.
+    pub kl: f64,
+    /// The mean of `mⱼ`.
+    pub mean: f64,
+    /// The smallest `sⱼ √λ`: a deviation relative to the prior's.
+    pub smallest: f64,
+    /// The median of `sⱼ √λ`.
+    pub median: f64,
+    /// The largest `sⱼ √λ`.
+    pub largest: f64,
+    /// The geometric mean of `sⱼ √λ`.
+    pub geometric_mean: f64,
+}
+
+impl Widths {
+    /// The widths of the posterior of `model`; the samples are determined by `seed`. `None` if the
+    /// prior is not Gaussian. They describe methods for which `θ` has a continuous distribution:
+    /// the `KL_j` of a point is infinite.
+    pub fn of(model: &Model, seed: u64) -> Option<Self> {
+        let Prior::Gaussian { precision } = model.prior else { return None };
+        let d = model.primary.dim();
+        let samples = (DRAWN / d).clamp(LEAST_SAMPLES, SAMPLES);
+        let batch = (BATCH_ENTRIES / d).clamp(1, BATCH);
+        let rng = &mut stream(seed, Purpose::Evaluation, STREAM);
+        // Sums of deviations from the first sample, and of their squares: the squares of θ would
+        // cancel where sⱼ is much smaller than mⱼ.
+        let mut first = vec![];
+        let [mut sums, mut squares] = [vec![0.; d], vec![0.; d]];
+        let [mut log_q, mut log_ratio] = [vec![], vec![]];
+        for start in (0..samples).step_by(batch) {
+            let (theta, q) = draw(model, batch.min(samples - start), rng);
+            let tape = Tape::default();
+            let theta = tape.constant(theta.mapv(f64::from));
+            let log_p = model.prior.log_prob(theta).value();
+            for q in q.iter().flat_map(|q| q.iter().zip(&log_p)) {
+                log_q.push(f64::from(*q.0));
+                log_ratio.push(f64::from(*q.0) - q.1);
+            }
+            for sample in theta.value().as_matrix().rows() {
+                if first.is_empty() {
+                    first = sample.to_vec();
+                }
+                for (j, (x, first)) in sample.iter().zip(&first).enumerate() {
+                    sums[j] += x - first;
+                    squares[j] += (x - first).powi(2);
+                }
+            }
+        }
+        let n = samples as f64;
+        let variance = |j: usize| (squares[j] - sums[j].powi(2) / n).max(0.) / (n - 1.);
+        let mean: Vec<_> = first.iter().zip(&sums).map(|(first, sum)| first + sum / n).collect();
+        let std: Vec<_> = (0..d).map(|j| variance(j).sqrt()).collect();
+        let kl = mean.iter().zip(&std).map(|(m, s)| kl_of_sample(*m, *s, precision, n)).collect();
+        let total = (!log_q.is_empty()).then(|| Total {
+            kl: Estimate::of(&log_ratio),
+            entropy_error: Estimate::of(&log_q).error,
+        });
+        let mut end = 0;
+        let range = |(name, n)| {
+            end += n;
+            (name, end - n..end)
+        };
+        let parts = model.primary.parts().into_iter().map(range).collect();
+        Some(Self { samples, precision, parts, mean, std, kl, total })
+    }
+
+    /// `Σ KL_j`, a lower bound of `KL(q ‖ p)`, in nats.
+    pub fn bound(&self) -> f64 {
+        self.kl.iter().sum()
+    }
+
+    /// Whether entry `j` is [active](ACTIVE).
+    pub fn is_active(&self, j: usize) -> bool {
+        self.kl[j] > ACTIVE
+    }
+
+    /// A summary of each part and, if there are several, of all of `θ`.
+    pub fn summary(&self) -> Vec<Width> {
+        let whole = ("all".to_string(), 0..self.kl.len());
+        let is_one = self.parts.len() == 1;
+        let ranges = self.parts.iter().chain((!is_one).then_some(&whole));
+        ranges.map(|(name, range)| self.width(name, range.clone())).collect()
+    }
+
+    fn width(&self, part: &str, range: Range<usize>) -> Width {
+        let n = range.len() as f64;
+        let mut relative: Vec<_> =
+            self.std[range.clone()].iter().map(|s| s * self.precision.sqrt()).collect();
+        Width {
+            part: part.into(),
+            entries: range.len(),
+            active: range.clone().filter(|&j| self.is_active(j)).count(),
+            kl: self.kl[range.clone()].iter().sum(),
+            mean: self.mean[range].iter().sum::<f64>() / n,
+            geometric_mean: (relative.iter().map(|s| s.ln()).sum::<f64>() / n).exp(),
+            median: median(&mut relative),
+            smallest: relative[0],
+            largest: relative[relative.len() - 1],
+        }
+    }
+}
+
+/// `KL(N(m, s²) ‖ N(0, 1/λ))` for the mean and the unbiased standard deviation of a sample of `n`,
+/// without its bias: `m² + s² (n − 1)/n` is an unbiased estimate of the second moment, and the
+/// expectation of `ln s²` is below the logarithm of the variance by `1/(n − 1) + O(n⁻²)` if the
+/// distribution is normal.
+fn kl_of_sample(m: f64, s: f64, precision: f64, n: f64) -> f64 {
+    let second_moment = m * m + s * s * (n - 1.) / n;
+    let log_variance = 2. * s.ln() + 1. / (n - 1.);
+    0.5 * (precision * second_moment - 1. - precision.ln() - log_variance)
+}
+
+/// Sorts `v` and returns its median.
+fn median(v: &mut [f64]) -> f64 {
+    v.sort_by(f64::total_cmp);
+    (v[(v.len() - 1) / 2] + v[v.len() / 2]) / 2.
+}
+
+/// Whether the network uses its hidden units with inactive scales. Such a scale is noise, which
+/// reaches the predictions unless the weights out of the unit are near 0: the unit is then pruned.
+/// Variational posteriors may prune more units than is good for the predictions ("over-pruning",
+/// Trippe & Turner 2018).
+#[derive(Clone, Debug, Serialize)]
+pub struct Removal {
+    /// The number of hidden units and channels.
+    pub hidden: usize,
+    /// The number of those whose scale is inactive.
+    pub inactive: usize,
+    /// The median norm of the weights out of an inactive unit,
+    /// see [`outgoing`](crate::primary::PrimaryNet::outgoing).
+    pub outgoing_inactive: Option<f64>,
+    /// The median norm of the weights out of an active unit.
+    pub outgoing_active: Option<f64>,
+    /// The effect on the test set of setting the outputs of inactive units to 0; `None` if there
+    /// are none, and in regression.
+    pub removed: Option<Removed>,
+}
+
+/// Predictions for the test set with and without some units, under the same posterior samples.
+#[derive(Clone, Debug, Serialize)]
+pub struct Removed {
+    /// The number of posterior samples.
+    pub samples: usize,
+    /// The number of test examples.
+    pub examples: usize,
+    /// The accuracy of the network.
+    pub accuracy: Estimate,
+    /// The accuracy without the units.
+    pub accuracy_without: Estimate,
+    /// The number of examples whose predicted class differs.
+    pub changed: usize,
+}
+
+impl Removal {
+    /// The effect of removing the hidden units of `model` whose scales are inactive. `None` if
+    /// there are no hidden units with scales.
+    ///
+    /// # Panics
+    /// If `test` does not fit the model.
+    pub fn of(model: &Model, widths: &Widths, test: &Split, seed: u64) -> Option<Self> {
+        let units = model.primary.outgoing(&model.params);
+        if units.is_empty() {
+            return None;
+        }
+        let (active, inactive): (Vec<_>, Vec<_>) =
+            units.into_iter().partition(|unit| widths.is_active(unit.0));
+        let norm = |units: &[(usize, f64)]| {
+            let mut norms: Vec<_> = units.iter().map(|unit| unit.1).collect();
+            (!norms.is_empty()).then(|| median(&mut norms))
+        };
+        let scales: Vec<_> = inactive.iter().map(|unit| unit.0).collect();
+        Some(Self {
+            hidden: active.len() + inactive.len(),
+            inactive: inactive.len(),
+            outgoing_inactive: norm(&inactive),
+            outgoing_active: norm(&active),
+            removed: removed(model, &scales, test, seed),
+        })
+    }
+}
+
+/// The effect of setting the outputs of `units` to 0; `None` if there are none, and in regression.
+fn removed(model: &Model, units: &[usize], test: &Split, seed: u64) -> Option<Removed> {
+    let Targets::Classes(labels) = &test.y else { return None };
+    if units.is_empty() {
+        return None;
+    }
+    let samples = REMOVAL_SAMPLES;
+    let (theta, _) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, STREAM));
+    let (mut params, mut silenced) = (model.params.clone(), theta.clone());
+    model.primary.silence(&mut params, &mut silenced, units);
+    let predict = |params: &Params, theta: &Tensor<f32>| {
+        match predict_with(model, params, theta, test.x.view(), None) {
+            Predictive::Classes { p, .. } => p,
+            Predictive::Values { .. } => unreachable!("a model predicts the kind of target"),
+        }
+    };
+    let (p, without) = (predict(&model.params, &theta), predict(&params, &silenced));
+    let pairs = predictions(p.view()).into_iter().zip(predictions(without.view()));
+    Some(Removed {
+        samples,
+        examples: test.len(),
+        accuracy: accuracy(p.view(), labels),
+        accuracy_without: accuracy(without.view(), labels),
+        changed: pairs.filter(|(a, b)| a != b).count(),
+    })
+}
