@@ -3,6 +3,8 @@
 use super::{Context, number, show};
 use crate::data::Dataset;
 use crate::error::Error;
+use crate::predict::{Removal, Total, Width};
+use crate::report;
 use crate::run::{Method, Trained};
 use crate::verify::SUITES;
 use crate::verify::importance::{Diagnostics, diagnose, draws};
@@ -58,6 +60,21 @@ struct Found {
     /// the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostics: Option<Diagnostics>,
+    /// The widths of the run's posterior; `None` if it has none, with `--only` another suite, and
+    /// for the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    widths: Option<FoundWidths>,
+}
+
+#[derive(Serialize)]
+struct FoundWidths {
+    samples: usize,
+    kl: Option<Total>,
+    lower_bound: f64,
+    parts: Vec<Width>,
+    hidden_units: Option<Removal>,
+    #[serde(skip)]
+    text: String,
 }
 
 fn names() -> PossibleValuesParser {
@@ -101,6 +118,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let run_with_diagnostics = run.as_ref().filter(|_| all);
     let diagnostics = run_with_diagnostics
         .and_then(|(case, data)| diagnostics(case, data, args.samples, context));
+    let widths = run.as_ref().filter(|_| chosen("widths"));
+    let widths = widths.and_then(|(case, data)| widths_of(case, data));
     let survivors = lines(&outcomes, |o| o.survivors().map(str::to_string).collect());
     let failed = lines(&outcomes, |o| {
         o.checks.iter().filter(|c| c.failed()).map(|c| c.property.to_string()).collect()
@@ -119,11 +138,15 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         suites: outcomes,
         does_not_apply: run.is_some().then_some(absent),
         diagnostics,
+        widths,
     };
     let mut table = if args.mutants { matrices(&found.suites) } else { checks(&found) };
     if let Some((case, _)) = run_with_diagnostics {
         let method = case.trained.header.config.method;
         table += &format!("\n\n{}", show::diagnostics(found.diagnostics.as_ref(), method));
+    }
+    if let Some(widths) = &found.widths {
+        table += &format!("\n\n{}", widths.text);
     }
     let Found { checks, faults, seconds, .. } = &found;
     let idle = match found.not_judged.len() {
@@ -183,6 +206,26 @@ fn diagnostics(
         }
     };
     Some(diagnose((model, &case.precise()), train, draws, header.config.seed, progress))
+}
+
+/// The widths of a run's posterior, if it has any.
+fn widths_of(case: &Case, data: &Dataset) -> Option<FoundWidths> {
+    let (widths, Trained { model, header, .. }) = (case.widths()?, &case.trained);
+    let removal = Removal::of(model, widths, &data.test, header.config.seed);
+    let report::experiment::Table { header, rows, .. } = report::widths_table(widths);
+    let mut parts = table(&header.iter().map(|word| &**word).collect::<Vec<_>>());
+    parts.add_rows(rows);
+    let facts = show::table(report::widths_facts(widths, removal.as_ref()));
+    Some(FoundWidths {
+        samples: widths.samples,
+        kl: widths.total,
+        lower_bound: widths.bound(),
+        parts: widths.summary(),
+        hidden_units: removal,
+        text: format!(
+            "Widths of the posterior, with sⱼ/σ relative to the prior\n\n{parts}\n\n{facts}"
+        ),
+    })
 }
 
 fn line(outcome: &Outcome, seconds: f64) -> String {

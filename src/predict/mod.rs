@@ -12,4 +12,4 @@ mod widths;
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
 pub use terms::{bound, log_prob, terms};
-pub use widths::{ACTIVE, Removal, Removed, Width, Widths};
+pub use widths::{ACTIVE, Removal, Removed, Total, Width, Widths};

@@ -267,11 +267,15 @@ fn removed(model: &Model, units: &[usize], test: &Split, seed: u64) -> Option<Re
     let (theta, _) = draw(model, samples, &mut stream(seed, Purpose::Evaluation, STREAM));
     let (mut params, mut silenced) = (model.params.clone(), theta.clone());
     model.primary.silence(&mut params, &mut silenced, units);
-    let predict = |params: &Params, theta: &Tensor<f32>| {
-        match predict_with(model, params, theta, test.x.view(), None) {
-            Predictive::Classes { p, .. } => p,
-            Predictive::Values { .. } => unreachable!("a model predicts the kind of target"),
-        }
+    let predict = |params: &Params, theta: &Tensor<f32>| match predict_with(
+        model,
+        params,
+        theta,
+        test.x.view(),
+        None,
+    ) {
+        Predictive::Classes { p, .. } => p,
+        Predictive::Values { .. } => unreachable!("a model predicts the kind of target"),
     };
     let (p, without) = (predict(&model.params, &theta), predict(&params, &silenced));
     let pairs = predictions(p.view()).into_iter().zip(predictions(without.view()));
@@ -282,4 +286,163 @@ fn removed(model: &Model, units: &[usize], test: &Split, seed: u64) -> Option<Re
         accuracy_without: accuracy(without.view(), labels),
         changed: pairs.filter(|(a, b)| a != b).count(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autodiff::gradcheck::randn;
+    use crate::bayes::{EpochEnd, Hessian, Laplace, Posterior};
+    use crate::data::Task;
+    use crate::primary::Shape;
+    use crate::run::config::Config;
+    use ndarray::array;
+
+    const CLASSES: [&str; 2] = ["a", "b"];
+
+    /// A model with independent Gaussians `N(m, s²)` over the scales of these layers.
+    fn gaussian(layers: &str, inputs: Shape, precision: f64, moments: &[(f64, f64)]) -> Model {
+        let mut config = Config { prior: Prior::Gaussian { precision }, ..Config::default() };
+        config.primary.layers = Some(layers.split(',').map(|l| l.parse().unwrap()).collect());
+        config.flow.couplings = 0;
+        let classes = CLASSES.map(String::from).to_vec();
+        let mut model: Model = config.build(inputs, &Task::Classification { classes });
+        for ((name, w), seed) in model.params.iter_mut().zip(1..) {
+            let noise = randn(w.shape(), seed);
+            for (j, (w, noise)) in w.as_slice_mut().iter_mut().zip(&noise).enumerate() {
+                *w = match name {
+                    "posterior.elementwise.w" => (moments[j].1 - 0.001).ln() as f32,
+                    "posterior.elementwise.b" => moments[j].0 as f32,
+                    _ => *noise as f32,
+                };
+            }
+        }
+        model
+    }
+
+    fn inputs(n: usize, k: usize) -> Split {
+        let x = randn(&[n, k], 30).mapv(|x| x as f32).into_dimensionality().unwrap();
+        Split { x, y: Targets::Classes((0..n).map(|n| n % 2).collect()) }
+    }
+
+    /// The KLs are those of the parameters. With `ε` of a sample the derivative of `KL_j` is
+    /// `λ m s ε + ½ (λ s² − 1)(ε² − 1)`; the second-order term has a deviation of `1/S`.
+    #[test]
+    fn kl_of_independent_gaussians_is_in_closed_form() {
+        let moments = [(0., 0.5), (0.5, 0.5), (-2., 0.05), (1., 1.5), (0.1, 0.45), (0.3, 0.5)];
+        let lambda = 4.;
+        let model = gaussian("dense 4,relu,dense 2", Shape::Flat(3), lambda, &moments);
+        let found = Widths::of(&model, 0).unwrap();
+        let n = found.samples as f64;
+        let mut expected = 0.;
+        for (j, (m, s)) in moments.into_iter().enumerate() {
+            let kl = 0.5 * (lambda * (m * m + s * s) - 1. - (lambda * s * s).ln());
+            let variance = (lambda * m * s).powi(2) + 0.5 * (lambda * s * s - 1.).powi(2) + 1. / n;
+            let error = (found.kl[j] - kl).abs() / (variance / n).sqrt();
+            assert!(error < 4., "entry {j}: {} and {kl}: {error} errors", found.kl[j]);
+            assert_eq!(found.is_active(j), kl > ACTIVE);
+            expected += kl;
+        }
+        let total = found.total.unwrap().kl;
+        assert!((total.value - expected).abs() < 4. * total.error, "{total} and {expected}");
+        let [first, last, all] = &found.summary()[..] else { panic!("two parts and all") };
+        assert_eq!((&*first.part, &*last.part, &*all.part), ("0.scales", "2.scales", "all"));
+        assert_eq!((first.entries, first.active, last.active, all.active), (4, 3, 1, 4));
+        assert!((all.kl - found.bound()).abs() < 1e-9 && (all.smallest - 0.1).abs() < 0.01);
+    }
+
+    /// `KL(q ‖ p) − Σ KL_j` of a Gaussian is the total correlation `−½ ln(1 − ρ²)`.
+    #[test]
+    fn kl_exceeds_its_bound_by_the_total_correlation() {
+        let model = gaussian("dense 1,relu,dense 1", Shape::Flat(1), 1., &[(0., 1.); 2]);
+        let mut params = model.params.clone();
+        let q = Laplace::new(&mut params, "q", &[1., -1.], model.prior, Hessian::Ggn);
+        let rho: f64 = 0.8;
+        let hessian = &|_, _: &[f64]| array![[1., -rho], [-rho, 1.]] / (1. - rho * rho) / 0.09;
+        let last = EpochEnd { epoch: 1, epochs: 1, hessian };
+        for (id, value) in q.after_epoch(&params, &last).unwrap() {
+            *params.get_mut(id) = value.into();
+        }
+        let model = Model { params, posterior: Box::new(q), ..model };
+        let found = Widths::of(&model, 0).unwrap();
+        let total = found.total.unwrap();
+        let gap = total.kl.value - found.bound();
+        let expected = -0.5 * (1. - rho * rho).ln();
+        let error = (gap - expected).abs() / total.entropy_error;
+        assert!(error < 4., "{gap} and {expected}: {error} errors");
+    }
+
+    /// A unit whose outgoing weights are 0 is inactive, and no output changes without it.
+    #[test]
+    fn dead_unit_is_inactive_and_can_be_removed() {
+        let mut moments = [(1., 0.1); 6];
+        moments[1] = (0., 1.);
+        let mut model = gaussian("dense 4,relu,dense 2", Shape::Flat(3), 1., &moments);
+        let (_, v) = model.params.iter_mut().find(|(name, _)| *name == "primary.2.v").unwrap();
+        v.as_matrix_mut().column_mut(1).fill(0.);
+        let (data, widths) = (inputs(200, 3), Widths::of(&model, 0).unwrap());
+        let found = Removal::of(&model, &widths, &data, 0).unwrap();
+        assert_eq!((found.hidden, found.inactive, found.outgoing_inactive), (4, 1, Some(0.)));
+        assert!(found.outgoing_active.unwrap() > 0.1);
+        let removed = found.removed.unwrap();
+        assert_eq!((removed.changed, removed.accuracy), (0, removed.accuracy_without));
+        let (theta, _) = draw(&model, 5, &mut stream(0, Purpose::Sample, 0));
+        assert_eq!(without(&model, &theta, &[1], &data), of(&model, &theta, &data));
+        assert_ne!(without(&model, &theta, &[0], &data), of(&model, &theta, &data));
+    }
+
+    /// Removing unit `j` is the same as setting the columns of the next `V` that it feeds to 0,
+    /// with the scales corrected for the norms of the rows; and the squared norm out of it is the
+    /// share of those columns in the squared norms of the rows.
+    #[test]
+    fn silent_unit_equals_zero_columns() {
+        let layers = "conv 3 2x2,relu,pool 2,conv 2 2x2,tanh,flatten,dense 4,relu,dense 2";
+        let shape = Shape::Image([1, 8, 8]);
+        let mut model = gaussian(layers, shape, 1., &[(1., 0.3); 11]);
+        let data = inputs(20, shape.len());
+        let (theta, _) = draw(&model, 5, &mut stream(0, Purpose::Sample, 0));
+        let outgoing = model.primary.outgoing(&model.params);
+        assert_eq!(outgoing.iter().map(|unit| unit.0).collect::<Vec<_>>(), Vec::from_iter(0..9));
+        let nexts = [("primary.3.v", 0..3), ("primary.6.v", 3..5), ("primary.8.v", 5..9)];
+        for (name, range) in nexts {
+            for j in range.clone() {
+                let silent = without(&model, &theta, &[j], &data);
+                let saved = model.params.clone();
+                let mut theta = theta.clone();
+                let (_, v) = model.params.iter_mut().find(|(other, _)| *other == name).unwrap();
+                let mut share = 0.;
+                for (k, mut row) in v.as_matrix_mut().rows_mut().into_iter().enumerate() {
+                    let before = row.dot(&row);
+                    row.iter_mut().skip(j - range.start).step_by(range.len()).for_each(|v| *v = 0.);
+                    let kept = row.dot(&row) / before;
+                    theta
+                        .as_matrix_mut()
+                        .column_mut(range.end + k)
+                        .map_inplace(|g| *g *= kept.sqrt());
+                    share += 1. - kept;
+                }
+                let zeroed = of(&model, &theta, &data);
+                // A thousand rounding errors of `f32`: three sums of up to 27 terms of order one.
+                let far = silent.iter().zip(&zeroed).filter(|(a, b)| (*a - *b).abs() > 1e-4);
+                assert_eq!(far.count(), 0, "{name}, unit {j}");
+                assert!((outgoing[j].1 - f64::from(share).sqrt()).abs() < 1e-5, "{name}, {j}");
+                model.params = saved;
+            }
+        }
+    }
+
+    fn of(model: &Model, theta: &Tensor<f32>, data: &Split) -> Vec<f32> {
+        probabilities(predict_with(model, &model.params, theta, data.x.view(), None))
+    }
+
+    fn without(model: &Model, theta: &Tensor<f32>, units: &[usize], data: &Split) -> Vec<f32> {
+        let (mut params, mut theta) = (model.params.clone(), theta.clone());
+        model.primary.silence(&mut params, &mut theta, units);
+        probabilities(predict_with(model, &params, &theta, data.x.view(), None))
+    }
+
+    fn probabilities(found: Predictive) -> Vec<f32> {
+        let Predictive::Classes { p, .. } = found else { panic!("{found:?} of classes") };
+        p.into_iter().collect()
+    }
 }

@@ -12,11 +12,11 @@ use crate::stats::Estimate;
 pub fn widths_table(widths: &Widths) -> Table {
     Table::of("widths", TABLE, widths.summary()).columns(&[
         ("part of θ", &|w: &Width| w.part.clone()),
-        ("entries", &|w| w.entries.to_string()),
-        ("active", &|w| w.active.to_string()),
+        ("entries", &|w| count(w.entries)),
+        ("active", &|w| count(w.active)),
         ("Σ KLⱼ, nats", &|w| format!("{:.1}", w.kl)),
         ("mean mⱼ", &|w| number(w.mean)),
-        ("smallest sⱼ/σ", &|w| number(w.smallest)),
+        ("sⱼ/σ smallest", &|w| number(w.smallest)),
         ("median", &|w| number(w.median)),
         ("largest", &|w| number(w.largest)),
         ("geometric mean", &|w| number(w.geometric_mean)),
@@ -36,8 +36,8 @@ pub fn widths_facts(widths: &Widths, removal: Option<&Removal>) -> Vec<(String, 
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
     row("KL(q‖p)", total);
     row("its lower bound Σ KLⱼ", format!("{:.1} nats", widths.bound()));
-    let all = grouped(widths.kl.len() as f64);
-    row("active entries", format!("{active} of {all}: KLⱼ above {ACTIVE} nats"));
+    let active = of(active, widths.kl.len());
+    row("active entries", format!("{active}: KLⱼ above {ACTIVE} nats"));
     let Some(Removal { hidden, inactive, outgoing_inactive, outgoing_active, removed }) = removal
     else {
         return rows;
@@ -45,31 +45,37 @@ pub fn widths_facts(widths: &Widths, removal: Option<&Removal>) -> Vec<(String, 
     row(
         "hidden units with an inactive scale",
         match inactive {
-            0 => format!("none of {hidden}, so there is none to remove"),
-            _ => format!("{inactive} of {hidden}"),
+            0 => format!("none of {}: there is nothing to remove", count(*hidden)),
+            _ => of(*inactive, *hidden),
         },
     );
     if let Some(inactive) = outgoing_inactive {
-        let active = outgoing_active.map_or("no unit is".into(), number);
-        let norms = format!("{}; of active units {active}", number(*inactive));
-        row("norm of the weights out of them, median", norms);
+        let active = outgoing_active.map_or("there are none".into(), number);
+        let norms = format!("{}, of active units {active}", number(*inactive));
+        row("median norm of their outgoing weights", norms);
     }
     if let Some(Removed { samples, examples, accuracy, accuracy_without, changed }) = removed {
-        let accuracy_of = |a: &Estimate| {
-            format!("{:.2} ± {:.2} %", percent(a.value), percent(a.error))
-        };
+        let accuracy_of =
+            |a: &Estimate| format!("{:.2} ± {:.2} %", percent(a.value), percent(a.error));
         row(
             "test accuracy without them",
             format!(
-                "{} against {} with them; {} of {} predictions change ({samples} samples)",
+                "{} against {}; {} predictions change ({samples} samples)",
                 accuracy_of(accuracy_without),
                 accuracy_of(accuracy),
-                grouped(*changed as f64),
-                grouped(*examples as f64),
+                of(*changed, *examples),
             ),
         );
     }
     rows
+}
+
+fn count(n: usize) -> String {
+    grouped(n as f64)
+}
+
+fn of(part: usize, all: usize) -> String {
+    format!("{} of {}", count(part), count(all))
 }
 
 /// The section of a run's page.
@@ -78,8 +84,8 @@ pub(super) fn section(widths: &Widths, removal: Option<&Removal>) -> Markup {
     html! {
         h2 { "Widths of the posterior" }
         p { (ABOUT) }
-        (facts(&widths_facts(widths, removal)))
         (widths_table(widths).html())
+        (facts(&widths_facts(widths, removal)))
         (figure("widths", &chart, FIGURE))
     }
 }

@@ -24,6 +24,7 @@ pub mod suite;
 pub mod threads;
 pub mod trained;
 pub mod uncertainties;
+pub mod widths;
 
 use suite::Verify;
 
@@ -31,7 +32,7 @@ use suite::Verify;
 pub type MakeSuite = fn() -> Box<dyn Verify>;
 
 /// Every suite of the engine by its name, each after the suites that it depends on.
-pub const SUITES: [(&str, MakeSuite); 15] = [
+pub const SUITES: [(&str, MakeSuite); 16] = [
     ("products", || Box::new(products::suite())),
     ("convolutions", || Box::new(convolutions::suite())),
     ("gradients", || Box::new(gradients::suite())),
@@ -39,6 +40,7 @@ pub const SUITES: [(&str, MakeSuite); 15] = [
     ("hypernets", || Box::new(hypernets::suite())),
     ("densities", || Box::new(densities::suite())),
     ("bound", || Box::new(bound::suite())),
+    ("widths", || Box::new(widths::suite())),
     ("estimators", || Box::new(estimators::suite())),
     ("dropout", || Box::new(dropout::suite())),
     ("optimisers", || Box::new(optimisers::suite())),

@@ -7,13 +7,14 @@ use super::hypernets::{self, Density};
 use super::loss::{self, Loss, Setting};
 use super::suite::{Absent, Instance, Measurement, Outcome, Property, RunSuite, Suite, Verify};
 use super::threads::{self, Computation, means, same_bits};
+use super::widths;
 use crate::autodiff::{Owned, Tape, Tensor};
-use crate::bayes::{Estimator, Kl, Model, Noise, PointPrior, Targets};
+use crate::bayes::{Estimator, Kl, Model, Noise, PointPrior, Prior, Targets};
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::flows::Bijector;
 use crate::nn::optim::Optimiser;
-use crate::predict::{draw, predict};
+use crate::predict::{Widths, draw, predict};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use crate::run::config::Method;
@@ -26,6 +27,7 @@ pub struct Case {
     pub trained: Trained,
     examples: Split,
     setting: OnceLock<Setting>,
+    widths: OnceLock<Option<Widths>>,
 }
 
 /// A suite's name, and what makes it.
@@ -51,7 +53,7 @@ impl Case {
     /// A run and its training set.
     pub fn new(trained: Trained, train: &Split) -> Arc<Self> {
         let examples = train.subset(train.len().min(PREDICTED));
-        Arc::new(Self { trained, examples, setting: OnceLock::new() })
+        Arc::new(Self { trained, examples, setting: OnceLock::new(), widths: OnceLock::new() })
     }
 
     /// The model in `f64`; if `shared`, its noise depends on the seed and not on the minibatch.
@@ -72,6 +74,11 @@ impl Case {
     /// The model in `f64`, otherwise as trained.
     pub fn precise(&self) -> Model<f64> {
         self.model(false)
+    }
+
+    /// The run's [`Trained::widths`].
+    pub fn widths(&self) -> Option<&Widths> {
+        self.widths.get_or_init(|| self.trained.widths()).as_ref()
     }
 
     /// `D`, the number of entries of `θ`.
@@ -220,12 +227,15 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
     let (method, d) = (config.method, case.dim());
     let has_flow = matches!(Method::from(config), Method::Hypernet(..));
     let has_density = case.has_density();
+    let has_log_q = Method::from(config).has_density();
+    let is_gaussian = matches!(config.prior, Prior::Gaussian { .. });
     type Make = fn(&Arc<Case>) -> Box<dyn Verify>;
-    let suites: [(_, _, Make); 6] = [
+    let suites: [(_, _, Make); 7] = [
         ("gradients", true, |case| Box::new(gradients(case))),
         ("flows", has_flow, |case| Box::new(flows(case))),
         ("densities", has_density, |case| Box::new(densities(case))),
         ("bound", true, |case| Box::new(bounds(case))),
+        ("widths", has_log_q && is_gaussian, |case| Box::new(widths(case))),
         ("threads", true, |case| Box::new(threads(case))),
         ("checkpoints", true, |case| Box::new(checkpoints(case))),
     ];
@@ -243,6 +253,8 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
         ("flows", "log-determinant", !has_flow || d <= JACOBIAN, large),
         ("densities", "draws", has_density, format!("{method} has no density q(θ)")),
         ("bound", "annealing", case.has_kl(), format!("{method} has no KL, so no β")),
+        ("widths", "lower bound", has_log_q, format!("{method} has no density q(θ), so no KL")),
+        ("widths", "lower bound", !has_log_q || is_gaussian, "the prior is not Gaussian".into()),
         ("checkpoints", "moments", case.has_moments(), "sgd without momentum keeps none".into()),
     ];
     let absent = properties.into_iter().filter(|&(_, _, applies, _)| !applies);
@@ -254,6 +266,7 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
 
 /// The engine's outcomes, which say which faults a property is expected to notice.
 static FLOWS: LazyLock<Outcome> = LazyLock::new(|| flows::suite().verify("flows"));
+static WIDTHS: LazyLock<Outcome> = LazyLock::new(|| widths::suite().verify("widths"));
 static BOUND: LazyLock<Outcome> = LazyLock::new(|| bound::suite().verify("bound"));
 
 /// The one instance of a run's suite.
@@ -324,6 +337,16 @@ fn bounds(case: &Case) -> RunSuite<Elbo> {
         faults: bound::faults(&|| case.elbo(), case.has_kl()),
     };
     RunSuite { suite, equivalent: bound::equivalent, engine: Some(&BOUND) }
+}
+
+fn widths(case: &Case) -> RunSuite<Widths> {
+    let sound = || case.widths().expect("a density and a Gaussian prior").clone();
+    let suite = Suite {
+        properties: vec![widths::LOWER_BOUND],
+        instances: the_run(sound()),
+        faults: widths::faults(&sound, case.trained.header.examples),
+    };
+    RunSuite { suite, equivalent: widths::equivalent, engine: Some(&WIDTHS) }
 }
 
 fn threads(case: &Arc<Case>) -> Suite<Computation> {

@@ -48,22 +48,22 @@ fn only_and_mutants_flags_select_output() {
 /// `bhn verify RUN` prints every suite, or why a suite does not apply, and diagnostics if there is
 /// a density.
 #[rstest]
-#[case("bhn", 9, &[])]
-#[case("bhn --flow iaf", 9, &[])]
-#[case("bhn --flow planar", 9, &[])]
-#[case("bhn --flow cholesky", 9, &[])]
-#[case("bhn --flow low-rank", 9, &[])]
-#[case("bhn --flow linear", 9, &[])]
-#[case("bhn --couplings 0", 9, &[])]
-#[case("full-bhn", 9, &[])]
-#[case("laplace", 7, &["inverse", "log-determinant"])]
-#[case("bbb", 7, &["inverse", "log-determinant"])]
-#[case("mnf", 6, &["inverse", "log-determinant", "draws"])]
-#[case("concrete-dropout", 6, &["inverse", "log-determinant", "draws"])]
-#[case("mc-dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
-#[case("dropout", 5, &["inverse", "log-determinant", "draws", "annealing"])]
-#[case("mle", 5, &["inverse", "log-determinant", "draws", "annealing"])]
-#[case("ensemble", 5, &["inverse", "log-determinant", "draws", "annealing"])]
+#[case("bhn", 10, &[])]
+#[case("bhn --flow iaf", 10, &[])]
+#[case("bhn --flow planar", 10, &[])]
+#[case("bhn --flow cholesky", 10, &[])]
+#[case("bhn --flow low-rank", 10, &[])]
+#[case("bhn --flow linear", 10, &[])]
+#[case("bhn --couplings 0", 10, &[])]
+#[case("full-bhn", 10, &[])]
+#[case("laplace", 8, &["inverse", "log-determinant"])]
+#[case("bbb", 8, &["inverse", "log-determinant"])]
+#[case("mnf", 7, &["inverse", "log-determinant", "draws"])]
+#[case("concrete-dropout", 6, &["inverse", "log-determinant", "draws", "lower bound"])]
+#[case("mc-dropout", 5, &["inverse", "log-determinant", "draws", "annealing", "lower bound"])]
+#[case("dropout", 5, &["inverse", "log-determinant", "draws", "annealing", "lower bound"])]
+#[case("mle", 5, &["inverse", "log-determinant", "draws", "annealing", "lower bound"])]
+#[case("ensemble", 5, &["inverse", "log-determinant", "draws", "annealing", "lower bound"])]
 fn run_passes_and_its_faults_are_detected(
     #[case] method: &str,
     #[case] checks: usize,
@@ -88,7 +88,16 @@ fn run_passes_and_its_faults_are_detected(
     let said: Vec<_> = said.iter().map(|a| a["property"].as_str().unwrap()).collect();
     assert_eq!(said, absent);
 
-    let has_density = checks >= 7 || method == "mnf";
+    let has_density = checks >= 7;
+    let widths = found.get("widths");
+    assert_eq!(widths.is_some(), has_density);
+    if let Some(found) = widths {
+        let [kl, bound] =
+            [&found["kl"]["value"], &found["lower_bound"]].map(|v| v.as_f64().unwrap());
+        assert!(0. < bound && bound < kl + 4. * found["kl"]["entropy_error"].as_f64().unwrap());
+        let scales = ["bbb", "mnf", "full-bhn"].iter().all(|all| *all != method);
+        assert_eq!(found["hidden_units"].is_object(), scales);
+    }
     let diagnostics = found.get("diagnostics");
     assert_eq!(diagnostics.is_some(), has_density);
     if let Some(found) = diagnostics {
@@ -117,7 +126,9 @@ fn run_report_lists_checks_and_diagnostics() {
         String::from_utf8(output.get_output().stdout.clone()).unwrap()
     };
     let text = verify(&["--samples", "20"]);
-    for part in ["| whole loss ", "3 of 3", "k-hat", " L_20 ", "20 draws θ ~ q", "80 training"] {
+    for part in
+        ["| whole loss ", "3 of 3", "k-hat", " L_20 ", "20 draws θ ~ q", "80 training", "0.scales"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = verify(&["--only", "gradients", "--mutants"]);
