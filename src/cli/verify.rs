@@ -66,13 +66,18 @@ struct Found {
     widths: Option<FoundWidths>,
 }
 
+/// The widths of a run's posterior, see [`Widths`](crate::predict::Widths).
 #[derive(Serialize)]
 struct FoundWidths {
     samples: usize,
+    /// `KL(q ‖ p)`; `None` if the posterior has no density.
     kl: Option<Total>,
+    /// `Σ KLⱼ`.
     lower_bound: f64,
     parts: Vec<Width>,
+    /// `None` if the entries of `θ` are not scales.
     hidden_units: Option<Removal>,
+    /// The widths for the terminal.
     #[serde(skip)]
     text: String,
 }
@@ -223,7 +228,8 @@ fn widths_of(case: &Case, data: &Dataset) -> Option<FoundWidths> {
         parts: widths.summary(),
         hidden_units: removal,
         text: format!(
-            "Widths of the posterior, with sⱼ/σ relative to the prior\n\n{parts}\n\n{facts}"
+            "Widths of the posterior: θⱼ has mean mⱼ and standard deviation sⱼ, its prior 0 and σ; \
+             KLⱼ = KL(N(mⱼ, sⱼ²) ‖ N(0, σ²))\n\n{parts}\n\n{facts}"
         ),
     })
 }

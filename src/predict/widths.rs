@@ -16,14 +16,14 @@ use std::ops::Range;
 /// the prior's width has this KL if its mean is a third of the prior's standard deviation from 0.
 pub const ACTIVE: f64 = 0.05;
 
-/// The number of posterior samples, which is smaller for a very large `θ`: the total number of
-/// entries drawn is limited.
+/// The number of posterior samples. It is smaller, but not below the least number, if the samples
+/// would have more than `ENTRIES` entries.
 const SAMPLES: usize = 1000;
 const LEAST_SAMPLES: usize = 100;
-const DRAWN: usize = 100_000_000;
-/// The largest number of samples, and of their entries, that are drawn at once.
+const ENTRIES: usize = 100_000_000;
+/// The largest number of samples that are drawn at once, and of their entries.
 const BATCH: usize = 100;
-const BATCH_ENTRIES: usize = 1 << 24;
+const BATCH_ENTRIES: usize = 1 << 22;
 /// The index of the stream of samples. Validations use their epochs as indices, which are lower.
 const STREAM: u64 = 1 << 48;
 /// The number of posterior samples for the accuracy without the inactive units.
@@ -32,13 +32,13 @@ const REMOVAL_SAMPLES: usize = 20;
 /// Means, standard deviations and KLs from the prior of the marginals `q(θⱼ)`, estimated from
 /// samples.
 ///
-/// `KL_j = KL(N(mⱼ, sⱼ²) ‖ N(0, 1/λ)) = ½ (λ (mⱼ² + sⱼ²) − 1 − ln(λ sⱼ²))`, where `mⱼ` and `sⱼ`
+/// `KLⱼ = KL(N(mⱼ, sⱼ²) ‖ N(0, 1/λ)) = ½ (λ (mⱼ² + sⱼ²) − 1 − ln(λ sⱼ²))`, where `mⱼ` and `sⱼ`
 /// are mean and standard deviation of `q(θⱼ)`.
 ///
-/// `Σ KL_j ≤ KL(q ‖ p)`: under a prior with independent entries, `KL(q ‖ p)` is
+/// `Σ KLⱼ ≤ KL(q ‖ p)`: under a prior with independent entries, `KL(q ‖ p)` is
 /// `Σ KL(q(θⱼ) ‖ p(θⱼ))` plus the total correlation of `q`, which is not negative; and of all
 /// distributions with mean `mⱼ` and variance `sⱼ²` the Gaussian has the largest entropy, so that
-/// `KL(q(θⱼ) ‖ p(θⱼ)) ≥ KL_j`. The two are equal if `q` is a Gaussian with independent entries.
+/// `KL(q(θⱼ) ‖ p(θⱼ)) ≥ KLⱼ`. The two are equal if `q` is a Gaussian with independent entries.
 #[derive(Clone, Debug)]
 pub struct Widths {
     /// The number of samples `S`.
@@ -51,7 +51,7 @@ pub struct Widths {
     pub mean: Vec<f64>,
     /// `sⱼ` `[D]`.
     pub std: Vec<f64>,
-    /// `KL_j` `[D]` in nats. Estimates of a KL near 0 scatter around it by about `1/S`.
+    /// `KLⱼ` `[D]` in nats. Estimates of a KL near 0 scatter around it by about `1/S`.
     pub kl: Vec<f64>,
     /// The Monte Carlo estimates over the same samples; `None` if `q` has no density.
     pub total: Option<Total>,
@@ -76,7 +76,7 @@ pub struct Width {
     pub entries: usize,
     /// The number of [active](ACTIVE) entries.
     pub active: usize,
-    /// `Σ KL_j` in nats.
+    /// `Σ KLⱼ` in nats.
     pub kl: f64,
     /// The mean of `mⱼ`.
     pub mean: f64,
@@ -93,11 +93,11 @@ pub struct Width {
 impl Widths {
     /// The widths of the posterior of `model`; the samples are determined by `seed`. `None` if the
     /// prior is not Gaussian. They describe methods for which `θ` has a continuous distribution:
-    /// the `KL_j` of a point is infinite.
+    /// the `KLⱼ` of a point is infinite.
     pub fn of(model: &Model, seed: u64) -> Option<Self> {
         let Prior::Gaussian { precision } = model.prior else { return None };
         let d = model.primary.dim();
-        let samples = (DRAWN / d).clamp(LEAST_SAMPLES, SAMPLES);
+        let samples = (ENTRIES / d).clamp(LEAST_SAMPLES, SAMPLES);
         let batch = (BATCH_ENTRIES / d).clamp(1, BATCH);
         let rng = &mut stream(seed, Purpose::Evaluation, STREAM);
         // Sums of deviations from the first sample, and of their squares: the squares of θ would
@@ -142,7 +142,7 @@ impl Widths {
         Some(Self { samples, precision, parts, mean, std, kl, total })
     }
 
-    /// `Σ KL_j`, a lower bound of `KL(q ‖ p)`, in nats.
+    /// `Σ KLⱼ`, a lower bound of `KL(q ‖ p)`, in nats.
     pub fn bound(&self) -> f64 {
         self.kl.iter().sum()
     }
@@ -325,7 +325,7 @@ mod tests {
         Split { x, y: Targets::Classes((0..n).map(|n| n % 2).collect()) }
     }
 
-    /// The KLs are those of the parameters. With `ε` of a sample the derivative of `KL_j` is
+    /// The KLs are those of the parameters. With `ε` of a sample the derivative of `KLⱼ` is
     /// `λ m s ε + ½ (λ s² − 1)(ε² − 1)`; the second-order term has a deviation of `1/S`.
     #[test]
     fn kl_of_independent_gaussians_is_in_closed_form() {
@@ -351,7 +351,7 @@ mod tests {
         assert!((all.kl - found.bound()).abs() < 1e-9 && (all.smallest - 0.1).abs() < 0.01);
     }
 
-    /// `KL(q ‖ p) − Σ KL_j` of a Gaussian is the total correlation `−½ ln(1 − ρ²)`.
+    /// `KL(q ‖ p) − Σ KLⱼ` of a Gaussian is the total correlation `−½ ln(1 − ρ²)`.
     #[test]
     fn kl_exceeds_its_bound_by_the_total_correlation() {
         let model = gaussian("dense 1,relu,dense 1", Shape::Flat(1), 1., &[(0., 1.); 2]);

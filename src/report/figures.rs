@@ -124,7 +124,7 @@ pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) ->
     svg(id, &render_multiple(plots, styled(layout, Paint::Page)))
 }
 
-/// For each part of `θ`, its `KL_j` in descending order against the share of entries that are at
+/// For each part of `θ`, its `KLⱼ` in descending order against the share of entries that are at
 /// least as large, and the threshold of active entries.
 pub(super) fn sorted_kl(widths: &Widths) -> Chart {
     let error = 1. / widths.samples as f64;

@@ -57,14 +57,14 @@ fn of_method(change: impl FnOnce(&mut Config)) -> Widths {
 /// The sum of the KLs of moment-matched marginals does not exceed the KL.
 pub(super) const LOWER_BOUND: Property<Widths> = Property::new(
     "lower bound",
-    "Σ KL(N(mⱼ, sⱼ²) ‖ p(θⱼ)) is at most the mean of ln q(θ) − ln p(θ), within four standard errors",
+    "Σ KL(N(mⱼ, sⱼ²) ‖ p(θⱼ)) is at most KL(q ‖ p), the mean of ln q(θ) − ln p(θ) over samples",
     lower_bound,
 );
 
-/// `Σ KL_j ≤ KL(q ‖ p)`, as explained for [`Widths`]. The terms of the prior are the same on both
-/// sides, `½ λ θ²` averaged over the samples. What is compared is the entropy of `q` with that of
-/// independent Gaussians, and the error is that of the mean of `ln q`. Where the two are equal, both
-/// err alike, and their difference has a smaller error.
+/// `Σ KLⱼ ≤ KL(q ‖ p)`, as derived for [`Widths`]. Both sides have the same term of the prior,
+/// `½ λ θ²` averaged over the samples, so that the entropy of `q` is compared with that of
+/// independent Gaussians. The allowed error is four standard errors of the mean of `ln q`. If `q`
+/// is a product of Gaussians, the errors of the two sides cancel to first order.
 fn lower_bound(widths: &Widths) -> Measurement {
     let Some(Total { kl, entropy_error }) = widths.total else {
         return Measurement::not_judged("there is no density");

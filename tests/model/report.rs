@@ -2,8 +2,10 @@
 //! deterministic.
 #![cfg(feature = "cli")]
 use bhn::predict::evaluate::Scores;
+use bhn::predict::{Removal, Removed, Total, Widths};
 use bhn::report::{Classification, Regression, Run, Test, render};
 use bhn::run::record::Epoch;
+use bhn::stats::Estimate;
 use ndarray::{Array2, ArrayView2, array};
 
 fn run<'a>(history: &'a [Epoch], test: Test<'a>) -> Run<'a> {
@@ -166,6 +168,56 @@ fn regression_shows_interval_coverage() {
         ["50.0\u{a0}±\u{a0}25.0 %", "75.0\u{a0}±\u{a0}21.7 %", "75.0 % of the targets", "1.6008"]
     {
         assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("NaN"));
+}
+
+/// Two parts of two entries; two of the four are active, and one is the same in all samples.
+#[test]
+fn widths_show_parts_and_removed_units() {
+    let estimate = |value| Estimate { value, error: 0.125 };
+    let widths = Widths {
+        samples: 1000,
+        precision: 4.0,
+        parts: vec![("0.scales".into(), 0..2), ("2.scales".into(), 2..4)],
+        mean: vec![0.0, 1.0, 0.0, 3.0],
+        std: vec![0.5, 0.125, 0.25, 0.0],
+        kl: vec![-0.001, 2.5, 0.04, f64::INFINITY],
+        total: Some(Total { kl: estimate(7.5), entropy_error: 0.0625 }),
+    };
+    let removal = Removal {
+        hidden: 2,
+        inactive: 1,
+        outgoing_inactive: Some(0.25),
+        outgoing_active: Some(0.75),
+        removed: Some(Removed {
+            samples: 20,
+            examples: 1000,
+            accuracy: estimate(0.5),
+            accuracy_without: estimate(0.25),
+            changed: 3,
+        }),
+    };
+    let test = Test::Regression(Regression { mean: &[0.0], std: &[1.0], y: &[1.0] });
+    let page = render(&Run { widths: Some((widths, Some(removal))), ..run(&[], test) }).unwrap();
+    let rows = [
+        "0.scales 2 1 2.5 0.5000 0.2500 0.6250 1.0000 0.5000",
+        "2.scales 2 1 inf 1.5000 0 0.2500 0.5000 0",
+        "all 4 2 inf 1.0000 0 0.3750 1.0000 0",
+    ];
+    for row in rows {
+        let cells: String = row.split(' ').map(|cell| format!("<td>{cell}</td>")).collect();
+        assert!(page.contains(&cells), "{row}");
+    }
+    let facts = [
+        "7.5 ± 0.1 nats, mean of ln q − ln p over 1000 samples",
+        "2 of 4: KLⱼ above 0.05 nats",
+        "<td>1 of 2</td>",
+        "0.2500, of active units 0.7500",
+        "25.00 ± 12.50 % against 50.00 ± 12.50 %; 3 of 1,000 predictions change (20 samples)",
+    ];
+    for fact in facts {
+        assert!(page.contains(fact), "{fact}");
     }
     assert!(!page.contains("NaN"));
 }

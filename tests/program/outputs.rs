@@ -57,7 +57,9 @@ fn mnist_run_has_documented_outputs() {
         ]
     );
     let report = String::from_utf8(files[4].1.clone()).unwrap();
-    assert!(report.contains("<svg") && report.contains("data:image/png;base64,"));
+    for part in ["<svg", "data:image/png;base64,", "Widths of the posterior"] {
+        assert!(report.contains(part), "{part}");
+    }
     for outside in ["<script src", "<link", "src=\"http", "@import", "url(http"] {
         assert!(!report.contains(outside), "{outside} in the report");
     }
