@@ -23,7 +23,8 @@ use std::time::Instant;
     after_help = "Every check also runs on seeded faults: variants of the engine, or of the run's \
                   model, with one mistake each. A check counts only if it notices one of them. \
                   For a run with a density, diagnostics estimate how far the posterior is from the \
-                  exact one; they never fail."
+                  exact one; its widths are how far the data have moved each entry of θ from the \
+                  prior. Neither ever fails."
 )]
 pub struct Args {
     /// Run folder: verify its model at its trained parameters and on its data [default: verify the

@@ -171,6 +171,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         let (first, [v, _]) = self.0.iter().find_map(|step| Some((step, step.weights?)))?;
         first.placed.filters(params.get(v).as_matrix())
     }
+
     /// The last axis of activations is that of units or channels, also after `flatten`; so column
     /// `i` of the next layer's `V` belongs to unit `i mod n` of a layer of `n`.
     fn outgoing(&self, params: &Params<T>) -> Vec<(usize, f64)> {

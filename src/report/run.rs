@@ -66,8 +66,8 @@ pub fn render(run: &Run<'_>) -> Result<String> {
         h2 { "Results" }
         (facts(&run.results))
         (learning(run.history))
-        (sections)
         @if let Some((widths, removal)) = &run.widths { (section(widths, removal.as_ref())) }
+        (sections)
         @if let Some(filters) = filters { h2 { "Filters of the first layer" } (filters) }
         h2 { "Settings" }
         div.settings { (facts(&run.settings)) }

@@ -266,8 +266,8 @@ pub fn suites(case: &Arc<Case>) -> (Vec<MakeSuite>, Vec<Absent>) {
 
 /// The engine's outcomes, which say which faults a property is expected to notice.
 static FLOWS: LazyLock<Outcome> = LazyLock::new(|| flows::suite().verify("flows"));
-static WIDTHS: LazyLock<Outcome> = LazyLock::new(|| widths::suite().verify("widths"));
 static BOUND: LazyLock<Outcome> = LazyLock::new(|| bound::suite().verify("bound"));
+static WIDTHS: LazyLock<Outcome> = LazyLock::new(|| widths::suite().verify("widths"));
 
 /// The one instance of a run's suite.
 fn the_run<S>(value: S) -> Vec<Instance<S>> {
