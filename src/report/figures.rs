@@ -142,7 +142,8 @@ pub(super) fn sorted_kl(widths: &Widths) -> Chart {
             .map(|(name, mark)| Layer::new(name, Ink::Series(i), mark))
     });
     let threshold = Mark::Dashed(vec![(0., ACTIVE), (1., ACTIVE)]);
-    let layers = layers.chain([Layer::new("active above", Ink::Gray, threshold)]).collect();
+    let name = format!("active above {ACTIVE}");
+    let layers = layers.chain([Layer::new(name, Ink::Gray, threshold)]).collect();
     let x = Axis::new("share of the entries").range(0., 1.);
     let y = Axis::new("KL from the prior, nats").log();
     Chart { size: (620., 380.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }

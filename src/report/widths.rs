@@ -52,7 +52,7 @@ pub fn widths_facts(widths: &Widths, removal: Option<&Removal>) -> Vec<(String, 
     if let Some(inactive) = outgoing_inactive {
         let active = outgoing_active.map_or("there are none".into(), number);
         let norms = format!("{}, of active units {active}", number(*inactive));
-        row("median norm of their outgoing weights", norms);
+        row("their median outgoing norm", norms);
     }
     if let Some(Removed { samples, examples, accuracy, accuracy_without, changed }) = removed {
         let accuracy_of =
@@ -85,8 +85,8 @@ pub(super) fn section(widths: &Widths, removal: Option<&Removal>) -> Markup {
         h2 { "Widths of the posterior" }
         p { (ABOUT) }
         (widths_table(widths).html())
-        (facts(&widths_facts(widths, removal)))
         (figure("widths", &chart, FIGURE))
+        (facts(&widths_facts(widths, removal)))
     }
 }
 
