@@ -292,21 +292,29 @@ fn removed(model: &Model, units: &[usize], test: &Split, seed: u64) -> Option<Re
 mod tests {
     use super::*;
     use crate::autodiff::gradcheck::randn;
-    use crate::bayes::{EpochEnd, Hessian, Laplace, Posterior};
-    use crate::data::Task;
-    use crate::primary::Shape;
-    use crate::run::config::Config;
+    use crate::bayes::{
+        EpochEnd, Estimator, Hessian, Hypernet, HypernetConfig, Laplace, Likelihood, Noise,
+        Posterior,
+    };
+    use crate::primary::{Layer, Shape, WeightNormed};
     use ndarray::array;
-
-    const CLASSES: [&str; 2] = ["a", "b"];
 
     /// A model with independent Gaussians `N(m, s²)` over the scales of these layers.
     fn gaussian(layers: &str, inputs: Shape, precision: f64, moments: &[(f64, f64)]) -> Model {
-        let mut config = Config { prior: Prior::Gaussian { precision }, ..Config::default() };
-        config.primary.layers = Some(layers.split(',').map(|l| l.parse().unwrap()).collect());
-        config.flow.couplings = 0;
-        let classes = CLASSES.map(String::from).to_vec();
-        let mut model: Model = config.build(inputs, &Task::Classification { classes });
+        let layers: Vec<Layer> = layers.split(',').map(|l| l.parse().unwrap()).collect();
+        let (mut params, rng) = (Params::default(), &mut stream(0, Purpose::Init, 0));
+        let primary = WeightNormed::new(&mut params, "primary", inputs, &layers, rng);
+        let config = HypernetConfig { couplings: 0, ..HypernetConfig::default() };
+        let posterior = Hypernet::new(&mut params, "posterior", moments.len(), &config, rng);
+        let mut model = Model {
+            params,
+            primary: Box::new(primary),
+            posterior: Box::new(posterior),
+            prior: Prior::Gaussian { precision },
+            likelihood: Likelihood::Categorical { clip: None },
+            noise: Noise::Shared,
+            gradient: Estimator::Total,
+        };
         for ((name, w), seed) in model.params.iter_mut().zip(1..) {
             let noise = randn(w.shape(), seed);
             for (j, (w, noise)) in w.as_slice_mut().iter_mut().zip(&noise).enumerate() {

@@ -121,10 +121,10 @@ pub trait PrimaryNet<T: Scalar>: Send + Sync {
         None
     }
 
-    /// For each hidden unit, or channel of a hidden convolution, whose scale is an entry of `θ`: the
-    /// index of the scale, and `√(Σ_k (v_kj/‖v_k‖)²)`, the norm of the weights out of the unit. The
-    /// sum is over the units `k` of the next layer and, for a channel, over all entries of `v_k`
-    /// that multiply the channel. Empty if `θ` has no scales.
+    /// For each hidden unit, or channel of a hidden convolution, whose scale is an entry of `θ`:
+    /// the index of the scale, and `√(Σ_k (v_kj/‖v_k‖)²)`, the norm of the weights out of the unit.
+    /// The sum is over the units `k` of the next layer and, for a channel, over all entries of
+    /// `v_k` that multiply the channel. Empty if `θ` has no scales.
     fn outgoing(&self, _params: &Params<T>) -> Vec<(usize, f64)> {
         vec![]
     }

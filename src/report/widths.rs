@@ -92,13 +92,14 @@ pub(super) fn section(widths: &Widths, removal: Option<&Removal>) -> Markup {
 
 const ABOUT: &str = "How far have the data moved each entry of θ from its prior N(0, σ²)? If mⱼ \
     and sⱼ are its mean and standard deviation over posterior samples, the KL divergence of a \
-    Gaussian with these moments from the prior is KLⱼ = ½ ((mⱼ² + sⱼ²)/σ² − 1 − ln(sⱼ²/σ²)). If it \
-    is near 0 nats, the entry is still distributed as in the prior: the data have not moved it, \
-    and its samples are noise. If a hidden unit has such a scale, the weights out of it are near \
-    0, and no prediction changes without it, then the network does not use the unit: it is pruned.";
-const TABLE: &str = "The parts of θ, named by their layer's position in primary.layers, from 0. σ \
-    is the prior's standard deviation: an entry with sⱼ/σ = 1 is as wide as its prior. Σ KLⱼ is a \
-    lower bound of KL(q‖p), and equals it if the entries are independent and Gaussian.";
-const FIGURE: &str = "KL from the prior, sorted. For each part of θ, the share of its entries whose \
-    KLⱼ is at least the value on the vertical axis. A curve crosses the dashed line at the share of \
-    active entries. Values below the error of sampling are drawn at that error.";
+    Gaussian with these moments from the prior is KLⱼ = ½ ((mⱼ² + sⱼ²)/σ² − 1 − ln(sⱼ²/σ²)). If \
+    it is near 0 nats, the entry is still distributed as in the prior: the data have not moved \
+    it, and its samples are noise. If a hidden unit has such a scale, the weights out of it are \
+    near 0, and no prediction changes without it, then the network does not use the unit: it is \
+    pruned.";
+const TABLE: &str = "The parts of θ, named by their layer's position in primary.layers, from 0. \
+    σ is the prior's standard deviation: an entry with sⱼ/σ = 1 is as wide as its prior. Σ KLⱼ \
+    is a lower bound of KL(q‖p), and equals it if the entries are independent and Gaussian.";
+const FIGURE: &str = "KL from the prior, sorted. For each part of θ, the share of its entries \
+    whose KLⱼ is at least the value on the vertical axis. A curve crosses the dashed line at the \
+    share of active entries. Values below the error of sampling are drawn at that error.";
