@@ -294,7 +294,7 @@ mod tests {
     use crate::autodiff::gradcheck::randn;
     use crate::bayes::{
         EpochEnd, Estimator, Hessian, Hypernet, HypernetConfig, Laplace, Likelihood, Noise,
-        Posterior,
+        PointPrior, Posterior,
     };
     use crate::primary::{Layer, Shape, WeightNormed};
     use ndarray::array;
@@ -311,6 +311,7 @@ mod tests {
             primary: Box::new(primary),
             posterior: Box::new(posterior),
             prior: Prior::Gaussian { precision },
+            point_prior: PointPrior::default(),
             likelihood: Likelihood::Categorical { clip: None },
             noise: Noise::Shared,
             gradient: Estimator::Total,
