@@ -106,9 +106,9 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
          prior with {} temperatures and {} particles; and between L_K (below) and \
          E_p[ln p(g, D)/q(g)] (above).\n\
          Posteriors: full-batch Adam with the path gradient (the total gradient for IAF and MNF), \
-         {} steps with {} samples each, for Gaussians a quarter of the samples and half of the time; \
-         rate {} divided by 100 over the run. Flows start centred at the mode with a \
-         standard deviation of 0.37; couplings have log-scales bounded by 2 tanh(·/2) and plain \
+         {} steps with {} samples each, for Gaussians half of the samples and of the time; \
+         rate {} divided by 100 over the run. They start centred at the mode with a standard \
+         deviation of 0.37, T = 0 and the full Gaussian with 0.08; couplings have log-scales bounded by 2 tanh(·/2) and plain \
          conditioners, and the elementwise layer comes last. The covariance of Laplace is the \
          inverse of the curvature at the mode; where the exact one is not positive definite, which \
          ReLUs allow, of its diagonal. MNF has a multiplier for each scale. SWAG is Adam on \

@@ -35,7 +35,8 @@ pub(super) struct Settings {
     pub training: Training,
     /// Learning rates of a search. Without one, the rate is that of `training`.
     pub rates: &'static [f64],
-    /// Whether the families that ask for it are searched and repeated with more time.
+    /// Whether the families or recipes that ask for it are fitted at all rates, and repeated with
+    /// more time.
     pub searches: bool,
     /// Number of parts, and samples per part, that a bound is measured with.
     pub measured: (u64, usize),
@@ -69,7 +70,7 @@ impl Settings {
                 gradient: Estimator::Path,
             },
             rates: &[2e-3, 5e-3, 1e-2],
-            searches: tier.pick([true, false, true]),
+            searches: true,
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
             predicted: tier.pick([10, 200, 400]),
             swag_epochs: tier.pick([8, 100, 100]),

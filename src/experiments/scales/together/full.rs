@@ -71,6 +71,8 @@ pub(super) struct Size {
     pub examples: usize,
     pub units: usize,
     pub epochs: usize,
+    /// Digits per minibatch: as many as leave the posterior's widths enough steps to converge.
+    pub batch: usize,
     pub samples: usize,
 }
 
@@ -80,6 +82,7 @@ impl Size {
             examples: lab.tier.pick([100, 1000, 5000]),
             units: lab.tier.pick([8, 100, 800]),
             epochs: lab.tier.pick([2, 60, 100]),
+            batch: lab.tier.pick([32, 32, 128]),
             samples: lab.tier.pick([10, 100, 100]),
         }
     }
@@ -121,7 +124,7 @@ fn found(
 ) -> Result<Found> {
     let mut config = hypernet(couplings, seed);
     config.primary.layers = Some(Layer::mlp(&[size.units, size.units], 10));
-    config.train.epochs = size.epochs;
+    (config.train.epochs, config.train.batch) = (size.epochs, size.batch);
     config.train.kappa = setting.kappa;
     config.train.bias_precision = f64::from(u8::from(setting.kappa > 0.));
     config.train.kl_weight = setting.kl_weight;

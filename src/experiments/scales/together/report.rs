@@ -38,11 +38,11 @@ const FIGURE: &str = "Test NLL by setting. Mean over seeds; error bars are one s
 fn ours(lab: &Lab<'_>) -> String {
     let (size, small) = (full::Size::new(lab), crossing::Size::new(lab));
     format!(
-        "The network 784-{units}-{units}-10 on {examples} digits, {epochs} epochs, batch 128, \
+        "The network 784-{units}-{units}-10 on {examples} digits, {epochs} epochs, batch {batch}, \
          otherwise the defaults of `bhn train` except for the recipe: path gradient, elementwise \
          layer last, learning rate of the posterior ten times that of the network. Epoch of the \
          best validation accuracy; predictions average {samples} posterior samples.\n\
-         Priors: ln p(V, b) = Σⱼ κ cos(vⱼ, vⱼ⁰) − ½|b|², where vⱼ⁰ is the initial direction; \
+         Priors: ln p(V, b) = Σⱼ κ (cos(vⱼ, vⱼ⁰) − 1) − ½|b|², where vⱼ⁰ is the initial direction; \
          V and b are then the maximum of the bound plus ln p(V, b). Two halves: V and b are \
          trained with a posterior on the first half of the digits, then frozen, and a new \
          posterior is trained on the second half. κ is chosen by the validation NLL.\n\
@@ -58,6 +58,7 @@ fn ours(lab: &Lab<'_>) -> String {
         units = size.units,
         examples = size.examples,
         epochs = size.epochs,
+        batch = size.batch,
         samples = size.samples,
         few = small.units,
         fewer = small.examples,
