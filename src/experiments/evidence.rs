@@ -1,5 +1,5 @@
 //! Estimates of the evidence by averaging over the prior and by bridge sampling.
-use super::fit::{Joint, evaluate};
+use super::fit::{Joint, evaluate, log_joint};
 use super::gaussian::Gaussian;
 use crate::bayes::Prior;
 use crate::stats::{Estimate, ess_bulk, log_mean_exp, mean, mean_and_variance, over_seeds};
@@ -117,6 +117,6 @@ fn square_of_error(f: &[f64], n: f64) -> f64 {
 /// `ln p(θₛ, D) − ln g(θₛ) [S]` for `θ [S, D]`.
 fn log_ratios(guess: &Gaussian, joint: &dyn Joint, theta: Array2<f64>) -> Vec<f64> {
     let log_g = guess.log_density(theta.view());
-    let log_p = evaluate(theta, |theta| joint.log_joint(theta));
+    let log_p = log_joint(joint, theta.view());
     log_p.iter().zip(log_g).map(|(p, g)| p - g).collect()
 }

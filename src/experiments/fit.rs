@@ -4,7 +4,7 @@ use crate::bayes::{Estimator, Posterior, Prior, Scale, elbo};
 use crate::nn::Params;
 use crate::nn::optim::{Clip, Optimiser, Update};
 use crate::random::{Purpose, stream};
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use std::mem;
 
 /// `p(θ, D) = p(θ) Πₙ p(yₙ|xₙ, θ)`: the joint density of parameters `θ` and data `D`.
@@ -32,6 +32,17 @@ pub fn evaluate(theta: Array2<f64>, f: impl for<'t> Fn(Var<'t, f64>) -> Var<'t, 
     let tape = Tape::default();
     f(tape.constant(theta)).value().iter().copied().collect()
 }
+
+/// `ln p(θₛ, D) [S]` of samples `θ [S, D]`, without gradients, a few samples at a time, so that
+/// activations stay small.
+pub fn log_joint(joint: &dyn Joint, theta: ArrayView2<'_, f64>) -> Vec<f64> {
+    let samples = (EVALUATED / joint.examples().max(1)).max(1);
+    let parts = theta.axis_chunks_iter(Axis(0), samples);
+    parts.flat_map(|part| evaluate(part.to_owned(), |theta| joint.log_joint(theta))).collect()
+}
+
+/// Samples times examples that are evaluated together.
+const EVALUATED: usize = 500_000;
 
 /// Training of a posterior: Adam on the ELBO of all examples.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
@@ -163,7 +163,9 @@ impl<'a> Lab<'a> {
         let cells = dir.join("cells");
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
         atomic::sweep(&cells)?;
-        let (dir, data_dir) = (dir.to_path_buf(), data_dir.map(Path::to_path_buf));
+        // Runs that start from another keep its path.
+        let dir = path::absolute(dir).map_err(Error::io(dir))?;
+        let data_dir = data_dir.map(Path::to_path_buf);
         Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default(), _lock: lock })
     }
 

@@ -27,12 +27,20 @@ pub fn accuracy(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
 /// # Panics
 /// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn nll(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
+    Estimate::of(&log_loss(p, labels))
+}
+
+/// `−ln pₙ,yₙ` of each example, whose mean is the [`nll`].
+///
+/// # Panics
+/// As [`nll`].
+pub fn log_loss(p: ArrayView2<'_, f32>, labels: &[usize]) -> Vec<f64> {
     check("nll", p, labels);
     // `0 − ln 1` is 0, and `−ln 1` would be −0.
     let cost = |(n, &y): (usize, &usize)| {
         0.0 - f64::from(p[[n, y]].clamp(f32::MIN_POSITIVE, f32::INFINITY)).ln()
     };
-    Estimate::of(&labels.iter().enumerate().map(cost).collect::<Vec<_>>())
+    labels.iter().enumerate().map(cost).collect()
 }
 
 /// Brier score `(1/N) Σₙ Σ_c (pₙc − 1[c = yₙ])²` of `p [N, K]` for labels `y [N]`, in `[0, 2]`:

@@ -15,6 +15,8 @@ pub struct Mean {
     pub error: f64,
     /// Number of seeds `n`.
     pub seeds: usize,
+    /// Degrees of freedom of the error.
+    freedom: f64,
     kind: Kind,
 }
 
@@ -32,8 +34,9 @@ impl Mean {
     /// If there is no value.
     pub fn of(values: &[f64]) -> Self {
         let Estimate { value, error } = over_seeds(values);
-        let error = if values.len() == 1 { f64::INFINITY } else { error };
-        Self { value, error, seeds: values.len(), kind: Kind::Mean }
+        let (seeds, freedom) = (values.len(), values.len() as f64 - 1.);
+        let error = if seeds == 1 { f64::INFINITY } else { error };
+        Self { value, error, seeds, freedom, kind: Kind::Mean }
     }
 
     /// [`Mean::of`] the values; `None` if there is no value.
@@ -50,12 +53,39 @@ impl Mean {
         assert!(n > 0, "Mean::share: no seeds");
         let value = seeds.filter(|&is| is).count() as f64 / n as f64;
         let error = (value * (1. - value) / n as f64).sqrt();
-        Self { value, error, seeds: n, kind: Kind::Share }
+        Self { value, error, seeds: n, freedom: f64::NAN, kind: Kind::Share }
     }
 
     /// A single number without an error, estimated from `n` chains, fits or draws together.
     pub fn number(value: f64, n: usize) -> Self {
-        Self { value, error: 0., seeds: n, kind: Kind::Number }
+        Self { value, error: 0., seeds: n, freedom: f64::NAN, kind: Kind::Number }
+    }
+
+    /// The mean of `values[seed][item]`, with the errors over seeds and over items, which all seeds
+    /// share, added in quadrature. The degrees of freedom are those of Welch and Satterthwaite,
+    /// `(a² + b²)²/(a⁴/(n − 1) + b⁴/(N − 1))` for the errors `a` over `n` seeds and `b` over `N`
+    /// items.
+    ///
+    /// ```
+    /// use bhn::report::verdict::Mean;
+    /// let mean = Mean::over_seeds_and_items(&[vec![1., 3.], vec![2., 4.], vec![3., 5.]]);
+    /// // Over seeds 2, 3, 4; over items 2 and 4.
+    /// assert!((mean.error - (1_f64 / 3. + 1.).sqrt()).abs() < 1e-12);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no seed or no item, or seeds differ in their number of items.
+    pub fn over_seeds_and_items(values: &[Vec<f64>]) -> Self {
+        let items = values[0].len();
+        assert!(values.iter().all(|seed| seed.len() == items), "items of different numbers");
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let of_item = |i: usize| mean(&values.iter().map(|seed| seed[i]).collect::<Vec<_>>());
+        let by_seed = Self::of(&values.iter().map(|seed| mean(seed)).collect::<Vec<_>>());
+        let by_item = Self::of(&(0..items).map(of_item).collect::<Vec<_>>());
+        let [a, b] = [by_seed, by_item].map(|mean| mean.error.powi(2));
+        let freedom = (a + b).powi(2) / (a * a / by_seed.freedom + b * b / by_item.freedom);
+        let freedom = if freedom.is_finite() { freedom } else { by_seed.freedom };
+        Self { error: (a + b).sqrt(), freedom, ..by_seed }
     }
 
     /// This quantity, with the independent `error` of a reference added in quadrature to its own
@@ -66,8 +96,8 @@ impl Mean {
     }
 
     /// The 95 % interval; a single number is its own interval. For a mean, Student's `m ± t σ`,
-    /// where `σ` is the standard error and `t` has `n − 1` degrees of freedom; `t` is 4.3 for three
-    /// seeds, 2.8 for five and 2.1 for twenty. For a fraction, the interval of Clopper and Pearson,
+    /// where `σ` is the standard error and `t` has `n − 1` degrees of freedom, or those of
+    /// [`Mean::over_seeds_and_items`]; `t` is 4.3 for three seeds, 2.8 for five and 2.1 for twenty. For a fraction, the interval of Clopper and Pearson,
     /// "The use of confidence or fiducial limits", Biometrika 1934. `None` if the value or its
     /// error is not finite, or a mean or fraction has fewer than three seeds.
     #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
@@ -81,7 +111,7 @@ impl Mean {
             Kind::Number => Some((value, value)),
             _ if self.seeds < LEAST_SEEDS => None,
             Kind::Mean => {
-                let student = StudentsT::new(0., 1., n - 1.).expect("degrees of freedom");
+                let student = StudentsT::new(0., 1., self.freedom).expect("degrees of freedom");
                 let half = student.inverse_cdf(0.975) * self.error;
                 Some((value - half, value + half))
             }

@@ -79,6 +79,15 @@ impl Recipe {
         ..Self::OURS
     };
 
+    /// The recipe of a flow with the best bounds.
+    pub const fn of(kind: FlowKind, depth: usize) -> Self {
+        match (kind, depth) {
+            (FlowKind::Cholesky, _) | (FlowKind::Realnvp, 0) => Self::NARROW,
+            (FlowKind::LowRank, _) => Self::GAUSSIAN,
+            _ => Self::OURS,
+        }
+    }
+
     /// The hypernet.
     pub fn hypernet(&self, kind: FlowKind, depth: usize, hidden: usize) -> HypernetConfig {
         HypernetConfig {
@@ -120,8 +129,8 @@ impl Family {
         Self::new(key, name, Fit::Flow(FlowKind::Realnvp, depth, Recipe::OURS))
     }
 
-    const fn gaussian(key: &'static str, name: &'static str, kind: FlowKind, by: Recipe) -> Self {
-        Self::new(key, name, Fit::Flow(kind, 0, by))
+    const fn gaussian(key: &'static str, name: &'static str, kind: FlowKind) -> Self {
+        Self::new(key, name, Fit::Flow(kind, 0, Recipe::of(kind, 0)))
     }
 
     /// Only at the first net.
@@ -186,18 +195,12 @@ impl Family {
 
 /// All families, in the order of the tables.
 pub(super) const FAMILIES: &[Family] = &[
-    Family::gaussian("t0", "independent Gaussians (T = 0)", FlowKind::Realnvp, Recipe::NARROW)
-        .searched(2.),
+    Family::gaussian("t0", "independent Gaussians (T = 0)", FlowKind::Realnvp).searched(2.),
     Family::new("laplace", "Laplace, exact Hessian", Fit::Laplace(Hessian::Exact)),
     Family::new("ggn", "Laplace, GGN", Fit::Laplace(Hessian::Ggn)),
     Family::new("swag", "SWAG", Fit::Swag),
-    Family::gaussian(
-        "low-rank",
-        "low-rank Gaussian (rank 10)",
-        FlowKind::LowRank,
-        Recipe::GAUSSIAN,
-    ),
-    Family::gaussian("full", "full Gaussian", FlowKind::Cholesky, Recipe::NARROW).searched(2.),
+    Family::gaussian("low-rank", "low-rank Gaussian (rank 10)", FlowKind::LowRank),
+    Family::gaussian("full", "full Gaussian", FlowKind::Cholesky).searched(2.),
     Family::new("mnf", "MNF", Fit::Mnf).once(),
     Family::flow("t2", "RealNVP, T = 2", 2).once(),
     Family::flow("t4", "RealNVP, T = 4", 4).once(),

@@ -8,7 +8,7 @@ use crate::bayes::{Estimator, FlowKind, Hessian, Hypernet, Mnf, MnfConfig, Momen
 use crate::error::{Error, Result};
 use crate::experiments::ascent::ascend_on_draws;
 use crate::experiments::evidence::bridge;
-use crate::experiments::fit::{Joint, Weighted, evaluate, weigh};
+use crate::experiments::fit::{Joint, Weighted, log_joint, weigh};
 use crate::experiments::gaussian::{Gaussian, cholesky, inverse, moments};
 use crate::experiments::{Cell, Lab};
 use crate::nn::Params;
@@ -17,7 +17,7 @@ use crate::primary::{Block, BlockKind};
 use crate::random::{Purpose, stream};
 use crate::run::Trainer;
 use crate::run::config::MethodKind;
-use crate::stats::{Estimate, importance_bound, k_hat, mean, over_seeds};
+use crate::stats::{Estimate, ess_bulk, importance_bound, k_hat, mean, over_seeds};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -59,8 +59,6 @@ pub(super) struct Found {
 const KEPT: usize = 300;
 /// Most samples per group of the importance-weighted bound.
 const GROUP: usize = 1000;
-/// Fixed draws of which L-BFGS maximises the mean.
-const FIXED: usize = 256;
 /// Learning rates of SWAG.
 const SWAG_RATES: [f64; 3] = [1e-3, 1e-2, 5e-2];
 /// Size of a minibatch, and steps on minibatches relative to those on all digits, which makes their
@@ -70,6 +68,8 @@ const BATCH: (usize, usize) = (100, 50);
 /// A fitted posterior: samples with their weights, and `ln q` at the draws of NUTS.
 struct Fitted {
     rate: f64,
+    /// Seconds of the fit alone.
+    seconds: f64,
     weighted: Weighted,
     log_q: Option<Vec<f64>>,
 }
@@ -88,8 +88,7 @@ pub(super) struct Study {
 impl Study {
     /// The best of the tried rates; `None` if all fits diverged.
     pub fn found(&self) -> Option<&Found> {
-        let each = self.tried.iter().flatten();
-        each.max_by(|a, b| a.elbo.value.total_cmp(&b.elbo.value))
+        highest(self.tried.iter().flatten())
     }
 }
 
@@ -130,10 +129,8 @@ pub(super) fn studies(
     let mut found = HashMap::new();
     let compute = |cells: Vec<Cell<(&Family, Way)>>, found: &mut HashMap<_, _>| {
         let results = lab.cells(&cells, |&(family, way)| {
-            let start = Instant::now();
             let fitted = fit(lab, settings, net, truth, family, way)?;
-            let seconds = start.elapsed().as_secs_f64();
-            Ok(fitted.map(|fitted| Found::new(&fitted, settings, net, truth, seconds)))
+            Ok(fitted.map(|fitted| Found::new(&fitted, settings, net, truth)))
         })?;
         found.extend(cells.into_iter().map(|cell| cell.key).zip(results));
         Ok(())
@@ -184,7 +181,7 @@ fn fit(
         Way::Longer(rate, time) => (rate, time),
         Way::FixedDraws => return on_fixed_draws(settings, net, truth).map(Some),
     };
-    let (d, rng) = (net.joint.dim(), &mut stream(0, Purpose::Init, 0));
+    let (d, rng, start) = (net.joint.dim(), &mut stream(0, Purpose::Init, 0), Instant::now());
     let mut params = Params::<f64>::default();
     let (q, training): (Box<dyn Posterior<f64>>, _) = match family.fit {
         Fit::Laplace(kind) => {
@@ -195,10 +192,10 @@ fn fit(
                 }
             };
             let mean = Array1::from(truth.peak.theta.clone());
-            return Ok(Some(gaussian(mean, &covariance, settings, net, truth)));
+            return Ok(Some(gaussian(mean, &covariance, start, settings, net, truth)));
         }
         Fit::Swag => return swag(lab, settings, net, truth),
-        Fit::Minibatch(recipe) => return on_batches(settings, net, truth, &recipe).map(Some),
+        Fit::Minibatch(recipe) => return on_batches(settings, net, truth, &recipe),
         Fit::Flow(kind, depth, recipe) => {
             let config = recipe.hypernet(kind, depth, settings.hidden);
             let q = Hypernet::new(&mut params, "q", d, &config, rng);
@@ -215,18 +212,19 @@ fn fit(
     };
     q.recentre(&mut params, &truth.peak.theta);
     let trained = training.run(&*q, &mut params, &net.joint, 0);
-    Ok(trained.is_ok().then(|| fitted(&*q, &params, rate, settings, net, truth)))
+    Ok(trained.is_ok().then(|| fitted(&*q, &params, (rate, start), settings, net, truth)))
 }
 
 /// Samples of `q` with their weights, and its density at the draws of NUTS.
 fn fitted(
     q: &dyn Posterior<f64>,
     params: &Params<f64>,
-    rate: f64,
+    (rate, start): (f64, Instant),
     settings: &Settings,
     net: &Net,
     truth: &Truth,
 ) -> Fitted {
+    let seconds = start.elapsed().as_secs_f64();
     // A few draws at a time: the tape of IAF's inverse holds D evaluations of its networks.
     let parts = truth.draws.axis_chunks_iter(Axis(0), 500);
     let log_q = parts.map(|draws| {
@@ -235,38 +233,42 @@ fn fitted(
         Some(log_q.value().iter().copied().collect::<Vec<_>>())
     });
     let log_q = log_q.collect::<Option<Vec<_>>>().map(|parts| parts.concat());
-    Fitted { rate, weighted: weigh(q, params, &net.joint, settings.measured, 0), log_q }
+    let weighted = weigh(q, params, &net.joint, settings.measured, 0);
+    Fitted { rate, seconds, weighted, log_q }
 }
 
 fn gaussian(
     mean: Array1<f64>,
     covariance: &Array2<f64>,
+    start: Instant,
     settings: &Settings,
     net: &Net,
     truth: &Truth,
 ) -> Fitted {
     let q = Gaussian { mean, factor: cholesky(covariance) };
+    let seconds = start.elapsed().as_secs_f64();
     let (parts, samples) = settings.measured;
     let theta = q.sample(parts as usize * samples, &mut stream(0, Purpose::Evaluation, 0));
-    // A few samples at a time, so that activations stay small.
-    let parts = theta.axis_chunks_iter(Axis(0), 32).map(|part| part.to_owned());
-    let log_joint = parts.flat_map(|part| evaluate(part, |theta| net.joint.log_joint(theta)));
+    let log_joint = log_joint(&net.joint, theta.view()).into_iter();
     let log_weight = log_joint.zip(q.log_density(theta.view())).map(|(p, q)| p - q).collect();
     let log_q = Some(q.log_density(truth.draws.view()));
-    Fitted { rate: 0., weighted: Weighted { theta, log_weight }, log_q }
+    Fitted { rate: 0., seconds, weighted: Weighted { theta, log_weight }, log_q }
 }
 
 /// Independent Gaussians from the mode and the diagonal of its curvature.
 fn on_fixed_draws(settings: &Settings, net: &Net, truth: &Truth) -> Result<Fitted> {
+    let start = Instant::now();
     let std = truth.peak.covariance().diag().mapv(f64::sqrt);
     let rng = &mut stream(0, Purpose::Noise, 0);
-    let (mean, std) = ascend_on_draws(&net.joint, &truth.peak.theta, &std.to_vec(), FIXED, rng)?;
+    let (mean, std) =
+        ascend_on_draws(&net.joint, &truth.peak.theta, &std.to_vec(), settings.fixed_draws, rng)?;
     let variance = Array1::from(std).mapv(|s| s * s);
-    Ok(gaussian(mean.into(), &Array2::from_diag(&variance), settings, net, truth))
+    Ok(gaussian(mean.into(), &Array2::from_diag(&variance), start, settings, net, truth))
 }
 
 /// The Gaussian of SWAG, with the learning rate of the lowest validation NLL.
 fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<Option<Fitted>> {
+    let (start, mut seconds) = (Instant::now(), 0.);
     let mut best: Option<(f64, f64, Moments)> = None;
     for rate in SWAG_RATES {
         let mut config = net.frozen(MethodKind::Swag);
@@ -277,6 +279,7 @@ fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<
             Err(Error::Diverged { .. }) => continue,
             found => found?,
         };
+        seconds += run.seconds();
         let nll = run.best().map_or(f64::INFINITY, |(_, scores)| scores.nll);
         let moments = trained.model.posterior.moments(&trained.model.params);
         if let Some(moments) = moments.filter(|_| best.as_ref().is_none_or(|best| nll < best.0)) {
@@ -285,12 +288,19 @@ fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<
     }
     Ok(best.map(|(_, rate, Moments { mean, covariance })| Fitted {
         rate,
-        ..gaussian(mean, &covariance, settings, net, truth)
+        seconds,
+        ..gaussian(mean, &covariance, start, settings, net, truth)
     }))
 }
 
 /// RealNVP with `T = 8`, trained on minibatches in single precision.
-fn on_batches(settings: &Settings, net: &Net, truth: &Truth, recipe: &Recipe) -> Result<Fitted> {
+fn on_batches(
+    settings: &Settings,
+    net: &Net,
+    truth: &Truth,
+    recipe: &Recipe,
+) -> Result<Option<Fitted>> {
+    let start = Instant::now();
     let mut config = net.frozen(MethodKind::Bhn);
     config.flow = recipe.hypernet(FlowKind::Realnvp, 8, settings.hidden);
     let (batch, more) = BATCH;
@@ -311,15 +321,18 @@ fn on_batches(settings: &Settings, net: &Net, truth: &Truth, recipe: &Recipe) ->
     model.posterior.recentre(&mut model.params, &truth.peak.theta);
     trainer.cache_first_product(&data.train);
     for _ in 0..config.train.epochs {
-        trainer.epoch(&data.train, |_, _| ())?;
+        match trainer.epoch(&data.train, |_, _| ()) {
+            Err(Error::Diverged { .. }) => return Ok(None),
+            done => done?,
+        }
     }
     let model = config.precise(&trainer.model, data.shape(), &data.task);
     let (q, rate) = (&*model.posterior, config.train.learning_rate);
-    Ok(fitted(q, &model.params, rate, settings, net, truth))
+    Ok(Some(fitted(q, &model.params, (rate, start), settings, net, truth)))
 }
 
 impl Found {
-    fn new(fitted: &Fitted, settings: &Settings, net: &Net, truth: &Truth, seconds: f64) -> Self {
+    fn new(fitted: &Fitted, settings: &Settings, net: &Net, truth: &Truth) -> Self {
         let Weighted { theta, log_weight } = &fitted.weighted;
         let (m, covariance) = moments(theta.view());
         let (exact_m, exact) = (&truth.mean, &truth.covariance);
@@ -344,16 +357,21 @@ impl Found {
         let above = fitted.log_q.as_ref().map(|log_q| -> Vec<f64> {
             truth.log_joint.iter().zip(log_q).map(|(p, q)| p - q).collect()
         });
-        let by_chain = |above: &Vec<f64>| {
-            let shape = (truth.chains.len(), above.len() / truth.chains.len());
-            bridge(ArrayView2::from_shape(shape, above).expect("chains of one length"), log_weight)
-        };
+        let shape = (truth.chains.len(), truth.draws.nrows() / truth.chains.len());
+        let above = above.as_ref().map(|above| {
+            let by_chain = ArrayView2::from_shape(shape, above).expect("chains of one length");
+            let Estimate { value, error } = over_seeds(above);
+            // The draws of a chain are dependent.
+            let error = error * (above.len() as f64 / ess_bulk(by_chain)).sqrt();
+            (Estimate { value, error }, bridge(by_chain, log_weight))
+        });
+        let above = above.filter(|(above, _)| above.error.is_finite());
         Self {
             rate: fitted.rate,
             elbo: over_seeds(log_weight),
             importance: (importance_bound(log_weight, k), k),
-            bridge: above.as_ref().map(by_chain).filter(|found| found.error.is_finite()),
-            above: above.as_deref().map(over_seeds).filter(|above| above.error.is_finite()),
+            bridge: above.map(|(_, bridge)| bridge).filter(|found| found.error.is_finite()),
+            above: above.map(|(above, _)| above),
             k_hat: Some(k_hat(log_weight)).filter(|k| k.is_finite()),
             mean: [shifts.iter().fold(0., |most: f64, x| most.max(x.abs())), rms(&shifts.to_vec())],
             deviations: [
@@ -364,7 +382,7 @@ impl Found {
             correlations: rms(&errors),
             divergence: divergence(&truth.p, &p),
             tested: Tested::new(p.view(), &net.data),
-            seconds,
+            seconds: fitted.seconds,
             samples: theta.outer_iter().take(KEPT).map(|row| row.to_vec()).collect(),
         }
     }

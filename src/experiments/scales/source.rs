@@ -38,6 +38,9 @@ pub(super) struct Settings {
     /// Whether the families or recipes that ask for it are fitted at all rates, and repeated with
     /// more time.
     pub searches: bool,
+    /// Draws on which L-BFGS maximises the bound of independent Gaussians. The optimum on `K` draws
+    /// is about `D/K` nats below the best.
+    pub fixed_draws: usize,
     /// Number of parts, and samples per part, that a bound is measured with.
     pub measured: (u64, usize),
     /// Posterior samples of a prediction.
@@ -71,6 +74,7 @@ impl Settings {
             },
             rates: &[2e-3, 5e-3, 1e-2],
             searches: true,
+            fixed_draws: tier.pick([64, 512, 1024]),
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
             predicted: tier.pick([10, 200, 400]),
             swag_epochs: tier.pick([8, 100, 100]),

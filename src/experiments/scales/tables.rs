@@ -3,20 +3,24 @@ use super::At;
 use super::family::FAMILIES;
 use super::fits::{Found, Study};
 use super::report::{Recipes, certified};
-use super::truth::divergence;
+use super::truth::{Turned, divergence};
 use super::wide::{Bound, POSTERIORS, Wide};
 use crate::report::experiment::Table;
 use crate::stats::Estimate;
 
 pub(super) fn gaps(all: &[At]) -> Table {
     let header = ["posterior"].into_iter().chain(all.iter().map(|at| at.net.name));
-    let caption = "Nats below the evidence. ln p(D | V, b) − ELBO ± Monte-Carlo error, by the \
-        network whose V and b are held fixed.";
+    let caption = "Nats below the evidence. ln p(D | V, b) − ELBO ± Monte-Carlo error of the ELBO, by \
+        the network whose V and b are held fixed. The error of the evidence, the same for a column, \
+        is in the table of the evidence. Laplace with the exact Hessian is that of the diagonal \
+        where it is in brackets, because the Hessian is not positive definite.";
     let mut table = Table::new("gaps", caption, header);
     for family in FAMILIES {
-        let cell = |at: &At| match at.study(family.key) {
-            Some(study) => gap(at, study.found()),
-            None => String::new(),
+        let cell = |at: &At| match at.study(family.key).map(|study| gap(at, study.found())) {
+            Some(gap) if family.key == "laplace" && !at.truth.peak.is_peaked() => {
+                format!("({gap})")
+            }
+            found => found.unwrap_or_default(),
         };
         table.wide_row(&[&family.name], all.iter().map(cell));
     }
@@ -28,9 +32,10 @@ fn gap(at: &At, found: Option<&Found>) -> String {
 }
 
 pub(super) fn certificates_of(at: &At) -> Table {
-    let caption = "Certificates, at V and b of maximum likelihood. ln p(D | V, b) − ELBO by \
-        learning rate, with a multiple of the steps at the best rate, and by L-BFGS on 256 fixed \
-        draws. The spread is that of the two best rates and of the latter two.";
+    let caption = "Certificates, at V and b of maximum likelihood: ln p(D | V, b) − ELBO by learning \
+        rate; with a multiple of the steps at the best of these rates; and by L-BFGS on fixed \
+        draws. The spread is the largest difference between the two best rates, the fit with more \
+        steps and that of L-BFGS.";
     let rows = at.studies.iter().filter(|study| study.tried.len() > 1);
     Table::of("certificates", caption, rows).columns(&[
         ("posterior", &|study| study.family.name.into()),
@@ -52,10 +57,11 @@ fn optional<T>(value: Option<T>, f: impl Fn(T) -> String) -> String {
 }
 
 pub(super) fn recipes_table((at, studies): &Recipes<'_>) -> Table {
-    let caption = "Recipes. RealNVP with T = 8 at the directions of maximum likelihood: \
-        ln p(D | V, b) − ELBO ± Monte-Carlo error at equal processor time, − L_K, k̂, and the best rate; \
-        and the seconds of one thread; and the gap with four times the steps, where it was \
-        computed. Each recipe but the last differs from the first in one choice or two.";
+    let caption = "Recipes for RealNVP with T = 8 at the directions of maximum likelihood. gap: \
+        ln p(D | V, b) − ELBO ± Monte-Carlo error, for the same steps × (S + 1) and the best rate. \
+        gap of L_K: the same with the importance-weighted bound. 4 × steps: the gap with four times \
+        the steps at that rate, where it was computed. seconds: of one thread. Each recipe differs \
+        from the first as it says.";
     let evidence = at.evidence().value;
     let entry =
         |study: &&Study, f: &dyn Fn(&Found) -> String| study.found().map_or("diverged".into(), f);
@@ -117,12 +123,14 @@ pub(super) fn evidence(all: &[At]) -> Table {
         let found = if highest { each.max_by(order) } else { each.min_by(order) };
         found.map_or(String::new(), |found| format!("{found:.2}"))
     };
-    let caption = "The evidence. ln p(D | V, b) in nats by bridge sampling from a Gaussian with the \
-        moments of half of the draws and from the fitted posterior that is closest to NUTS's, and \
-        by annealed importance sampling; between the highest L_K \
-        and the lowest E_p[ln p(g, D)/q(g)] of all posteriors; convergence of NUTS (R̂ and \
-        bulk-ESS, the worst over the scales and the log joint density), divergences, draws cut off \
-        at the largest tree; KL of test predictions between halves of the draws, nats per digit.";
+    let caption = "The evidence ln p(D | V, b) in nats. bridge, Gaussian: bridge sampling from a \
+        Gaussian with the moments of half of the draws of NUTS. second bridge: from the fitted \
+        posterior that is closest to NUTS. annealed: by annealed importance sampling, whose \
+        logarithm is too low on average, with the acceptance rate of its trajectories. L_K: the \
+        highest importance-weighted bound of all posteriors. above: the lowest \
+        E_p[ln p(g, D)/q(g)]. R̂ and ESS: the worst over the scales and the log joint density, for \
+        NUTS, with its divergences and the draws cut off at the largest tree. KL of halves: of test \
+        predictions between halves of the draws, nats per digit.";
     Table::of("evidence", caption, all).columns(&[
         ("V, b", &|at| at.net.name.into()),
         ("bridge, Gaussian", &|at| format!("{:.2}", at.evidence())),
@@ -149,28 +157,35 @@ pub(super) fn evidence(all: &[At]) -> Table {
 }
 
 pub(super) fn turned(all: &[At]) -> Table {
-    let caption = "Other modes. The sign of each hidden unit's scale is turned and L-BFGS ascends \
-        again: how many return to the main mode, how many end elsewhere and with the turned sign, \
-        and the sum of the Laplace masses of those of the latter where the curvature is \
-        positive definite, relative to the main mode's.";
-    let other = |at: &At| at.truth.turned.iter().filter(|t| !t.same).count();
+    let caption = "Other modes. The sign of each hidden unit's scale is flipped at the mode, and \
+        L-BFGS ascends again. main mode again: it returns. reached by NUTS: it ends elsewhere with \
+        the flipped sign, which at least 1 % of the draws of NUTS have too. missed: as before, but \
+        fewer draws have it. highest: the largest density of a missed mode relative to the main \
+        one, nats. relative mass: Laplace's approximation of the missed modes' mass relative to the \
+        main mode's, over those where the curvature is positive definite.";
+    let flipped = |at: &At, reached: bool| -> Vec<Turned> {
+        let kept = at.truth.turned.iter().filter(|t| !t.same && t.kept);
+        kept.filter(|t| (at.truth.crossings(t.unit) >= 0.01) == reached).cloned().collect()
+    };
     Table::of("modes", caption, all).columns(&[
         ("V, b", &|at| at.net.name.into()),
         ("units", &|at| at.truth.turned.len().to_string()),
         ("main mode again", &|at| at.truth.turned.iter().filter(|t| t.same).count().to_string()),
-        ("elsewhere", &|at| other(at).to_string()),
-        ("sign kept", &|at| {
-            at.truth.turned.iter().filter(|t| !t.same && t.kept).count().to_string()
-        }),
-        ("highest, nats", &|at| {
-            let heights = at.truth.turned.iter().filter(|t| !t.same).map(|t| t.height);
-            heights.max_by(f64::total_cmp).map_or(String::new(), |h| format!("{h:.1}"))
+        ("reached by NUTS", &|at| flipped(at, true).len().to_string()),
+        ("missed", &|at| flipped(at, false).len().to_string()),
+        ("highest", &|at| {
+            let heights = flipped(at, false).into_iter().map(|t| t.height);
+            optional(heights.max_by(f64::total_cmp), |height| format!("{height:.1}"))
         }),
         ("relative mass", &|at| {
-            let masses = at.truth.turned.iter().filter(|t| !t.same && t.kept);
-            let masses: Vec<_> = masses.filter_map(|t| t.mass).map(f64::exp).collect();
-            let sum = masses.iter().fold(0., |sum, mass| sum + mass);
-            format!("{sum:.1e} ({} modes)", masses.len())
+            let masses: Vec<_> = flipped(at, false).iter().filter_map(|t| t.mass).collect();
+            match masses.is_empty() {
+                true => "not defined".into(),
+                false => {
+                    let sum = masses.iter().fold(0., |sum, mass| sum + mass.exp());
+                    format!("{sum:.1e} ({} modes)", masses.len())
+                }
+            }
         }),
         ("largest slope", &|at| format!("{:.0e}", at.truth.peak.slope)),
     ])

@@ -73,6 +73,11 @@ impl Peak {
         Array2::from_shape_fn((d, d), |(i, j)| self.curvature[i][j])
     }
 
+    /// Whether the curvature is positive definite.
+    pub fn is_peaked(&self) -> bool {
+        cholesky(&self.curvature()).is_some()
+    }
+
     /// `H⁻¹`, or the inverse of its diagonal, with entries of at least the prior's 1, if `H` is not
     /// positive definite.
     pub fn covariance(&self) -> Array2<f64> {
@@ -165,7 +170,13 @@ pub(super) fn truth(lab: &Lab<'_>, settings: &Settings, net: &Net) -> Result<Tru
             Part::Annealed(evidence, rate) => annealed = Some((evidence, rate)),
         }
     }
-    Ok(Truth::new(settings, net, peak, chains, turned, annealed.expect("a cell of it")))
+    let bridge = lab.cell(&key("bridge"), || {
+        let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
+        let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
+        Ok(by_bridge_sampling(&views, &net.joint, &mut stream(0, Purpose::Evaluation, 1)))
+    })?;
+    let annealed = annealed.expect("a cell of it");
+    Ok(Truth::new(settings, net, peak, chains, turned, bridge, annealed))
 }
 
 fn all_turned(net: &Net, peak: &Peak) -> Result<Vec<Turned>> {
@@ -181,11 +192,11 @@ impl Truth {
         peak: Peak,
         chains: Vec<Chain>,
         turned: Vec<Turned>,
+        bridge: Estimate,
         (annealed, acceptance): (Estimate, f64),
     ) -> Self {
         let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
         let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
-        let bridge = by_bridge_sampling(&views, &net.joint, &mut stream(0, Purpose::Evaluation, 1));
         let draws = concatenate(Axis(0), &views).expect("chains of one width");
         let (mean, covariance) = moments(draws.view());
         let predict = |draws: ArrayView2<'_, f64>| {
@@ -215,11 +226,22 @@ impl Truth {
 
     /// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
     pub fn convergence(&self) -> (f64, f64) {
-        let chains = &self.chains;
-        let scales = (0..self.mean.len()).map(|d| diagnose(chains, |c, s| chains[c].theta[s][d]));
-        let joint = diagnose(chains, |c, s| chains[c].log_density[s]);
-        worst(scales.chain([joint]))
+        convergence(&self.chains)
     }
+
+    /// The fraction of draws in which scale `unit` has not the sign of the mode.
+    pub fn crossings(&self, unit: usize) -> f64 {
+        let sign = self.peak.theta[unit].signum();
+        let column = self.draws.column(unit);
+        column.iter().filter(|g| g.signum() != sign).count() as f64 / column.len() as f64
+    }
+}
+
+/// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
+pub(super) fn convergence(chains: &[Chain]) -> (f64, f64) {
+    let scales = 0..chains[0].theta[0].len();
+    let scales = scales.map(|d| diagnose(chains, |c, s| chains[c].theta[s][d]));
+    worst(scales.chain([diagnose(chains, |c, s| chains[c].log_density[s])]))
 }
 
 /// `(1/N) Σₙ Σ_c p ln(p/q)` in nats per input, for class probabilities `p` and `q` of shape

@@ -77,7 +77,7 @@ pub(super) fn wide(lab: &Lab<'_>) -> Result<Vec<Wide>> {
         }
     }
     let found = lab.cells(&cells, |(net, key, kind, depth, rate)| {
-        let flow = Recipe::OURS.hypernet(*kind, *depth, settings.hidden);
+        let flow = Recipe::of(*kind, *depth).hypernet(*kind, *depth, settings.hidden);
         let mut config = net.frozen(MethodKind::Bhn);
         config.flow = flow;
         config.train.batch = 128.min(settings.examples);

@@ -1,16 +1,17 @@
 //! The crossing: `V` and `b` trained with one posterior, and another posterior fitted at them.
 use super::hypernet;
-use super::source::{Net, Tested, mean_prediction};
+use super::source::{Net, mean_prediction};
 use crate::autodiff::Tensor;
 use crate::bayes::{FlowKind, Hypernet, Posterior};
 use crate::error::{Error, Result};
 use crate::experiments::ascent::ascend;
 use crate::experiments::digits::digits;
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
-use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};
+use crate::experiments::nuts::{Chain, Nuts};
 use crate::experiments::scales::family::Recipe;
-use crate::experiments::scales::truth::Peak;
+use crate::experiments::scales::truth::{Peak, convergence};
 use crate::experiments::{Cell, Grid, Lab};
+use crate::metrics::{accuracy, log_loss};
 use crate::nn::Params;
 use crate::primary::Layer;
 use crate::random::{Purpose, stream};
@@ -65,7 +66,10 @@ impl Q {
 pub(super) struct Crossed {
     /// `E_q[ln p(g, D) − ln q(g)]`, nats; `None` without a density.
     pub elbo: Option<Estimate>,
-    pub tested: Tested,
+    /// Fraction of test digits classified correctly.
+    pub accuracy: f64,
+    /// `−ln p̄(y|x)` of each test digit, nats.
+    pub nll: Vec<f64>,
     /// Largest `R̂` over the scales and `ln p(g, D)`, for NUTS.
     pub rhat: Option<f64>,
 }
@@ -147,21 +151,21 @@ impl Crossed {
         let of = |theta: &Array2<f64>| {
             let every = theta.nrows().div_ceil(size.predicted);
             let kept = theta.slice(ndarray::s![..;every, ..]).mapv(|g| g as f32);
-            let p = mean_prediction(&net.model, &Tensor::from(kept.into_dyn()), &net.data);
-            Tested::new(p.view(), &net.data)
+            tested(net, &Tensor::from(kept.into_dyn()))
         };
         match q {
             Q::Own => {
                 let model = net.precise();
                 let own = weigh(&*model.posterior, &model.params, &net.joint, size.measured, 0);
-                let (elbo, tested) = (Some(over_seeds(&own.log_weight)), net.trained);
-                Ok(Self { elbo, tested, rhat: None })
+                let (accuracy, nll) = of(&own.theta);
+                let elbo = Some(over_seeds(&own.log_weight));
+                Ok(Self { elbo, accuracy, nll, rhat: None })
             }
             Q::Mode => {
                 let mode = ascend(&net.joint, &net.scales)?;
                 let theta = Array2::from_shape_vec((1, mode.theta.len()), mode.theta);
-                let tested = of(&theta.expect("[1, D]"));
-                Ok(Self { elbo: None, tested, rhat: None })
+                let (accuracy, nll) = of(&theta.expect("[1, D]"));
+                Ok(Self { elbo: None, accuracy, nll, rhat: None })
             }
             Q::T0 => refitted(size, net, 0, of),
             Q::T8 => refitted(size, net, 8, of),
@@ -172,14 +176,19 @@ impl Crossed {
                 let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
                 let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
                 let all = concatenate(Axis(0), &views).expect("chains of one width");
-                let scales =
-                    (0..all.ncols()).map(|d| diagnose(&chains, |c, s| chains[c].theta[s][d]));
-                let joint = diagnose(&chains, |c, s| chains[c].log_density[s]);
-                let (rhat, _) = worst(scales.chain([joint]));
-                Ok(Self { elbo: None, tested: of(&all), rhat: Some(rhat) })
+                let (rhat, _) = convergence(&chains);
+                let (accuracy, nll) = of(&all);
+                Ok(Self { elbo: None, accuracy, nll, rhat: Some(rhat) })
             }
         }
     }
+}
+
+/// Accuracy and each digit's NLL of the test digits.
+fn tested(net: &Net, theta: &Tensor<f32>) -> (f64, Vec<f64>) {
+    let p = mean_prediction(&net.model, theta, &net.data);
+    let labels = net.data.test.y.classes();
+    (accuracy(p.view(), labels).value, log_loss(p.view(), labels))
 }
 
 /// RealNVP with `couplings` couplings, fitted at the mode of the net by full-batch training.
@@ -187,10 +196,10 @@ fn refitted(
     size: &Size,
     net: &Net,
     couplings: usize,
-    test: impl Fn(&Array2<f64>) -> Tested,
+    test: impl Fn(&Array2<f64>) -> (f64, Vec<f64>),
 ) -> Result<Crossed> {
     let mode = ascend(&net.joint, &net.scales)?;
-    let recipe = Recipe::OURS;
+    let recipe = Recipe::of(FlowKind::Realnvp, couplings);
     let config = recipe.hypernet(FlowKind::Realnvp, couplings, size.hidden);
     let mut params = Params::<f64>::default();
     let rng = &mut stream(0, Purpose::Init, 0);
@@ -205,5 +214,6 @@ fn refitted(
     })?;
     let found = weigh(&q, &params, &net.joint, size.measured, 0);
     let elbo = Some(over_seeds(&found.log_weight));
-    Ok(Crossed { elbo, tested: test(&found.theta), rhat: None })
+    let (accuracy, nll) = test(&found.theta);
+    Ok(Crossed { elbo, accuracy, nll, rhat: None })
 }

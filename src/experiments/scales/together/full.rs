@@ -5,7 +5,8 @@ use crate::data::{Dataset, Split, grey28};
 use crate::error::{Error, Result};
 use crate::experiments::digits::{digits, predictions, probabilities};
 use crate::experiments::{Cell, Grid, Lab};
-use crate::metrics::{accuracy, auroc};
+use crate::metrics::{accuracy, auroc, log_loss};
+use crate::predict::evaluate::evaluate;
 use crate::predict::score::Score;
 use crate::primary::Layer;
 use ndarray::Array2;
@@ -38,8 +39,8 @@ pub(super) const SETTINGS: [Setting; 7] = [
     Setting::kappa("k100", "κ = 100", 100.),
     Setting::kappa("k1000", "κ = 1000", 1000.),
     Setting { halves: true, ..Setting::kappa("halves", "V, b and q from two halves", 0.) },
-    Setting { kl_weight: 0.3, ..Setting::kappa("kl03", "KL weighed 0.3", 0.) },
-    Setting { kl_weight: 0.1, ..Setting::kappa("kl01", "KL weighed 0.1", 0.) },
+    Setting { kl_weight: 0.3, ..Setting::kappa("kl03", "KL weighted 0.3", 0.) },
+    Setting { kl_weight: 0.1, ..Setting::kappa("kl01", "KL weighted 0.1", 0.) },
 ];
 
 /// The numbers of couplings.
@@ -49,21 +50,14 @@ pub(super) const COUPLINGS: [usize; 2] = [0, 8];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Found {
     pub accuracy: f64,
-    /// `−ln p̄(y|x)` of each test digit, in nats.
-    pub nll: Vec<f32>,
+    /// `−ln p̄(y|x)` of each test digit, nats.
+    pub nll: Vec<f64>,
     /// NLL of the validation digits.
     pub validation: f64,
-    /// ELBO and KL of the last epoch, nats.
+    /// ELBO and KL, nats.
     pub bound: [f64; 2],
     /// AUROC of entropy and of BALD against notMNIST; `None` without these images.
     pub auroc: Option<[f64; 2]>,
-}
-
-impl Found {
-    /// The mean of `nll`.
-    pub fn nll(&self) -> f64 {
-        self.nll.iter().map(|&x| f64::from(x)).sum::<f64>() / self.nll.len() as f64
-    }
 }
 
 /// The size at a tier.
@@ -108,7 +102,10 @@ pub(super) fn grid(lab: &Lab<'_>) -> Result<Grid<(Setting, usize), Found>> {
             Cell { key: key(&setting, couplings), cost, input: (setting, couplings) }
         })
     });
-    lab.grid(rows, |(setting, couplings), seed, run| {
+    // Without notMNIST there are results too, which other cells than those with it keep.
+    let suffix = if outside.is_some() { "-notmnist" } else { "" };
+    let rows = rows.map(|row| (row, lab.seeds));
+    lab.ragged_grid(rows, suffix, |(setting, couplings), seed, run| {
         found(lab, size, setting, *couplings, data, outside.as_ref(), (seed, run))
     })
 }
@@ -123,6 +120,7 @@ fn found(
     (seed, run): (u64, &str),
 ) -> Result<Found> {
     let mut config = hypernet(couplings, seed);
+    config.subset = Some(size.examples);
     config.primary.layers = Some(Layer::mlp(&[size.units, size.units], 10));
     (config.train.epochs, config.train.batch) = (size.epochs, size.batch);
     config.train.kappa = setting.kappa;
@@ -142,18 +140,18 @@ fn found(
     } else {
         lab.run(run, &config, data.clone())?
     };
-    let inside = predictions(&trained, size.samples, data.test.x.view());
+    let found = evaluate(&trained.model, &run.data, size.samples, seed)?;
+    let (inside, terms) = (found.predictive, found.elbo.terms);
     let (p, labels) = (probabilities(&inside), data.test.y.classes());
     let auroc = outside.map(|images| {
         let outside = predictions(&trained, size.samples, images.view());
         [Score::Entropy, Score::Bald].map(|s| auroc(&s.of(&outside), &s.of(&inside)).value)
     });
-    let rows = p.outer_iter().zip(labels);
     Ok(Found {
         accuracy: accuracy(p, labels).value,
-        nll: rows.map(|(p, &y)| -p[y].max(f32::MIN_POSITIVE).ln()).collect(),
+        nll: log_loss(p, labels),
         validation: run.best().map_or(f64::INFINITY, |(_, scores)| scores.nll),
-        bound: run.history.last().map_or([f64::NAN; 2], |last| [last.elbo, last.kl]),
+        bound: [terms.total, terms.kl],
         auroc,
     })
 }
