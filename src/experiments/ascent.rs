@@ -209,9 +209,9 @@ mod tests {
 
     /// For linear regression the best independent Gaussians have the posterior's mean, and its
     /// precisions `A` as inverse variances. On fixed draws `s²ᵢ Aᵢᵢ − 1` is, to first order,
-    /// `1 − Σⱼ rᵢⱼ Sᵢⱼ` with `S = (1/K) Σ εεᵀ` and `|rᵢⱼ| ≤ 1`. Of `K/2` pairs the entries of `S` have
-    /// variances of `4/K` on the diagonal and `2/K` elsewhere: `10/K` in all for `D = 4`. The pairs
-    /// make the mean exact.
+    /// `1 − Σⱼ rᵢⱼ Sᵢⱼ` with `S = (1/K) Σ εεᵀ` and `|rᵢⱼ| ≤ 1`. Of `K/2` pairs the entries of `S`
+    /// have variances of `4/K` on the diagonal and `2/K` elsewhere: `10/K` in all for `D = 4`. The
+    /// pairs make the mean exact.
     #[test]
     fn best_independent_gaussians_of_linear_regression() {
         let linear = Linear::polynomial(20, 4, 0);

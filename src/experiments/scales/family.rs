@@ -158,13 +158,18 @@ impl Family {
         (self.everywhere || net.is_first) && (self.always || settings.searches)
     }
 
-    /// The rates that are tried.
+    /// The rates that are tried. Gaussians need twice those of flows with couplings.
     pub fn rates(&self, settings: &Settings, net: &Net) -> Vec<f64> {
-        match self.fit {
-            Fit::Laplace(_) | Fit::Swag => vec![0.],
-            _ if self.is_searched(settings, net) => settings.rates.to_vec(),
-            _ => vec![settings.training.rate],
-        }
+        let factor = match self.fit {
+            Fit::Laplace(_) | Fit::Swag => return vec![0.],
+            Fit::Flow(_, 0, _) => 2.,
+            _ => 1.,
+        };
+        let rates = match self.is_searched(settings, net) {
+            true => &settings.rates[..],
+            false => &[settings.training.rate],
+        };
+        rates.iter().map(|rate| factor * rate).collect()
     }
 
     /// Whether several rates are tried.

@@ -105,9 +105,10 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
          E_p[ln p(g, D)/q(g)] (above).\n\
          Posteriors: full-batch Adam with the path gradient (the total gradient for IAF and MNF), \
          {} steps with {} samples each, for Gaussians half of the samples and of the time; \
-         rate {} divided by 100 over the run. They start centred at the mode with a standard \
-         deviation of 0.37, T = 0 and the full Gaussian with 0.08; couplings have log-scales bounded by 2 tanh(·/2) and plain \
-         conditioners, and the elementwise layer comes last. The covariance of Laplace is the \
+         rate {}, for Gaussians twice that, divided by 100 over the run. They start centred at the \
+         mode with a standard deviation of 0.37, T = 0 and the full Gaussian with 0.08; couplings \
+         have log-scales bounded by 2 tanh(·/2) and plain conditioners, and the elementwise layer \
+         comes last. The covariance of Laplace is the \
          inverse of the curvature at the mode; where the exact one is not positive definite, which \
          ReLUs allow, of its diagonal. MNF has a multiplier for each scale. SWAG is Adam on \
          minibatches of 32, started at the network's scales, with snapshots in the last \
@@ -129,10 +130,11 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
     );
     if settings.searches {
         text += &format!(
-            "\nAt V and b of maximum likelihood, T = 0, the full Gaussian and T = 8 are fitted with \
-             each of the rates {rates:?}, and the best is shown. T = 0 and the full Gaussian are \
-             fitted once more at that rate with twice the steps, and T = 0 by L-BFGS on {} fixed \
-             draws, in pairs ± ε, from the mode and the diagonal of its curvature.",
+            "\nAt V and b of maximum likelihood, T = 0, the full Gaussian and T = 8 are fitted \
+             with each of the rates {rates:?}, Gaussians with twice these, and the best is shown. \
+             T = 0 and the full Gaussian are fitted once more at that rate with twice the steps, \
+             and T = 0 by L-BFGS on {} fixed draws, in pairs ± ε, from the mode and the diagonal \
+             of its curvature.",
             settings.fixed_draws,
         );
     }
@@ -147,19 +149,19 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
             at.truth.mean.len(),
         );
     }
-    text += "\nAll recipes but the one with minibatches have the same product of steps and S + 1. The \
-             authors' choices are S = 1, the total gradient, the elementwise layer first, exp \
+    text += "\nAll recipes but the one with minibatches have the same product of steps and S + 1. \
+             The authors' choices are S = 1, the total gradient, the elementwise layer first, exp \
              scales and decay by 10, here with full batches and a start of 0.08 instead of 0.002.";
     if studies.iter().any(|study| study.family.key == "batches") {
         text += "\nThe recipe with minibatches is the training of `bhn train` with frozen V and b: \
-                 single precision, 100 digits and one sample per step, a cosine schedule, gradients \
-                 clipped as by default.";
+                 single precision, 100 digits and one sample per step, a cosine schedule, \
+                 gradients clipped as by default.";
     }
     if !wide.is_empty() {
         text += &format!(
-            "\nD = 1610: posteriors for 784-800-800-10, trained on minibatches of 128 by `bhn train` \
-             with frozen V and b, from a sample of the network's scales, with one sample per step \
-             and a cosine schedule; the best of the rates {RATES:?}, without a certificate."
+            "\nD = 1610: posteriors for 784-800-800-10, trained on minibatches of 128 by `bhn \
+             train` with frozen V and b, from a sample of the network's scales, with one sample \
+             per step and a cosine schedule; the best of the rates {RATES:?}; no certificate."
         );
     }
     text

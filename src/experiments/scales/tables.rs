@@ -10,10 +10,10 @@ use crate::stats::Estimate;
 
 pub(super) fn gaps(all: &[At]) -> Table {
     let header = ["posterior"].into_iter().chain(all.iter().map(|at| at.net.name));
-    let caption = "Nats below the evidence. ln p(D | V, b) − ELBO ± Monte-Carlo error of the ELBO, by \
-        the network whose V and b are held fixed. The error of the evidence, the same for a column, \
-        is in the table of the evidence. Laplace with the exact Hessian is that of the diagonal \
-        where it is in brackets, because the Hessian is not positive definite.";
+    let caption = "Nats below the evidence. ln p(D | V, b) − ELBO ± Monte-Carlo error of the ELBO, \
+        by the network whose V and b are held fixed. The error of the evidence, the same for a \
+        column, is in the table of the evidence. Laplace with the exact Hessian is that of the \
+        diagonal where it is in brackets, because the Hessian is not positive definite.";
     let mut table = Table::new("gaps", caption, header);
     for family in FAMILIES {
         let cell = |at: &At| match at.study(family.key).map(|study| gap(at, study.found())) {
@@ -32,10 +32,10 @@ fn gap(at: &At, found: Option<&Found>) -> String {
 }
 
 pub(super) fn certificates_of(at: &At) -> Table {
-    let caption = "Certificates, at V and b of maximum likelihood: ln p(D | V, b) − ELBO by learning \
-        rate; with a multiple of the steps at the best of these rates; and by L-BFGS on fixed \
-        draws. The spread is the largest difference between the two best rates, the fit with more \
-        steps and that of L-BFGS.";
+    let caption = "Certificates, at V and b of maximum likelihood: ln p(D | V, b) − ELBO by \
+        learning rate; with a multiple of the steps at the best of these rates; and by L-BFGS on \
+        fixed draws. The spread is the largest difference between the two best rates, the fit with \
+        more steps and that of L-BFGS.";
     let rows = at.studies.iter().filter(|study| study.tried.len() > 1);
     Table::of("certificates", caption, rows).columns(&[
         ("posterior", &|study| study.family.name.into()),
@@ -59,9 +59,9 @@ fn optional<T>(value: Option<T>, f: impl Fn(T) -> String) -> String {
 pub(super) fn recipes_table((at, studies): &Recipes<'_>) -> Table {
     let caption = "Recipes for RealNVP with T = 8 at the directions of maximum likelihood. gap: \
         ln p(D | V, b) − ELBO ± Monte-Carlo error, for the same steps × (S + 1) and the best rate. \
-        gap of L_K: the same with the importance-weighted bound. 4 × steps: the gap with four times \
-        the steps at that rate, where it was computed. seconds: of one thread. Each recipe differs \
-        from the first as it says.";
+        gap of L_K: the same with the importance-weighted bound. 4 × steps: the gap with four \
+        times the steps at that rate, where it was computed. seconds: of one thread. Each recipe \
+        differs from the first as it says.";
     let evidence = at.evidence().value;
     let entry =
         |study: &&Study, f: &dyn Fn(&Found) -> String| study.found().map_or("diverged".into(), f);
@@ -129,8 +129,8 @@ pub(super) fn evidence(all: &[At]) -> Table {
         logarithm is too low on average, with the acceptance rate of its trajectories. L_K: the \
         highest importance-weighted bound of all posteriors. above: the lowest \
         E_p[ln p(g, D)/q(g)]. R̂ and ESS: the worst over the scales and the log joint density, for \
-        NUTS, with its divergences and the draws cut off at the largest tree. KL of halves: of test \
-        predictions between halves of the draws, nats per digit.";
+        NUTS, with its divergences and the draws cut off at the largest tree. KL of halves: of \
+        test predictions between halves of the draws, nats per digit.";
     Table::of("evidence", caption, all).columns(&[
         ("V, b", &|at| at.net.name.into()),
         ("bridge, Gaussian", &|at| format!("{:.2}", at.evidence())),
@@ -161,8 +161,8 @@ pub(super) fn turned(all: &[At]) -> Table {
         L-BFGS ascends again. main mode again: it returns. reached by NUTS: it ends elsewhere with \
         the flipped sign, which at least 1 % of the draws of NUTS have too. missed: as before, but \
         fewer draws have it. highest: the largest density of a missed mode relative to the main \
-        one, nats. relative mass: Laplace's approximation of the missed modes' mass relative to the \
-        main mode's, over those where the curvature is positive definite.";
+        one, nats. relative mass: Laplace's approximation of the missed modes' mass relative to \
+        the main mode's, over those where the curvature is positive definite.";
     let flipped = |at: &At, reached: bool| -> Vec<Turned> {
         let kept = at.truth.turned.iter().filter(|t| !t.same && t.kept);
         kept.filter(|t| (at.truth.crossings(t.unit) >= 0.01) == reached).cloned().collect()

@@ -103,7 +103,7 @@ impl Size {
             nuts: Nuts { warmup: draws, draws, thin: 1, depth: 8, accept: 0.8 },
             chains: 2,
             training: Training {
-                steps: lab.tier.pick([30, 1000, 2000]),
+                steps: lab.tier.pick([30, 2000, 4000]),
                 samples: lab.tier.pick([4, 16, 16]),
                 rate: 5e-3,
                 decay: 1.,
@@ -205,7 +205,8 @@ fn refitted(
     let rng = &mut stream(0, Purpose::Init, 0);
     let q = Hypernet::new(&mut params, "q", net.joint.dim(), &config, rng);
     q.recentre(&mut params, &mode.theta);
-    let training = recipe.training(size.training, size.training.rate, 1.);
+    let rate = if couplings == 0 { 2. } else { 1. } * size.training.rate;
+    let training = recipe.training(size.training, rate, 1.);
     let trained = training.run(&q, &mut params, &net.joint, 0);
     trained.map_err(|Diverged(step)| {
         let advice = "Report it: these settings are fixed.";

@@ -1,5 +1,5 @@
-//! The paper's network, trained with `T = 0` and `T = 8`: with priors of directions and biases, with
-//! directions from other digits, and with a smaller weight of the KL.
+//! The paper's network, trained with `T = 0` and `T = 8`: with priors of directions and biases,
+//! with directions from other digits, and with a smaller weight of the KL.
 use super::hypernet;
 use crate::data::{Dataset, Split, grey28};
 use crate::error::{Error, Result};

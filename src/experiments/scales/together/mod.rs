@@ -1,4 +1,4 @@
-//! What dependence between scales is worth when directions and biases are trained jointly with them.
+//! What dependence between scales is worth when directions and biases are trained too.
 mod crossing;
 mod full;
 mod report;

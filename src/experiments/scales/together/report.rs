@@ -53,9 +53,9 @@ fn ours(lab: &Lab<'_>) -> String {
          below −{MARGIN} nats, nothing if it lies within ±{MARGIN}, else it is undecided.\n\
          The crossing: 784-{few}-{few}-10 on {fewer} digits, trained for {longer} epochs with \
          T = 0 and T = 8 by the same recipe (batch 32). At V and b of each network: its own \
-         posterior; the mode; posteriors fitted from the mode by full-batch Adam, T = 8 with {steps} \
-         steps and {draws} samples, T = 0 with half of the samples, as in `bhn reproduce scales`; \
-         and {chains} chains of NUTS with {kept} draws after as many of \
+         posterior; the mode; posteriors fitted from the mode by full-batch Adam, T = 8 with \
+         {steps} steps and {draws} samples, T = 0 with half of the samples, as in `bhn reproduce \
+         scales`; and {chains} chains of NUTS with {kept} draws after as many of \
          warm-up.",
         units = size.units,
         examples = size.examples,
@@ -151,9 +151,9 @@ fn by_setting(full: &Full) -> Table {
         "AUROC BALD, %",
         "NLL of T = 8 minus T = 0",
     ];
-    let caption = "Trained jointly. Means over seeds ± one standard error. ELBO and KL in nats, with \
-        the weight 1 of the KL whatever it is in training. AUROC for notMNIST against the test \
-        digits. The difference is paired by seed and digit.";
+    let caption = "Trained jointly. Means over seeds ± one standard error. ELBO and KL in nats, \
+        with the weight 1 of the KL whatever it is in training. AUROC for notMNIST against the \
+        test digits. The difference is paired by seed and digit.";
     let mut table = Table::new("settings", caption, header);
     for setting in &SETTINGS {
         for couplings in COUPLINGS {
@@ -190,8 +190,8 @@ fn crossing_table(crossed: &Crossing) -> Table {
         ["V, b from", "posterior", "ELBO", "accuracy, %", "test NLL", "share of NUTS", "R̂"];
     let caption = "The crossing: V and b trained with one posterior, and another fitted at them. \
         Means over seeds ± one standard error. The share is \
-        (NLL of the mode − NLL) / (NLL of the mode − NLL of NUTS): how much of what NUTS gains over \
-        the mode a posterior recovers. R̂ is the largest over seeds, scales and the log joint \
+        (NLL of the mode − NLL) / (NLL of the mode − NLL of NUTS): how much of what NUTS gains \
+        over the mode a posterior recovers. R̂ is the largest over seeds, scales and the log joint \
         density.";
     let mut table = Table::new("crossing", caption, header);
     for couplings in TRAINED {
