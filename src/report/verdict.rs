@@ -97,9 +97,10 @@ impl Mean {
 
     /// The 95 % interval; a single number is its own interval. For a mean, Student's `m ± t σ`,
     /// where `σ` is the standard error and `t` has `n − 1` degrees of freedom, or those of
-    /// [`Mean::over_seeds_and_items`]; `t` is 4.3 for three seeds, 2.8 for five and 2.1 for twenty. For a fraction, the interval of Clopper and Pearson,
-    /// "The use of confidence or fiducial limits", Biometrika 1934. `None` if the value or its
-    /// error is not finite, or a mean or fraction has fewer than three seeds.
+    /// [`Mean::over_seeds_and_items`]; `t` is 4.3 for three seeds, 2.8 for five and 2.1 for twenty.
+    /// For a fraction, the interval of Clopper and Pearson, "The use of confidence or fiducial
+    /// limits", Biometrika 1934. `None` if the value or its error is not finite, or a mean or
+    /// fraction has fewer than three seeds.
     #[expect(clippy::missing_panics_doc, reason = "three seeds have degrees of freedom")]
     pub fn interval(&self) -> Option<(f64, f64)> {
         if !(self.value.is_finite() && self.error.is_finite()) {

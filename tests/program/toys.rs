@@ -10,10 +10,14 @@ use std::fs;
 #[case("dependence", 9, &["tests", "histogram"], &["dependence"])]
 #[case(
     "scales",
-    13,
-    &["gaps", "recipes", "evidence", "modes", "posteriors-mle", "posteriors-t0", "posteriors-t8"],
+    18,
+    &[
+        "gaps", "certificates", "recipes", "evidence", "modes", "wide", "posteriors-mle",
+        "posteriors-t0", "posteriors-t8"
+    ],
     &["gap", "recipe", "pair"]
 )]
+#[case("together", 9, &["settings", "crossing", "results"], &["nll"])]
 fn toy_experiments_report_finite_results(
     #[case] name: &str,
     #[case] verdicts: usize,

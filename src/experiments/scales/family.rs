@@ -166,7 +166,7 @@ impl Family {
             _ => 1.,
         };
         let rates = match self.is_searched(settings, net) {
-            true => &settings.rates[..],
+            true => settings.rates,
             false => &[settings.training.rate],
         };
         rates.iter().map(|rate| factor * rate).collect()

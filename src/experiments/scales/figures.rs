@@ -1,8 +1,7 @@
 //! The figures of the page.
-use super::At;
+use super::at::{At, Recipes};
 use super::family::{FAMILIES, Family};
 use super::fits::Found;
-use super::report::Recipes;
 use super::truth::Truth;
 use crate::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 

@@ -90,6 +90,18 @@ impl Study {
     pub fn found(&self) -> Option<&Found> {
         highest(self.tried.iter().flatten())
     }
+
+    /// How far apart the bounds of the two best rates, of the longer fit and of L-BFGS are, nats;
+    /// `None` if they were not computed.
+    pub fn spread(&self) -> Option<f64> {
+        let longer = self.longer.as_ref()?.elbo.value;
+        let mut tried: Vec<_> = self.tried.iter().flatten().map(|f| f.elbo.value).collect();
+        tried.sort_by(|a, b| b.total_cmp(a));
+        let [best, second, ..] = tried[..] else { return None };
+        let fixed = self.fixed.as_ref().map(|f| f.elbo.value);
+        let all = || [best, second, longer].into_iter().chain(fixed);
+        Some(all().fold(best, f64::max) - all().fold(best, f64::min))
+    }
 }
 
 /// How a family is fitted.

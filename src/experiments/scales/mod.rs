@@ -1,6 +1,7 @@
 //! Is a flow over the scales better than independent Gaussians? With directions and biases held
 //! fixed, the posterior over the scales is a density whose evidence can be computed, and
 //! differences of bounds are differences of `KL(q ‖ p)`.
+mod at;
 mod family;
 mod figures;
 mod fits;
@@ -18,10 +19,9 @@ pub use together::TOGETHER;
 use super::{Experiment, Lab, Tier};
 use crate::error::Result;
 use crate::report::experiment::Report;
-use family::{FAMILIES, Family, RECIPES};
-use fits::Study;
-use source::{Net, Settings, Source};
-use truth::Truth;
+use at::At;
+use family::{FAMILIES, RECIPES};
+use source::Settings;
 
 /// `bhn reproduce scales`.
 pub const EXPERIMENT: Experiment = Experiment {
@@ -50,26 +50,4 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     let recipes = (recipes, fits::studies(lab, sized, &recipes.net, &recipes.truth, RECIPES)?);
     let wide = if lab.tier == Tier::Quick { vec![] } else { wide::wide(lab)? };
     Ok(report::report(settings, &all, recipes, &wide))
-}
-
-/// What was found at the directions and biases of one net.
-struct At {
-    net: Net,
-    truth: Truth,
-    studies: Vec<Study>,
-}
-
-impl At {
-    fn new(
-        lab: &Lab<'_>,
-        settings: &Settings,
-        source: &'static Source,
-        is_first: bool,
-        families: &'static [Family],
-    ) -> Result<Self> {
-        let net = source::net(lab, settings, source, is_first)?;
-        let truth = truth::truth(lab, settings, &net)?;
-        let studies = fits::studies(lab, settings, &net, &truth, families)?;
-        Ok(Self { net, truth, studies })
-    }
 }

@@ -1,8 +1,6 @@
 //! The page: its text, and the claims.
-use super::At;
-use super::family::Family;
+use super::at::{At, Recipes};
 use super::figures::{by_family, by_recipe, scatter};
-use super::fits::{Found, Study};
 use super::source::Settings;
 use super::tables::{certificates_of, details, evidence, gaps, recipes_table, turned, wide_table};
 use super::wide::{RATES, Wide};
@@ -10,43 +8,6 @@ use crate::report::experiment::{Figure, Report};
 use crate::report::verdict::{Mean, Verdict};
 use crate::stats::Estimate;
 use std::collections::BTreeSet;
-
-impl At {
-    /// The study of a family, if there is one.
-    pub(super) fn study(&self, key: &str) -> Option<&Study> {
-        self.studies.iter().find(|study| study.family.key == key)
-    }
-
-    /// The best fit of a family, if there is one and not all diverged.
-    pub(super) fn of(&self, key: &str) -> Option<&Found> {
-        self.study(key)?.found()
-    }
-
-    /// The best fit of each family; those that diverged are left out.
-    pub(super) fn found(&self) -> impl Iterator<Item = (&'static Family, &Found)> {
-        self.studies.iter().filter_map(|study| Some((study.family, study.found()?)))
-    }
-
-    /// `ln p(D)` by bridge sampling from the posterior that is closest to that of NUTS.
-    pub(super) fn second_bridge(&self) -> Option<(&Family, Estimate)> {
-        let each = self.found().filter_map(|(family, found)| Some((family, found.above?, found)));
-        let closest = each.min_by(|(_, a, _), (_, b, _)| a.value.total_cmp(&b.value));
-        closest.and_then(|(family, _, found)| Some((family, found.bridge?)))
-    }
-
-    /// `ln p(D)`: by bridge sampling from a Gaussian.
-    pub(super) fn evidence(&self) -> Estimate {
-        self.truth.bridge
-    }
-
-    /// `ln p(D) − ELBO`, with the error of the ELBO. That of the evidence is common to all.
-    pub(super) fn gap(&self, found: &Found) -> Estimate {
-        Estimate { value: self.evidence().value - found.elbo.value, error: found.elbo.error }
-    }
-}
-
-/// The recipes, and the net at which they are compared.
-pub(super) type Recipes<'a> = (&'a At, Vec<Study>);
 
 pub(super) fn report(
     settings: &Settings,
@@ -186,7 +147,7 @@ fn verdicts(at: &At) -> Vec<Verdict> {
     });
     let elbo = |family: &str| own(family).map(|found| found.elbo.value);
     let gap = |family: &str| own(family).map(|found| at.gap(found).value);
-    let is_certified = at.study("full").and_then(certified).is_some();
+    let is_certified = at.study("full").is_some_and(|study| study.spread().is_some());
     let above_full = elbo("t8").zip(elbo("full")).filter(|_| is_certified);
     let above_full = above_full.map(|(t8, full)| t8 - full);
     let annealed = at.truth.annealed;
@@ -194,7 +155,7 @@ fn verdicts(at: &At) -> Vec<Verdict> {
     let share = gap("t8").zip(gap("t0")).map(|(t8, t0)| t8 / t0);
     let (rhat, _) = at.truth.convergence();
     let every = f64::INFINITY;
-    let spread = |family: &str| at.study(family).and_then(certified);
+    let spread = |family: &str| at.study(family)?.spread();
     [
         number("NUTS converges (R̂ < 1.01)", format!("largest R̂; {name}"), Some(rhat), 0., 1.01),
         number(
@@ -250,14 +211,4 @@ fn verdicts(at: &At) -> Vec<Verdict> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// How far apart the bounds of the two best rates, of the longer fit and of L-BFGS are, nats.
-pub(super) fn certified(study: &Study) -> Option<f64> {
-    let mut tried: Vec<_> = study.tried.iter().flatten().map(|found| found.elbo.value).collect();
-    tried.sort_by(|a, b| b.total_cmp(a));
-    let others = study.longer.iter().chain(&study.fixed).map(|found| found.elbo.value);
-    let all: Vec<_> = tried.iter().take(2).copied().chain(others).collect();
-    let spread = all.iter().copied().reduce(f64::max)? - all.iter().copied().reduce(f64::min)?;
-    study.longer.as_ref().filter(|_| tried.len() > 1).map(|_| spread)
 }

@@ -1,8 +1,7 @@
 //! The tables of the page.
-use super::At;
+use super::at::{At, Recipes};
 use super::family::FAMILIES;
 use super::fits::{Found, Study};
-use super::report::{Recipes, certified};
 use super::truth::{Turned, divergence};
 use super::wide::{Bound, POSTERIORS, Wide};
 use crate::report::experiment::Table;
@@ -48,7 +47,7 @@ pub(super) fn certificates_of(at: &At) -> Table {
         }),
         ("more steps", &|study| optional(study.longer.as_ref(), |found| gap(at, Some(found)))),
         ("L-BFGS", &|study| optional(study.fixed.as_ref(), |found| gap(at, Some(found)))),
-        ("spread", &|study| optional(certified(study), |spread| format!("{spread:.2}"))),
+        ("spread", &|study| optional(study.spread(), |spread| format!("{spread:.2}"))),
     ])
 }
 
