@@ -79,7 +79,7 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
         settings.examples,
         all[0].truth.mean.len(),
         epochs.join(" or "),
-        nuts.draws,
+        nuts.draws / nuts.thin,
         nuts.warmup,
         annealing.temperatures,
         annealing.particles,
