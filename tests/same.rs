@@ -31,8 +31,9 @@ struct Machine {
     functions: String,
 }
 
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 9] = [
     "method = 'bhn'",
+    "method = 'bhn'\ntrain.posterior_rate = 10.0\ntrain.gradient = 'path'\nflow.elementwise = 'last'",
     "method = 'bhn'\ntrain.noise = 'per-example'\ntrain.data_init = true",
     "method = 'bhn'\nflow.kind = 'iaf'\ntrain.samples = 3",
     "method = 'bhn'\nflow.kind = 'linear'\ntrain.optimiser.sgd.momentum = 0.9",
@@ -109,7 +110,8 @@ fn line_without_last_cell(line: &str) -> &str {
 fn run(method: &str, [data, settings, inputs]: [&str; 3]) -> Vec<(String, String)> {
     let folder = Folder::new();
     files(&folder);
-    let common = "train.epochs = 2\nflow.couplings = 2\nflow.hidden = 10";
+    let common = "train.epochs = 2\nflow.couplings = 2\nflow.hidden = 10\n\
+        train.posterior_rate = 1.0\ntrain.gradient = 'total'\nflow.elementwise = 'first'";
     let own: Vec<_> = method.lines().filter_map(|line| line.split(" =").next()).collect();
     let common = common.lines().filter(|line| !own.contains(&line.split(" =").next().unwrap()));
     let words =

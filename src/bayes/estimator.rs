@@ -41,11 +41,6 @@ pub enum Estimator {
 }
 
 impl Estimator {
-    /// Whether this is the default.
-    pub fn is_total(&self) -> bool {
-        *self == Self::Total
-    }
-
     /// `samples` samples of `q` for training, whose `ln q(θ)` has the gradient of this estimator.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
-use super::flags::{self, count, samples, word};
+use super::flags::{self, SCORES, count, one_of, samples};
 use super::predict::{Far, block};
 use crate::data;
 use crate::error::Error;
@@ -29,7 +29,8 @@ pub struct Args {
     /// Acquisition function. bald: mutual information between the label and θ; batch-bald: the same
     /// for all chosen labels jointly; max-entropy, variation-ratio, mean-std: other uncertainty
     /// scores; random: a uniformly random choice
-    #[arg(long, default_value = "bald", value_parser = word::<Acquisition>)]
+    #[arg(long, default_value = "bald", hide_possible_values = true,
+        value_parser = one_of::<Acquisition>(SCORES))]
     score: Acquisition,
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]

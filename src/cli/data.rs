@@ -4,6 +4,7 @@ use super::{Context, show};
 use crate::data;
 use crate::data::sources;
 use anyhow::{Context as _, Result};
+use etcetera::BaseStrategy;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -38,7 +39,8 @@ enum Verb {
 
 /// The folder `bhn` in the user's cache folder.
 pub fn cache() -> Option<PathBuf> {
-    dirs::cache_dir().map(|folder| folder.join("bhn"))
+    let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(strategy.cache_dir().join("bhn"))
 }
 
 /// List, fetch or check.

@@ -2,6 +2,7 @@
 use super::context::Context;
 use crate::bayes::Model;
 use crate::run::config::{Config, check_samples};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 
 /// A whole number from `LEAST` to `MOST`.
@@ -38,6 +39,36 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
 pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
 }
+
+/// Parses one of `names`, each a `T` as it is spelled in `config.toml`. Shells complete them.
+pub fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| word::<T>(&name))
+}
+
+/// The values of `--method`.
+pub const METHODS: &[&str] = &[
+    "bhn",
+    "full-bhn",
+    "mle",
+    "dropout",
+    "mc-dropout",
+    "concrete-dropout",
+    "bbb",
+    "mnf",
+    "ensemble",
+    "laplace",
+    "swag",
+];
+/// The values of `--flow`.
+pub const FLOWS: &[&str] = &["realnvp", "iaf", "planar", "cholesky", "low-rank", "linear"];
+/// The values of `--task`.
+pub const TASKS: &[&str] = &["classification", "regression"];
+/// The values of `bhn acquire --score`.
+pub const SCORES: &[&str] =
+    &["bald", "batch-bald", "max-entropy", "variation-ratio", "mean-std", "random"];
 
 /// The default number of posterior samples that predictions average over.
 pub const SAMPLES: usize = 100;

@@ -6,7 +6,7 @@ use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};
 use crate::run::summary::cpu;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,9 @@ pub struct Args {
     /// Output folder; for all, its parent folder [default: results/EXPERIMENT-TIER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Compute nothing: draw the page from the results that are cached in the output folder
+    #[arg(long)]
+    cached: bool,
 }
 
 /// The output of `--json` for one experiment.
@@ -77,25 +80,35 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             None => Path::new("results").join(name),
         };
         let seeds = args.seeds.map_or(tier.pick(experiment.seeds), |seeds| seeds as u64);
-        let report = reproduce(experiment, (tier, seeds), &dir, context)?;
+        let report = reproduce(experiment, (tier, seeds), (&dir, args.cached), context)?;
         texts.push(text(experiment, &report, &dir));
         let verdicts = report.verdicts.iter().map(FoundVerdict::new).collect();
         let (name, skipped) = (experiment.name, report.skipped());
         found.push(Found { experiment: name, tier, seeds, folder: dir, verdicts, skipped });
     }
-    context.print(&found, &texts.join("\n\n"))
+    context.print(&found, &texts.join("\n\n"))?;
+    match &found[..] {
+        [Found { experiment, verdicts, skipped, .. }]
+            if !all && verdicts.is_empty() && !skipped.is_empty() =>
+        {
+            bail!("{experiment}: nothing was computed. {}.", skipped.join("; "))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn reproduce(
     experiment: &Experiment,
     (tier, seeds): (Tier, u64),
-    dir: &Path,
+    (dir, cached): (&Path, bool),
     context: &Context,
 ) -> Result<Report> {
     let start = Instant::now();
     let watch = Watch::new(context);
     let listener = |progress: Progress<'_>| watch.update(&progress);
-    let lab = Lab::open(dir, experiment, (tier, seeds), context.data_dir.as_deref(), &listener)?;
+    let data = context.data_dir.as_deref();
+    let mut lab = Lab::open(dir, experiment, (tier, seeds), data, &listener)?;
+    lab.computes = !cached;
     let times = seeds as f64 / tier.pick(experiment.seeds) as f64;
     let expected = show::duration(times * tier.pick(experiment.seconds));
     let Experiment { name, place, claim, .. } = experiment;

@@ -24,6 +24,8 @@ pub(super) struct Examples<'a> {
     pub chosen: Chosen,
     /// Number of rows left out for missing values.
     pub dropped: usize,
+    /// Other notes for the user.
+    pub notes: Vec<String>,
     /// The transformation that produced `x`. `split` adds the standardisation of the targets.
     pub preprocess: Preprocess,
 }
@@ -35,7 +37,8 @@ impl Examples<'_> {
     /// # Errors
     /// If a standardised target is not finite in single precision.
     pub fn split(self, parts: &[Vec<usize>; 3]) -> Result<Dataset> {
-        let Self { what, name, image, x, chosen: Chosen { task, y, guess }, dropped, .. } = self;
+        let Self { what, name, image, x, chosen: Chosen { task, y, guess }, .. } = self;
+        let (dropped, notes) = (self.dropped, self.notes);
         let moments = || scaler::moments(parts[0].iter().map(|&row| y[row]));
         let scale = (task == Task::Regression).then(moments);
         let part = |rows: &Vec<usize>| -> Result<Split> {
@@ -46,7 +49,7 @@ impl Examples<'_> {
         let dropped = (dropped > 0).then(|| format!("{dropped} rows with missing values left out"));
         let columns = preprocess.columns.as_deref();
         let ignored = preprocess.x.as_ref().and_then(|scaler| scaler.ignored(columns));
-        let notes = dropped.into_iter().chain(guess).chain(ignored).collect();
+        let notes = notes.into_iter().chain(dropped).chain(guess).chain(ignored).collect();
         Ok(Dataset { name, task, image, preprocess, notes, train, validation, test })
     }
 }

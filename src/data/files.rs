@@ -22,6 +22,10 @@ pub(super) fn name(path: &Path, extension: bool) -> String {
 
 /// Opens a file for buffered reading.
 pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
+    if path.is_dir() {
+        let advice = "Name a file in it.";
+        return Err(Error::invalid(path.display(), "a folder", "a file", advice));
+    }
     File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::invalid(
             path.display(),

@@ -47,6 +47,11 @@ use std::path::Path;
 pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<Dataset> {
     let path = Path::new(source);
     let kind = files::extension(path);
+    let has_other_format = ["tsv", "txt", "parquet", "xlsx", "json", "gz", "zip", "npy"];
+    if has_other_format.contains(&&*kind) {
+        let (expected, advice) = ("a name of a set, FILE.csv or FILE.npz", "Convert the file.");
+        return Err(Error::invalid("data set", format!("{source:?}"), expected, advice));
+    }
     if options.target.is_some() && kind != "csv" {
         let (found, expected) = (format!("one for {source:?}"), "one only for a CSV file");
         return Err(Error::invalid("target column", found, expected, "Leave it out."));

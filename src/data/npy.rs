@@ -14,6 +14,9 @@ use std::io::{Read, Seek, SeekFrom};
 /// Longest header in bytes; the arrays that are accepted need less.
 const HEADER: usize = 4096;
 
+/// Element types without byte order.
+const KINDS: [&str; 11] = ["u1", "b1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "f4", "f8"];
+
 /// An open NPY file, read in blocks of rows.
 pub(super) struct Array<R> {
     blocks: Blocks<R>,
@@ -51,6 +54,18 @@ impl<R: Read + Seek> Array<R> {
         let kind = header.type_descriptor.as_string().and_then(|kind| kind.get(1..)).unwrap_or("");
         let kind = kind.to_owned();
         let width = kind.get(1..).and_then(|width| width.parse().ok()).unwrap_or(0);
+        if !KINDS.contains(&&*kind) {
+            let (found, advice) = match kind.get(..1) {
+                Some("U" | "S" | "T") => {
+                    ("text", "Save numbers, such as numpy.unique(y, return_inverse=True)[1].")
+                }
+                Some("O") => ("Python objects", "Save x.astype('float32')."),
+                Some("f") => ("floats of another size", "Save x.astype('float32')."),
+                _ => ("other elements", "Save x.astype('float32')."),
+            };
+            let found = format!("{found} ({kind:?})");
+            return Err(Error::invalid(what, found, "float32, float64 or integers", advice));
+        }
         let present = files::left(&mut reader);
         let blocks = Blocks::new(what, reader, header.shape.clone(), (&kind, width), present)?;
         Ok(Self { blocks, header, kind, width, start })
@@ -113,10 +128,7 @@ impl<R: Read + Seek> Array<R> {
             "u8" => Npy::Integers(array!(u64).mapv(i128::from)),
             "f4" => Npy::Single(array!(f32)),
             "f8" => Npy::Double(array!(f64)),
-            kind => {
-                let found = format!("elements {kind:?}");
-                return Err(unlike(&self.blocks.what, found, "float32, float64 or integers"));
-            }
+            kind => unreachable!("{kind} is not one of the types that `open` accepts"),
         })
     }
 }

@@ -26,6 +26,14 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
     let chosen = y.choose(options.task)?;
     let parts = divide(what, own, own..total, options)?;
     let image = image(&example);
+    if let [h, w, c @ (1 | 3 | 4)] = *example
+        && ![1, 3, 4].contains(&h)
+    {
+        let found = format!("images of shape [{h}, {w}, {c}]");
+        let expected = "[C, H, W], the channels first";
+        let advice = "Save x.transpose(0, 3, 1, 2).";
+        return Err(Error::invalid(archive.key("x"), found, expected, advice));
+    }
     let (x, preprocess) = match (image, x) {
         (None, x) => Preprocess::fit_transform(what, &x.double(), &parts[0])?,
         // Images of 0 and 1 alone are masks without shades of grey, and are not divided by 255.
@@ -41,7 +49,7 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
         }
     };
     let name = files::name(path, false);
-    Examples { what, name, image, x, chosen, dropped, preprocess }.split(&parts)
+    Examples { what, name, image, x, chosen, dropped, notes: vec![], preprocess }.split(&parts)
 }
 
 /// `[C, H, W]` if examples of this shape are images.

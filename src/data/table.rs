@@ -23,14 +23,20 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
         None => table.columns.len() - 1,
         Some(name) => table.find(std::slice::from_ref(name))?[0],
     };
-    let features: Vec<usize> = (0..table.columns.len()).filter(|&i| i != target).collect();
+    // A first column without a name is the index of a data frame.
+    let has_index = table.columns[0].is_empty() && target != 0;
+    let features = usize::from(has_index)..table.columns.len();
+    let features: Vec<usize> = features.filter(|&i| i != target).collect();
     if features.is_empty() {
         let expected = "a target and at least one feature, with commas between them";
         let advice = "Write the file with commas, or add columns.";
         return Err(Error::invalid(path.display(), "a single column", expected, advice));
     }
     let dropped = if options.drop_missing { table.drop_missing() } else { 0 };
-    let chosen = table.targets(target)?.choose(options.task)?;
+    let targets = table.targets(target)?;
+    let index = has_index.then(|| "the first column, without a name, is left out".to_string());
+    let notes = index.into_iter().chain(table.doubt(target, &targets.labels)).collect();
+    let chosen = targets.choose(options.task)?;
     let x = table.numbers(&features)?;
     let parts = divide(&table.path, x.nrows(), 0..0, options)?;
     let (x, fitted) = Preprocess::fit_transform(&table.path, &x, &parts[0])?;
@@ -38,7 +44,7 @@ pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result
     let (columns, target) = (Some(columns), Some(table.columns[target].clone()));
     let preprocess = Preprocess { columns, target, ..fitted };
     let (what, name) = (&*table.path, files::name(path, false));
-    Examples { what, name, image: None, x, chosen, dropped, preprocess }.split(&parts)
+    Examples { what, name, image: None, x, chosen, dropped, notes, preprocess }.split(&parts)
 }
 
 /// An open CSV file and the current block of its records, whose cells are still text.
@@ -57,14 +63,18 @@ pub(super) struct Table<R> {
 impl<R: BufRead> Table<R> {
     /// Reads the header. A first line that looks like data, or names a column twice, is an error.
     pub fn open(path: &Path, file: R) -> Result<Self> {
-        let lines = Lines { file, line: 0, ended: true, length: 0 };
+        let lines = Lines { file, line: 0, last: b'\n', length: 0 };
         let reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
         let path = path.display().to_string();
         let mut table = Self { path, columns: vec![], reader, rows: vec![], first: 0 };
         let header = table.reader.headers().cloned().map_err(|error| table.broken(error))?;
         table.columns = header.iter().map(str::to_owned).collect();
+        if header.is_empty() {
+            let advice = "Write the file again with a header.";
+            return Err(Error::invalid(&table.path, "no text", "a header and rows", advice));
+        }
         let mut seen = HashSet::new();
-        let numbers: Vec<f64> = header.iter().filter_map(|name| name.parse().ok()).collect();
+        let numbers: Vec<f64> = header.iter().filter_map(finite).collect();
         if numbers.len() == header.len() || numbers.iter().any(|n| n.fract() != 0.0) {
             return Err(table.ragged("numbers in the first line"));
         }
@@ -94,6 +104,14 @@ impl<R: BufRead> Table<R> {
             return Err(self.ragged("no rows below the header"));
         }
         Ok(!self.rows.is_empty())
+    }
+
+    /// A note if the header looks like data: it has a number, or the target's name is a target.
+    fn doubt(&self, target: usize, labels: &[String]) -> Option<String> {
+        let name = &self.columns[target];
+        let number = self.columns.iter().find(|name| finite(name).is_some());
+        let odd = number.or_else(|| labels.contains(name).then_some(name))?;
+        Some(format!("the first line is the header, with the column {odd:?}; is it data?"))
     }
 
     fn ragged(&self, found: impl ToString) -> Error {
@@ -190,8 +208,8 @@ struct Lines<R> {
     file: R,
     /// Number of the current line, from 1.
     line: u64,
-    /// Whether the current line has been returned completely.
-    ended: bool,
+    /// The last byte returned. A line ends with `\n`, `\r` or `\r\n`.
+    last: u8,
     /// Bytes returned since the start of the record.
     length: usize,
 }
@@ -199,13 +217,15 @@ struct Lines<R> {
 impl<R: BufRead> Read for Lines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let found = self.file.fill_buf()?;
-        let end = found.iter().position(|&byte| byte == b'\n').map_or(found.len(), |at| at + 1);
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let end = found.iter().position(is_end).map_or(found.len(), |at| at + 1);
         let part = &found[..end.min(buffer.len())];
         buffer[..part.len()].copy_from_slice(part);
-        if self.ended && !part.is_empty() {
+        let is_second_half = self.last == b'\r' && part == b"\n";
+        if is_end(&self.last) && !part.is_empty() && !is_second_half {
             self.line += 1;
         }
-        self.ended = part.ends_with(b"\n");
+        self.last = part.last().copied().unwrap_or(self.last);
         self.length += part.len();
         if self.length > RECORD {
             return Err(io::Error::other("a line that is too long; a quote may not be closed"));

@@ -101,6 +101,7 @@ fn divide(
         x,
         chosen: Chosen { task: Task::Regression, y, guess: None },
         dropped: 0,
+        notes: vec![],
         preprocess,
     };
     // The contents of a published set are known, so notes on constant features would not help.

@@ -1,10 +1,11 @@
 //! The folder of an experiment: every result is computed once and cached.
 //!
-//! `lab.json` identifies the experiment. A *cell* is one cached result, the file `cells/KEY.json`.
-//! A *run* is a training that can be resumed, the folder `runs/KEY`; a cell whose result takes long
-//! to compute starts a run. Cells are written atomically and runs resume, so an interrupted
-//! experiment continues where it stopped. Each cell carries a checksum, except cells that earlier
-//! versions wrote; the lab counts these.
+//! `lab.json` identifies the experiment. A *cell* is one cached result, the file `cells/KEY.json`;
+//! the page is drawn from cells alone. A *part* is an intermediate result that cells are computed
+//! from, the file `parts/KEY.json`. A *run* is a training that can be resumed, the folder
+//! `runs/KEY`. Cells and parts are written atomically and runs resume, so an interrupted experiment
+//! continues where it stopped. Each cell carries a checksum, except cells that earlier versions
+//! wrote; the lab counts these.
 use super::tier::Tier;
 use crate::data::{Dataset, files};
 use crate::error::{Error, Result};
@@ -62,9 +63,18 @@ pub struct Lab<'a> {
     pub dir: PathBuf,
     /// Folder of the data sets; the default folder if `None`.
     pub data_dir: Option<PathBuf>,
+    /// Whether a cell or part that is not cached is computed. Otherwise it is an error.
+    pub computes: bool,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
     _lock: Lock,
+}
+
+/// The folders of cached results.
+#[derive(Clone, Copy)]
+enum Folder {
+    Cells,
+    Parts,
 }
 
 /// Progress reported while an experiment runs.
@@ -125,7 +135,8 @@ struct Identity {
     tier: Tier,
 }
 
-/// `cells/KEY.json`. Fields that depend on the machine are separate from the result.
+/// `cells/KEY.json` or `parts/KEY.json`. Fields that depend on the machine are separate from the
+/// result.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept<R> {
@@ -160,13 +171,16 @@ impl<'a> Lab<'a> {
     ) -> Result<Self> {
         let (name, version) = (experiment.name.to_string(), experiment.version);
         let lock = identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
-        let cells = dir.join("cells");
+        let (cells, parts) = (dir.join("cells"), dir.join("parts"));
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
-        atomic::sweep(&cells)?;
+        for folder in [cells, parts].iter().filter(|folder| folder.exists()) {
+            atomic::sweep(folder)?;
+        }
         // Runs that start from another keep its path.
         let dir = path::absolute(dir).map_err(Error::io(dir))?;
         let data_dir = data_dir.map(Path::to_path_buf);
-        Ok(Self { tier, seeds, dir, data_dir, listener, ledger: Mutex::default(), _lock: lock })
+        let (computes, ledger) = (true, Mutex::default());
+        Ok(Self { tier, seeds, dir, data_dir, computes, listener, ledger, _lock: lock })
     }
 
     /// The cached result of the cell `key`; computed and cached on first use.
@@ -175,15 +189,45 @@ impl<'a> Lab<'a> {
     /// bitwise identical results.
     ///
     /// # Errors
-    /// If `compute` fails, the result contains a non-finite number, or the file is damaged or
-    /// cannot be read or written.
+    /// If `compute` fails, the result contains a non-finite number, the file is damaged or cannot
+    /// be read or written, or there is none and the lab does not [compute](Self::computes).
     pub fn cell<R: Serialize + DeserializeOwned>(
         &self,
         key: &str,
         compute: impl FnOnce() -> Result<R>,
     ) -> Result<R> {
-        let path = self.path(key);
+        self.cached(Folder::Cells, key, compute)
+    }
+
+    /// Like [`Lab::cell`], for an intermediate result: the page does not need it.
+    ///
+    /// # Errors
+    /// Those of [`Lab::cell`].
+    pub fn part<R: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        compute: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.cached(Folder::Parts, key, compute)
+    }
+
+    /// Whether the cell `key` is cached.
+    pub fn has(&self, key: &str) -> bool {
+        self.path(Folder::Cells, key).exists()
+    }
+
+    fn cached<R: Serialize + DeserializeOwned>(
+        &self,
+        folder: Folder,
+        key: &str,
+        compute: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let path = self.path(folder, key);
         if !path.exists() {
+            if !self.computes {
+                let advice = "Compute it by the same command without --cached.";
+                return Err(Error::invalid(path.display(), "no file", "a cached result", advice));
+            }
             let start = Instant::now();
             let result = compute()?;
             let seconds = start.elapsed().as_secs_f64();
@@ -198,6 +242,8 @@ impl<'a> Lab<'a> {
                 let advice = "Represent a failure by a value of its own, such as `None`.";
                 Error::invalid(format!("cell {key}"), e, "numbers that are finite", advice)
             };
+            let folder = path.parent().expect("a folder of the lab");
+            fs::create_dir_all(folder).map_err(Error::io(folder))?;
             atomic::write(&path, &seal::seal(json.map_err(bad)?.into_bytes()))?;
         }
         let bytes = files::bytes(&path, BYTES)?;
@@ -209,10 +255,14 @@ impl<'a> Lab<'a> {
         if kept.sha256.as_ref().is_some_and(|sum| !seal::is_intact(&bytes, sum)) {
             return Err(bad(DAMAGED.into()));
         }
-        let mut ledger = self.ledger();
-        ledger.cells.insert(key.into(), kept.sha256.is_some());
-        ledger.seconds += kept.seconds;
-        ledger.commits.insert(kept.commit);
+        // The time of a part is that of the cell that needed it.
+        if matches!(folder, Folder::Cells) {
+            let mut ledger = self.ledger();
+            if ledger.cells.insert(key.into(), kept.sha256.is_some()).is_none() {
+                ledger.seconds += kept.seconds;
+            }
+            ledger.commits.insert(kept.commit);
+        }
         Ok(kept.result)
     }
 
@@ -222,13 +272,33 @@ impl<'a> Lab<'a> {
     /// # Errors
     /// The first error of [`Lab::cell`] in the order of `cells`. After an error no cell is started;
     /// those in progress are finished and cached.
-    #[expect(clippy::missing_panics_doc, reason = "only if a computation panics")]
     pub fn cells<K: Sync, R: Serialize + DeserializeOwned + Send>(
         &self,
         cells: &[Cell<K>],
         compute: impl Fn(&K) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
-        let is_kept = |cell: &&Cell<K>| self.path(&cell.key).exists();
+        self.all(Folder::Cells, cells, compute)
+    }
+
+    /// Like [`Lab::cells`], for [parts](Self::part).
+    ///
+    /// # Errors
+    /// Those of [`Lab::cells`].
+    pub fn parts<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        parts: &[Cell<K>],
+        compute: impl Fn(&K) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        self.all(Folder::Parts, parts, compute)
+    }
+
+    fn all<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        folder: Folder,
+        cells: &[Cell<K>],
+        compute: impl Fn(&K) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let is_kept = |cell: &&Cell<K>| self.path(folder, &cell.key).exists();
         let kept = cells.iter().filter(is_kept).count();
         let cost = cells.iter().filter(|cell| !is_kept(cell)).map(|cell| cell.cost).sum();
         (self.listener)(Progress::Cells { count: cells.len(), kept, cost });
@@ -238,11 +308,11 @@ impl<'a> Lab<'a> {
         let worker = || {
             while let Some(&i) = order.get(next.fetch_add(1, Relaxed)) {
                 let Cell { key, cost, input } = &cells[i];
-                let is_new = !self.path(key).exists();
+                let is_new = !self.path(folder, key).exists();
                 if is_new {
                     (self.listener)(Progress::Begun { key, cost: *cost });
                 }
-                let result = self.cell(key, || compute(input));
+                let result = self.cached(folder, key, || compute(input));
                 if result.is_err() {
                     next.store(order.len(), Relaxed);
                 } else if is_new {
@@ -309,9 +379,13 @@ impl<'a> Lab<'a> {
         self.ledger.lock().expect("no panic while it is held")
     }
 
-    fn path(&self, key: &str) -> PathBuf {
+    fn path(&self, folder: Folder, key: &str) -> PathBuf {
         check_key(key);
-        self.dir.join("cells").join(format!("{key}.json"))
+        let name = match folder {
+            Folder::Cells => "cells",
+            Folder::Parts => "parts",
+        };
+        self.dir.join(name).join(format!("{key}.json"))
     }
 }
 

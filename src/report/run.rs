@@ -91,11 +91,14 @@ fn training(run: &Run<'_>) -> String {
     let outcome = if has_bound(history) {
         let (elbo, kl) = (grouped(last.elbo), grouped(last.kl));
         format!(
-            "the bound stood at {elbo} nats for the training set: a log-likelihood of \
-             {log_likelihood} less a KL of {kl}"
+            "the bound of the training set, averaged over the minibatches of the last epoch, was \
+             {elbo} nats: a log-likelihood of {log_likelihood} minus a KL of {kl}"
         )
     } else {
-        format!("the log-likelihood of the training set stood at {log_likelihood} nats")
+        format!(
+            "the log-likelihood of the training set, averaged over the minibatches of the last \
+             epoch, was {log_likelihood} nats"
+        )
     };
     let (steps, time) = (grouped(last.steps as f64), duration(run.seconds));
     let lost = epochs - history.len();

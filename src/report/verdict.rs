@@ -158,12 +158,16 @@ impl fmt::Display for Mean {
             let count = (self.value * self.seeds as f64).round();
             return write!(f, "{count} of {}", self.seeds);
         }
+        let shown = self.error.is_finite() && self.kind == Kind::Mean;
+        if self.value.abs() >= 1e7 {
+            write!(f, "{:.2e}", self.value)?;
+            return if shown { write!(f, " ± {:.1e}", self.error) } else { Ok(()) };
+        }
         let known = self.error.is_finite() && self.error > 0.;
         let (scale, digits) = if known { (self.error, 1) } else { (self.value.abs(), 3) };
         let first = if scale > 0. { scale.log10().floor() } else { 0. };
         let places = (f64::from(digits) - first).clamp(0., 9.) as usize;
         write!(f, "{:.places$}", self.value)?;
-        let shown = self.error.is_finite() && self.kind == Kind::Mean;
         if shown { write!(f, " ± {:.places$}", self.error) } else { Ok(()) }
     }
 }

@@ -29,9 +29,17 @@ impl Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.value, f)?;
+        write_number(f, self.value)?;
         f.write_str(" ± ")?;
-        fmt::Display::fmt(&self.error, f)
+        write_number(f, self.error)
+    }
+}
+
+/// Writes `x` with the precision of `f`, in scientific notation from 10⁷ on.
+fn write_number(f: &mut fmt::Formatter<'_>, x: f64) -> fmt::Result {
+    match x.is_finite() && x.abs() >= 1e7 {
+        true => fmt::LowerExp::fmt(&x, f),
+        false => fmt::Display::fmt(&x, f),
     }
 }
 
@@ -68,4 +76,17 @@ pub(crate) fn mean(v: &[f64]) -> f64 {
 pub(crate) fn mean_and_variance(v: &[f64]) -> (f64, f64) {
     let m = mean(v);
     (m, v.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (v.len() as f64 - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_are_written_in_scientific_notation() {
+        let text = |value, error| format!("{:.2}", Estimate { value, error });
+        assert_eq!(text(-9_999_999., 0.5), "-9999999.00 ± 0.50");
+        assert_eq!(text(2.4693e48, 1e9), "2.47e48 ± 1.00e9");
+        assert_eq!(text(f64::INFINITY, f64::NAN), "inf ± NaN");
+    }
 }

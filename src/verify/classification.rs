@@ -1,7 +1,7 @@
 //! Scores of class probabilities against their definitions, example by example.
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
-use crate::metrics;
+use crate::metrics::{self, BINS};
 use ndarray::{Array2, ArrayView2};
 use std::f64::consts::LN_2;
 
@@ -15,7 +15,7 @@ pub struct Scores {
     pub nll: Score,
     /// The Brier score.
     pub brier: Score,
-    /// The expected calibration error over ten bins.
+    /// The expected calibration error over [`BINS`] bins.
     pub ece: Score,
     /// The fraction of correct predictions.
     pub accuracy: Score,
@@ -24,7 +24,7 @@ pub struct Scores {
 const ENGINE: Scores = Scores {
     nll: |p, y| metrics::nll(p, y).value,
     brier: |p, y| metrics::brier(p, y).value,
-    ece: |p, y| metrics::ece(p, y, 10),
+    ece: |p, y| metrics::ece(p, y, BINS),
     accuracy: |p, y| metrics::accuracy(p, y).value,
 };
 
@@ -43,14 +43,15 @@ pub fn suite() -> Suite<Scores> {
             }),
             Property::new(
                 "ECE",
-                "it is Σ_b N_b/N |accuracy − confidence| over ten equal bins",
+                "it is Σ_b N_b/N |accuracy − confidence| over 15 equal bins",
                 |scores| {
                     against(scores.ece, |p, y| {
-                        let mut gaps = [0.; 10];
+                        let mut gaps = [0.; BINS];
                         for (n, &label) in y.iter().enumerate() {
                             let class = top(p, n);
                             let right = f64::from(class == label);
-                            gaps[((10. * p[[n, class]]) as usize).min(9)] += right - p[[n, class]];
+                            let bin = (BINS as f64 * p[[n, class]]) as usize;
+                            gaps[bin.min(BINS - 1)] += right - p[[n, class]];
                         }
                         gaps.iter().map(|gap| gap.abs()).sum::<f64>() / N as f64
                     })
@@ -102,12 +103,12 @@ fn faults() -> Vec<Instance<Scores>> {
         nll("NLL: of the likeliest class", |p, _| metrics::nll(p, &metrics::predictions(p)).value),
         brier("Brier score: the mean over classes", |p, y| metrics::brier(p, y).value / K as f64),
         ece("ECE: bins that all count as much", |p, y| {
-            let bins = metrics::reliability(p, y, 10);
+            let bins = metrics::reliability(p, y, BINS);
             let gaps = bins.iter().filter(|bin| bin.count > 0);
-            gaps.map(|bin| (bin.accuracy - bin.confidence).abs()).sum::<f64>() / 10.
+            gaps.map(|bin| (bin.accuracy - bin.confidence).abs()).sum::<f64>() / BINS as f64
         }),
         ece("ECE: gaps of either sign cancel", |p, y| {
-            let bins = metrics::reliability(p, y, 10);
+            let bins = metrics::reliability(p, y, BINS);
             let gaps = bins.iter().map(|b| b.count as f64 * (b.accuracy - b.confidence));
             (gaps.sum::<f64>() / y.len() as f64).abs()
         }),

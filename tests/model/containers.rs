@@ -302,3 +302,46 @@ fn standardisation_is_stable_at_extreme_magnitudes(#[case] unit: f64) {
     assert!((mean / unit / m - 1.).abs() < 1e-14 && (std / unit / s - 1.).abs() < 1e-14);
     assert_eq!(data.train.x.len_of(Axis(1)), 1);
 }
+
+#[test]
+fn arrays_of_other_types_are_refused_with_advice() {
+    let folder = Folder::new();
+    for (kind, width, parts) in [
+        ("<U3", 12, ["text", "return_inverse"]),
+        ("|S4", 4, ["text", "return_inverse"]),
+        ("|O", 8, ["Python objects", "float32"]),
+        ("<f2", 2, ["floats of another size", "float32"]),
+        ("<c8", 8, ["other elements", "float32"]),
+    ] {
+        let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (20,), }}");
+        header += &" ".repeat(117 - header.len());
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.push(b'\n');
+        bytes.extend(vec![0; 20 * width]);
+        let mut zip = zip::ZipWriter::new(File::create(folder.path("t.npz")).unwrap());
+        zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &bytes).unwrap();
+        zip.finish().unwrap();
+        let path = folder.path("t.npz");
+        let said = load(path.to_str().unwrap(), &Options::default(), None).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| said.contains(part)), "{kind}: {said}");
+    }
+}
+
+#[test]
+fn images_with_channels_last_are_refused() {
+    let folder = Folder::new();
+    let labels: Vec<u8> = (0..20).map(|n| n % 3).collect();
+    let images = |shape: [usize; 4]| ArrayD::<u8>::from_elem(shape.to_vec(), 7);
+    let read = |shape| {
+        let path = folder.npz("t.npz", images(shape), labels.clone());
+        load(path.to_str().unwrap(), &Options::default(), None).map_err(|e| e.to_string())
+    };
+    for channels in [1, 3, 4] {
+        let said = read([20, 8, 8, channels]).unwrap_err();
+        assert!(said.contains("channels first") && said.contains("transpose"), "{said}");
+        assert_eq!(read([20, channels, 8, 8]).unwrap().image, Some([channels, 8, 8]));
+    }
+    assert_eq!(read([20, 2, 6, 5]).unwrap().image, Some([2, 6, 5]));
+}

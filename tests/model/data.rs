@@ -264,7 +264,9 @@ fn csv_errors_name_line_and_column() {
     }
     fails(read(&table(20).replace("7,49,", "7,49,50,")), &["4 cells in line 9", "3 distinct"]);
     fails(read("a,b\n"), &["no rows"]);
-    fails(read(""), &["t.csv", "header"]);
+    fails(read(""), &["t.csv", "no text", "a header and rows"]);
+    fails(read(&table(20).replace("7,49,", "7,x,").replace('\n', "\r")), &["line 9", "\"x\""]);
+    fails(folder.load("t.tsv", "a\tb\n", &Options::default()), &["t.tsv", "Convert"]);
     fails(read("1,2\n3,4\n"), &["numbers in the first line"]);
     fails(read("5.1,3.5,setosa\n4.9,3.0,setosa\n"), &["numbers in the first line"]);
     fails(read("a,a,b\n1,2,3\n"), &["\"a\" twice"]);
@@ -277,6 +279,45 @@ fn csv_errors_name_line_and_column() {
     let data = folder.load("t.csv", table(20), &options).unwrap();
     assert_eq!(data.preprocess.columns.unwrap(), ["id", "class"]);
     fails(load("/no/such.csv", &Options::default(), None), &["/no/such.csv", "no such file"]);
+}
+
+/// The line of an error is right however lines end, also where a buffer ends between `\r` and `\n`.
+#[test]
+fn lines_are_counted_for_every_line_ending() {
+    let folder = Folder::new();
+    for rows in [2_000, 2_001, 2_002, 2_003] {
+        for end in ["\n", "\r", "\r\n"] {
+            let mut text = format!("x,y{end}");
+            text.extend((0..rows).map(|i| format!("{i},{}{end}", i % 50)));
+            text += &format!("{},what{end}", 3);
+            let found = folder.load(
+                "t.csv",
+                text,
+                &Options { task: Some(TaskKind::Regression), ..Options::default() },
+            );
+            fails(found, &[&format!("line {}", rows + 2), "\"what\""]);
+        }
+    }
+}
+
+#[test]
+fn doubtful_headers_are_noted() {
+    let folder = Folder::new();
+    let notes = |header: &str| {
+        let rows: String =
+            (0..20).map(|i| format!("{i},{},{}\n", 2 * i, ["a", "b"][i % 2])).collect();
+        let data = folder.load("t.csv", format!("{header}\n{rows}"), &Options::default()).unwrap();
+        (data.preprocess.columns.unwrap().join(" "), data.notes.join("; "))
+    };
+    assert_eq!(notes("x,z,kind"), ("x z".into(), String::new()));
+    assert_eq!(notes("inf,nan,kind"), ("inf nan".into(), String::new()));
+    let (columns, note) = notes(",z,kind");
+    assert_eq!(columns, "z");
+    assert!(note.contains("first column, without a name, is left out"), "{note}");
+    for (header, odd) in [("7,14,kind", "\"7\""), ("x,z,b", "\"b\"")] {
+        let (_, note) = notes(header);
+        assert!(note.contains(odd) && note.contains("is it data?"), "{note}");
+    }
 }
 
 #[test]

@@ -126,6 +126,23 @@ fn cells_run_on_one_thread_each_and_return_in_order() {
 }
 
 #[test]
+fn a_page_needs_cells_but_not_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("toy");
+    let square = |lab: &Lab<'_>| lab.cell("square", || Ok(lab.part("root", || Ok(3_u64))?.pow(2)));
+    assert_eq!(square(&open(&dir)).unwrap(), 9);
+    assert_eq!(names(&dir.join("parts")), ["root.json"]);
+    fs::remove_dir_all(dir.join("parts")).unwrap();
+    let mut lab = open(&dir);
+    lab.computes = false;
+    assert_eq!(square(&lab).unwrap(), 9);
+    assert!(lab.has("square") && !lab.has("root"));
+    let error = lab.cell("other", || -> Result<u8> { unreachable!() }).unwrap_err().to_string();
+    let end = "Compute it by the same command without --cached.";
+    assert!(error.contains("other.json: found no file") && error.ends_with(end), "{error}");
+}
+
+#[test]
 fn a_grid_has_a_cell_for_every_row_and_seed() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("toy");

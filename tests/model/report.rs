@@ -93,8 +93,8 @@ fn shows_its_contents() {
     let page = page(3);
     let expected = [
         "3 epochs (1,407 steps) in 2 min 0 s",
-        "stood at −18,000 nats",
-        "a log-likelihood of −12,000 less a KL of 6,000",
+        "was −18,000 nats",
+        "a log-likelihood of −12,000 minus a KL of 6,000",
         "Of the 3 test examples 66.67 ± 27.22 %",
         "98.31 ± 0.13 %",
         "entropy 0.688 nats",
@@ -153,7 +153,7 @@ fn elbo_is_omitted_without_kl() {
     let history: Vec<_> = history(2).into_iter().map(|e| Epoch { kl: 0.0, ..e }).collect();
     let test = Test::Regression(Regression { mean: &[0.0], std: &[1.0], y: &[1.0] });
     let page = render(&run(&history, test)).unwrap();
-    assert!(page.contains("the log-likelihood of the training set stood at −12,000 nats"));
+    assert!(page.contains("averaged over the minibatches of the last epoch, was −12,000 nats"));
     assert!(!page.contains("ELBO"));
 }
 

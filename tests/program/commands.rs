@@ -33,6 +33,24 @@ fn completions_are_generated(#[case] shell: &str, #[case] part: &str) {
     bhn().args(["completions", shell]).assert().success().stdout(contains(part)).stderr("");
 }
 
+/// Each value is one that the flag takes.
+#[rstest]
+#[case("bash")]
+#[case("fish")]
+fn completions_know_the_values_of_flags(#[case] shell: &str) {
+    let output = bhn().args(["completions", shell]).assert().success();
+    let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    for value in ["concrete-dropout", "swag", "cholesky", "regression", "batch-bald", "paper"] {
+        assert!(text.contains(value), "{value} is not completed");
+        let flag = ["--method", "--flow", "--task"].map(|flag| [flag, value]);
+        let taken = flag.iter().filter(|flag| {
+            let output = bhn().arg("train").args(**flag).args(["--config", "none"]).output();
+            !String::from_utf8_lossy(&output.unwrap().stderr).contains("invalid value")
+        });
+        assert_eq!(taken.count(), usize::from(!["batch-bald", "paper"].contains(&value)));
+    }
+}
+
 #[test]
 fn man_prints_manual_page() {
     bhn().arg("man").assert().success().stdout(contains(".TH bhn").and(contains("train")));

@@ -14,6 +14,7 @@ mod diverge;
 mod examples;
 mod fetch;
 mod flags;
+mod licences;
 mod methods;
 mod outputs;
 mod profile;

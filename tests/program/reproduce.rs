@@ -177,3 +177,29 @@ fn invalid_arguments_are_rejected_before_writing(#[case] args: &[&str], #[case] 
     let left = contents(&folder.path(""));
     assert_eq!(left, [("thesis.tex".to_string(), b"work of years".to_vec())]);
 }
+
+#[test]
+fn an_experiment_without_its_data_fails() {
+    let folder = Folder::new();
+    let args = ["reproduce", "uci", "--tier", "smoke", "--data-dir", ".", "--out", "uci"];
+    let output = folder.bhn().args(args).assert().failure();
+    let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(said.contains("nothing was computed") && said.contains("bhn data fetch uci"), "{said}");
+}
+
+/// The page of a finished folder is drawn again without its runs, and nothing is computed.
+#[test]
+fn cached_results_suffice_for_the_page() {
+    let folder = Folder::new();
+    let bhn = |args: &[&str]| folder.bhn().args(["--quiet", "reproduce"]).args(args).assert();
+    let smoke = ["modes", "--tier", "smoke", "--out", "modes"];
+    let said = bhn(&[&smoke[..], &["--cached"]].concat()).failure();
+    let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    assert!(said.contains("found no file") && said.contains("without --cached"), "{said}");
+    bhn(&smoke).success();
+    let table = || fs::read(folder.path("modes/fits.csv")).unwrap();
+    let before = table();
+    fs::remove_file(folder.path("modes/fits.csv")).unwrap();
+    bhn(&[&smoke[..], &["--cached"]].concat()).success();
+    assert_eq!(table(), before);
+}

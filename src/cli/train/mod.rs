@@ -3,13 +3,13 @@ mod progress;
 mod report;
 
 use super::context::Context;
-use super::flags::{self, count, number, rate, samples, seed, word};
+use super::flags::{self, FLOWS, METHODS, TASKS, count, number, one_of, rate, samples, seed};
 use super::profile::{self, Profiler};
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
 use crate::primary::Layer;
-use crate::run::config::check_samples;
+use crate::run::config::{Keys, check_samples};
 use crate::run::{Config, Method, MethodKind, Run, Summary, load_data};
 use anyhow::Result;
 use serde::Serialize;
@@ -31,12 +31,12 @@ pub struct Args {
     /// Bayes by Backprop over all weights; mnf: multiplicative normalizing flows over all weights;
     /// ensemble: deep ensemble; laplace: Gaussian around the mode of the scales; swag: Gaussian of
     /// the optimiser's path of the scales [default: bhn]
-    #[arg(long, value_parser = word::<MethodKind>)]
+    #[arg(long, hide_possible_values = true, value_parser = one_of::<MethodKind>(METHODS))]
     method: Option<MethodKind>,
     /// Flow of the hypernetwork: realnvp, iaf, planar; cholesky: Gaussian with any covariance;
     /// low-rank: Gaussian with covariance diagonal plus low rank; linear, for small networks
     /// [default: realnvp]
-    #[arg(long, value_parser = word::<FlowKind>)]
+    #[arg(long, hide_possible_values = true, value_parser = one_of::<FlowKind>(FLOWS))]
     flow: Option<FlowKind>,
     /// Number of couplings, IAF steps or planar steps; 0 gives Bayes by Backprop over the scales
     /// [default: 4]
@@ -60,7 +60,8 @@ pub struct Args {
     /// Initial learning rate [default: 0.001]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     learning_rate: Option<f64>,
-    /// Factor of the learning rate of the posterior's own parameters [default: 1]
+    /// Factor of the learning rate of the posterior's own parameters [default: 10
+    /// for bhn on images, otherwise 1]
     #[arg(long, value_name = "FACTOR", value_parser = rate)]
     posterior_rate: Option<f64>,
     /// Train on the first N examples only
@@ -70,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// classification or regression [default: inferred from the target]
-    #[arg(long, value_parser = word::<TaskKind>)]
+    #[arg(long, hide_possible_values = true, value_parser = one_of::<TaskKind>(TASKS))]
     task: Option<TaskKind>,
     /// Drop rows with missing values (an empty cell, NA, NaN, ?, …), which are an error otherwise
     #[arg(long)]
@@ -107,10 +108,11 @@ struct Printed {
 }
 
 impl Args {
-    /// The settings of the file, overridden by the flags; the defaults that depend on the data are
-    /// not filled in.
-    fn config(&self) -> Result<Config> {
-        let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+    /// The settings of the file, overridden by the flags, and the keys of the file. The defaults
+    /// that depend on the data are not filled in.
+    fn config(&self) -> Result<(Config, Keys)> {
+        let none = || Ok(<(Config, Keys)>::default());
+        let (mut config, keys) = self.config.as_deref().map_or_else(none, Config::read_keys)?;
         config.data = self.data.clone().unwrap_or(config.data);
         config.method = self.method.unwrap_or(config.method);
         config.flow.kind = self.flow.unwrap_or(config.flow.kind);
@@ -126,12 +128,15 @@ impl Args {
         config.target = self.target.clone().or(config.target);
         config.task = self.task.or(config.task);
         config.drop_missing |= self.drop_missing;
-        Ok(config)
+        Ok((config, keys))
     }
 
     fn start(&self, context: &Context) -> Result<Run> {
-        let mut config = self.config()?;
+        let (mut config, keys) = self.config()?;
         let data = load_data(&config, context.data_dir.as_deref())?;
+        config.recommend(&data, |key| {
+            keys.has(key) || key == "train.posterior_rate" && self.posterior_rate.is_some()
+        });
         if let Some(hidden) = &self.hidden {
             config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
         }

@@ -1,31 +1,25 @@
 //! What was found at one net.
+use super::exact::Lazy;
 use super::family::Family;
 use super::fits::{Found, Study, studies};
-use super::source::{Net, Settings, Source, net};
-use super::truth::{Truth, truth};
+use super::source::Source;
+use super::truth::Truth;
 use crate::error::Result;
 use crate::experiments::Lab;
 use crate::stats::Estimate;
 
 /// What was found at the directions and biases of one net.
 pub(super) struct At {
-    pub net: Net,
+    pub source: &'static Source,
     pub truth: Truth,
     pub studies: Vec<Study>,
 }
 
 impl At {
-    pub fn new(
-        lab: &Lab<'_>,
-        settings: &Settings,
-        source: &'static Source,
-        is_first: bool,
-        families: &'static [Family],
-    ) -> Result<Self> {
-        let net = net(lab, settings, source, is_first)?;
-        let truth = truth(lab, settings, &net)?;
-        let studies = studies(lab, settings, &net, &truth, families)?;
-        Ok(Self { net, truth, studies })
+    pub fn new(lab: &Lab<'_>, lazy: &Lazy<'_>, families: &'static [Family]) -> Result<Self> {
+        let source = lazy.source;
+        let truth = lab.cell(&source.cell(), || Ok(Truth::new(lazy.get()?)))?;
+        Ok(Self { source, truth, studies: studies(lab, lazy, families)? })
     }
 
     /// The study of a family, if there is one.
@@ -60,6 +54,3 @@ impl At {
         Estimate { value: self.evidence().value - found.elbo.value, error: found.elbo.error }
     }
 }
-
-/// The recipes, and the net at which they are compared.
-pub(super) type Recipes<'a> = (&'a At, Vec<Study>);

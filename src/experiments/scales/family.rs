@@ -1,5 +1,5 @@
 //! The families of posteriors that are compared, and the recipes of their training.
-use super::source::{Net, Settings};
+use super::source::Settings;
 use crate::bayes::{Estimator, FlowKind, Hessian, HypernetConfig, Place};
 use crate::experiments::fit::Training;
 use crate::flows::Stabiliser;
@@ -145,7 +145,7 @@ impl Family {
 
     const fn recipe(key: &'static str, name: &'static str, recipe: Recipe) -> Self {
         let fit = Fit::Flow(FlowKind::Realnvp, 8, recipe);
-        Self::new(key, name, fit).once().searched(4.)
+        Self::new(key, name, fit).once().searched(3.)
     }
 
     /// Only if there is a search.
@@ -153,19 +153,19 @@ impl Family {
         Self { always: false, ..self }
     }
 
-    /// Whether the family is fitted at the directions of `net`.
-    pub fn is_at(&self, settings: &Settings, net: &Net) -> bool {
-        (self.everywhere || net.is_first) && (self.always || settings.searches)
+    /// Whether the family is fitted at the directions of the first net, or of the others.
+    pub fn is_at(&self, settings: &Settings, is_first: bool) -> bool {
+        (self.everywhere || is_first) && (self.always || settings.searches)
     }
 
     /// The rates that are tried. Gaussians need twice those of flows with couplings.
-    pub fn rates(&self, settings: &Settings, net: &Net) -> Vec<f64> {
+    pub fn rates(&self, settings: &Settings, is_first: bool) -> Vec<f64> {
         let factor = match self.fit {
             Fit::Laplace(_) | Fit::Swag => return vec![0.],
             Fit::Flow(_, 0, _) => 2.,
             _ => 1.,
         };
-        let rates = match self.is_searched(settings, net) {
+        let rates = match self.is_searched(settings, is_first) {
             true => settings.rates,
             false => &[settings.training.rate],
         };
@@ -173,18 +173,18 @@ impl Family {
     }
 
     /// Whether several rates are tried.
-    pub fn is_searched(&self, settings: &Settings, net: &Net) -> bool {
-        self.searched && settings.searches && net.is_first
+    pub fn is_searched(&self, settings: &Settings, is_first: bool) -> bool {
+        self.searched && settings.searches && is_first
     }
 
     /// The relative processor time of one more fit, if there is one.
-    pub fn longer(&self, settings: &Settings, net: &Net) -> Option<f64> {
-        (self.longer > 0. && self.is_searched(settings, net)).then_some(self.longer)
+    pub fn longer(&self, settings: &Settings, is_first: bool) -> Option<f64> {
+        (self.longer > 0. && self.is_searched(settings, is_first)).then_some(self.longer)
     }
 
     /// Whether its optimum is also found by L-BFGS on fixed draws.
-    pub fn has_fixed_draws(&self, settings: &Settings, net: &Net) -> bool {
-        self.key == "t0" && self.longer(settings, net).is_some()
+    pub fn has_fixed_draws(&self, settings: &Settings, is_first: bool) -> bool {
+        self.key == "t0" && self.longer(settings, is_first).is_some()
     }
 
     /// Approximate processor time relative to that of the tier's training.
@@ -209,7 +209,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family::new("mnf", "MNF", Fit::Mnf).once(),
     Family::flow("t2", "RealNVP, T = 2", 2).once(),
     Family::flow("t4", "RealNVP, T = 4", 4).once(),
-    Family::flow("t8", "RealNVP, T = 8", 8).searched(0.),
+    Family::flow("t8", "RealNVP, T = 8", 8).searched(3.),
     Family::new(
         "iaf",
         "IAF, T = 2, total gradient",

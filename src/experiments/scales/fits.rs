@@ -1,8 +1,9 @@
 //! The approximate posteriors over the scales: how far their bounds are below the evidence, and
 //! their moments and predictions from those of NUTS.
+use super::exact::{Exact, Lazy};
 use super::family::{Family, Fit, Recipe};
-use super::source::{Net, Settings, Tested, mean_prediction};
-use super::truth::{Truth, divergence};
+use super::source::{Settings, Source, Tested, mean_prediction};
+use super::truth::{KEPT, divergence};
 use crate::autodiff::{Tape, Tensor};
 use crate::bayes::{Estimator, FlowKind, Hessian, Hypernet, Mnf, MnfConfig, Moments, Posterior};
 use crate::error::{Error, Result};
@@ -51,12 +52,10 @@ pub(super) struct Found {
     pub tested: Tested,
     /// Seconds of one thread to fit the posterior.
     pub seconds: f64,
-    /// Some samples `[S, D]`, for the scatter plots.
-    pub samples: Vec<Vec<f64>>,
+    /// Some samples of the two scales with the strongest correlation.
+    pub pair: Vec<[f64; 2]>,
 }
 
-/// Samples kept for the scatter plots.
-const KEPT: usize = 300;
 /// Most samples per group of the importance-weighted bound.
 const GROUP: usize = 1000;
 /// Learning rates of SWAG.
@@ -77,7 +76,7 @@ struct Fitted {
 /// The fits of a family; `None` for a fit that diverged.
 pub(super) struct Study {
     pub family: &'static Family,
-    /// One per rate.
+    /// One per rate that has been computed.
     pub tried: Vec<Option<Found>>,
     /// At the best of these rates, with more time.
     pub longer: Option<Found>,
@@ -116,62 +115,72 @@ enum Way {
 }
 
 impl Way {
-    fn key(self, family: &Family, net: &Net) -> String {
+    fn key(self, family: &Family, net: &str) -> String {
         let way = match self {
             Self::Rate(rate) => rate.to_string(),
             Self::Longer(..) => "longer".into(),
             Self::FixedDraws => "fixed".into(),
         };
-        format!("fit-{}-{}-{way}", net.key, family.key)
+        format!("fit-{net}-{}-{way}", family.key)
     }
 }
 
-/// The families fitted to a net's posterior.
+/// The families fitted to a net's posterior. If the lab does not compute, only those that are
+/// cached.
 pub(super) fn studies(
     lab: &Lab<'_>,
-    settings: &Settings,
-    net: &Net,
-    truth: &Truth,
+    lazy: &Lazy<'_>,
     families: &'static [Family],
 ) -> Result<Vec<Study>> {
+    let &Lazy { settings, is_first, source: Source { key: net, .. }, .. } = lazy;
     let cell = |family: &'static Family, way| {
         let time = if let Way::Longer(_, time) = way { time } else { 1. };
         Cell { key: way.key(family, net), cost: time * family.cost(), input: (family, way) }
     };
     let mut found = HashMap::new();
-    let compute = |cells: Vec<Cell<(&Family, Way)>>, found: &mut HashMap<_, _>| {
+    let compute = |mut cells: Vec<Cell<(&Family, Way)>>, found: &mut HashMap<_, _>| {
+        if !lab.computes {
+            cells.retain(|cell| lab.has(&cell.key));
+        }
+        let is_kept = cells.iter().all(|cell| lab.has(&cell.key));
+        let exact = if is_kept { None } else { Some(lazy.get()?) };
         let results = lab.cells(&cells, |&(family, way)| {
-            let fitted = fit(lab, settings, net, truth, family, way)?;
-            Ok(fitted.map(|fitted| Found::new(&fitted, settings, net, truth)))
+            let exact = exact.expect("it is needed");
+            let fitted = fit(lab, settings, exact, family, way)?;
+            Ok(fitted.map(|fitted| Found::new(&fitted, settings, exact)))
         })?;
         found.extend(cells.into_iter().map(|cell| cell.key).zip(results));
         Ok(())
     };
-    let here = families.iter().filter(|family| family.is_at(settings, net));
+    let here = families.iter().filter(|family| family.is_at(settings, is_first));
     let rates = |family: &'static Family| {
-        family.rates(settings, net).into_iter().map(move |rate| cell(family, Way::Rate(rate)))
+        family.rates(settings, is_first).into_iter().map(move |rate| cell(family, Way::Rate(rate)))
     };
     let (searched, others): (Vec<_>, Vec<_>) =
-        here.clone().partition(|family| family.is_searched(settings, net));
+        here.clone().partition(|family| family.is_searched(settings, is_first));
     compute(searched.iter().copied().flat_map(rates).collect(), &mut found)?;
     let again = searched.iter().flat_map(|family| {
-        let each = family.rates(settings, net).into_iter();
+        let each = family.rates(settings, is_first).into_iter();
         let tried = each.filter_map(|rate| found.get(&Way::Rate(rate).key(family, net))?.as_ref());
-        let longer = highest(tried).zip(family.longer(settings, net));
+        let longer = highest(tried).zip(family.longer(settings, is_first));
         let longer = longer.map(|(best, time)| cell(family, Way::Longer(best.rate, time)));
-        let has_fixed = family.has_fixed_draws(settings, net);
+        let has_fixed = family.has_fixed_draws(settings, is_first);
         longer.into_iter().chain(has_fixed.then(|| cell(family, Way::FixedDraws)))
     });
     let rest = again.chain(others.iter().copied().flat_map(rates)).collect();
     compute(rest, &mut found)?;
-    let mut of = |family, way: Way| found.remove(&way.key(family, net)).flatten();
+    let mut of = |family, way: Way| found.remove(&way.key(family, net));
     let study = |family: &'static Family| Study {
         family,
-        tried: family.rates(settings, net).into_iter().map(|r| of(family, Way::Rate(r))).collect(),
-        longer: of(family, Way::Longer(0., 0.)),
-        fixed: of(family, Way::FixedDraws),
+        tried: family
+            .rates(settings, is_first)
+            .into_iter()
+            .filter_map(|r| of(family, Way::Rate(r)))
+            .collect(),
+        longer: of(family, Way::Longer(0., 0.)).flatten(),
+        fixed: of(family, Way::FixedDraws).flatten(),
     };
-    Ok(here.map(study).collect())
+    Ok(here.map(study).filter(|study| !study.tried.is_empty()).collect())
 }
 
 /// The fit with the highest bound.
@@ -183,31 +192,31 @@ fn highest<'a>(found: impl Iterator<Item = &'a Found>) -> Option<&'a Found> {
 fn fit(
     lab: &Lab<'_>,
     settings: &Settings,
-    net: &Net,
-    truth: &Truth,
+    exact: &Exact,
     family: &Family,
     way: Way,
 ) -> Result<Option<Fitted>> {
     let (rate, time) = match way {
         Way::Rate(rate) => (rate, 1.),
         Way::Longer(rate, time) => (rate, time),
-        Way::FixedDraws => return on_fixed_draws(settings, net, truth).map(Some),
+        Way::FixedDraws => return on_fixed_draws(settings, exact).map(Some),
     };
+    let net = &exact.net;
     let (d, rng, start) = (net.joint.dim(), &mut stream(0, Purpose::Init, 0), Instant::now());
     let mut params = Params::<f64>::default();
     let (q, training): (Box<dyn Posterior<f64>>, _) = match family.fit {
         Fit::Laplace(kind) => {
             let covariance = match kind {
-                Hessian::Exact => truth.peak.covariance(),
+                Hessian::Exact => exact.peak.covariance(),
                 Hessian::Ggn => {
-                    inverse(&cholesky(&net.joint.ggn(&truth.peak.theta, &net.data.train)))
+                    inverse(&cholesky(&net.joint.ggn(&exact.peak.theta, &net.data.train)))
                 }
             };
-            let mean = Array1::from(truth.peak.theta.clone());
-            return Ok(Some(gaussian(mean, &covariance, start, settings, net, truth)));
+            let mean = Array1::from(exact.peak.theta.clone());
+            return Ok(Some(gaussian(mean, &covariance, start, settings, exact)));
         }
-        Fit::Swag => return swag(lab, settings, net, truth),
-        Fit::Minibatch(recipe) => return on_batches(settings, net, truth, &recipe),
+        Fit::Swag => return swag(lab, settings, exact),
+        Fit::Minibatch(recipe) => return on_batches(settings, exact, &recipe),
         Fit::Flow(kind, depth, recipe) => {
             let config = recipe.hypernet(kind, depth, settings.hidden);
             let q = Hypernet::new(&mut params, "q", d, &config, rng);
@@ -217,14 +226,14 @@ fn fit(
             // A multiplier for each scale.
             let block = Block { offset: 0, outputs: 1, inputs: d, kind: BlockKind::Dense };
             let config = MnfConfig { hidden: settings.hidden, ..MnfConfig::default() };
-            let q = Mnf::new(&mut params, "q", &truth.peak.theta, &[block], &config, rng);
+            let q = Mnf::new(&mut params, "q", &exact.peak.theta, &[block], &config, rng);
             let total = Recipe { gradient: Estimator::Total, ..Recipe::OURS };
             (Box::new(q), total.training(settings.training, rate, time))
         }
     };
-    q.recentre(&mut params, &truth.peak.theta);
+    q.recentre(&mut params, &exact.peak.theta);
     let trained = training.run(&*q, &mut params, &net.joint, 0);
-    Ok(trained.is_ok().then(|| fitted(&*q, &params, (rate, start), settings, net, truth)))
+    Ok(trained.is_ok().then(|| fitted(&*q, &params, (rate, start), settings, exact)))
 }
 
 /// Samples of `q` with their weights, and its density at the draws of NUTS.
@@ -233,19 +242,18 @@ fn fitted(
     params: &Params<f64>,
     (rate, start): (f64, Instant),
     settings: &Settings,
-    net: &Net,
-    truth: &Truth,
+    exact: &Exact,
 ) -> Fitted {
     let seconds = start.elapsed().as_secs_f64();
     // A few draws at a time: the tape of IAF's inverse holds D evaluations of its networks.
-    let parts = truth.draws.axis_chunks_iter(Axis(0), 500);
+    let parts = exact.draws.axis_chunks_iter(Axis(0), 500);
     let log_q = parts.map(|draws| {
         let tape = Tape::default();
         let log_q = q.density(&params.freeze(&tape), tape.constant(draws.to_owned()))?;
         Some(log_q.value().iter().copied().collect::<Vec<_>>())
     });
     let log_q = log_q.collect::<Option<Vec<_>>>().map(|parts| parts.concat());
-    let weighted = weigh(q, params, &net.joint, settings.measured, 0);
+    let weighted = weigh(q, params, &exact.net.joint, settings.measured, 0);
     Fitted { rate, seconds, weighted, log_q }
 }
 
@@ -254,32 +262,37 @@ fn gaussian(
     covariance: &Array2<f64>,
     start: Instant,
     settings: &Settings,
-    net: &Net,
-    truth: &Truth,
+    exact: &Exact,
 ) -> Fitted {
     let q = Gaussian { mean, factor: cholesky(covariance) };
     let seconds = start.elapsed().as_secs_f64();
     let (parts, samples) = settings.measured;
     let theta = q.sample(parts as usize * samples, &mut stream(0, Purpose::Evaluation, 0));
-    let log_joint = log_joint(&net.joint, theta.view()).into_iter();
+    let log_joint = log_joint(&exact.net.joint, theta.view()).into_iter();
     let log_weight = log_joint.zip(q.log_density(theta.view())).map(|(p, q)| p - q).collect();
-    let log_q = Some(q.log_density(truth.draws.view()));
+    let log_q = Some(q.log_density(exact.draws.view()));
     Fitted { rate: 0., seconds, weighted: Weighted { theta, log_weight }, log_q }
 }
 
 /// Independent Gaussians from the mode and the diagonal of its curvature.
-fn on_fixed_draws(settings: &Settings, net: &Net, truth: &Truth) -> Result<Fitted> {
+fn on_fixed_draws(settings: &Settings, exact: &Exact) -> Result<Fitted> {
     let start = Instant::now();
-    let std = truth.peak.covariance().diag().mapv(f64::sqrt);
+    let std = exact.peak.covariance().diag().mapv(f64::sqrt);
     let rng = &mut stream(0, Purpose::Noise, 0);
-    let (mean, std) =
-        ascend_on_draws(&net.joint, &truth.peak.theta, &std.to_vec(), settings.fixed_draws, rng)?;
+    let (mean, std) = ascend_on_draws(
+        &exact.net.joint,
+        &exact.peak.theta,
+        &std.to_vec(),
+        settings.fixed_draws,
+        rng,
+    )?;
     let variance = Array1::from(std).mapv(|s| s * s);
-    Ok(gaussian(mean.into(), &Array2::from_diag(&variance), start, settings, net, truth))
+    Ok(gaussian(mean.into(), &Array2::from_diag(&variance), start, settings, exact))
 }
 
 /// The Gaussian of SWAG, with the learning rate of the lowest validation NLL.
-fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<Option<Fitted>> {
+fn swag(lab: &Lab<'_>, settings: &Settings, exact: &Exact) -> Result<Option<Fitted>> {
+    let net = &exact.net;
     let (start, mut seconds) = (Instant::now(), 0.);
     let mut best: Option<(f64, f64, Moments)> = None;
     for rate in SWAG_RATES {
@@ -301,18 +314,14 @@ fn swag(lab: &Lab<'_>, settings: &Settings, net: &Net, truth: &Truth) -> Result<
     Ok(best.map(|(_, rate, Moments { mean, covariance })| Fitted {
         rate,
         seconds,
-        ..gaussian(mean, &covariance, start, settings, net, truth)
+        ..gaussian(mean, &covariance, start, settings, exact)
     }))
 }
 
 /// RealNVP with `T = 8`, trained on minibatches in single precision.
-fn on_batches(
-    settings: &Settings,
-    net: &Net,
-    truth: &Truth,
-    recipe: &Recipe,
-) -> Result<Option<Fitted>> {
+fn on_batches(settings: &Settings, exact: &Exact, recipe: &Recipe) -> Result<Option<Fitted>> {
     let start = Instant::now();
+    let net = &exact.net;
     let mut config = net.frozen(MethodKind::Bhn);
     config.flow = recipe.hypernet(FlowKind::Realnvp, 8, settings.hidden);
     let (batch, more) = BATCH;
@@ -330,7 +339,7 @@ fn on_batches(
         let found = net.model.params.iter().find(|(other, _)| *other == name);
         *w = found.expect("the same network").1.clone();
     }
-    model.posterior.recentre(&mut model.params, &truth.peak.theta);
+    model.posterior.recentre(&mut model.params, &exact.peak.theta);
     trainer.cache_first_product(&data.train);
     for _ in 0..config.train.epochs {
         match trainer.epoch(&data.train, |_, _| ()) {
@@ -340,16 +349,17 @@ fn on_batches(
     }
     let model = config.precise(&trainer.model, data.shape(), &data.task);
     let (q, rate) = (&*model.posterior, config.train.learning_rate);
-    Ok(Some(fitted(q, &model.params, (rate, start), settings, net, truth)))
+    Ok(Some(fitted(q, &model.params, (rate, start), settings, exact)))
 }
 
 impl Found {
-    fn new(fitted: &Fitted, settings: &Settings, net: &Net, truth: &Truth) -> Self {
+    fn new(fitted: &Fitted, settings: &Settings, exact: &Exact) -> Self {
+        let net = &exact.net;
         let Weighted { theta, log_weight } = &fitted.weighted;
         let (m, covariance) = moments(theta.view());
-        let (exact_m, exact) = (&truth.mean, &truth.covariance);
+        let (exact_m, exact_c) = (&exact.mean, &exact.covariance);
         let deviation = |covariance: &Array2<f64>| covariance.diag().mapv(f64::sqrt);
-        let (own, exact_std) = (deviation(&covariance), deviation(exact));
+        let (own, exact_std) = (deviation(&covariance), deviation(exact_c));
         let shifts = (&m - exact_m) / &exact_std;
         let ratios = &own / &exact_std;
         let extreme = |f: fn(f64, f64) -> f64, start| ratios.iter().copied().fold(start, f);
@@ -357,7 +367,7 @@ impl Found {
         let pairs = (0..d).flat_map(|i| (0..i).map(move |j| (i, j)));
         let errors = pairs.map(|(i, j)| {
             let own = covariance[[i, j]] / (own[i] * own[j]);
-            own - exact[[i, j]] / (exact_std[i] * exact_std[j])
+            own - exact_c[[i, j]] / (exact_std[i] * exact_std[j])
         });
         let errors: Vec<f64> = errors.collect();
         let rms = |x: &[f64]| mean(&x.iter().map(|x| x * x).collect::<Vec<_>>()).sqrt();
@@ -365,11 +375,12 @@ impl Found {
         let kept = theta.slice(ndarray::s![..;every, ..]).mapv(|g| g as f32);
         let p = mean_prediction(&net.model, &Tensor::from(kept.into_dyn()), &net.data);
         let k = GROUP.min(log_weight.len() / 4);
+        let strongest = exact.strongest();
         // ln p(g, D) − ln q(g) at the draws of NUTS.
         let above = fitted.log_q.as_ref().map(|log_q| -> Vec<f64> {
-            truth.log_joint.iter().zip(log_q).map(|(p, q)| p - q).collect()
+            exact.log_joint.iter().zip(log_q).map(|(p, q)| p - q).collect()
         });
-        let shape = (truth.chains.len(), truth.draws.nrows() / truth.chains.len());
+        let shape = (exact.chains.len(), exact.draws.nrows() / exact.chains.len());
         let above = above.as_ref().map(|above| {
             let by_chain = ArrayView2::from_shape(shape, above).expect("chains of one length");
             let Estimate { value, error } = over_seeds(above);
@@ -392,10 +403,10 @@ impl Found {
                 extreme(f64::max, 0.),
             ],
             correlations: rms(&errors),
-            divergence: divergence(&truth.p, &p),
+            divergence: divergence(&exact.p, &p),
             tested: Tested::new(p.view(), &net.data),
             seconds: fitted.seconds,
-            samples: theta.outer_iter().take(KEPT).map(|row| row.to_vec()).collect(),
+            pair: theta.outer_iter().take(KEPT).map(|g| strongest.map(|i| g[i])).collect(),
         }
     }
 }

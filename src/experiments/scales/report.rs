@@ -1,5 +1,5 @@
 //! The page: its text, and the claims.
-use super::at::{At, Recipes};
+use super::at::At;
 use super::figures::{by_family, by_recipe, scatter};
 use super::source::Settings;
 use super::tables::{certificates_of, details, evidence, gaps, recipes_table, turned, wide_table};
@@ -10,27 +10,33 @@ use crate::stats::Estimate;
 use std::collections::BTreeSet;
 
 pub(super) fn report(
-    settings: &Settings,
+    (settings, sized): (&Settings, &Settings),
     all: &[At],
-    recipes: Recipes<'_>,
+    recipes: Option<&At>,
     wide: &[Wide],
+    lacking: &[String],
 ) -> Report {
     let certificates = all[0].studies.iter().any(|study| study.longer.is_some());
     let tables = [gaps(all)].into_iter();
     let tables = tables.chain(certificates.then(|| certificates_of(&all[0])));
-    let tables = tables.chain([recipes_table(&recipes), evidence(all), turned(all)]);
+    let tables = tables.chain(recipes.map(recipes_table));
+    let tables = tables.chain([evidence(all), turned(all)]);
     let tables = tables.chain((!wide.is_empty()).then(|| wide_table(wide)));
+    let figures = [Figure::new("gap", GAP, by_family(all))].into_iter();
+    let figures =
+        figures.chain(recipes.map(|recipes| Figure::new("recipe", RECIPE, by_recipe(recipes))));
+    let figures = figures.chain([Figure::new("pair", PAIR, scatter(&all[0]))]);
+    let mut ours = ours((settings, sized), all, recipes, wide);
+    if !lacking.is_empty() {
+        ours += &format!("\nNot computed yet: {}.", lacking.join("; "));
+    }
     Report {
         title: "Scales: what dependence in the posterior is worth".into(),
         paper: PAPER.into(),
-        ours: ours(settings, all, &recipes, wide),
+        ours,
         verdicts: all.iter().flat_map(verdicts).collect(),
         tables: tables.chain(all.iter().map(details)).collect(),
-        figures: vec![
-            Figure::new("gap", GAP, by_family(all)),
-            Figure::new("recipe", RECIPE, by_recipe(&recipes)),
-            Figure::new("pair", PAIR, scatter(&all[0])),
-        ],
+        figures: figures.collect(),
         ..Report::default()
     }
 }
@@ -51,9 +57,14 @@ const RECIPE: &str = "Nats below the evidence by recipe. RealNVP with T = 8 at t
 const PAIR: &str = "The two scales with the strongest correlation, for V and b from maximum \
     likelihood. Draws of NUTS and samples of three posteriors.";
 
-fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -> String {
+fn ours(
+    (settings, sized): (&Settings, &Settings),
+    all: &[At],
+    recipes: Option<&At>,
+    wide: &[Wide],
+) -> String {
     let Settings { nuts, chains, annealing, training, rates, measured, .. } = settings;
-    let epochs: BTreeSet<_> = all.iter().map(|at| at.net.config.train.epochs).collect();
+    let epochs: BTreeSet<_> = all.iter().map(|at| at.source.epochs).collect();
     let epochs: Vec<_> = epochs.iter().map(ToString::to_string).collect();
     let mut text = format!(
         "A network 784 → {} on {} digits, D = {} scales with the prior N(0, 1). V and b come from \
@@ -75,9 +86,9 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
          minibatches of 32, started at the network's scales, with snapshots in the last \
          quarter of {} epochs and the best of three rates by the validation NLL. Each bound is a \
          mean over {} fresh samples.",
-        layers_of(&all[0]),
+        layers_of(settings),
         settings.examples,
-        all[0].truth.mean.len(),
+        all[0].truth.dim,
         epochs.join(" or "),
         nuts.draws / nuts.thin,
         nuts.warmup,
@@ -99,24 +110,8 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
             settings.fixed_draws,
         );
     }
-    let (at, studies) = recipes;
-    if !std::ptr::eq(*at, &all[0]) {
-        text += &format!(
-            "\nRecipes are compared at the network {} of {} digits trained with maximum likelihood \
-             (D = {}), each at the best of the rates {rates:?} and at that rate for four times as \
-             long; minibatches at one rate.",
-            layers_of(at),
-            at.net.data.train.len(),
-            at.truth.mean.len(),
-        );
-    }
-    text += "\nAll recipes but the one with minibatches have the same product of steps and S + 1. \
-             The authors' choices are S = 1, the total gradient, the elementwise layer first, exp \
-             scales and decay by 10, here with full batches and a start of 0.08 instead of 0.002.";
-    if studies.iter().any(|study| study.family.key == "batches") {
-        text += "\nThe recipe with minibatches is the training of `bhn train` with frozen V and b: \
-                 single precision, 100 digits and one sample per step, a cosine schedule, \
-                 gradients clipped as by default.";
+    if let Some(at) = recipes {
+        text += &of_recipes(settings, sized, at);
     }
     if !wide.is_empty() {
         text += &format!(
@@ -128,14 +123,38 @@ fn ours(settings: &Settings, all: &[At], recipes: &Recipes<'_>, wide: &[Wide]) -
     text
 }
 
-fn layers_of(at: &At) -> String {
-    let layers = at.net.config.primary.layers.iter().flatten().map(ToString::to_string);
-    layers.collect::<Vec<_>>().join(", ")
+/// What is said of the recipes.
+fn of_recipes(settings: &Settings, sized: &Settings, at: &At) -> String {
+    let mut text = String::new();
+    if sized.layers != settings.layers {
+        text += &format!(
+            "\nRecipes are compared at the network {} of {} digits trained with maximum likelihood \
+             (D = {}), each at the best of the rates {:?} and at that rate for three times as \
+             long; minibatches at one rate.",
+            layers_of(sized),
+            sized.examples,
+            at.truth.dim,
+            sized.rates,
+        );
+    }
+    text += "\nAll recipes but the one with minibatches have the same product of steps and S + 1. \
+             The authors' choices are S = 1, the total gradient, the elementwise layer first, exp \
+             scales and decay by 10, here with full batches and a start of 0.08 instead of 0.002.";
+    if at.study("batches").is_some() {
+        text += "\nThe recipe with minibatches is the training of `bhn train` with frozen V and b: \
+                 single precision, 100 digits and one sample per step, a cosine schedule, \
+                 gradients clipped as by default.";
+    }
+    text
+}
+
+fn layers_of(settings: &Settings) -> String {
+    settings.layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn verdicts(at: &At) -> Vec<Verdict> {
-    let name = at.net.name;
-    let n = at.truth.chains.len();
+    let name = at.source.name;
+    let n = at.truth.chains;
     let number = |claim: &str, quantity: String, value: Option<f64>, low: f64, high: f64| {
         let mean = Mean::number(value?, n);
         Some(Verdict::new(claim, quantity, mean, low..=high))
@@ -153,7 +172,7 @@ fn verdicts(at: &At) -> Vec<Verdict> {
     let annealed = at.truth.annealed;
     let unseen = (annealed.value - at.evidence().value) / annealed.error.hypot(at.evidence().error);
     let share = gap("t8").zip(gap("t0")).map(|(t8, t0)| t8 / t0);
-    let (rhat, _) = at.truth.convergence();
+    let (rhat, _) = at.truth.convergence;
     let every = f64::INFINITY;
     let spread = |family: &str| at.study(family)?.spread();
     [

@@ -73,7 +73,7 @@ impl Settings {
                 anneal: 0.,
                 gradient: Estimator::Path,
             },
-            rates: &[2e-3, 5e-3, 1e-2],
+            rates: tier.pick([&[2e-3, 5e-3, 1e-2], &[2e-3, 5e-3, 1e-2], &[1e-3, 2e-3, 5e-3]]),
             searches: true,
             fixed_draws: tier.pick([64, 512, 1024]),
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
@@ -96,7 +96,7 @@ pub(super) struct Source {
     pub name: &'static str,
     method: MethodKind,
     couplings: usize,
-    epochs: usize,
+    pub epochs: usize,
 }
 
 impl Source {
@@ -137,10 +137,6 @@ pub(super) const SMALL: Source = Source::mle("small", "maximum likelihood, small
 pub(super) struct Net {
     /// Part of the keys of its cells.
     pub key: String,
-    /// Name in tables.
-    pub name: &'static str,
-    /// Whether it is the network at which all families are compared.
-    pub is_first: bool,
     pub data: Dataset,
     pub model: Model,
     /// The run that trained it.
@@ -164,6 +160,11 @@ pub(super) struct Tested {
 }
 
 impl Source {
+    /// The name of the cell with its truth.
+    pub fn cell(&self) -> String {
+        format!("truth-{}", self.key)
+    }
+
     fn config(&self, settings: &Settings, tier: Tier) -> Config {
         let mut config = Config { method: self.method, ..Config::default() };
         config.subset = Some(settings.examples);
@@ -177,17 +178,11 @@ impl Source {
 }
 
 /// The trained network of a source.
-pub(super) fn net(
-    lab: &Lab<'_>,
-    settings: &Settings,
-    source: &'static Source,
-    is_first: bool,
-) -> Result<Net> {
+pub(super) fn net(lab: &Lab<'_>, settings: &Settings, source: &Source) -> Result<Net> {
     let data = digits(lab, Some(settings.examples))?;
     let config = source.config(settings, lab.tier);
     let run = format!("net-{}", source.key);
-    let net = Net::train(lab, &run, (source.key, source.name), &config, data, settings.predicted)?;
-    Ok(Net { is_first, ..net })
+    Net::train(lab, &run, source.key, &config, data, settings.predicted)
 }
 
 /// Scales of a trained network: posterior samples `[S, D]`, or the only value of a point estimate.
@@ -207,13 +202,13 @@ impl Net {
     pub fn train(
         lab: &Lab<'_>,
         run: &str,
-        (key, name): (&str, &'static str),
+        key: &str,
         config: &Config,
         data: Dataset,
         predicted: usize,
     ) -> Result<Self> {
         let train = || lab.run(run, config, data.clone());
-        let tested = lab.cell(run, || {
+        let tested = lab.part(run, || {
             let (_, trained) = train()?;
             let theta = sample(&trained, predicted);
             Ok(Tested::new(mean_prediction(&trained.model, &theta, &data).view(), &data))
@@ -224,8 +219,6 @@ impl Net {
         let model = config.precise(&trained.model, data.shape(), task);
         Ok(Self {
             key: key.into(),
-            name,
-            is_first: false,
             joint: FixedDirections::new(model, &data.train),
             run: lab.dir.join("runs").join(run),
             config: config.clone(),

@@ -1,14 +1,14 @@
 //! The tables of the page.
-use super::at::{At, Recipes};
+use super::at::At;
 use super::family::FAMILIES;
 use super::fits::{Found, Study};
-use super::truth::{Turned, divergence};
+use super::truth::Flipped;
 use super::wide::{Bound, POSTERIORS, Wide};
 use crate::report::experiment::Table;
 use crate::stats::Estimate;
 
 pub(super) fn gaps(all: &[At]) -> Table {
-    let header = ["posterior"].into_iter().chain(all.iter().map(|at| at.net.name));
+    let header = ["posterior"].into_iter().chain(all.iter().map(|at| at.source.name));
     let caption = "Nats below the evidence. ln p(D | V, b) − ELBO ± Monte-Carlo error of the ELBO, \
         by the network whose V and b are held fixed. The error of the evidence, the same for a \
         column, is in the table of the evidence. Laplace with the exact Hessian is that of the \
@@ -16,7 +16,7 @@ pub(super) fn gaps(all: &[At]) -> Table {
     let mut table = Table::new("gaps", caption, header);
     for family in FAMILIES {
         let cell = |at: &At| match at.study(family.key).map(|study| gap(at, study.found())) {
-            Some(gap) if family.key == "laplace" && !at.truth.peak.is_peaked() => {
+            Some(gap) if family.key == "laplace" && !at.truth.is_peaked => {
                 format!("({gap})")
             }
             found => found.unwrap_or_default(),
@@ -55,16 +55,16 @@ fn optional<T>(value: Option<T>, f: impl Fn(T) -> String) -> String {
     value.map_or(String::new(), f)
 }
 
-pub(super) fn recipes_table((at, studies): &Recipes<'_>) -> Table {
+pub(super) fn recipes_table(at: &At) -> Table {
     let caption = "Recipes for RealNVP with T = 8 at the directions of maximum likelihood. gap: \
         ln p(D | V, b) − ELBO ± Monte-Carlo error, for the same steps × (S + 1) and the best rate. \
-        gap of L_K: the same with the importance-weighted bound. 4 × steps: the gap with four \
+        gap of L_K: the same with the importance-weighted bound. 3 × steps: the gap with three \
         times the steps at that rate, where it was computed. seconds: of one thread. Each recipe \
         differs from the first as it says.";
     let evidence = at.evidence().value;
     let entry =
         |study: &&Study, f: &dyn Fn(&Found) -> String| study.found().map_or("diverged".into(), f);
-    Table::of("recipes", caption, studies).columns(&[
+    Table::of("recipes", caption, &at.studies).columns(&[
         ("recipe", &|study| study.family.name.into()),
         ("gap", &|study| gap(at, study.found())),
         ("gap of L_K", &|study| {
@@ -72,7 +72,7 @@ pub(super) fn recipes_table((at, studies): &Recipes<'_>) -> Table {
         }),
         ("k̂", &|study| entry(study, &|found| k_hat(found.k_hat))),
         ("rate", &|study| entry(study, &|found| found.rate.to_string())),
-        ("4 × steps", &|study| optional(study.longer.as_ref(), |found| gap(at, Some(found)))),
+        ("3 × steps", &|study| optional(study.longer.as_ref(), |found| gap(at, Some(found)))),
         ("seconds", &|study| entry(study, &|found| format!("{:.0}", found.seconds))),
     ])
 }
@@ -131,7 +131,7 @@ pub(super) fn evidence(all: &[At]) -> Table {
         NUTS, with its divergences and the draws cut off at the largest tree. KL of halves: of \
         test predictions between halves of the draws, nats per digit.";
     Table::of("evidence", caption, all).columns(&[
-        ("V, b", &|at| at.net.name.into()),
+        ("V, b", &|at| at.source.name.into()),
         ("bridge, Gaussian", &|at| format!("{:.2}", at.evidence())),
         ("second bridge", &|at| {
             at.second_bridge().map_or(String::new(), |(by, e)| format!("{e:.2} ({})", by.key))
@@ -140,18 +140,11 @@ pub(super) fn evidence(all: &[At]) -> Table {
         ("acceptance", &|at| format!("{:.2}", at.truth.acceptance)),
         ("L_K", &|at| best(at, &|found| Some(found.importance.0), true)),
         ("above", &|at| best(at, &|found| found.above, false)),
-        ("R̂", &|at| format!("{:.4}", at.truth.convergence().0)),
-        ("ESS", &|at| format!("{:.0}", at.truth.convergence().1)),
-        ("divergences", &|at| {
-            at.truth.chains.iter().map(|chain| chain.divergences).sum::<u64>().to_string()
-        }),
-        ("cut off", &|at| {
-            at.truth.chains.iter().map(|chain| chain.cut_off).sum::<u64>().to_string()
-        }),
-        ("KL of halves", &|at| {
-            let [a, b] = &at.truth.halves;
-            format!("{:.1e}", divergence(a, b))
-        }),
+        ("R̂", &|at| format!("{:.4}", at.truth.convergence.0)),
+        ("ESS", &|at| format!("{:.0}", at.truth.convergence.1)),
+        ("divergences", &|at| at.truth.divergences.to_string()),
+        ("cut off", &|at| at.truth.cut_off.to_string()),
+        ("KL of halves", &|at| format!("{:.1e}", at.truth.halves)),
     ])
 }
 
@@ -162,14 +155,14 @@ pub(super) fn turned(all: &[At]) -> Table {
         fewer draws have it. highest: the largest density of a missed mode relative to the main \
         one, nats. relative mass: Laplace's approximation of the missed modes' mass relative to \
         the main mode's, over those where the curvature is positive definite.";
-    let flipped = |at: &At, reached: bool| -> Vec<Turned> {
-        let kept = at.truth.turned.iter().filter(|t| !t.same && t.kept);
-        kept.filter(|t| (at.truth.crossings(t.unit) >= 0.01) == reached).cloned().collect()
+    let flipped = |at: &At, reached: bool| -> Vec<Flipped> {
+        let is_reached = |flipped: &&Flipped| (flipped.crossings >= 0.01) == reached;
+        at.truth.flipped.iter().filter(is_reached).copied().collect()
     };
     Table::of("modes", caption, all).columns(&[
-        ("V, b", &|at| at.net.name.into()),
-        ("units", &|at| at.truth.turned.len().to_string()),
-        ("main mode again", &|at| at.truth.turned.iter().filter(|t| t.same).count().to_string()),
+        ("V, b", &|at| at.source.name.into()),
+        ("units", &|at| at.truth.units.to_string()),
+        ("main mode again", &|at| at.truth.same.to_string()),
         ("reached by NUTS", &|at| flipped(at, true).len().to_string()),
         ("missed", &|at| flipped(at, false).len().to_string()),
         ("highest", &|at| {
@@ -186,12 +179,12 @@ pub(super) fn turned(all: &[At]) -> Table {
                 }
             }
         }),
-        ("largest slope", &|at| format!("{:.0e}", at.truth.peak.slope)),
+        ("largest slope", &|at| format!("{:.0e}", at.truth.slope)),
     ])
 }
 
 pub(super) fn details(at: &At) -> Table {
-    let name = at.net.name;
+    let name = at.source.name;
     let caption = format!(
         "V and b from {name}. Columns: learning rate; ln p(D | V, b) − ELBO and − L_K, nats; k̂ of \
          the importance weights; E_p[ln p(g, D)/q(g)] − ln p(D | V, b) = KL(p ‖ q); errors of the \
@@ -199,10 +192,10 @@ pub(super) fn details(at: &At) -> Table {
          largest ratio), in posterior deviations; root-mean-square error of the correlations; KL \
          of the test predictions from NUTS's, nats per digit; test NLL ± error over digits; \
          seconds of one thread. The network as trained has a test NLL of {:.4}.",
-        at.net.trained.nll
+        at.truth.trained.nll
     );
     let evidence = at.evidence().value;
-    Table::of(&format!("posteriors-{}", at.net.key), caption, at.found()).columns(&[
+    Table::of(&format!("posteriors-{}", at.source.key), caption, at.found()).columns(&[
         ("posterior", &|(family, _)| family.name.into()),
         ("rate", &|(_, found)| match found.rate {
             0. => String::new(),

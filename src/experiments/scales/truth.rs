@@ -1,247 +1,108 @@
-//! The exact posterior over the scales: its mode, draws of NUTS, its evidence by three routes, and
-//! the modes that chains in one basin would never see.
-use super::source::{Net, Settings, mean_prediction};
-use crate::error::Result;
-use crate::experiments::ascent::{ascend, curvature, laplace_mass};
-use crate::experiments::evidence::by_bridge_sampling;
-use crate::experiments::fit::Joint;
-use crate::experiments::gaussian::{inverse, moments};
-use crate::experiments::nuts::{Chain, Nuts, diagnose, worst};
-use crate::experiments::{Cell, Lab};
-use crate::kernels::cholesky::cholesky;
-use crate::random::{Purpose, stream};
+//! What the page says of an exact posterior.
+use super::exact::{Exact, convergence};
+use super::source::Tested;
 use crate::stats::Estimate;
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
-use rand::RngExt;
-use rand_distr::StandardNormal;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// The mode that L-BFGS reaches from the network's own scales.
+/// What the page says of the exact posterior at one net.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Peak {
-    pub theta: Vec<f64>,
-    pub log_joint: f64,
-    /// Largest magnitude of an entry of the gradient.
-    pub slope: f64,
-    /// `−∂²ln p(θ, D)/∂θ²`, row by row.
-    curvature: Vec<Vec<f64>>,
-}
-
-/// The posterior with the sign of one unit's scale turned.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Turned {
-    /// Index of the scale.
-    pub unit: usize,
-    /// `ln p(θ, D)` of the mode that L-BFGS reaches from there, relative to the main mode.
-    pub height: f64,
-    /// Laplace's approximation of its mass relative to that of the main mode, in nats; `None` if
-    /// the curvature is not positive definite.
-    pub mass: Option<f64>,
-    /// Whether this is the main mode again: no scale differs by more than 0.01.
-    pub same: bool,
-    /// Whether the scale kept its turned sign.
-    pub kept: bool,
-}
-
-/// What is known of one posterior.
 pub(super) struct Truth {
-    pub peak: Peak,
-    pub chains: Vec<Chain>,
-    /// The draws of all chains `[S, D]`, and `ln p(g, D) [S]` at each.
-    pub draws: Array2<f64>,
-    pub log_joint: Vec<f64>,
+    /// Number of scales.
+    pub dim: usize,
+    /// What the network predicts as it was trained.
+    pub trained: Tested,
     /// `ln p(D)` by bridge sampling from a Gaussian.
     pub bridge: Estimate,
     /// `ln p(D)` by annealed importance sampling.
     pub annealed: Estimate,
     /// Mean acceptance rate of the annealed trajectories.
     pub acceptance: f64,
-    pub turned: Vec<Turned>,
-    /// Mean and covariance of the draws.
-    pub mean: Array1<f64>,
-    pub covariance: Array2<f64>,
-    /// Class probabilities of the test digits, averaged over draws.
-    pub p: Array2<f32>,
-    /// Class probabilities averaged over the first and over the second half of the draws.
-    pub halves: [Array2<f32>; 2],
+    /// Number of chains of NUTS.
+    pub chains: usize,
+    /// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
+    pub convergence: (f64, f64),
+    /// Draws with a divergence, and draws cut off at the largest tree.
+    pub divergences: u64,
+    pub cut_off: u64,
+    /// KL of test predictions between halves of the draws, nats per digit.
+    pub halves: f64,
+    /// Whether the curvature at the mode is positive definite.
+    pub is_peaked: bool,
+    /// Largest magnitude of an entry of the gradient at the mode.
+    pub slope: f64,
+    /// Hidden units.
+    pub units: usize,
+    /// Those whose flipped sign leads back to the main mode.
+    pub same: usize,
+    /// The modes with a flipped sign.
+    pub flipped: Vec<Flipped>,
+    pub pair: Pair,
 }
 
-impl Peak {
-    /// `H [D, D]`.
-    pub fn curvature(&self) -> Array2<f64> {
-        let d = self.theta.len();
-        Array2::from_shape_fn((d, d), |(i, j)| self.curvature[i][j])
-    }
-
-    /// Whether the curvature is positive definite.
-    pub fn is_peaked(&self) -> bool {
-        cholesky(&self.curvature()).is_some()
-    }
-
-    /// `H⁻¹`, or the inverse of its diagonal, with entries of at least the prior's 1, if `H` is not
-    /// positive definite.
-    pub fn covariance(&self) -> Array2<f64> {
-        let h = self.curvature();
-        let by_entry = || Array2::from_diag(&h.diag().mapv(|x| 1. / x.max(1.)));
-        cholesky(&h).map_or_else(by_entry, |factor| inverse(&factor))
-    }
-
-    /// The mode that L-BFGS reaches from `start [D]`.
-    pub fn new(joint: &dyn Joint, start: &[f64]) -> Result<Self> {
-        let mode = ascend(joint, start)?;
-        let curvature = curvature(joint, &mode.theta);
-        let curvature = curvature.outer_iter().map(|row| row.to_vec()).collect();
-        Ok(Self { theta: mode.theta, log_joint: mode.log_joint, slope: mode.slope, curvature })
-    }
-
-    /// The chain of NUTS number `chain`, which starts at the mode plus normal noise of
-    /// [`DISPERSION`] posterior deviations.
-    pub fn chain(&self, nuts: &Nuts, joint: &dyn Joint, chain: u64) -> Result<Chain> {
-        let rng = &mut stream(chain, Purpose::Sample, 0);
-        let deviations = self.covariance().diag().mapv(f64::sqrt);
-        let noise = deviations.map(|d| DISPERSION * d * rng.sample::<f64, _>(StandardNormal));
-        let start = self.theta.iter().zip(&noise).map(|(mode, noise)| mode + noise);
-        let start: Vec<f64> = start.collect();
-        nuts.chain(&start, |theta| joint.log_joint(theta).sum(), rng)
-    }
+/// A mode with the flipped sign of one unit's scale.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Flipped {
+    /// `ln p(θ, D)` relative to the main mode.
+    pub height: f64,
+    /// Laplace's approximation of its mass relative to that of the main mode, in nats; `None` if
+    /// the curvature is not positive definite.
+    pub mass: Option<f64>,
+    /// The fraction of the draws of NUTS with this sign.
+    pub crossings: f64,
 }
 
-/// Chains start at the mode plus normal noise of this many posterior deviations.
-const DISPERSION: f64 = 3.;
-
-impl Turned {
-    /// `main` is Laplace's approximation of the mass of the main mode.
-    fn new(joint: &dyn Joint, peak: &Peak, main: Option<f64>, unit: usize) -> Result<Self> {
-        let mut start = peak.theta.clone();
-        start[unit] = -start[unit];
-        let mode = ascend(joint, &start)?;
-        let distances = mode.theta.iter().zip(&peak.theta).map(|(a, b)| (a - b).abs());
-        let own = laplace_mass(mode.log_joint, &curvature(joint, &mode.theta));
-        Ok(Self {
-            unit,
-            height: mode.log_joint - peak.log_joint,
-            mass: own.zip(main).map(|(own, main)| own - main),
-            same: distances.fold(0., f64::max) < 0.01,
-            kept: mode.theta[unit] * start[unit] > 0.,
-        })
-    }
+/// The two scales with the strongest correlation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Pair {
+    /// Their indices, means and standard deviations.
+    pub index: [usize; 2],
+    pub mean: [f64; 2],
+    pub std: [f64; 2],
+    /// Some draws of NUTS.
+    pub draws: Vec<[f64; 2]>,
 }
 
-/// A part of the truth, computed by a cell of its own.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Part {
-    Chain(Chain),
-    Turned(Vec<Turned>),
-    /// The evidence by annealing, and the acceptance rate.
-    Annealed(Estimate, f64),
-}
-
-/// Which part.
-enum Which {
-    Chain(u64),
-    Turned,
-    Annealed,
-}
-
-/// The truth of a net's posterior.
-pub(super) fn truth(lab: &Lab<'_>, settings: &Settings, net: &Net) -> Result<Truth> {
-    let key = |what: &str| format!("{what}-{}", net.key);
-    let peak = lab.cell(&key("mode"), || Peak::new(&net.joint, &net.scales))?;
-    let chain = |c| (format!("{}-{c}", key("nuts")), Which::Chain(c));
-    let others = [(key("annealed"), Which::Annealed), (key("turned"), Which::Turned)];
-    let cells = (0..settings.chains).map(chain).chain(others);
-    let cells: Vec<_> = cells.map(|(key, input)| Cell { key, cost: 1., input }).collect();
-    let parts = lab.cells(&cells, |which| match which {
-        Which::Chain(c) => peak.chain(&settings.nuts, &net.joint, *c).map(Part::Chain),
-        Which::Turned => all_turned(net, &peak).map(Part::Turned),
-        Which::Annealed => {
-            let precision = peak.covariance().diag().mapv(|v| 1. / v).to_vec();
-            let rng = &mut stream(0, Purpose::Evaluation, 2);
-            let (evidence, rate) = settings.annealing.log_evidence(&net.joint, &precision, rng);
-            Ok(Part::Annealed(evidence, rate))
-        }
-    })?;
-    let (mut chains, mut turned, mut annealed) = (vec![], vec![], None);
-    for part in parts {
-        match part {
-            Part::Chain(chain) => chains.push(chain),
-            Part::Turned(found) => turned = found,
-            Part::Annealed(evidence, rate) => annealed = Some((evidence, rate)),
-        }
-    }
-    let bridge = lab.cell(&key("bridge"), || {
-        let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
-        let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
-        Ok(by_bridge_sampling(&views, &net.joint, &mut stream(0, Purpose::Evaluation, 1)))
-    })?;
-    let annealed = annealed.expect("a cell of it");
-    Ok(Truth::new(settings, net, peak, chains, turned, bridge, annealed))
-}
-
-fn all_turned(net: &Net, peak: &Peak) -> Result<Vec<Turned>> {
-    let hidden = net.joint.dim() - net.data.task.outputs();
-    let main = laplace_mass(peak.log_joint, &peak.curvature());
-    (0..hidden).map(|unit| Turned::new(&net.joint, peak, main, unit)).collect()
-}
+/// Samples kept for the scatter plots.
+pub(super) const KEPT: usize = 300;
 
 impl Truth {
-    fn new(
-        settings: &Settings,
-        net: &Net,
-        peak: Peak,
-        chains: Vec<Chain>,
-        turned: Vec<Turned>,
-        bridge: Estimate,
-        (annealed, acceptance): (Estimate, f64),
-    ) -> Self {
-        let draws: Vec<_> = chains.iter().map(Chain::draws).collect();
-        let views: Vec<_> = draws.iter().map(|draws| draws.view()).collect();
-        let draws = concatenate(Axis(0), &views).expect("chains of one width");
-        let (mean, covariance) = moments(draws.view());
-        let predict = |draws: ArrayView2<'_, f64>| {
-            let every = draws.nrows().div_ceil(settings.predicted);
-            let kept = draws.slice(s![..;every, ..]).mapv(|g| g as f32);
-            mean_prediction(&net.model, &kept.into_dyn().into(), &net.data)
-        };
-        let half = draws.nrows() / 2;
-        let p = predict(draws.view());
-        let halves = [predict(draws.slice(s![..half, ..])), predict(draws.slice(s![half.., ..]))];
-        let log_joint = chains.iter().flat_map(|chain| chain.log_density.clone()).collect();
+    pub fn new(exact: &Exact) -> Self {
+        let Exact { net, peak, chains, covariance, .. } = exact;
+        let sum = |of: fn(&_) -> u64| chains.iter().map(of).sum();
+        let index = exact.strongest();
+        let every = exact.draws.nrows().div_ceil(KEPT);
+        let draws = exact.draws.outer_iter().step_by(every).map(|g| index.map(|i| g[i]));
+        let kept = exact.turned.iter().filter(|t| !t.same && t.kept).map(|t| Flipped {
+            height: t.height,
+            mass: t.mass,
+            crossings: exact.crossings(t.unit),
+        });
+        let [a, b] = &exact.halves;
         Self {
-            peak,
-            chains,
-            draws,
-            log_joint,
-            bridge,
-            annealed,
-            acceptance,
-            turned,
-            mean,
-            covariance,
-            p,
-            halves,
+            dim: exact.mean.len(),
+            trained: net.trained,
+            bridge: exact.bridge,
+            annealed: exact.annealed,
+            acceptance: exact.acceptance,
+            chains: chains.len(),
+            convergence: convergence(chains),
+            divergences: sum(|chain| chain.divergences),
+            cut_off: sum(|chain| chain.cut_off),
+            halves: divergence(a, b),
+            is_peaked: peak.is_peaked(),
+            slope: peak.slope,
+            units: exact.turned.len(),
+            same: exact.turned.iter().filter(|t| t.same).count(),
+            flipped: kept.collect(),
+            pair: Pair {
+                index,
+                mean: index.map(|i| exact.mean[i]),
+                std: index.map(|i| covariance[[i, i]].sqrt()),
+                draws: draws.collect(),
+            },
         }
     }
-
-    /// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
-    pub fn convergence(&self) -> (f64, f64) {
-        convergence(&self.chains)
-    }
-
-    /// The fraction of draws in which scale `unit` has not the sign of the mode.
-    pub fn crossings(&self, unit: usize) -> f64 {
-        let sign = self.peak.theta[unit].signum();
-        let column = self.draws.column(unit);
-        column.iter().filter(|g| g.signum() != sign).count() as f64 / column.len() as f64
-    }
-}
-
-/// Largest `R̂` and smallest bulk-ESS over the scales and `ln p(g, D)`.
-pub(super) fn convergence(chains: &[Chain]) -> (f64, f64) {
-    let scales = 0..chains[0].theta[0].len();
-    let scales = scales.map(|d| diagnose(chains, |c, s| chains[c].theta[s][d]));
-    worst(scales.chain([diagnose(chains, |c, s| chains[c].log_density[s])]))
 }
 
 /// `(1/N) Σₙ Σ_c p ln(p/q)` in nats per input, for class probabilities `p` and `q` of shape

@@ -61,22 +61,24 @@ fn settings(lab: &Lab<'_>) -> (Settings, usize) {
 /// The posteriors at the directions of each network.
 pub(super) fn wide(lab: &Lab<'_>) -> Result<Vec<Wide>> {
     let (settings, epochs) = &settings(lab);
-    let nets = SOURCES.iter().map(|source| source::net(lab, settings, source, false));
-    let nets: Vec<_> = nets.collect::<Result<_>>()?;
     let mut cells = vec![];
-    for net in &nets {
+    for (i, source) in SOURCES.iter().enumerate() {
         for (key, _, kind, depth) in POSTERIORS {
             for rate in RATES {
-                let key = format!("fit-{}-{key}-{rate}", net.key);
-                cells.push(Cell {
-                    key: key.clone(),
-                    cost: 1.,
-                    input: (net, key, kind, depth, rate),
-                });
+                let key = format!("fit-{}-{key}-{rate}", source.key);
+                cells.push(Cell { key: key.clone(), cost: 1., input: (i, key, kind, depth, rate) });
             }
         }
     }
-    let found = lab.cells(&cells, |(net, key, kind, depth, rate)| {
+    if !lab.computes && !lab.has(&cells[0].key) {
+        return Ok(vec![]);
+    }
+    let is_kept = cells.iter().all(|cell| lab.has(&cell.key));
+    let needed = SOURCES.iter().take(if is_kept { 0 } else { SOURCES.len() });
+    let nets = needed.map(|source| source::net(lab, settings, source));
+    let nets: Vec<_> = nets.collect::<Result<_>>()?;
+    let found = lab.cells(&cells, |(i, key, kind, depth, rate)| {
+        let net = &nets[*i];
         let flow = Recipe::of(*kind, *depth).hypernet(*kind, *depth, settings.hidden);
         let mut config = net.frozen(MethodKind::Bhn);
         config.flow = flow;
@@ -99,11 +101,11 @@ pub(super) fn wide(lab: &Lab<'_>) -> Result<Vec<Wide>> {
         let order = |a: &&Bound, b: &&Bound| a.elbo.value.total_cmp(&b.elbo.value);
         each.iter().flatten().max_by(order).cloned()
     });
-    let of = |net: &Net| {
+    let of = |source: &Source| {
         let found = found.by_ref().take(POSTERIORS.len()).collect();
-        Wide { net: net.name, found }
+        Wide { net: source.name, found }
     };
-    Ok(nets.iter().map(of).collect())
+    Ok(SOURCES.iter().map(of).collect())
 }
 
 impl Bound {

@@ -3,11 +3,13 @@ mod build;
 mod check;
 mod freeze;
 mod method;
+mod recipe;
 mod schema;
 
 pub(crate) use check::LIMIT;
 pub use check::check_samples;
 pub use method::{DropoutKind, Method, Theta};
+pub use recipe::Keys;
 pub use schema::{
     Config, DropoutConfig, EnsembleConfig, LaplaceConfig, LikelihoodConfig, MeanFieldConfig,
     MethodKind, Primary, Train,

@@ -174,7 +174,6 @@ pub struct Train {
     /// The estimator of the bound's gradient: `total`, as in the paper, or `path`, whose variance
     /// vanishes as the posterior approaches the exact one; needs a density with a fast inverse. By
     /// default `total`.
-    #[serde(skip_serializing_if = "Estimator::is_total")]
     pub gradient: Estimator,
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
     /// in the authors' code; needs a posterior over scales.
@@ -192,7 +191,6 @@ pub struct Train {
     /// The factor of the learning rate of the posterior's own parameters, whose names start with
     /// `posterior.`. Adam moves each log-deviation of `q` by at most about the sum of its learning
     /// rates; with a factor above 1 they reach their optimum in a short training.
-    #[serde(skip_serializing_if = "is_one")]
     pub posterior_rate: f64,
     /// The learning-rate schedule.
     pub schedule: Schedule,
@@ -325,7 +323,12 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or has an unknown key or a value of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&path.display().to_string(), &files::text(path, BYTES)?)
+        Self::parse(&path.display().to_string(), &Self::text(path)?)
+    }
+
+    /// The text of a `config.toml`.
+    pub(super) fn text(path: &Path) -> Result<String> {
+        files::text(path, BYTES)
     }
 
     /// Parse the text of a `config.toml`; errors refer to it by the name `what`.

@@ -8,8 +8,8 @@ use crate::experiments::ascent::ascend;
 use crate::experiments::digits::digits;
 use crate::experiments::fit::{Diverged, Joint, Training, weigh};
 use crate::experiments::nuts::{Chain, Nuts};
+use crate::experiments::scales::exact::{Peak, convergence};
 use crate::experiments::scales::family::Recipe;
-use crate::experiments::scales::truth::{Peak, convergence};
 use crate::experiments::{Cell, Grid, Lab};
 use crate::metrics::{accuracy, log_loss};
 use crate::nn::Params;
@@ -18,6 +18,7 @@ use crate::random::{Purpose, stream};
 use crate::stats::{Estimate, over_seeds};
 use ndarray::{Array2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// The numbers of couplings of the posteriors that `V` and `b` are trained with.
 pub(super) const TRAINED: [usize; 2] = [0, 8];
@@ -119,9 +120,11 @@ impl Size {
 /// Every posterior at every network, by seed.
 pub(super) fn crossed(lab: &Lab<'_>) -> Result<Grid<(usize, Q), Crossed>> {
     let size = &Size::new(lab);
-    let mut nets = vec![];
+    let kept = |couplings, q, seed| lab.has(&format!("{}-{seed}", key(couplings, q)));
+    let is_kept = |couplings, seed| Q::ALL.iter().all(|&q| kept(couplings, q, seed));
+    let mut nets = HashMap::new();
     for couplings in TRAINED {
-        for seed in 0..lab.seeds {
+        for seed in (0..lab.seeds).filter(|&seed| !is_kept(couplings, seed)) {
             let mut config = hypernet(couplings, seed);
             config.subset = Some(size.examples);
             config.primary.layers = Some(Layer::mlp(&[size.units, size.units], 10));
@@ -129,8 +132,8 @@ pub(super) fn crossed(lab: &Lab<'_>) -> Result<Grid<(usize, Q), Crossed>> {
             (config.train.epochs, config.train.batch) = (size.epochs, 32);
             let data = digits(lab, config.subset)?;
             let run = format!("net-t{couplings}-{seed}");
-            let net = Net::train(lab, &run, (&run, "V and b"), &config, data, size.predicted)?;
-            nets.push(net);
+            let net = Net::train(lab, &run, &run, &config, data, size.predicted)?;
+            nets.insert((couplings, seed), net);
         }
     }
     let rows = TRAINED.into_iter().flat_map(|couplings| {
@@ -139,11 +142,7 @@ pub(super) fn crossed(lab: &Lab<'_>) -> Result<Grid<(usize, Q), Crossed>> {
             Cell { key: key(couplings, q), cost, input: (couplings, q) }
         })
     });
-    lab.grid(rows, |&(couplings, q), seed, _| {
-        let at = TRAINED.iter().position(|&t| t == couplings).expect("one of them");
-        let net = &nets[at * lab.seeds as usize + seed as usize];
-        Crossed::new(size, net, q)
-    })
+    lab.grid(rows, |&(couplings, q), seed, _| Crossed::new(size, &nets[&(couplings, seed)], q))
 }
 
 impl Crossed {
