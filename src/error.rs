@@ -36,6 +36,14 @@ pub enum Error {
         /// The folder where the files are expected; `None` if there is no data folder.
         folder: Option<PathBuf>,
     },
+    /// Training was stopped by [`Trainer::stop`](crate::run::Trainer::stop).
+    #[error("training was interrupted after step {step}, in epoch {epoch}. Saved epochs are kept.")]
+    Interrupted {
+        /// The number of steps taken.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+    },
     /// Training produced a value that is not finite.
     #[error(
         "training diverged at step {step} (epoch {epoch}): {node}. {terms}. Lower the learning \

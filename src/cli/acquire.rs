@@ -7,10 +7,9 @@ use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
-use crate::run::{Method, Trained, atomic};
+use crate::run::{Method, Target, Trained, atomic};
 use anyhow::Result;
 use serde::Serialize;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -35,7 +34,7 @@ pub struct Args {
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
-    /// Output file, written completely or not at all [default: standard output]
+    /// Output file, written completely or not at all; - is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -56,6 +55,7 @@ const LIMIT: usize = 1 << 27;
 
 /// Write the chosen inputs as CSV, or as JSON with `--json`, the highest score first.
 pub fn run(args: Args, context: &Context) -> Result<()> {
+    let out = Target::of_flag(args.out.as_deref())?;
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
     let (acquisition, classes) = (args.score, header.task.outputs());
     if !acquisition.fits(&header.task) {
@@ -101,16 +101,13 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     };
     let chosen: Vec<_> = picks.into_iter().enumerate().map(chosen).collect();
     let bytes = if context.json {
-        serde_json::to_string_pretty(&chosen)?.into_bytes()
+        (serde_json::to_string_pretty(&chosen)? + "\n").into_bytes()
     } else {
         let mut csv = csv::Writer::from_writer(vec![]);
         chosen.iter().try_for_each(|row| csv.serialize(row))?;
         csv.into_inner()?
     };
-    match &args.out {
-        Some(path) => atomic::write(path, &bytes)?,
-        None => io::stdout().write_all(&bytes)?,
-    }
+    atomic::write_to(&out, &bytes)?;
     context.say(format!("{} of {} inputs, by {acquisition}", chosen.len(), names.len()));
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The global flags, and output: results on standard output, messages on standard error.
+use crate::run::{Target, atomic};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -18,8 +19,7 @@ impl Context {
     pub fn print(&self, value: &impl Serialize, text: &str) -> Result<()> {
         let json = || serde_json::to_string_pretty(value);
         let text = if self.json { json()? } else { text.to_string() };
-        writeln!(io::stdout(), "{text}")?;
-        Ok(())
+        output(format!("{text}\n").as_bytes())
     }
 
     /// Print a message, unless `--quiet`.
@@ -43,6 +43,11 @@ impl Context {
         let style = ProgressStyle::with_template(template).expect("a valid template");
         ProgressBar::with_draw_target(Some(length), target).with_style(style)
     }
+}
+
+/// Write a result to standard output.
+pub fn output(bytes: &[u8]) -> Result<()> {
+    Ok(atomic::write_to(&Target::Stdout, bytes)?)
 }
 
 /// Print a line on standard error, unless that is closed.

@@ -1,12 +1,13 @@
 //! `bhn data list|fetch|check`: published data sets and their files.
 use super::fetch::{Fetched, fetch};
-use super::{Context, show};
+use super::{Context, show, signals};
 use crate::data;
 use crate::data::sources;
 use anyhow::{Context as _, Result};
 use etcetera::BaseStrategy;
 use serde_json::json;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -28,7 +29,7 @@ enum Verb {
         names: Vec<String>,
         /// Local folder, local file or other URL that has the published files
         #[arg(long, value_name = "PATH")]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Compare the files of data sets with their published checksums
     Check {
@@ -89,10 +90,12 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 }
 
 /// Fetch every data set that can be fetched, then return an error with the faults of the others.
-fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
+fn get(names: &[String], from: Option<&OsStr>, context: &Context) -> Result<()> {
+    signals::advise("Continue with the same command.".into());
     let dir = context.data_dir.clone().or_else(cache);
     let dir = dir.context("found no cache folder of this user. Give a folder with --data-dir.")?;
     let (mut fetched, mut wrong): (Vec<Fetched>, Vec<String>) = (vec![], vec![]);
+    let place = Path::new(from.unwrap_or_default());
     let selected =
         names.iter().map(|name| Ok(sources::select(name)?)).collect::<Result<Vec<_>>>()?;
     for sets in &selected {
@@ -103,13 +106,12 @@ fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
             match result {
                 Ok(Some(set)) => fetched.push(set),
                 Ok(None) if sets.len() > 1 => {
-                    let from = from.unwrap_or_default();
-                    context.say(format!("{}: no files of it in {from}", set.name));
+                    context.say(format!("{}: no files of it in {}", set.name, place.display()));
                 }
                 Ok(None) => wrong.push(format!(
                     "{}: found none of its files in {}, expected {}",
                     set.name,
-                    from.unwrap_or_default(),
+                    place.display(),
                     set.files.iter().map(|file| file.name).collect::<Vec<_>>().join(", ")
                 )),
                 Err(error) => wrong.push(error.to_string()),
@@ -117,7 +119,7 @@ fn get(names: &[String], from: Option<&str>, context: &Context) -> Result<()> {
         }
     }
     let rows = fetched.iter().map(|set| {
-        let folder = set.folder.as_ref().map_or(String::new(), |f| format!("{}: ", f.display()));
+        let folder = set.folder.as_ref().map_or(String::new(), |f| format!("{f}: "));
         (set.name, format!("{folder}{}", set.files))
     });
     if wrong.is_empty() || !fetched.is_empty() {

@@ -2,11 +2,12 @@
 //! by xz.
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
-use crate::run::atomic;
 use crate::run::lock::Lock;
+use crate::run::{Target, atomic};
 use indicatif::ProgressBar;
 use lzma_rust2::XzReader;
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use ureq::Agent;
 #[derive(Serialize)]
 pub struct Fetched {
     pub name: &'static str,
-    pub folder: Option<PathBuf>,
+    pub folder: Option<String>,
     /// A phrase for the user: the files are as published, stand-ins or there already, or there is
     /// nothing to fetch.
     pub files: &'static str,
@@ -35,7 +36,7 @@ const STAND_IN: &str = "stand-ins: the published examples in another order";
 pub fn fetch(
     set: &Set,
     dir: &Path,
-    from: Option<&str>,
+    from: Option<&OsStr>,
     bar: &ProgressBar,
 ) -> Result<Option<Fetched>> {
     let Some(address) = &set.address else {
@@ -45,16 +46,21 @@ pub fn fetch(
     let folder = dir.join(set.name);
     let is_intact = |place: Place| place.files.iter().all(|file| place.read(file).is_ok());
     let is_url = |from: &str| from.starts_with("http://") || from.starts_with("https://");
-    let files = match from {
+    let url = from.and_then(OsStr::to_str).filter(|from| is_url(from));
+    let files = match (from, url) {
         _ if set.place(Some(dir)).is_ok_and(is_intact) => Some("there already"),
-        Some(path) if !is_url(path) => copy(set, Path::new(path), &folder)?,
-        url => {
+        (Some(path), None) => copy(set, Path::new(path), &folder)?,
+        (_, url) => {
             let given = url.map(|url| format!("{}/", url.trim_end_matches('/')));
             download(set, given.as_deref().unwrap_or(address), &folder, bar)?;
             Some(PUBLISHED)
         }
     };
-    Ok(files.map(|files| Fetched { name: set.name, folder: Some(folder), files }))
+    Ok(files.map(|files| Fetched {
+        name: set.name,
+        folder: Some(folder.display().to_string()),
+        files,
+    }))
 }
 
 /// Download the files of a set from below `address`. An interrupted download is resumed by the next
@@ -75,6 +81,7 @@ fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Resul
                 bar.inc(bytes.len() as u64);
                 continue;
             }
+            Target::of(&path)?;
             let url = format!("{address}{}", file.name);
             let part = folder.join(format!("{}.part", file.name));
             get(&agent, &url, &part, most(file), bar)?;
@@ -279,7 +286,7 @@ mod tests {
     }
 
     fn try_fetch(folder: &TempDir, from: &str) -> Result<Option<Fetched>> {
-        fetch(&set(), folder.path(), Some(from), &ProgressBar::hidden())
+        fetch(&set(), folder.path(), Some(OsStr::new(from)), &ProgressBar::hidden())
     }
 
     #[track_caller]

@@ -1,9 +1,11 @@
 //! Values of flags: their parsers, and the number of posterior samples.
 use super::context::Context;
 use crate::bayes::Model;
+use crate::error::Error;
 use crate::run::config::{Config, check_samples};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
+use std::path::Path;
 
 /// A whole number from `LEAST` to `MOST`.
 pub fn number<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
@@ -69,6 +71,16 @@ pub const TASKS: &[&str] = &["classification", "regression"];
 /// The values of `bhn acquire --score`.
 pub const SCORES: &[&str] =
     &["bald", "batch-bald", "max-entropy", "variation-ratio", "mean-std", "random"];
+
+/// Check that `--out` names a folder.
+pub fn check_folder(out: Option<&Path>) -> anyhow::Result<()> {
+    if out.is_some_and(|out| out == "-") {
+        let (found, expected) = ("-, standard output", "a folder, for several files");
+        let advice = "Name a folder; ./- is one called -.";
+        return Err(Error::invalid("--out", found, expected, advice).into());
+    }
+    Ok(())
+}
 
 /// The default number of posterior samples that predictions average over.
 pub const SAMPLES: usize = 100;

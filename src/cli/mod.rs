@@ -12,19 +12,23 @@ mod profile;
 mod reproduce;
 mod sample;
 mod show;
+mod signals;
 mod train;
 mod verify;
 mod watch;
 
+use crate::error::Error;
+use crate::run::target::STDOUT;
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsStr;
 use std::io;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use context::{Context, note};
+use context::{Context, note, output};
 use flags::number;
 
 /// Bayesian Hypernetworks (Krueger et al. 2017): networks that know what they do not know.
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         note(format!("internal error: {message}{}", place.unwrap_or_default()));
         note("This is a bug in bhn: please report it with the command that you ran.");
     }));
+    signals::watch();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
@@ -92,7 +97,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            note(format!("error: {error:#}"));
+            let error = format!("error: {error:#}");
+            signals::end_if_received(&error);
+            note(error);
             ExitCode::FAILURE
         }
     }
@@ -113,22 +120,34 @@ fn run(cli: Cli) -> Result<()> {
         Command::Verify(args) => verify::run(args, &context),
         Command::Data(args) => data::run(args, &context),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut io::stdout());
-            Ok(())
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut script);
+            output(&script)
         }
-        Command::Man => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
+        Command::Man => {
+            let mut page = vec![];
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            output(&page)
+        }
     })
 }
 
 /// Print an error of the parser and, if a flag is unknown, the valid flags.
 fn refuse(error: clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-    error.print().ok();
+    match error.print().map_err(|cause| Error::io(STDOUT)(cause).into()) {
+        Err(lost) if !error.use_stderr() && !is_broken_pipe(&lost) => {
+            note(format!("error: {lost:#}"));
+            return ExitCode::FAILURE;
+        }
+        _ => {}
+    }
     if error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::InvalidArg).is_some() {
         let mut command = Cli::command();
         command.build();
-        let args: Vec<_> = std::env::args().collect();
-        let sub = command.get_subcommands().find(|c| args.iter().any(|arg| arg == c.get_name()));
+        let args: Vec<_> = std::env::args_os().collect();
+        let is_given = |name: &str| args.iter().any(|arg| arg == OsStr::new(name));
+        let sub = command.get_subcommands().find(|c| is_given(c.get_name()));
         let flags = sub.unwrap_or(&command).get_arguments().filter_map(|a| a.get_long());
         let flags: Vec<_> = flags.map(|flag| format!("--{flag}")).collect();
         note(format!("\nvalid flags: {}", flags.join(" ")));
@@ -136,7 +155,11 @@ fn refuse(error: clap::Error) -> ExitCode {
     code
 }
 
+/// Whether the reader of standard output has closed it.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
-    io.into_iter().any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    matches!(
+        error.downcast_ref(),
+        Some(Error::Io { path, cause })
+            if path == Path::new(STDOUT) && cause.kind() == io::ErrorKind::BrokenPipe
+    )
 }

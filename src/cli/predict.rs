@@ -9,13 +9,13 @@ use crate::error::Error;
 use crate::metrics::predictions;
 use crate::predict::{Predictive, chunk, draw, predict_profiled};
 use crate::random::{Purpose, stream};
-use crate::run::{Header, Trained, atomic};
+use crate::run::{Header, Target, Trained, atomic};
 use anyhow::Result;
 use ndarray::s;
 use rayon::prelude::*;
 use serde::Serializer;
 use serde_json::{Value, json};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
-    /// Output file, written completely or not at all [default: standard output]
+    /// Output file, written completely or not at all; - is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Run on one thread and print the time of each operation
@@ -51,20 +51,31 @@ pub(super) fn block(model: &Model, header: &Header, samples: usize) -> usize {
 
 /// Write predictions as CSV, or as JSON lines with `--json`, while the files are read.
 pub fn run(args: Args, context: &Context) -> Result<()> {
+    let out = Target::of_flag(args.out.as_deref())?;
     if !args.profile {
-        return profiled(&args, context, None).map(drop);
+        return profiled(&args, &out, context, None).map(drop);
+    }
+    if out.is_stdout() {
+        let (found, expected) = ("standard output", "another file, such as /dev/null");
+        let advice = "Standard output gets the profile.";
+        return Err(Error::invalid("--out with --profile", found, expected, advice).into());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     pool.install(|| {
         let profiler = Profiler::start();
-        let count = profiled(&args, context, Some(&profiler.profile))?;
+        let count = profiled(&args, &out, context, Some(&profiler.profile))?;
         let report = profiler.finish("input", count as u64);
         context.print(&report, &report.text())
     })
 }
 
 /// Predict, and return the number of inputs.
-fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result<usize> {
+fn profiled(
+    args: &Args,
+    out: &Target,
+    context: &Context,
+    profile: Option<&Profile>,
+) -> Result<usize> {
     let spent = |name| {
         if let Some(profile) = profile {
             profile.spent(name, Phase::Between, 0., 0.);
@@ -92,12 +103,9 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
     };
     let predict = |blocks: &[Inputs]| blocks.par_iter().map(predict).collect::<Result<Vec<_>>>();
     let mut records = Records { task: &header.task, json: context.json, count: 0 };
-    let refused = |error| match &args.out {
-        Some(path) => Error::io(path)(error).into(),
-        None => anyhow::Error::from(error),
-    };
+    let refused = |error| anyhow::Error::from(Error::io(out.name())(error));
     let mut far = Far::default();
-    let mut fill = |out: &mut dyn Write| -> Result<()> {
+    let fill = |out: &mut dyn Write| -> Result<()> {
         let mut waiting: Vec<Inputs> = vec![];
         for file in &args.files {
             for block in open(file)? {
@@ -116,10 +124,7 @@ fn profiled(args: &Args, context: &Context, profile: Option<&Profile>) -> Result
         let found = predict(&waiting)?;
         records.write(&found, &waiting, out).and_then(|()| out.flush()).map_err(refused)
     };
-    match &args.out {
-        Some(path) => atomic::stream(path, |out| fill(out))?,
-        None => fill(&mut BufWriter::new(io::stdout()))?,
-    }
+    atomic::stream(out, fill)?;
     spent("writing");
     far.say(context);
     let samples = show::count(samples, "sample");

@@ -1,7 +1,7 @@
 //! `bhn reproduce NAME`: the paper's experiments, from one command to a report.
-use super::flags::{number, word};
+use super::flags::{self, number, word};
 use super::watch::Watch;
-use super::{Context, show};
+use super::{Context, show, signals};
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};
@@ -41,7 +41,7 @@ struct Found {
     experiment: &'static str,
     tier: Tier,
     seeds: u64,
-    folder: PathBuf,
+    folder: String,
     verdicts: Vec<FoundVerdict>,
     /// What was skipped because a data set is missing.
     skipped: Vec<String>,
@@ -69,6 +69,8 @@ fn tiers() -> impl TypedValueParser<Value = Tier> {
 
 /// Reproduce one experiment, or all.
 pub fn run(args: Args, context: &Context) -> Result<()> {
+    flags::check_folder(args.out.as_deref())?;
+    signals::advise("Continue with the same command.".into());
     let (tier, all) = (args.tier, args.name == "all");
     let chosen = ALL.iter().filter(|experiment| all || experiment.name == args.name);
     let (mut found, mut texts) = (vec![], vec![]);
@@ -84,7 +86,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         texts.push(text(experiment, &report, &dir));
         let verdicts = report.verdicts.iter().map(FoundVerdict::new).collect();
         let (name, skipped) = (experiment.name, report.skipped());
-        found.push(Found { experiment: name, tier, seeds, folder: dir, verdicts, skipped });
+        let folder = dir.display().to_string();
+        found.push(Found { experiment: name, tier, seeds, folder, verdicts, skipped });
     }
     context.print(&found, &texts.join("\n\n"))?;
     match &found[..] {

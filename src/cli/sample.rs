@@ -5,7 +5,7 @@ use crate::autodiff::Tensor;
 use crate::predict::draw;
 use crate::random::{Purpose, stream};
 use crate::run::config::check_samples;
-use crate::run::{Method, Trained, atomic, checkpoint};
+use crate::run::{Method, Target, Trained, atomic, checkpoint};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Args {
     /// Draw the samples that `bhn predict` uses for the same --samples
     #[arg(long, conflicts_with = "seed")]
     as_predict: bool,
-    /// Output file [default: DIR/samples.safetensors]
+    /// Output file; - is standard output [default: DIR/samples.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -32,6 +32,8 @@ pub struct Args {
 /// its slice of `θ`.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
+    let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
+    let out = Target::of_flag(Some(&out))?;
     if args.seed.is_some() && Method::from(&header.config).networks().is_some() {
         let why = format!("samples of {} are its trained networks", header.config.method);
         context.note_no_effect("--seed", why);
@@ -52,10 +54,9 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     }
     let views = tensors.iter().map(|(name, x)| (name, checkpoint::view(x)));
     let file = safetensors::serialize(views, None)?;
-    let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
-    atomic::write(&out, &file)?;
+    atomic::write_to(&out, &file)?;
     let shape = |(name, x): &(String, Tensor<f32>)| format!("{name} {:?}", x.shape());
     let shapes: Vec<_> = tensors.iter().map(shape).collect();
-    context.say(format!("{}: {}", out.display(), shapes.join(", ")));
+    context.say(format!("{}: {}", out.name().display(), shapes.join(", ")));
     Ok(())
 }

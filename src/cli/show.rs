@@ -134,5 +134,6 @@ pub fn duration(seconds: f64) -> String {
 
 /// The command line of this process, with `bhn` in place of the path of the program.
 pub fn command() -> String {
-    std::iter::once("bhn".to_string()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once("bhn".to_string()).chain(args).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! `bhn verify`: verifies the engine, or a run, by numerical checks, and the checks by seeded
 //! faults.
 use super::{Context, number, show};
-use crate::data::Dataset;
+use crate::data::{Dataset, temporary};
 use crate::error::Error;
 use crate::predict::{Removal, Total, Width};
 use crate::report;
@@ -90,6 +90,8 @@ fn names() -> PossibleValuesParser {
 /// Verifies the engine or a run; an error if anything fails.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let start = Instant::now();
+    // Checks of checkpoints write files.
+    drop(temporary::Folder::new()?);
     let all = args.only.is_empty();
     let chosen = |name: &str| all || args.only.iter().any(|only| only == name);
     let load = |dir: &Path| -> Result<_> {

@@ -3,6 +3,7 @@ use super::dataset::{Dataset, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;
 use super::sources;
+use super::temporary::Folder;
 use super::training_range::TrainingRange;
 use crate::bayes::Targets;
 use crate::error::{Error, Result};
@@ -34,7 +35,7 @@ pub(super) fn mnist(name: &str, options: &Options, data_dir: Option<&Path>) -> R
     let set = sources::set(name);
     let place = set.place(data_dir)?;
     // The crate reads decompressed files from a folder.
-    let copies = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+    let copies = Folder::new()?;
     for file in place.files {
         let (_, bytes) = place.read(file)?;
         let path = copies.path().join(file.name).with_extension("");

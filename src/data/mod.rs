@@ -28,6 +28,7 @@ mod scaler;
 pub(crate) mod sources;
 mod table;
 mod target;
+pub(crate) mod temporary;
 mod training_range;
 mod uci;
 

@@ -7,15 +7,14 @@
 //! continues where it stopped. Each cell carries a checksum, except cells that earlier versions
 //! wrote; the lab counts these.
 use super::tier::Tier;
-use crate::data::{Dataset, files};
+use crate::data::{Dataset, files, temporary};
 use crate::error::{Error, Result};
 use crate::report::experiment::Report;
-use crate::run::atomic;
 use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::record::Epoch;
 use crate::run::seal::{self, BLANK, DAMAGED};
-use crate::run::{self, Run, Trained};
+use crate::run::{self, Run, Trained, atomic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,8 +159,8 @@ impl<'a> Lab<'a> {
     /// Create the folder, or continue in a folder of the same experiment, version and tier.
     ///
     /// # Errors
-    /// If the folder belongs to something else, is locked by another process, or cannot be read or
-    /// written.
+    /// If the folder belongs to something else, is locked by another process, cannot be read or
+    /// written, or has a path that is not UTF-8.
     pub fn open(
         dir: &Path,
         experiment: &Experiment,
@@ -169,16 +168,21 @@ impl<'a> Lab<'a> {
         data_dir: Option<&Path>,
         listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Self> {
+        // Runs that start from another keep its path in their config.toml.
+        let absolute = path::absolute(dir).map_err(Error::io(dir))?;
+        if absolute.to_str().is_none() {
+            let (found, expected) = ("a path that is not UTF-8", "a path in UTF-8");
+            let advice = "Choose another folder with --out: configurations store its path.";
+            return Err(Error::invalid(absolute.display(), found, expected, advice));
+        }
         let (name, version) = (experiment.name.to_string(), experiment.version);
         let lock = identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
         let (cells, parts) = (dir.join("cells"), dir.join("parts"));
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
         for folder in [cells, parts].iter().filter(|folder| folder.exists()) {
-            atomic::sweep(folder)?;
+            temporary::sweep(folder)?;
         }
-        // Runs that start from another keep its path.
-        let dir = path::absolute(dir).map_err(Error::io(dir))?;
-        let data_dir = data_dir.map(Path::to_path_buf);
+        let (dir, data_dir) = (absolute, data_dir.map(Path::to_path_buf));
         let (computes, ledger) = (true, Mutex::default());
         Ok(Self { tier, seeds, dir, data_dir, computes, listener, ledger, _lock: lock })
     }

@@ -1,68 +1,98 @@
 //! Files that are written completely or not at all.
+use crate::data::temporary::Temporary;
 use crate::error::{Error, Result};
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use crate::run::target::{Target, parent};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-/// The prefix of the names of temporary files.
-const PREFIX: &str = ".partial-";
+/// Write `bytes` to a temporary file beside the file at `path`, flush it to the disk, and rename
+/// it: a crash, a full disk or a killed process leaves either the old file or the new one,
+/// complete.
+///
+/// A new file has the usual permissions; a file that is replaced keeps its own and, if the system
+/// allows that, its owner. A link leads to the file that is replaced, other hard links of which
+/// keep the old contents. What is not a regular file, see [`Target::Stream`], is written in place.
+///
+/// # Errors
+/// If `path` cannot be written (see [`Target::of`]), or a file operation fails.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_to(&Target::of(path)?, bytes)
+}
 
-/// Write `bytes` to a temporary file beside `path`, flush it to the disk, and rename it to `path`:
-/// a crash, a full disk or a killed process leaves either the old file or the new one, complete.
+/// As [`write()`], to a target.
 ///
 /// # Errors
 /// If a file operation fails.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    stream(path, |file| file.write_all(bytes).map_err(Error::io(path)))
+pub fn write_to(target: &Target, bytes: &[u8]) -> Result<()> {
+    stream(target, |out| out.write_all(bytes).map_err(Error::io(target.name())))
 }
 
-/// As [`write()`], for contents that the function `fill` writes piece by piece.
+/// As [`write_to()`], for contents that the function `fill` writes piece by piece.
 ///
 /// # Errors
 /// If a file operation or `fill` fails; the temporary file is then removed.
 pub fn stream<E: From<Error>>(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&File>) -> std::result::Result<(), E>,
+    target: &Target,
+    fill: impl FnOnce(&mut dyn Write) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX);
-    // Temporary files are private by default; these get the usual permissions.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
-    let mut writer = BufWriter::new(file.as_file());
+    let failed = || Error::io(target.name());
+    let out: Box<dyn Write> = match target {
+        Target::File { path, .. } => return replace(target, path, fill),
+        Target::Stdout => Box::new(io::stdout()),
+        Target::Stream(path) => {
+            let mut options = File::options();
+            let file = options.write(true).create(true).truncate(true).open(path);
+            Box::new(file.map_err(failed())?)
+        }
+    };
+    let mut out = BufWriter::new(out);
+    fill(&mut out)?;
+    Ok(out.flush().map_err(failed())?)
+}
+
+/// Write a temporary file and rename it to `path`, the path of a target without links.
+fn replace<E: From<Error>>(
+    target: &Target,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let (folder, failed) = (parent(path), || Error::io(target.name()));
+    let old = match fs::metadata(path) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(failed()(error).into()),
+    };
+    let mode = old.is_none().then_some(0o666);
+    let file = Temporary::new(folder, mode).map_err(Error::io(folder))?;
+    old.map_or(Ok(()), |old| keep_access(file.file(), &old)).map_err(failed())?;
+    let mut writer = BufWriter::new(file.file());
     fill(&mut writer)?;
-    writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+    writer.flush().and_then(|()| file.file().sync_all()).map_err(failed())?;
     drop(writer);
-    file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+    file.rename(path).map_err(failed())?;
     // On Unix a rename is durable only once its folder is flushed.
     #[cfg(unix)]
     File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder))?;
     Ok(())
 }
 
-/// Remove the temporary files of killed processes from a folder.
-///
-/// # Errors
-/// If a file operation fails.
-pub fn sweep(folder: &Path) -> Result<()> {
-    for name in names(folder)?.iter().filter(|name| is_partial(name)) {
-        let path = folder.join(name);
-        fs::remove_file(&path).map_err(Error::io(&path))?;
+/// Give `file` the owner, if that is allowed, and the permissions of the file that it replaces.
+#[cfg(unix)]
+fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let (own, mut mode) = (file.metadata()?, old.mode() & 0o777);
+    if own.uid() != old.uid() {
+        fchown(file, Some(old.uid()), None).ok();
     }
+    // The permissions of one group are not those of another.
+    if own.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
+        mode &= !0o070;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn keep_access(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
-}
-
-/// The names of the files in a folder.
-pub(super) fn names(folder: &Path) -> Result<Vec<OsString>> {
-    let names = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
-    names.map_err(Error::io(folder))
-}
-
-/// Whether `name` is that of a temporary file.
-pub(super) fn is_partial(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with(PREFIX)
 }

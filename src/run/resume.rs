@@ -1,8 +1,9 @@
 //! A run in training: how it is started, written to its folder, and resumed.
 //!
 //! A [`Run`] holds the lock of its folder, so that no other process writes to it. `config.toml` is
-//! written first and never changes. Each epoch appends a line to `metrics.jsonl`. An epoch with a
-//! validation then writes `best.safetensors`, if its scores are the best so far, and always
+//! written first and never changes; `last.safetensors` follows, with the initial parameters: a run
+//! without it is one that has lost it. Each epoch appends a line to `metrics.jsonl`. An epoch
+//! with a validation then writes `best.safetensors`, if its scores are the best so far, and always
 //! `last.safetensors`. A run that was killed at any moment resumes from `last.safetensors` and
 //! discards the lines of later epochs. Each line has a checksum: a damaged line is missing from the
 //! curves, but does not prevent the run from resuming. `summary.json` and `report.html` are written
@@ -13,13 +14,18 @@ use crate::error::{Error, Result};
 use crate::predict::evaluate::{Scores, validate};
 use crate::run::lock::Lock;
 use crate::run::machine::Machine;
+use crate::run::missing::{allow_no_last, no_best};
 use crate::run::train::{Step, Trainer};
 use crate::run::trained::{Trained, find_data, read_config, same_config, same_data, warm_start};
 use crate::run::{Checkpoint, Config, Epoch, Header, Method, atomic, checkpoint, read_metrics};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+const BEST: &str = "best.safetensors";
+const CONFIG: &str = "config.toml";
+const LAST: &str = "last.safetensors";
 
 /// A run in training.
 pub struct Run {
@@ -35,7 +41,7 @@ pub struct Run {
     pub history: Vec<Epoch>,
     best: Option<(usize, Scores)>,
     fingerprint: String,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Events of training.
@@ -54,29 +60,35 @@ impl Run {
     /// `config.warm_start` cannot be loaded or does not fit.
     pub fn create(dir: &Path, config: Config, data: Dataset) -> Result<Self> {
         if !Lock::is_vacant(dir)? {
-            let advice = format!(
-                "Continue it with `bhn train --resume {0}`, choose another folder with --out, or \
-                 remove it.",
-                dir.display()
-            );
+            let mut advice = "Choose another folder with --out, or remove it.".to_string();
+            if dir.join(CONFIG).exists() {
+                let run = dir.display();
+                advice = format!("Continue it with `bhn train --resume {run}`. {advice}");
+            }
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
         }
-        let lock = Lock::take(dir)?;
-        let create = || {
-            let mut run = Self::initial(lock, dir, config, data);
-            run.warm_start()?;
-            let config_toml = dir.join("config.toml");
-            atomic::write(&config_toml, run.config.to_toml().as_bytes())?;
-            Ok(run)
-        };
-        create().inspect_err(|_| Lock::abandon(dir))
+        let mut run = Self::initial(Lock::take(dir)?, dir, config, data);
+        run.begin().inspect_err(|_| {
+            for file in [LAST, CONFIG] {
+                fs::remove_file(dir.join(file)).ok();
+            }
+            Lock::abandon(dir);
+        })?;
+        Ok(run)
+    }
+
+    /// Write the first files of a new run.
+    fn begin(&mut self) -> Result<()> {
+        warm_start(&mut self.trainer.model, &self.config, self.data.shape())?;
+        atomic::write(&self.dir.join(CONFIG), self.config.to_toml().as_bytes())?;
+        self.save_last(&self.header(0))
     }
 
     /// Resume a run from its last checkpoint.
     ///
     /// # Errors
-    /// If the folder is not that of a run or is in use, its checkpoint is damaged, or its data have
-    /// changed.
+    /// If the folder is not that of a run or is in use, a checkpoint is damaged or missing, or its
+    /// data have changed.
     pub fn resume(dir: &Path, data_dir: Option<&Path>) -> Result<Self> {
         Self::resume_on(dir, find_data(dir, &read_config(dir)?, data_dir)?)
     }
@@ -89,11 +101,12 @@ impl Run {
     pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
         let config = read_config(dir)?.resolve(&data)?;
         let mut run = Self::initial(Lock::take(dir)?, dir, config, data);
-        let last = dir.join("last.safetensors");
+        let last = dir.join(LAST);
         if last.exists() {
             run.restore(Checkpoint::load(&last)?)?;
         } else {
-            run.warm_start()?;
+            allow_no_last(dir, &run.config)?;
+            run.save_last(&run.header(0))?;
         }
         let lines: Vec<_> = run.history.iter().flat_map(Epoch::line).collect();
         atomic::write(&dir.join("metrics.jsonl"), &lines)?;
@@ -114,7 +127,7 @@ impl Run {
         progress: impl FnMut(Progress<'_>),
     ) -> Result<(Self, Trained)> {
         let config = config.resolve(&data)?;
-        let mut run = if dir.join("config.toml").exists() {
+        let mut run = if dir.join(CONFIG).exists() {
             let run = Self::resume_on(dir, data)?;
             if run.config != config {
                 let (found, expected) = ("a run with another configuration", "the requested one");
@@ -136,17 +149,18 @@ impl Run {
             trainer.model.init_from_data(data.train.x.view());
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
-        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint, _lock: lock }
-    }
-
-    fn warm_start(&mut self) -> Result<()> {
-        warm_start(&mut self.trainer.model, &self.config, self.data.shape())
+        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint, lock }
     }
 
     /// Continue from a checkpoint of this run.
     fn restore(&mut self, saved: Checkpoint) -> Result<()> {
         same_config(&self.dir, &saved.header, &self.config)?;
         let unchecked = same_data(&saved.header, &self.data, &self.fingerprint)?;
+        let best = saved.header.best.as_ref().map(|(epoch, _)| *epoch);
+        let is_lost = best.is_some() && !self.dir.join(BEST).exists();
+        if is_lost && best != Some(saved.header.epoch) {
+            return Err(no_best(&self.dir));
+        }
         let (here, other) = (Machine::here(), saved.header.machine.as_ref());
         let other = other.filter(|other| !other.has_bits_of(&here)).map(|other| {
             format!(
@@ -158,6 +172,9 @@ impl Run {
         let trainer = &mut self.trainer;
         trainer.model = saved.model()?;
         saved.restore_optimiser(&trainer.model.params, &mut trainer.optimiser)?;
+        if is_lost {
+            checkpoint::save(&self.dir.join(BEST), &saved.header, &trainer.model.params, None)?;
+        }
         self.history = read_metrics(&self.dir)?;
         self.history.retain(|e| (1..=saved.header.epoch).contains(&e.epoch));
         self.history.sort_by_key(|e| e.epoch);
@@ -260,7 +277,18 @@ impl Run {
         Err(Error::Diverged { step, epoch, node, terms })
     }
 
+    /// The metadata of a checkpoint after `epoch` epochs.
+    fn header(&self, epoch: usize) -> Header {
+        Header {
+            steps: self.trainer.steps(),
+            epoch,
+            best: self.best.clone(),
+            ..Header::new(self.config.clone(), &self.data, self.fingerprint.clone())
+        }
+    }
+
     fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
+        self.lock.check()?;
         let metrics = self.dir.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
         file.and_then(|mut f| f.write_all(&record.line()).and_then(|()| f.sync_all()))
@@ -268,18 +296,17 @@ impl Run {
         if record.validation.is_none() {
             return Ok(());
         }
-        let header = Header {
-            steps: self.trainer.steps(),
-            epoch: record.epoch,
-            best: self.best.clone(),
-            ..Header::new(self.config.clone(), &self.data, self.fingerprint.clone())
-        };
-        let Trainer { model, optimiser, .. } = &self.trainer;
+        let header = self.header(record.epoch);
         if is_best {
-            checkpoint::save(&self.dir.join("best.safetensors"), &header, &model.params, None)?;
+            let params = &self.trainer.model.params;
+            checkpoint::save(&self.dir.join(BEST), &header, params, None)?;
         }
-        let last = self.dir.join("last.safetensors");
-        checkpoint::save(&last, &header, &model.params, Some(optimiser))
+        self.save_last(&header)
+    }
+
+    fn save_last(&self, header: &Header) -> Result<()> {
+        let Trainer { model, optimiser, .. } = &self.trainer;
+        checkpoint::save(&self.dir.join(LAST), header, &model.params, Some(optimiser))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::run::config::{Config, LIMIT, Method};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The number of inputs whose first product is computed together.
 const ROWS: usize = 2048;
@@ -38,6 +39,8 @@ pub struct Trainer {
     product: Option<Array2<f32>>,
     /// Records the time of each operation, if set; results do not depend on it.
     pub profile: Option<Profile>,
+    /// Ends [`Trainer::epoch`] before its next step when it is true.
+    pub stop: Option<&'static AtomicBool>,
 }
 
 /// The model that `config` describes, trained on `data.train` for all epochs, without a run folder
@@ -95,6 +98,7 @@ impl Trainer {
             frozen,
             product: None,
             profile: None,
+            stop: None,
         }
     }
 
@@ -159,7 +163,8 @@ impl Trainer {
     /// the values of its step. Then let the posterior compute what gradients do not train.
     ///
     /// # Errors
-    /// As [`Trainer::step`], or [`Posterior::after_epoch`](crate::bayes::Posterior::after_epoch).
+    /// As [`Trainer::step`], or [`Posterior::after_epoch`](crate::bayes::Posterior::after_epoch);
+    /// or [`Error::Interrupted`] if [`Trainer::stop`] is true.
     ///
     /// # Panics
     /// If `data` is not of the size that the trainer was made for.
@@ -170,6 +175,9 @@ impl Trainer {
         assert!(data.len() == self.examples, "epoch: {} of {} examples", data.len(), self.examples);
         self.update_frozen();
         for rows in order.chunks(self.config.train.batch).skip(start as usize) {
+            if self.stop.is_some_and(|stop| stop.load(Relaxed)) {
+                return Err(Error::Interrupted { step: self.steps(), epoch: epoch + 1 });
+            }
             let step = if let Some(product) = &self.product {
                 let x = product.select(Axis(0), rows);
                 self.step_on(Input::Product(x), &data.y.select(rows))?

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::predict::{Widths, draw};
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
+use crate::run::missing::no_best;
 use crate::run::{Checkpoint, Config, Header, Method};
 use std::path::{Path, PathBuf};
 
@@ -28,10 +29,7 @@ impl Trained {
         let config = read_config(dir)?;
         let path = dir.join("best.safetensors");
         if !path.exists() {
-            let found = "a run without a best.safetensors";
-            let advice = format!("Finish it with `bhn train --resume {}`.", dir.display());
-            let expected = "one with a best epoch";
-            return Err(Error::invalid(dir.display(), found, expected, advice));
+            return Err(no_best(dir));
         }
         let saved = Checkpoint::load(&path)?;
         same_config(dir, &saved.header, &config)?;

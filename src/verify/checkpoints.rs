@@ -3,6 +3,7 @@ use super::suite::{Instance, Measurement, Property, Suite};
 use super::threads::{classes, examples, trainer};
 use crate::autodiff::Tensor;
 use crate::data::Preprocess;
+use crate::data::temporary::Folder;
 use crate::error::Result;
 use crate::nn::Params;
 use crate::nn::optim::Optimiser;
@@ -83,7 +84,7 @@ const LAYERS: &[&str] = &["dense 8", "relu", "dense 3"];
 fn saved<R>(format: &Format, then: impl FnOnce(&Path, &Trainer) -> R) -> R {
     let mut trainer = trainer(LAYERS);
     trainer.epoch(&examples(), |_, _| {}).expect("it does not diverge");
-    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let folder = Folder::new().expect("a folder for temporary files");
     let path = folder.path().join("last.safetensors");
     let header = Header {
         config: Config::default(),

@@ -11,7 +11,8 @@ use super::widths;
 use crate::autodiff::{Owned, Tape, Tensor};
 use crate::bayes::{Estimator, Kl, Model, Noise, PointPrior, Prior, Targets};
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::data::temporary::Folder;
+use crate::error::Result;
 use crate::flows::Bijector;
 use crate::nn::optim::Optimiser;
 use crate::predict::{Widths, draw, predict};
@@ -204,7 +205,7 @@ impl Case {
         let mut params = header.config.build_with(header.shape(), &header.task, buffers).params;
         let mut restored = Optimiser::new(rule, &params);
         let mut there_and_back = || -> Result<()> {
-            let folder = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+            let folder = Folder::new()?;
             let path = folder.path().join("best.safetensors");
             (format.save)(&path, header, &model.params, &optimiser)?;
             (format.load)(&path, &mut params, &mut restored)

@@ -328,7 +328,7 @@ fn active_learning_resumes_to_same_result(
             for file in fs::read_dir(&whole).unwrap().map(|file| file.unwrap()) {
                 fs::copy(file.path(), part.join(file.file_name())).unwrap();
             }
-            fs::write(part.join(".partial-x"), "killed while it wrote").unwrap();
+            fs::write(part.join(".bhn-partial-0123456789ab"), "killed while it wrote").unwrap();
         }
     };
     let rounds = learn(&whole, &learner, &PROTOCOL, &data, copy).unwrap();

@@ -235,7 +235,7 @@ fn a_run_is_trained_once_and_resumed() {
     // Killed before its configuration was written.
     fs::remove_dir_all(dir.join("runs/a")).unwrap();
     fs::create_dir(dir.join("runs/a")).unwrap();
-    fs::write(dir.join("runs/a/.partial-x"), "half a configuration").unwrap();
+    fs::write(dir.join("runs/a/.bhn-partial-0123456789ab"), "half a configuration").unwrap();
     run(&config).unwrap();
     assert!(last() == bits && epochs.load(Relaxed) == 3);
     config.train.epochs = 4;

@@ -97,7 +97,7 @@ fn train_and_kill(kills: usize, seed: u64) {
         }
         folder.bhn().args(next()).assert().success();
         assert!(outcome(&folder.path("run")) == whole, "not the run that was not killed");
-        let partial = |(name, _): &(String, _)| name.starts_with(".partial-");
+        let partial = |(name, _): &(String, _)| name.starts_with(".bhn-partial-");
         assert!(!contents(&folder.path("run")).iter().any(partial));
     }
 }
@@ -204,9 +204,9 @@ fn second_process_in_a_folder_is_refused() {
     refused(folder.bhn().args(reproduce), &["new", "another bhn"]);
     drop(held);
     // A process that was killed at once leaves no run, and its files do not prevent a new one.
-    folder.write("new/.partial-x", "half a configuration");
+    folder.write("new/.bhn-partial-0123456789ab", "half a configuration");
     folder.bhn().args(train).args(TINY).assert().success();
-    assert!(!folder.path("new/.partial-x").exists());
+    assert!(!folder.path("new/.bhn-partial-0123456789ab").exists());
 }
 
 /// A file of four gigabytes in place of a small one is refused without being read into memory.

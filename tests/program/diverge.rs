@@ -24,7 +24,7 @@ fn divergence_in_last_step_is_found_by_validation() {
     let train = ["train", "animals.csv", "--learning-rate", "1e30", "--out", "run"];
     refused(folder.bhn().args(train).args(TINY), &["diverged at step 0 (epoch 1)", "validation"]);
     let names: Vec<_> = contents(&folder.path("run")).into_iter().map(|f| f.0).collect();
-    assert_eq!(names, ["config.toml"]);
+    assert_eq!(names, ["config.toml", "last.safetensors"]);
 }
 
 /// Gradient descent on a quadratic, above the largest stable learning rate: the error grows by a

@@ -166,7 +166,7 @@ fn existing_output_folder_is_left_unchanged() {
     folder.write("animals.csv", animals());
     std::fs::create_dir(folder.path("run")).unwrap();
     folder.write("run/precious", "work of years");
-    let parts = ["run", "exists", "--resume", "--out"];
+    let parts = ["run", "exists", "remove it", "--out"];
     refused(folder.bhn().args(["train", "animals.csv", "--out", "run"]), &parts);
     let left = crate::common::contents(&folder.path("run"));
     assert_eq!(left, [("precious".to_string(), b"work of years".to_vec())]);

@@ -1,6 +1,7 @@
 //! Defends: every method works in every command, and a run is determined by its seed: the same
 //! bytes for any number of threads, and after an interruption.
 use crate::common::Folder;
+use crate::missing::rewind;
 use ndarray::{Array1, Array4};
 use ndarray_npy::{NpzWriter, write_npy};
 use rstest::rstest;
@@ -87,7 +88,7 @@ fn works_in_every_command(folder: &Folder, small: &[&str], flags: &str, inputs: 
     let lines = fs::read_to_string(folder.path("part/metrics.jsonl")).unwrap();
     fs::write(folder.path("part/metrics.jsonl"), lines.split_inclusive('\n').next().unwrap())
         .unwrap();
-    fs::remove_file(folder.path("part/last.safetensors")).unwrap();
+    rewind(&folder.path("part"));
     bhn(folder, &["train", "--resume", "part", "--samples", "7"]);
     assert!(files(&folder.path("one")) == files(&folder.path("part")), "a resumed run differs");
 
@@ -253,10 +254,10 @@ fn frozen_networks_are_those_of_the_warm_start() {
     for run in ["t0", "t8", "again"] {
         assert!(network(&folder, run) == mle, "{run}");
     }
-    // Resumed from the first epoch, as after a crash.
+    // Resumed from the start, as after a crash.
     let last = |run: &str| fs::read(folder.path(run).join("last.safetensors")).unwrap();
     let whole = last("t8");
-    fs::remove_file(folder.path("t8").join("last.safetensors")).unwrap();
+    rewind(&folder.path("t8"));
     bhn(&folder, &["train", "--resume", "t8", "--samples", "3"]);
     assert!(last("t8") == whole);
 }

@@ -4,6 +4,7 @@
 #![cfg(feature = "cli")]
 
 use crate::common::{Folder, SMALL, animals, contents};
+use crate::missing::rewind;
 use bhn::primary::Layer;
 use bhn::run::config::Config;
 use bhn::run::{Progress, Run, load_data, read_metrics};
@@ -123,14 +124,15 @@ fn files_newer_than_checkpoint_are_discarded() {
     );
     bhn.wait().unwrap();
     let stopped = folder.path("stopped");
-    fs::remove_file(stopped.join("last.safetensors")).unwrap();
-    folder.write("stopped/.partial-x", "half a checkpoint");
+    rewind(&stopped);
+    let partial = "stopped/.bhn-partial-0123456789ab";
+    folder.write(partial, "half a checkpoint");
     let metrics = fs::read_to_string(stopped.join("metrics.jsonl")).unwrap();
     folder.write("stopped/metrics.jsonl", &metrics[..metrics.len() / 2]);
     let resume = ["train", "--resume", "stopped"];
     folder.bhn().args(resume).assert().success();
     assert!(outcome(&stopped) == whole);
-    assert!(!stopped.join(".partial-x").exists());
+    assert!(!folder.path(partial).exists());
     folder.write("stopped/metrics.jsonl", metrics.clone() + &metrics + "{\"epoch\":");
     folder.bhn().args(resume).assert().success();
 }

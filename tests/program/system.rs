@@ -9,16 +9,16 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-fn mode(path: impl AsRef<Path>, mode: u32) {
+pub fn mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// `bhn` as a user without the permission to write everywhere.
-fn unprivileged(folder: &Folder) -> Command {
+pub fn unprivileged(folder: &Folder) -> Command {
     let program = folder.path("bhn");
     if !program.exists() {
         fs::copy(assert_cmd::cargo::cargo_bin("bhn"), &program).unwrap();

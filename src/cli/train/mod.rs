@@ -5,9 +5,11 @@ mod report;
 use super::context::Context;
 use super::flags::{self, FLOWS, METHODS, TASKS, count, number, one_of, rate, samples, seed};
 use super::profile::{self, Profiler};
+use super::signals;
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
+use crate::error::Error;
 use crate::primary::Layer;
 use crate::run::config::{Keys, check_samples};
 use crate::run::{Config, Method, MethodKind, Run, Summary, load_data};
@@ -25,7 +27,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Data: mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default:
     /// mnist]
-    data: Option<String>,
+    data: Option<PathBuf>,
     /// bhn: Bayesian hypernetwork over the weight-normalisation scales; full-bhn: over all weights,
     /// for small networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb:
     /// Bayes by Backprop over all weights; mnf: multiplicative normalizing flows over all weights;
@@ -113,7 +115,9 @@ impl Args {
     fn config(&self) -> Result<(Config, Keys)> {
         let none = || Ok(<(Config, Keys)>::default());
         let (mut config, keys) = self.config.as_deref().map_or_else(none, Config::read_keys)?;
-        config.data = self.data.clone().unwrap_or(config.data);
+        if let Some(data) = &self.data {
+            config.data = utf8(data)?.to_string();
+        }
         config.method = self.method.unwrap_or(config.method);
         config.flow.kind = self.flow.unwrap_or(config.flow.kind);
         config.flow.couplings = self.couplings.unwrap_or(config.flow.couplings);
@@ -122,7 +126,9 @@ impl Args {
         config.train.learning_rate = self.learning_rate.unwrap_or(config.train.learning_rate);
         config.train.posterior_rate = self.posterior_rate.unwrap_or(config.train.posterior_rate);
         config.seed = self.seed.unwrap_or(config.seed);
-        config.warm_start = self.warm_start.clone().or(config.warm_start);
+        if let Some(dir) = &self.warm_start {
+            config.warm_start = Some(utf8(dir)?.into());
+        }
         config.train.freeze = self.freeze.clone().unwrap_or(config.train.freeze);
         config.subset = self.subset.or(config.subset);
         config.target = self.target.clone().or(config.target);
@@ -132,6 +138,7 @@ impl Args {
     }
 
     fn start(&self, context: &Context) -> Result<Run> {
+        flags::check_folder(self.out.as_deref())?;
         let (mut config, keys) = self.config()?;
         let data = load_data(&config, context.data_dir.as_deref())?;
         config.recommend(&data, |key| {
@@ -141,12 +148,22 @@ impl Args {
             config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
         }
         // Absolute paths stay valid when later commands run in another folder.
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_path_buf());
+        let absolute = |path: &str| {
+            let found = std::path::absolute(path).ok();
+            found.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| {
+                context.say(format!(
+                    "note: the path of this folder is not UTF-8: config.toml refers to {path} from \
+                     here, so run later commands here too"
+                ));
+                path.to_string()
+            })
+        };
         if !data::is_named(&config.data) {
-            let path = absolute(Path::new(&config.data)).into_os_string().into_string();
-            config.data = path.unwrap_or(config.data);
+            config.data = absolute(&config.data);
         }
-        config.warm_start = config.warm_start.as_deref().map(absolute);
+        if let Some(dir) = &config.warm_start {
+            config.warm_start = Some(absolute(utf8(dir)?).into());
+        }
         let config = config.resolve(&data)?;
         let samples = config.samples(self.samples.unwrap_or(flags::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
@@ -185,12 +202,23 @@ impl Args {
     }
 }
 
+/// A path that is stored in `config.toml`.
+fn utf8(path: &Path) -> Result<&str> {
+    let (found, expected) = ("a path that is not UTF-8", "one in UTF-8, as all of config.toml");
+    let advice = "Rename it, or give a link to it.";
+    let bad = || Error::invalid(path.display(), found, expected, advice);
+    Ok(path.to_str().ok_or_else(bad)?)
+}
+
 /// Train, test, report.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let mut run = match &args.resume {
         Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
         None => args.start(context)?,
     };
+    let dir = run.dir.display();
+    signals::advise(format!("Continue with `bhn train --resume {dir}`."));
+    run.trainer.stop = Some(&signals::STOP);
     let profiler = args.profile.then(Profiler::start);
     run.trainer.profile = profiler.as_ref().map(|p| p.profile.clone());
     let before = run.trainer.steps();

@@ -1,6 +1,6 @@
 //! Messages about a run in training.
 use crate::bayes::FlowKind;
-use crate::cli::{Context, show};
+use crate::cli::{Context, show, signals};
 use crate::data::Task;
 use crate::error::Result;
 use crate::predict::evaluate::validate;
@@ -129,7 +129,7 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
             | Method::Hypernet(..)
             | Method::Dropout(DropoutKind::Concrete, _)
     );
-    let trained = run.train(|progress| match progress {
+    let mut report = |progress: Progress<'_>| match progress {
         Progress::Step(step) => {
             bar.inc(1);
             if bar.position().is_multiple_of(16) {
@@ -140,9 +140,10 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
             let best = if is_best { "  *" } else { "" };
             bar.suspend(|| context.say(line(epoch, epochs, has_kl) + best));
         }
-    })?;
+    };
+    let trained = signals::polled(|| run.train(&mut report));
     bar.finish_and_clear();
-    Ok(trained)
+    trained
 }
 
 /// The message after an epoch: its number, its loss and its scores.

@@ -2,7 +2,7 @@
 //! choose examples to label, repeat.
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
-use crate::data::{Dataset, Split, files};
+use crate::data::{Dataset, Split, files, temporary};
 use crate::error::{Error, Result};
 use crate::experiments::digits::probabilities;
 use crate::metrics::accuracy;
@@ -96,7 +96,7 @@ pub fn learn(
     mut done: impl FnMut(usize),
 ) -> Result<Vec<Round>> {
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
-    atomic::sweep(dir)?;
+    temporary::sweep(dir)?;
     let (mut rounds, mut model) = resume(dir, learner)?;
     let fingerprint = data.fingerprint();
     // A different seed for each round and each seed of a learner.
@@ -249,7 +249,13 @@ fn resume(dir: &Path, learner: &Learner) -> Result<(Vec<Round>, Option<Model>)> 
     let Some(last) = rounds.len().checked_sub(1).filter(|_| learner.warm) else {
         return Ok((rounds, None));
     };
-    let saved = Checkpoint::load(&network(dir, last))?;
+    let network = network(dir, last);
+    if !network.exists() {
+        let expected = "the network of the last round, which the next one starts from";
+        let advice = format!("Remove {}: its rounds will be computed again.", dir.display());
+        return Err(Error::invalid(network.display(), "no such file", expected, advice));
+    }
+    let saved = Checkpoint::load(&network)?;
     Ok((rounds, Some(saved.model()?)))
 }
 

@@ -28,6 +28,11 @@ impl Config {
     /// If a value is out of its range, settings contradict each other, or the network does not fit
     /// the data or memory.
     pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+        if let Some(dir) = self.warm_start.as_ref().filter(|dir| dir.to_str().is_none()) {
+            let (found, expected) = ("a path that is not UTF-8", "one in UTF-8, as all of TOML");
+            let advice = "Rename the folder, or give a link to it.";
+            return Err(Error::invalid(dir.display(), found, expected, advice));
+        }
         let outputs = data.task.outputs();
         let hidden: &[usize] = if data.image.is_some() { &[800, 800] } else { &[50, 50] };
         let layers = self.primary.layers.get_or_insert_with(|| Layer::mlp(hidden, outputs));
