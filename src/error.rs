@@ -1,4 +1,5 @@
 //! Errors of the outside world. A bug in a program panics instead.
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,18 @@ impl Error {
         move |cause| Self::Io { path, cause }
     }
 
+    /// The error of threads that the system does not start.
+    pub(crate) fn threads(cause: impl Display) -> Self {
+        let advice =
+            "Use fewer (--threads), or raise the system's limits (`ulimit -u`, `ulimit -v`).";
+        Self::invalid(
+            "threads",
+            format!("an error ({cause})"),
+            "threads that can be started",
+            advice,
+        )
+    }
+
     /// The notice that replaces a result if only a data set is missing; `None` for other errors.
     pub fn skipped(&self) -> Option<String> {
         match self {
@@ -83,7 +96,8 @@ impl Error {
         }
     }
 
-    /// An [`Error::Invalid`], printed as `what: found …, expected …. advice`.
+    /// An [`Error::Invalid`], printed as `what: found …, expected …. advice`. Each part is cut
+    /// after 2000 characters.
     pub fn invalid(
         what: impl ToString,
         found: impl ToString,
@@ -91,11 +105,48 @@ impl Error {
         advice: impl ToString,
     ) -> Self {
         Self::Invalid {
-            what: what.to_string(),
-            found: found.to_string(),
-            expected: expected.to_string(),
-            advice: advice.to_string(),
+            what: cut(&what.to_string()),
+            found: cut(&found.to_string()),
+            expected: cut(&expected.to_string()),
+            advice: cut(&advice.to_string()),
         }
+    }
+}
+
+/// The maximum number of characters in a part of a message.
+const CHARACTERS: usize = 2000;
+
+/// The maximum number of items of a list in a message.
+const ITEMS: usize = 20;
+
+/// `text`, cut after 2000 characters: a file may hold names of any length.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(CHARACTERS) {
+        None => text.into(),
+        Some((end, _)) => {
+            format!("{} … and {} more characters", &text[..end], text[end..].chars().count())
+        }
+    }
+}
+
+/// The first 20 items, separated by commas, and the number of the others.
+pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let mut items = items.into_iter();
+    let first: Vec<_> = items.by_ref().take(ITEMS).map(|item| item.to_string()).collect();
+    match items.count() {
+        0 => first.join(", "),
+        more => format!("{}, … and {more} more", first.join(", ")),
+    }
+}
+
+/// A word of a command that a user may paste into a shell: in single quotes if it contains other
+/// characters than letters, digits and those of common paths.
+pub(crate) fn quoted(word: impl ToString) -> String {
+    let word = word.to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 
@@ -115,14 +166,48 @@ fn advice(cause: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "Choose a place that you may write to, or change its permissions."
         }
+        io::ErrorKind::OutOfMemory => MEMORY,
         io::ErrorKind::StorageFull => "Free some space and resume: finished epochs are kept.",
         _ => "Check the file and its disk.",
     }
 }
 
+/// Advice if memory runs out.
+pub(crate) const MEMORY: &str = "Free some memory, or use a smaller file.";
+
 fn kept(epoch: u64) -> String {
     match epoch - 1 {
         0 => "There is no checkpoint yet.".into(),
         last => format!("The checkpoint of epoch {last} is kept."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_bounded() {
+        assert_eq!(list(["a", "b"]), "a, b");
+        assert!(list(0..200_000).ends_with("18, 19, … and 199980 more"));
+        let error = Error::invalid("x".repeat(1 << 20), "é".repeat(1 << 20), "a", "b").to_string();
+        assert!(error.len() < 10_000 && error.contains(" … and 1046576 more characters"));
+    }
+
+    #[test]
+    fn words_of_commands_are_quoted() {
+        for (word, expected) in [
+            ("runs/a-b_0.5", "runs/a-b_0.5"),
+            ("--seed=7", "--seed=7"),
+            ("données/ß", "données/ß"),
+            ("my data/my table.csv", "'my data/my table.csv'"),
+            ("it's", "'it'\\''s'"),
+            ("a;rm -rf $HOME", "'a;rm -rf $HOME'"),
+            ("*", "'*'"),
+            ("~/runs", "'~/runs'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
 use super::flags::{self, SCORES, count, one_of, samples};
-use super::predict::{Far, block};
+use super::predict::{Far, block, prefixes};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
@@ -75,9 +75,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let (theta, _) = draw(&model, count, &mut stream(header.config.seed, Purpose::Evaluation, 0));
     let (mut pool, mut names) = (Pool::new(&model, &theta, acquisition), vec![]);
     let mut far = Far::default();
-    for file in &args.pool {
+    for (file, prefix) in args.pool.iter().zip(prefixes(&args.pool)) {
         for inputs in data::inputs(file, &header.preprocess, header.image, rows)? {
-            let inputs = inputs?;
+            let mut inputs = inputs?;
+            prefix.rename(&mut inputs.names);
             far.add(inputs.outside.as_ref());
             let kept = (names.len() + inputs.names.len()).saturating_mul(count * classes);
             if acquisition == Acquisition::BatchBald && kept > LIMIT {

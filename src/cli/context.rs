@@ -18,7 +18,7 @@ impl Context {
     /// Print a result: `value` with `--json`, otherwise `text`.
     pub fn print(&self, value: &impl Serialize, text: &str) -> Result<()> {
         let json = || serde_json::to_string_pretty(value);
-        let text = if self.json { json()? } else { text.to_string() };
+        let text = if self.json { json()? } else { visible(text) };
         output(format!("{text}\n").as_bytes())
     }
 
@@ -52,5 +52,34 @@ pub fn output(bytes: &[u8]) -> Result<()> {
 
 /// Print a line on standard error, unless that is closed.
 pub fn note(line: impl AsRef<str>) {
-    writeln!(io::stderr(), "{}", line.as_ref()).ok();
+    writeln!(io::stderr(), "{}", visible(line.as_ref())).ok();
+}
+
+/// `text` with escapes such as `\u{1b}` in place of characters that a terminal obeys: names of
+/// files, columns and classes may contain them. Line breaks and tabs are kept.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Marks that change the direction of text reorder what is shown.
+        let turns = matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || ('\u{2066}'..='\u{2069}').contains(&c);
+        if (c.is_control() && !"\n\t".contains(c)) || turns {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_as_escapes() {
+        let text = "a\u{1b}[2Jb\r\u{9b}1m\u{7f}\u{202e}c\n\tπ “d”";
+        let expected = "a\\u{1b}[2Jb\\u{d}\\u{9b}1m\\u{7f}\\u{202e}c\n\tπ “d”";
+        assert_eq!(visible(text), expected);
+    }
 }

@@ -1,5 +1,6 @@
 //! `bhn data list|fetch|check`: published data sets and their files.
 use super::fetch::{Fetched, fetch};
+use super::url::without_password;
 use super::{Context, show, signals};
 use crate::data;
 use crate::data::sources;
@@ -106,12 +107,13 @@ fn get(names: &[String], from: Option<&OsStr>, context: &Context) -> Result<()> 
             match result {
                 Ok(Some(set)) => fetched.push(set),
                 Ok(None) if sets.len() > 1 => {
-                    context.say(format!("{}: no files of it in {}", set.name, place.display()));
+                    let from = without_password(&place.display().to_string());
+                    context.say(format!("{}: no files of it in {from}", set.name));
                 }
                 Ok(None) => wrong.push(format!(
                     "{}: found none of its files in {}, expected {}",
                     set.name,
-                    place.display(),
+                    without_password(&place.display().to_string()),
                     set.files.iter().map(|file| file.name).collect::<Vec<_>>().join(", ")
                 )),
                 Err(error) => wrong.push(error.to_string()),

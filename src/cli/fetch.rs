@@ -1,5 +1,6 @@
 //! `bhn data fetch`: downloads a data set, or copies it from local files, which may be compressed
 //! by xz.
+use super::url::without_password;
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
 use crate::run::lock::Lock;
@@ -86,7 +87,7 @@ fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Resul
             let part = folder.join(format!("{}.part", file.name));
             get(&agent, &url, &part, most(file), bar)?;
             let bytes = fs::read(&part).map_err(Error::io(&part))?;
-            if let Err(error) = set.whole(file, &url, &*bytes) {
+            if let Err(error) = set.whole(file, &without_password(&url), &*bytes) {
                 fs::remove_file(&part).map_err(Error::io(&part))?;
                 return Err(error);
             }
@@ -101,6 +102,11 @@ fn download(set: &Set, address: &str, folder: &Path, bar: &ProgressBar) -> Resul
 /// the first bytes, only those after them are requested. If the server sends the whole file
 /// nevertheless, `part` is overwritten.
 fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> Result<()> {
+    // A link could lead the download into any file of the user.
+    if fs::symlink_metadata(part).is_ok_and(|part| !part.is_file()) {
+        let (found, expected) = ("a link or a folder", "the file of an interrupted download");
+        return Err(Error::invalid(part.display(), found, expected, "Remove it."));
+    }
     let mut have = fs::metadata(part).map_or(0, |part| part.len());
     let mut request = agent.get(url);
     if have > 0 {
@@ -141,6 +147,7 @@ fn get(agent: &Agent, url: &str, part: &Path, most: u64, bar: &ProgressBar) -> R
 fn failed(url: &str, found: &str) -> Error {
     let advice = "Run the command again to resume the download; or get the files elsewhere and \
                   give their folder or address: --from PATH.";
+    let [url, found] = [url, found].map(without_password);
     Error::invalid(url, found, "the published file", advice)
 }
 
@@ -159,8 +166,8 @@ fn copy(set: &Set, from: &Path, to: &Path) -> Result<Option<&'static str>> {
         itself.into_iter().chain(all).find(|path| path.is_file())
     };
     if !from.exists() {
-        let expected = "a folder or a file";
-        return Err(Error::invalid(from.display(), "nothing there", expected, "Correct it."));
+        let (what, expected) = (without_password(&from.to_string_lossy()), "a folder or a file");
+        return Err(Error::invalid(what, "nothing there", expected, "Correct it."));
     }
     let kinds = [(&set.files, PUBLISHED), (&set.stand_ins, STAND_IN)];
     let Some((files, kind)) =
@@ -357,6 +364,41 @@ mod tests {
         fs::create_dir_all(folder.path().join("small/set")).unwrap();
         fs::write(folder.path().join("small/set/a.bin.part"), &bytes()[..1000]).unwrap();
         assert_eq!(kind(try_fetch(&folder, &address)), PUBLISHED);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_is_not_followed() {
+        let folder = TempDir::new().unwrap();
+        let (address, requests) = serve(content);
+        let of_user = folder.path().join("of-user");
+        fs::write(&of_user, "precious").unwrap();
+        fs::create_dir_all(folder.path().join("small/set")).unwrap();
+        let part = folder.path().join("small/set/a.bin.part");
+        std::os::unix::fs::symlink(&of_user, &part).unwrap();
+        fails(try_fetch(&folder, &address), &["a.bin.part", "a link", "Remove it"]);
+        assert_eq!(fs::read(&of_user).unwrap(), b"precious");
+        assert!(requests.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let folder = TempDir::new().unwrap();
+        let (address, _) = serve(|path, range| match path {
+            "/some/where/b.bin" => part(b"hallo", range),
+            _ => content(path, range),
+        });
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let with_password = address.replacen("http://", "http://me:secret@", 1);
+        for from in [
+            with_password,
+            format!("http://me:secret@{closed}"),
+            "http://me:secret@a b".into(),
+            "ftp://me:secret@host/x".into(),
+        ] {
+            let error = try_fetch(&folder, &from).err().expect("an error").to_string();
+            assert!(!error.contains("secret") && error.contains("://"), "{error}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod sample;
 mod show;
 mod signals;
 mod train;
+mod url;
 mod verify;
 mod watch;
 
@@ -22,13 +23,13 @@ use crate::run::target::STDOUT;
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use context::{Context, note, output};
+use context::{Context, note, output, visible};
 use flags::number;
 
 /// Bayesian Hypernetworks (Krueger et al. 2017): networks that know what they do not know.
@@ -40,7 +41,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Number of threads; results do not depend on it [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = number::<1, 1024>)]
+    #[arg(long, global = true, value_name = "N", value_parser = number::<1, MOST_THREADS>)]
     threads: Option<usize>,
     /// Print nothing but errors on standard error
     #[arg(long, short, global = true)]
@@ -52,6 +53,9 @@ struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
+
+/// The maximum number of threads.
+const MOST_THREADS: usize = 1024;
 
 #[derive(Subcommand)]
 enum Command {
@@ -106,8 +110,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let threads = cli.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let threads = cli.threads.map_or_else(threads_of_environment, Ok)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(Error::threads)?;
     let data_dir = cli.data_dir.or_else(|| data::cache().filter(|folder| folder.is_dir()));
     let context = Context { quiet: cli.quiet, json: cli.json, data_dir };
     pool.install(|| match cli.command {
@@ -132,10 +137,32 @@ fn run(cli: Cli) -> Result<()> {
     })
 }
 
+/// The number of threads in `RAYON_NUM_THREADS`, within the bounds of `--threads`; 0, for all
+/// cores, if it is not set or not a number above 0.
+fn threads_of_environment() -> Result<usize> {
+    let text = std::env::var("RAYON_NUM_THREADS").unwrap_or_default();
+    match text.parse::<usize>() {
+        Ok(n) if n > MOST_THREADS => {
+            let (what, most) = ("RAYON_NUM_THREADS", format!("at most {MOST_THREADS}"));
+            Err(Error::invalid(what, n, most, "Make it smaller, or use --threads.").into())
+        }
+        found => Ok(found.unwrap_or(0)),
+    }
+}
+
 /// Print an error of the parser and, if a flag is unknown, the valid flags.
 fn refuse(error: clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-    match error.print().map_err(|cause| Error::io(STDOUT)(cause).into()) {
+    // The error repeats arguments as they are, within escape sequences of its own.
+    let is_plain = |arg: OsString| visible(&arg.to_string_lossy()) == arg.to_string_lossy();
+    let printed = match std::env::args_os().all(is_plain) {
+        true => error.print(),
+        false => {
+            note(error.render().to_string().trim_end());
+            Ok(())
+        }
+    };
+    match printed.map_err(|cause| Error::io(STDOUT)(cause).into()) {
         Err(lost) if !error.use_stderr() && !is_broken_pipe(&lost) => {
             note(format!("error: {lost:#}"));
             return ExitCode::FAILURE;

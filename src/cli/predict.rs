@@ -15,6 +15,7 @@ use ndarray::s;
 use rayon::prelude::*;
 use serde::Serializer;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -60,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let advice = "Standard output gets the profile.";
         return Err(Error::invalid("--out with --profile", found, expected, advice).into());
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(Error::threads)?;
     pool.install(|| {
         let profiler = Profiler::start();
         let count = profiled(&args, &out, context, Some(&profiler.profile))?;
@@ -107,9 +108,10 @@ fn profiled(
     let mut far = Far::default();
     let fill = |out: &mut dyn Write| -> Result<()> {
         let mut waiting: Vec<Inputs> = vec![];
-        for file in &args.files {
+        for (file, prefix) in args.files.iter().zip(prefixes(&args.files)) {
             for block in open(file)? {
-                let block = block?;
+                let mut block = block?;
+                prefix.rename(&mut block.names);
                 far.add(block.outside.as_ref());
                 waiting.push(block);
                 spent("reading");
@@ -130,6 +132,33 @@ fn profiled(
     let samples = show::count(samples, "sample");
     context.say(format!("{} predictions with {samples}", records.count));
     Ok(records.count)
+}
+
+/// What replaces the base name of a file at the beginning of the names of its inputs.
+pub(super) struct Prefix(Option<(String, String)>);
+
+/// The prefix for each file: its path as typed, if another of the `files` has the same base name.
+pub(super) fn prefixes(files: &[PathBuf]) -> Vec<Prefix> {
+    let base = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut uses = BTreeMap::<String, usize>::new();
+    files.iter().for_each(|file| *uses.entry(base(file)).or_default() += 1);
+    let prefix = |file: &PathBuf| {
+        let base = base(file);
+        Prefix((uses[&base] > 1).then(|| (base, file.display().to_string())))
+    };
+    files.iter().map(prefix).collect()
+}
+
+impl Prefix {
+    /// Replace the base name in the names of inputs.
+    pub fn rename(&self, names: &mut [String]) {
+        let Some((base, path)) = &self.0 else { return };
+        for name in names {
+            if let Some(rest) = name.strip_prefix(base.as_str()) {
+                *name = format!("{path}{rest}");
+            }
+        }
+    }
 }
 
 /// The number of inputs far outside the range of the training data, over all files.

@@ -1,4 +1,5 @@
 //! Results as text.
+use crate::error::quoted;
 use crate::predict::evaluate::Evaluation;
 use crate::report;
 use crate::run::{Config, Method, MethodKind};
@@ -132,8 +133,9 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The command line of this process, with `bhn` in place of the path of the program.
+/// The command line of this process, quoted for a shell, with `bhn` in place of the path of the
+/// program.
 pub fn command() -> String {
-    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    std::iter::once("bhn".to_string()).chain(args).collect::<Vec<_>>().join(" ")
+    let words = std::env::args_os().skip(1).map(|arg| quoted(arg.to_string_lossy().into_owned()));
+    std::iter::once("bhn".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -65,8 +65,21 @@ impl Dataset {
     ) -> Option<(String, String)> {
         let [found, expected] =
             [(&self.task, &self.preprocess), (task, preprocess)].map(|(t, p)| properties(t, p));
-        found.into_iter().zip(expected).find(|(found, expected)| found != expected)
+        let differ = |(found, expected): &(String, String)| found != expected;
+        found.into_iter().zip(expected).find(differ).map(around_difference)
     }
+}
+
+/// Two different texts from shortly before their first difference on, if that is far from their
+/// beginning: a long list would be cut before it.
+fn around_difference((a, b): (String, String)) -> (String, String) {
+    const BEFORE: usize = 100;
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
+    if same < 2 * BEFORE {
+        return (a, b);
+    }
+    let rest = |text: String| text.chars().skip(same - BEFORE).collect::<String>();
+    (format!("… {}", rest(a)), format!("… {}", rest(b)))
 }
 
 /// All properties in which two data sets with the same numbers can differ, the most informative

@@ -1,5 +1,5 @@
 //! Bounded reading of files whose contents and declared sizes are not trusted.
-use crate::error::{Error, Result};
+use crate::error::{Error, MEMORY, Result};
 use image::{DynamicImage, ImageFormat, ImageReader, ImageResult, Limits};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -22,10 +22,7 @@ pub(super) fn name(path: &Path, extension: bool) -> String {
 
 /// Opens a file for buffered reading.
 pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
-    if path.is_dir() {
-        let advice = "Name a file in it.";
-        return Err(Error::invalid(path.display(), "a folder", "a file", advice));
-    }
+    not_a_folder(path)?;
     File::open(path).map(BufReader::new).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::invalid(
             path.display(),
@@ -35,6 +32,24 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
         ),
         _ => Error::io(path)(error),
     })
+}
+
+/// Opens a file of a folder that this program wrote. A pipe or a device in its place is an error:
+/// reading it could wait forever.
+pub(crate) fn regular(path: &Path) -> Result<File> {
+    let kind = path.metadata().map_err(Error::io(path))?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return File::open(path).map_err(Error::io(path));
+    }
+    let (found, advice) = ("a pipe or a device", "Remove it, or copy the folder again.");
+    Err(Error::invalid(path.display(), found, "a file", advice))
+}
+
+fn not_a_folder(path: &Path) -> Result<()> {
+    match path.is_dir() {
+        true => Err(Error::invalid(path.display(), "a folder", "a file", "Name a file in it.")),
+        false => Ok(()),
+    }
 }
 
 /// Number of bytes from the current position to the end; `None` for a pipe.
@@ -79,6 +94,9 @@ pub(super) fn fetch_again(set: &str) -> String {
 
 /// The error of a failed read.
 pub(super) fn unreadable(what: &str, error: &io::Error) -> Error {
+    if error.kind() == ErrorKind::OutOfMemory {
+        return Error::invalid(what, "more data than memory", "a file that fits into it", MEMORY);
+    }
     let found = format!("data that cannot be read ({error})");
     Error::invalid(what, found, "an intact file", COPY_AGAIN)
 }
@@ -101,17 +119,30 @@ pub(crate) fn bounded(what: &str, reader: impl Read, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// Reads a file of at most `limit` bytes.
+/// Reads a [`regular`] file of at most `limit` bytes.
 pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    all(path, regular(path)?, limit)
+}
+
+fn all(path: &Path, mut file: File, limit: u64) -> Result<Vec<u8>> {
     let what = path.display().to_string();
-    let mut file = File::open(path).map_err(Error::io(path))?;
     within(&what, left(&mut file).unwrap_or(0), limit)?;
     bounded(&what, file, limit)
 }
 
-/// Reads a UTF-8 text file of at most `limit` bytes.
+/// Reads a UTF-8 text file of at most `limit` bytes. It may be a pipe.
 pub(crate) fn text(path: &Path, limit: u64) -> Result<String> {
-    String::from_utf8(bytes(path, limit)?)
+    not_a_folder(path)?;
+    utf8(path, all(path, File::open(path).map_err(Error::io(path))?, limit)?)
+}
+
+/// Reads a [`regular`] UTF-8 text file of at most `limit` bytes.
+pub(crate) fn regular_text(path: &Path, limit: u64) -> Result<String> {
+    utf8(path, bytes(path, limit)?)
+}
+
+fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes)
         .map_err(|_| Error::invalid(path.display(), "other bytes", "text in UTF-8", COPY_AGAIN))
 }
 

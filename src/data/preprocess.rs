@@ -152,7 +152,7 @@ impl Preprocess {
 
     /// Checks that the length of every field fits the number of inputs: the fields of a damaged
     /// file may have any length.
-    pub(super) fn check(&self, image: Option<[usize; 3]>) -> Result<()> {
+    pub(crate) fn check(&self, image: Option<[usize; 3]>) -> Result<()> {
         let channels = |n: usize| match image {
             Some([c, ..]) if n == c => self.inputs,
             _ => n,

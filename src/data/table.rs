@@ -4,7 +4,7 @@ use super::examples::{Examples, divide};
 use super::files;
 use super::preprocess::Preprocess;
 use super::target::{Targets, is_missing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, list};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
 use ndarray::Array2;
 use std::collections::{HashMap, HashSet};
@@ -139,8 +139,8 @@ impl<R: BufRead> Table<R> {
         }
         Err(Error::invalid(
             &self.path,
-            format!("the columns {:?}", self.columns),
-            format!("also {missing:?}"),
+            format!("the columns [{}]", list(self.columns.iter().map(|name| format!("{name:?}")))),
+            format!("also [{}]", list(missing.iter().map(|name| format!("{name:?}")))),
             "Correct the name, or add the column.",
         ))
     }

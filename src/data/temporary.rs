@@ -23,6 +23,7 @@ fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 
 /// Remove the temporary files and folders of this process, which must end then: a thread that
 /// creates, renames or drops another one waits for ever.
+#[cfg(feature = "cli")]
 pub(crate) fn remove_all() {
     let live = live();
     for path in &*live {

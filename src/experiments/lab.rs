@@ -7,6 +7,7 @@
 //! continues where it stopped. Each cell carries a checksum, except cells that earlier versions
 //! wrote; the lab counts these.
 use super::tier::Tier;
+use super::workers::{on_workers, single_thread};
 use crate::data::{Dataset, files, temporary};
 use crate::error::{Error, Result};
 use crate::report::experiment::Report;
@@ -22,7 +23,6 @@ use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
-use std::thread;
 use std::time::Instant;
 
 /// An experiment of `bhn reproduce`.
@@ -274,8 +274,8 @@ impl<'a> Lab<'a> {
     /// on a single thread, the most expensive first.
     ///
     /// # Errors
-    /// The first error of [`Lab::cell`] in the order of `cells`. After an error no cell is started;
-    /// those in progress are finished and cached.
+    /// The first error of [`Lab::cell`] in the order of `cells`, or an error if a thread cannot be
+    /// started. After an error no cell is started; those in progress are finished and cached.
     pub fn cells<K: Sync, R: Serialize + DeserializeOwned + Send>(
         &self,
         cells: &[Cell<K>],
@@ -325,16 +325,9 @@ impl<'a> Lab<'a> {
                 results.lock().expect("no panic while it is held").push((i, result));
             }
         };
-        // One pool of a single thread per worker: in a shared pool, a cell that waits for its
-        // parallel work would start another cell in the meantime.
-        thread::scope(|scope| {
-            for _ in 0..rayon::current_num_threads().min(cells.len()) {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                let pool = pool.expect("a thread can be started");
-                let worker = &worker;
-                scope.spawn(move || pool.install(worker));
-            }
-        });
+        let workers = rayon::current_num_threads().min(cells.len());
+        on_workers(workers, single_thread, worker)
+            .inspect_err(|_| next.store(order.len(), Relaxed))?;
         let mut results = results.into_inner().expect("no panic while it was held");
         results.sort_by_key(|(i, _)| *i);
         results.into_iter().map(|(_, result)| result).collect()
@@ -412,7 +405,7 @@ fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
         Err(Error::invalid(dir.display(), found, words(own), advice))
     };
     if path.exists() {
-        let text = files::text(&path, BYTES)?;
+        let text = files::regular_text(&path, BYTES)?;
         return match serde_json::from_str::<Identity>(&text) {
             Ok(found) if found == *own => Lock::take(dir),
             Ok(found) => refuse(words(&found)),

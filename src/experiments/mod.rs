@@ -27,6 +27,7 @@ pub mod scales;
 mod tier;
 pub mod uci;
 pub mod unseen;
+mod workers;
 
 pub use grid::{Grid, Row};
 pub use lab::{Cell, Experiment, Lab, Progress};

@@ -33,6 +33,8 @@ pub mod peak;
 pub mod plain;
 pub mod pool;
 pub mod scalar;
+#[cfg(test)]
+mod small;
 pub mod vector;
 mod workspace;
 

@@ -14,3 +14,12 @@ pub fn with_workspace<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> 
     T::workspace().set(free);
     result
 }
+
+/// `a b`, the number of elements of an array that `op` allocates or splits.
+///
+/// # Panics
+/// If it exceeds `isize::MAX`: a view with strides of 0 may have that many.
+pub fn elements(op: &str, [a, b]: [usize; 2]) -> usize {
+    let product = a.checked_mul(b).filter(|&product| isize::try_from(product).is_ok());
+    product.unwrap_or_else(|| panic!("{op}: {a} × {b} elements are too many"))
+}

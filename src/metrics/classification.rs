@@ -1,6 +1,7 @@
 //! Scores of class probabilities.
 use super::Estimate;
 use ndarray::{Array2, ArrayView2};
+use std::collections::BTreeMap;
 
 /// Predicted classes `argmax_c p_c` of shape `[N]`, for `p [N, K]`. If classes are tied, the first
 /// of them is predicted.
@@ -62,10 +63,21 @@ pub fn brier(p: ArrayView2<'_, f32>, labels: &[usize]) -> Estimate {
 /// # Panics
 /// If there is no example, the numbers of rows and labels differ, or a label is not below `K`.
 pub fn confusion(p: ArrayView2<'_, f32>, labels: &[usize]) -> Array2<usize> {
-    check("confusion", p, labels);
     let mut counts = Array2::zeros([p.ncols(), p.ncols()]);
+    confusions(p, labels).into_iter().for_each(|(at, count)| counts[at] = count);
+    counts
+}
+
+/// The entries of [`confusion`] that are not 0, by label and predicted class `[y, c]`: at most `N`,
+/// however many classes there are.
+///
+/// # Panics
+/// As [`confusion`].
+pub fn confusions(p: ArrayView2<'_, f32>, labels: &[usize]) -> BTreeMap<[usize; 2], usize> {
+    check("confusion", p, labels);
+    let mut counts = BTreeMap::new();
     for ((class, _), &label) in top(p).zip(labels) {
-        counts[[label, class]] += 1;
+        *counts.entry([label, class]).or_default() += 1;
     }
     counts
 }

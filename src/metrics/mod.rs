@@ -11,6 +11,6 @@ pub use crate::stats::Estimate;
 pub use calibration::{
     BINS, Bin, BrierParts, brier_parts, ece, ece_equal_mass, reliability, reliability_equal_mass,
 };
-pub use classification::{accuracy, brier, confusion, log_loss, nll, predictions};
+pub use classification::{accuracy, brier, confusion, confusions, log_loss, nll, predictions};
 pub use ranking::{Detection, aupr, aurc, auroc, fpr_at_tpr, risk_coverage};
 pub use regression::{coverage, gaussian_mixture_log_likelihood, log_predictive, rmse};

@@ -3,7 +3,7 @@
 use crate::autodiff::Gradient;
 use crate::autodiff::{Grads, Owned, Tape, Tensor, Var};
 use crate::kernels::scalar::Scalar;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Index;
 
 /// Parameters by name, in the order in which they were added. Two runs give bitwise identical
@@ -21,6 +21,8 @@ use std::ops::Index;
 #[derive(Clone, Debug, Default)]
 pub struct Params<T = f32> {
     parameters: Vec<(String, Tensor<T>)>,
+    /// The names of `parameters`.
+    names: HashSet<String>,
     buffers: Buffers,
     /// Buffers from an earlier run. If a buffer is registered under one of these names, the saved
     /// value is used, provided that it is valid.
@@ -73,7 +75,7 @@ impl<T: Scalar> Params<T> {
     /// assert_eq!(params.buffers()["order"], saved);
     /// ```
     pub fn with_buffers(saved: Buffers) -> Self {
-        Self { parameters: vec![], buffers: Buffers::new(), saved }
+        Self { parameters: vec![], names: HashSet::new(), buffers: Buffers::new(), saved }
     }
 
     /// Register a buffer and return its value: the one saved under this name if it is `valid`,
@@ -137,7 +139,7 @@ impl<T: Scalar> Params<T> {
     /// If the name is taken.
     pub fn add(&mut self, name: impl Into<String>, value: Owned<T>) -> ParamId {
         let name = name.into();
-        assert!(self.parameters.iter().all(|(n, _)| *n != name), "two parameters named {name}");
+        assert!(self.names.insert(name.clone()), "two parameters named {name}");
         self.parameters.push((name, value.into()));
         ParamId(self.parameters.len() - 1)
     }
@@ -184,7 +186,8 @@ impl<T: Scalar> Params<T> {
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         let cast = |v: &Tensor<T>| v.mapv(|x| U::of(x.f64())).into();
         let parameters = self.parameters.iter().map(|(n, v)| (n.clone(), cast(v))).collect();
-        Params { parameters, buffers: self.buffers.clone(), saved: self.saved.clone() }
+        let (names, buffers) = (self.names.clone(), self.buffers.clone());
+        Params { parameters, names, buffers, saved: self.saved.clone() }
     }
 }
 
@@ -216,5 +219,36 @@ impl<'t, T> Index<ParamId> for BoundParams<'t, T> {
     type Output = Var<'t, T>;
     fn index(&self, id: ParamId) -> &Var<'t, T> {
         &self.vars[id.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    /// Comparing each name with all others would take minutes.
+    #[test]
+    fn parameters_are_added_in_linear_time() {
+        let (mut params, start) = (Params::<f32>::default(), Instant::now());
+        for i in 0..200_000 {
+            params.add(format!("posterior.coupling.{i}.v"), Owned::zeros(vec![1]));
+        }
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+        let names = params.iter().enumerate();
+        assert!(
+            names
+                .map(|(i, (name, _))| (i, name.to_string()))
+                .all(|(i, name)| { name == format!("posterior.coupling.{i}.v") })
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "two parameters named w")]
+    fn equal_names_panic() {
+        let mut params = Params::<f32>::default();
+        for _ in 0..2 {
+            params.add("w", Owned::zeros(vec![1]));
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! The sections on a classified test set: calibration, confusions, and examples, each with its
 //! image, its classes and its uncertainty.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use maud::{Markup, html};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{ArrayView1, ArrayView2};
 
 use super::figures;
 use super::page::{figure, formulas, svg_figure};
 use super::sheet::{data_uri, png};
+use super::table::Table;
 use super::text::{grouped, percent};
 use crate::error::Result;
 use crate::metrics::{self, BINS};
@@ -17,6 +20,20 @@ const MOST_UNCERTAIN: usize = 30;
 
 /// Number of the least uncertain examples that are shown.
 const LEAST_UNCERTAIN: usize = 10;
+
+/// Largest number of classes whose confusion matrix and probabilities are drawn in full: the matrix
+/// takes some 100 bytes for each of its cells.
+const MOST_CLASSES: usize = 100;
+
+/// Number of the most frequent confusions that are listed in place of a larger matrix.
+const MOST_CONFUSIONS: usize = 50;
+
+/// Number of the largest probabilities that are drawn for an example, if there are more classes
+/// than [`MOST_CLASSES`].
+const MOST_BARS: usize = 20;
+
+/// Largest number of characters of a class name that are shown.
+const MOST_CHARACTERS: usize = 60;
 
 /// Predictions for `N` examples of `K` classes.
 pub struct Classification<'a> {
@@ -76,7 +93,7 @@ impl Classification<'_> {
              {:.2} %.",
             percent(metrics::ece(self.p, self.labels, BINS))
         );
-        let counts = metrics::confusion(self.p, self.labels);
+        let counts = metrics::confusions(self.p, self.labels);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| self.entropy[b].total_cmp(&self.entropy[a]).then(a.cmp(&b)));
         let most = n.min(MOST_UNCERTAIN);
@@ -88,10 +105,15 @@ impl Classification<'_> {
                 (figure("bins", &figures::bin_counts(&bins), COUNTS))
             }
             h2 { "Confusions" }
-            (svg_figure(figures::confusion("confusion", &counts, self.classes), CONFUSION))
-            (self.mistakes(&counts))
+            @if k > MOST_CLASSES {
+                (self.largest_confusions(&counts))
+            } @else {
+                @let names: Vec<_> = (0..k).map(|class| self.name(class)).collect();
+                (svg_figure(figures::confusion("confusion", &counts, &names), CONFUSION))
+                (self.mistakes(&counts))
+            }
             h2 { "The most uncertain test examples" }
-            p { (formulas(UNCERTAIN)) }
+            p { (formulas(UNCERTAIN)) @if k > MOST_CLASSES { (few_bars()) } }
             (self.cards(order[..most].iter().copied())?)
             @if least > 0 {
                 h2 { "The least uncertain" }
@@ -101,16 +123,46 @@ impl Classification<'_> {
         })
     }
 
+    /// The name of a class, shortened if it is long.
+    fn name(&self, class: usize) -> Cow<'_, str> {
+        let name = &self.classes[class];
+        match name.char_indices().nth(MOST_CHARACTERS) {
+            Some((end, _)) => format!("{}…", &name[..end]).into(),
+            None => name.into(),
+        }
+    }
+
     /// The five most frequent confusions, for matrices too large to read.
-    fn mistakes(&self, counts: &Array2<usize>) -> Markup {
-        let wrong = counts.indexed_iter().filter(|((truth, class), n)| truth != class && **n > 0);
-        let mut wrong: Vec<_> = wrong.collect();
-        wrong.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
-        let one = |&((truth, class), n): &((usize, usize), &usize)| {
-            format!("{} taken for {} ({n})", self.classes[truth], self.classes[class])
+    fn mistakes(&self, counts: &Counts) -> Markup {
+        let one = |([truth, class], n): ([usize; 2], usize)| {
+            format!("{} taken for {} ({n})", self.name(truth), self.name(class))
         };
-        let most = wrong.iter().take(5).map(one).collect::<Vec<_>>().join(", ");
+        let most = most_frequent(counts).into_iter().take(5).map(one).collect::<Vec<_>>();
+        let most = most.join(", ");
         html! { @if !most.is_empty() { p { "The most frequent mistakes: " (most) "." } } }
+    }
+
+    /// The most frequent confusions as a table, and the number of those left out.
+    fn largest_confusions(&self, counts: &Counts) -> Markup {
+        let wrong = most_frequent(counts);
+        let (listed, others) = wrong.split_at(wrong.len().min(MOST_CONFUSIONS));
+        let left: usize = others.iter().map(|(_, n)| n).sum();
+        let caption = format!(
+            "Confusions. The {} most frequent pairs of a true and another, predicted class. \
+             {} pairs with {} test examples are left out. A matrix of {} classes would be too \
+             large to read.",
+            listed.len(),
+            grouped(others.len() as f64),
+            grouped(left as f64),
+            grouped(self.classes.len() as f64),
+        );
+        let rows = Table::of("confusions", caption, listed.iter().copied());
+        rows.columns(&[
+            ("true class", &|([truth, _], _)| self.name(*truth).into()),
+            ("predicted class", &|([_, class], _)| self.name(*class).into()),
+            ("examples", &|(_, n)| n.to_string()),
+        ])
+        .html()
     }
 
     /// The chosen examples as cards.
@@ -127,10 +179,10 @@ impl Classification<'_> {
         Ok(html! {
             li.card {
                 @if let Some(png) = image { img src=(data_uri(&png)) alt={ "test example " (n) }; }
-                div { "no. " (n) ", truth " b { (self.classes[truth]) } }
+                div { "no. " (n) ", truth " b { (self.name(truth)) } }
                 div.wrong[class != truth] {
                     @if class != truth { "✗ " } @else { "✓ " }
-                    "predicted " b { (self.classes[class]) } (format!(", {confidence:.0}\u{a0}%"))
+                    "predicted " b { (self.name(class)) } (format!(", {confidence:.0}\u{a0}%"))
                 }
                 div { (format!("entropy {:.3} nats", self.entropy[n])) }
                 div { (format!("BALD {:.3} nats", self.bald[n])) }
@@ -140,20 +192,44 @@ impl Classification<'_> {
     }
 }
 
-/// The probabilities `p [K]` as bars in an SVG of `K` × 1 units. The bar of the true class has its
-/// own colour.
+/// The number of test examples by true and predicted class.
+type Counts = BTreeMap<[usize; 2], usize>;
+
+/// The confusions, the most frequent first.
+fn most_frequent(counts: &Counts) -> Vec<([usize; 2], usize)> {
+    let wrong = counts.iter().filter(|([truth, class], _)| truth != class);
+    let mut wrong: Vec<_> = wrong.map(|(at, n)| (*at, *n)).collect();
+    wrong.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    wrong
+}
+
+/// The probabilities `p [K]` as bars in an SVG, each one unit wide. The bar of the true class has
+/// its own colour. Of many classes, those of the largest probabilities and the true one are drawn.
 fn bars(p: ArrayView1<'_, f32>, truth: usize) -> Markup {
     let (mut others, mut true_bar) = (String::new(), String::new());
-    for (c, &p) in p.iter().enumerate() {
+    let mut drawn: Vec<usize> = (0..p.len()).collect();
+    if p.len() > MOST_CLASSES {
+        drawn.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
+        let is_among = drawn[..MOST_BARS].contains(&truth);
+        drawn.truncate(MOST_BARS);
+        drawn.extend((!is_among).then_some(truth));
+        drawn.sort_unstable();
+    }
+    for (x, &c) in drawn.iter().enumerate() {
         let path = if c == truth { &mut true_bar } else { &mut others };
-        write!(path, "M{c}.1 1v-{p:.3}h.8V1z").expect("writing to a String cannot fail");
+        write!(path, "M{x}.1 1v-{:.3}h.8V1z", p[c]).expect("writing to a String cannot fail");
     }
     html! {
-        svg viewBox={ "0 0 " (p.len()) " 1" } preserveAspectRatio="none" aria-hidden="true" {
+        svg viewBox={ "0 0 " (drawn.len()) " 1" } preserveAspectRatio="none" aria-hidden="true" {
             path.others d=(others) {}
             path.truth d=(true_bar) {}
         }
     }
+}
+
+/// What the bars leave out.
+fn few_bars() -> String {
+    format!(" Of the many classes, the {MOST_BARS} most probable ones and the true one are drawn.")
 }
 
 const RELIABILITY: &str = "Reliability diagram. Examples are binned by confidence, the probability \

@@ -1,4 +1,6 @@
 //! The charts of a run's page.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -82,10 +84,16 @@ pub(super) fn predicted_against_true(mean: &[f64], std: &[f64], y: &[f64]) -> Ch
     Chart { size: (620., 480.), ..Chart::one(Panel { x, y, layers, ..Panel::default() }) }
 }
 
-/// The confusion matrix `counts [K truth, K predicted]` as SVG, the first class at the top. The
-/// colour of a cell deepens with the square root of its fraction of the row.
-pub(super) fn confusion(id: &str, counts: &Array2<usize>, classes: &[String]) -> String {
+/// The confusion matrix `[K truth, K predicted]` with the given entries as SVG, the first class at
+/// the top. The colour of a cell deepens with the square root of its fraction of the row.
+pub(super) fn confusion(
+    id: &str,
+    entries: &BTreeMap<[usize; 2], usize>,
+    classes: &[Cow<'_, str>],
+) -> String {
     let k = classes.len();
+    let mut counts = Array2::<usize>::zeros([k, k]);
+    entries.iter().for_each(|(&at, &count)| counts[at] = count);
     let side = (100.0 * k as f64).min(500.0);
     let row = |truth: usize| {
         let total = counts.row(truth).sum().max(1) as f64;

@@ -16,6 +16,7 @@ use crate::nn::optim::Optimiser;
 use crate::nn::{Buffer, Buffers, Params};
 use crate::predict::evaluate::Scores;
 use crate::primary::Shape;
+use crate::run::config::Problem;
 use crate::run::machine::Machine;
 use crate::run::seal::{self, BLANK, DAMAGED};
 use crate::run::{Config, atomic};
@@ -38,6 +39,9 @@ const HEADER: u64 = 100_000_000;
 
 /// The prefix of the names of buffers.
 const BUFFER: &str = "buffer.";
+
+/// The prefix of the names of the optimiser's moments.
+const MOMENT: &str = "optimiser.";
 
 /// The metadata of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,7 +113,7 @@ pub fn save(
 ) -> Result<()> {
     let mut tensors: Vec<_> = params.iter().map(|(name, w)| (name.to_string(), view(w))).collect();
     for (kind, moments) in optimiser.iter().flat_map(|o| o.moments()) {
-        let names = params.iter().map(|(name, _)| format!("optimiser.{kind}.{name}"));
+        let names = params.iter().map(|(name, _)| format!("{MOMENT}{kind}.{name}"));
         tensors.extend(names.zip(moments.iter().map(view)));
     }
     tensors.extend(params.buffers().iter().map(|(name, buffer)| {
@@ -137,6 +141,8 @@ pub(crate) fn view(w: &Tensor<f32>) -> TensorView<'_> {
 pub struct Checkpoint {
     /// The metadata.
     pub header: Header,
+    /// The name of the file, for messages.
+    name: String,
     tensors: HashMap<String, Tensor<f32>>,
     buffers: Buffers,
 }
@@ -147,7 +153,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file does not exist, is damaged or has another format.
     pub fn load(path: &Path) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(Error::io(path))?;
+        let file = files::regular(path)?;
         Self::read(&path.display().to_string(), file)
     }
 
@@ -156,8 +162,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn read(what: &str, mut file: impl Read + Seek) -> Result<Self> {
-        let advice = "Use another checkpoint of the run, or train again.";
-        let bad = |found: String| Error::invalid(what, found, "a whole checkpoint of bhn", advice);
+        let bad = |found: String| bad(what, found);
         let broken = |e: &dyn Display| bad(format!("a damaged or truncated file ({e})"));
         // The length that the header implies is compared with that of the file before the rest is
         // read.
@@ -187,8 +192,12 @@ impl Checkpoint {
         if !is_intact {
             return Err(bad(DAMAGED.into()));
         }
-        let mut found =
-            Self { header: metadata.header, tensors: HashMap::new(), buffers: Buffers::new() };
+        let mut found = Self {
+            header: metadata.header,
+            name: what.into(),
+            tensors: HashMap::new(),
+            buffers: Buffers::new(),
+        };
         for (name, view) in tensors {
             let numbers = || pod_collect_to_vec::<u8, f32>(view.data());
             let (dtype, shape) = (view.dtype(), view.shape());
@@ -215,11 +224,61 @@ impl Checkpoint {
         &self.buffers
     }
 
+    /// Check, before a model is built, that the header describes one and that the file is large
+    /// enough to hold its parameters. Nothing is allocated.
+    ///
+    /// # Errors
+    /// If the header contradicts itself or the file, or a parameter is not finite.
+    pub(super) fn check(&self) -> Result<()> {
+        let Header { config, task, image, preprocess, examples, .. } = &self.header;
+        let broken = |found: String| Err(bad(&self.name, found));
+        let impossible = |e: Error| bad(&self.name, format!("a header of no model ({e})"));
+        let counts = [
+            ("inputs", preprocess.inputs),
+            ("outputs", task.outputs()),
+            ("training examples", *examples),
+        ];
+        if let Some((what, _)) = counts.into_iter().find(|(_, n)| *n == 0) {
+            return broken(format!("a header with 0 {what}"));
+        }
+        preprocess.check(*image).map_err(impossible)?;
+        let problem = Problem {
+            name: &config.data,
+            task,
+            inputs: preprocess.inputs,
+            image: *image,
+            examples: *examples,
+        };
+        if config.clone().resolve_for(&problem).map_err(impossible)? != *config {
+            return broken("a header whose configuration is not resolved".into());
+        }
+        let sizes = config.sizes(&problem).map_err(impossible)?;
+        let parameters = || self.tensors.iter().filter(|(name, _)| !name.starts_with(MOMENT));
+        let stored: usize = parameters().map(|(_, w)| w.len()).sum();
+        // A flow of linear layers has half of the estimated weights.
+        let fits = sizes.weights / 2 <= stored && sizes.entries <= stored;
+        if !fits || sizes.maps > self.tensors.len() {
+            let (weights, entries) = (sizes.weights, sizes.entries);
+            let found = format!(
+                "a header of a model with {weights} weights and {entries} entries of θ, and \
+                 {stored} numbers in {} tensors",
+                self.tensors.len()
+            );
+            return broken(found);
+        }
+        match parameters().find(|(_, w)| w.iter().any(|w| !w.is_finite())) {
+            Some((name, _)) => broken(format!("tensor `{name}` with a number that is not finite")),
+            None => Ok(()),
+        }
+    }
+
     /// The saved model.
     ///
     /// # Errors
-    /// If parameters or buffers do not fit the architecture of the header.
+    /// If the header describes no model that this file can hold, or parameters or buffers do not
+    /// fit the architecture of the header.
     pub fn model(&self) -> Result<Model> {
+        self.check()?;
         let Header { config, task, .. } = &self.header;
         let mut model = config.build_with(self.header.shape(), task, self.buffers.clone());
         self.restore(&mut model.params)?;
@@ -252,7 +311,7 @@ impl Checkpoint {
         optimiser.set_steps(self.header.steps);
         for (kind, moments) in optimiser.moments_mut() {
             for ((name, _), moment) in params.iter().zip(moments) {
-                self.copy(&format!("optimiser.{kind}.{name}"), moment)?;
+                self.copy(&format!("{MOMENT}{kind}.{name}"), moment)?;
             }
         }
         Ok(())
@@ -270,6 +329,12 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// The error of a checkpoint that cannot be used.
+fn bad(what: &str, found: String) -> Error {
+    let advice = "Use another checkpoint of the run, or train again.";
+    Error::invalid(what, found, "a whole checkpoint of bhn", advice)
 }
 
 fn mismatch(name: String, found: String, expected: String) -> Error {

@@ -1,5 +1,5 @@
 //! Locks that let one process at a time write to a folder.
-use crate::data::temporary;
+use crate::data::{files, temporary};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -30,6 +30,9 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(NAME);
+        if path.exists() {
+            files::regular(&path)?;
+        }
         let mut options = File::options();
         let file = options.create(true).append(true).open(&path).map_err(Error::io(&path))?;
         let itself = File::open(folder).ok();

@@ -1,5 +1,5 @@
 //! Files that are missing from a run folder: what can be rebuilt from the others, and what cannot.
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::run::{Checkpoint, Config};
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(super) fn allow_no_last(dir: &Path, config: &Config) -> Result<()> {
 
 /// The error for a run without `best.safetensors`.
 pub(super) fn no_best(dir: &Path) -> Error {
-    let (run, last) = (dir.display(), Checkpoint::load(&dir.join("last.safetensors")));
+    let (run, last) = (quoted(dir.display()), Checkpoint::load(&dir.join("last.safetensors")));
     let last = last.map(|last| (last.header.epoch, last.header.best.map(|(epoch, _)| epoch)));
     let unfinished =
         || ("no best.safetensors", format!("Finish it with `bhn train --resume {run}`."));
@@ -35,7 +35,7 @@ pub(super) fn no_best(dir: &Path) -> Error {
         ),
         _ => ("no best.safetensors in a run that had one", train_again(dir)),
     };
-    Error::invalid(run, found, "a run with the model of its best epoch", advice)
+    Error::invalid(dir.display(), found, "a run with the model of its best epoch", advice)
 }
 
 /// A file that exists only after an epoch of training.
@@ -49,6 +49,6 @@ fn train_again(dir: &Path) -> String {
     let config = dir.join("config.toml");
     format!(
         "Restore the file from a copy, or train again: `bhn train --config {} --out NEW`.",
-        config.display()
+        quoted(config.display())
     )
 }

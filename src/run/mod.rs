@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod lock;
 pub mod machine;
+pub mod memory;
 mod missing;
 pub mod record;
 mod resume;

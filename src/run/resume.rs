@@ -10,7 +10,7 @@
 //! at the end.
 use crate::autodiff::profile::Phase;
 use crate::data::{Dataset, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::predict::evaluate::{Scores, validate};
 use crate::run::lock::Lock;
 use crate::run::machine::Machine;
@@ -25,6 +25,7 @@ use std::time::Instant;
 
 const BEST: &str = "best.safetensors";
 const CONFIG: &str = "config.toml";
+/// The checkpoint that training resumes from.
 const LAST: &str = "last.safetensors";
 
 /// A run in training.
@@ -62,7 +63,7 @@ impl Run {
         if !Lock::is_vacant(dir)? {
             let mut advice = "Choose another folder with --out, or remove it.".to_string();
             if dir.join(CONFIG).exists() {
-                let run = dir.display();
+                let run = quoted(dir.display());
                 advice = format!("Continue it with `bhn train --resume {run}`. {advice}");
             }
             return Err(Error::invalid(dir.display(), "a folder that exists", "a new one", advice));
@@ -99,14 +100,23 @@ impl Run {
     /// # Errors
     /// As [`Run::resume`].
     pub fn resume_on(dir: &Path, data: Dataset) -> Result<Self> {
-        let config = read_config(dir)?.resolve(&data)?;
-        let mut run = Self::initial(Lock::take(dir)?, dir, config, data);
+        let config = read_config(dir)?.resolve_for(&(&data).into())?;
+        let lock = Lock::take(dir)?;
         let last = dir.join(LAST);
-        if last.exists() {
-            run.restore(Checkpoint::load(&last)?)?;
-        } else {
-            allow_no_last(dir, &run.config)?;
-            run.save_last(&run.header(0))?;
+        // The checkpoint is checked before a model is built.
+        let saved = last.exists().then(|| Checkpoint::load(&last)).transpose()?;
+        if let Some(saved) = &saved {
+            same_config(dir, &saved.header, &config)?;
+            saved.check()?;
+        }
+        config.check_frozen(&data)?;
+        let mut run = Self::initial(lock, dir, config, data);
+        match saved {
+            Some(saved) => run.restore(saved)?,
+            None => {
+                allow_no_last(dir, &run.config)?;
+                run.save_last(&run.header(0))?;
+            }
         }
         let lines: Vec<_> = run.history.iter().flat_map(Epoch::line).collect();
         atomic::write(&dir.join("metrics.jsonl"), &lines)?;
@@ -154,8 +164,8 @@ impl Run {
 
     /// Continue from a checkpoint of this run.
     fn restore(&mut self, saved: Checkpoint) -> Result<()> {
-        same_config(&self.dir, &saved.header, &self.config)?;
         let unchecked = same_data(&saved.header, &self.data, &self.fingerprint)?;
+        check_position(&self.dir.join(LAST), &saved.header, self.data.train.len())?;
         let best = saved.header.best.as_ref().map(|(epoch, _)| *epoch);
         let is_lost = best.is_some() && !self.dir.join(BEST).exists();
         if is_lost && best != Some(saved.header.epoch) {
@@ -308,6 +318,38 @@ impl Run {
         let Trainer { model, optimiser, .. } = &self.trainer;
         checkpoint::save(&self.dir.join(LAST), header, &model.params, Some(optimiser))
     }
+}
+
+/// Check that the position in training and the best epoch of the checkpoint `path` belong to a run
+/// on `examples` examples.
+fn check_position(path: &Path, header: &Header, examples: usize) -> Result<()> {
+    let Header { config, epoch, steps, best, task, .. } = header;
+    let bad = |found: String, expected: String| {
+        let advice = "Use another checkpoint of the run, or train again.";
+        Err(Error::invalid(path.display(), found, expected, advice))
+    };
+    if header.examples != examples {
+        let found = format!("{} training examples", header.examples);
+        return bad(found, format!("{examples}, as in the data"));
+    }
+    let each = examples.div_ceil(config.train.batch) as u64;
+    let is_whole = (*epoch as u64).checked_mul(each) == Some(*steps);
+    if !is_whole || *epoch > config.train.epochs {
+        let found = format!("{epoch} epochs and {steps} steps");
+        return bad(found, format!("up to {} epochs of {each} steps", config.train.epochs));
+    }
+    let classifies = matches!(task, Task::Classification { .. });
+    let fits = match best {
+        Some((at, scores)) => (1..=*epoch).contains(at) && scores.accuracy.is_some() == classifies,
+        None => *epoch < config.train.epochs,
+    };
+    if !fits {
+        let found = best.as_ref().map_or("no best epoch".into(), |(at, _)| {
+            format!("the best epoch {at}, or scores of another task")
+        });
+        return bad(found, format!("a best epoch from 1 to {epoch}, with its scores"));
+    }
+    Ok(())
 }
 
 /// Whether `a` is better than `b`: it has a higher accuracy or, if the accuracies are equal or

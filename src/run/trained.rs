@@ -2,13 +2,14 @@
 //! data belong to one run.
 use crate::autodiff::Tensor;
 use crate::bayes::Model;
-use crate::data::{self, Dataset, Options};
+use crate::data::{self, Dataset, Options, files};
 use crate::error::{Error, Result};
 use crate::predict::{Widths, draw};
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
 use crate::run::missing::no_best;
 use crate::run::{Checkpoint, Config, Header, Method};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The model of a run's best epoch.
@@ -76,9 +77,9 @@ pub(super) fn warm_start(model: &mut Model, config: &Config, inputs: Shape) -> R
     }
     // Parameters of the posterior have a meaning only together with its permutations.
     let others = model.params.iter_mut().filter(|(name, _)| !name.starts_with("posterior."));
+    let sources: HashMap<&str, &Tensor<f32>> = from.params.iter().collect();
     for (name, w) in others {
-        let same = |(other, v): &(&str, &Tensor<f32>)| *other == name && v.shape() == w.shape();
-        if let Some((_, source)) = from.params.iter().find(same) {
+        if let Some(&source) = sources.get(name).filter(|v| v.shape() == w.shape()) {
             *w = source.clone();
         }
     }
@@ -106,6 +107,10 @@ pub fn load_data(config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
 
 /// As [`load_data`] for the run in `dir`, with advice if its data file was moved.
 pub(super) fn find_data(dir: &Path, config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
+    let file = Path::new(&config.data);
+    if !data::is_named(&config.data) && file.exists() {
+        files::regular(file)?;
+    }
     load_data(config, data_dir).map_err(|error| {
         if data::is_named(&config.data) || Path::new(&config.data).exists() {
             return error;

@@ -2,6 +2,7 @@
 use super::suite::{Instance, Measurement, Property, Suite};
 use crate::autodiff::gradcheck::randn;
 use crate::data::{Split, Targets, Task};
+use crate::error::{Error, Result};
 use crate::predict::{Predictive, draw, predict};
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
@@ -34,13 +35,18 @@ pub fn suite() -> Suite<Computation> {
 pub(super) fn same_bits(computation: &Computation, threads: &[usize]) -> Measurement {
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.expect("threads can be started").install(computation)
+        pool.map(|pool| pool.install(computation)).map_err(Error::threads)
     };
-    let one = on(1);
-    Measurement::worst(threads.iter().map(|&threads| {
-        let differ = one.iter().zip(&on(threads)).filter(|(a, b)| a != b).count();
-        Measurement::new(differ as f64, 0., format!("numbers that differ on {threads} threads"))
-    }))
+    let compare = || -> Result<_> {
+        let one = on(1)?;
+        let compared = threads.iter().map(|&threads| {
+            let differ = one.iter().zip(&on(threads)?).filter(|(a, b)| a != b).count();
+            let at = format!("numbers that differ on {threads} threads");
+            Ok(Measurement::new(differ as f64, 0., at))
+        });
+        Ok(Measurement::worst(compared.collect::<Result<Vec<_>>>()?))
+    };
+    compare().unwrap_or_else(|error| Measurement::not_judged(error.to_string()))
 }
 
 /// The bits of parameters and predictions after one epoch.

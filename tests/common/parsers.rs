@@ -10,7 +10,9 @@ use bhn::run::config::Config;
 use bhn::run::train::Trainer;
 use flate2::{Compression, write::GzEncoder};
 use ndarray::Array2;
+use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
@@ -112,6 +114,26 @@ pub fn checkpoint(bytes: &[u8]) {
     if let Ok(found) = Checkpoint::read("a", Cursor::new(sealed)) {
         let fits = found.restore(&mut Params::default()).is_ok();
         assert_eq!(fits, found.buffers().is_empty());
+    }
+}
+
+/// The bytes as the JSON of a header, under a valid checksum, in a file of a few small tensors: no
+/// header crashes the program or makes it build a model that the file cannot hold.
+pub fn header(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let blank = "0".repeat(64);
+    let text = format!("{{\"format\":3,\"sha256\":\"{blank}\",\"header\":{text}}}");
+    let data = [0; 4 * 64];
+    let tensors = (0..16).map(|i| {
+        (format!("w{i}"), TensorView::new(Dtype::F32, vec![64], &data).expect("64 numbers"))
+    });
+    let metadata = HashMap::from([("bhn".to_string(), text)]);
+    let mut file = safetensors::serialize(tensors, Some(metadata)).expect("valid tensors");
+    let at = file.windows(64).position(|text| text == blank.as_bytes()).expect("a placeholder");
+    let sum: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    file[at..at + 64].copy_from_slice(sum.as_bytes());
+    if let Ok(found) = Checkpoint::read("a", Cursor::new(file)) {
+        assert!(found.model().is_err(), "no model has these tensors");
     }
 }
 

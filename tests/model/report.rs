@@ -148,6 +148,42 @@ fn renders_zero_epochs_and_many_classes() {
     }
 }
 
+/// The size of a page does not grow with the square of the number of classes, nor with the length
+/// of their names; what is left out is counted.
+#[test]
+fn many_classes_fit_on_a_small_page() {
+    let (n, k) = (5000, 5000);
+    // Every example is taken for the next class but one.
+    let p = Array2::from_shape_fn([n, k], |(i, c)| match (c + k - i % k) % k {
+        2 => 0.5,
+        0 => 0.25,
+        _ => 0.25 / (k - 2) as f32,
+    });
+    let classes: Vec<String> = (0..k).map(|c| format!("class {c} {}", "x".repeat(2000))).collect();
+    let labels: Vec<usize> = (0..n).map(|i| i % k).collect();
+    let zeros = vec![0.0; n];
+    let test = Test::Classification(Classification {
+        p: p.view(),
+        labels: &labels,
+        classes: &classes,
+        entropy: &zeros,
+        bald: &zeros,
+        images: None,
+    });
+    let start = std::time::Instant::now();
+    let page = render(&run(&history(1), test)).unwrap();
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert!(page.len() < 2 << 20, "{} bytes", page.len());
+    for text in [
+        "The 50 most frequent pairs",
+        "4,950 pairs with 4,950 test examples are left out",
+        "<td>class 0 xxx",
+        "Of the many classes, the 20 most probable ones",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
 #[test]
 fn elbo_is_omitted_without_kl() {
     let history: Vec<_> = history(2).into_iter().map(|e| Epoch { kl: 0.0, ..e }).collect();

@@ -13,6 +13,7 @@ use std::path::Path;
 #[case("cifar", parsers::cifar)]
 #[case("config", parsers::config)]
 #[case("csv", parsers::csv)]
+#[case("header", parsers::header)]
 #[case("idx", parsers::idx)]
 #[case("layers", parsers::layers)]
 #[case("npy", parsers::npy)]

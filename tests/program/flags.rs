@@ -24,7 +24,7 @@ use rstest::rstest;
 #[case("--posterior-rate 0", &["--posterior-rate", "'0'", "a number above 0"])]
 #[case("--hidden 100000000,100000000", &["weights", "at most", "--hidden"])]
 #[case("--hidden 18446744073709551615,18446744073709551615", &["weights", "at most"])]
-#[case("--couplings 99999999999", &["weights", "at most", "flow.couplings"])]
+#[case("--couplings 99999999999", &["flow.couplings", "0 to 10000"])]
 #[case("--hidden 200000000", &["weights", "at most"])]
 #[case("--freeze primray.*", &["train.freeze", "`primray.*`", "primary.0.v"])]
 #[case("--method bayes", &["--method", "bayes", "bhn, full-bhn"])]

@@ -2,6 +2,7 @@
 //! and leaves other folders alone.
 use crate::common::{Folder, contents};
 use crate::refused;
+use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;
 use serde_json::Value;
@@ -75,8 +76,10 @@ fn skipped_rows_are_reported() {
     let folder = Folder::new();
     let args = ["reproduce", "uci", "--tier", "smoke", "--data-dir", "nowhere", "--out", "uci"];
     let skipped = "yacht skipped: bhn data fetch uci";
-    folder.bhn().args(args).assert().success().stdout(contains(skipped));
-    let json = folder.bhn().args(args).arg("--json").assert().success();
+    // Nothing else was computed, which is an error.
+    let said = contains("uci: nothing was computed").and(contains("bhn data fetch uci"));
+    folder.bhn().args(args).assert().failure().stdout(contains(skipped)).stderr(said);
+    let json = folder.bhn().args(args).arg("--json").assert().failure();
     let found: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
     assert_eq!(found[0]["skipped"], Value::from(vec![skipped]));
     let table = fs::read_to_string(folder.path("uci/table.md")).unwrap();
@@ -176,15 +179,6 @@ fn invalid_arguments_are_rejected_before_writing(#[case] args: &[&str], #[case] 
     refused(folder.bhn().arg("reproduce").args(args), parts);
     let left = contents(&folder.path(""));
     assert_eq!(left, [("thesis.tex".to_string(), b"work of years".to_vec())]);
-}
-
-#[test]
-fn an_experiment_without_its_data_fails() {
-    let folder = Folder::new();
-    let args = ["reproduce", "uci", "--tier", "smoke", "--data-dir", ".", "--out", "uci"];
-    let output = folder.bhn().args(args).assert().failure();
-    let said = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-    assert!(said.contains("nothing was computed") && said.contains("bhn data fetch uci"), "{said}");
 }
 
 /// The page of a finished folder is drawn again without its runs, and nothing is computed.

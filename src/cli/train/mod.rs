@@ -12,6 +12,7 @@ use crate::data::{self, TaskKind};
 use crate::error::Error;
 use crate::primary::Layer;
 use crate::run::config::{Keys, check_samples};
+use crate::run::memory;
 use crate::run::{Config, Method, MethodKind, Run, Summary, load_data};
 use anyhow::Result;
 use serde::Serialize;
@@ -167,6 +168,7 @@ impl Args {
         let config = config.resolve(&data)?;
         let samples = config.samples(self.samples.unwrap_or(flags::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
+        memory::check(&config, &data)?;
         match Method::from(&config) {
             Method::Hypernet(_, flow) => {
                 let why = match flow.kind {

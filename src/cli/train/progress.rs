@@ -2,7 +2,7 @@
 use crate::bayes::FlowKind;
 use crate::cli::{Context, show, signals};
 use crate::data::Task;
-use crate::error::Result;
+use crate::error::{Result, quoted};
 use crate::predict::evaluate::validate;
 use crate::primary::Layer;
 use crate::report;
@@ -30,7 +30,8 @@ pub fn introduce(run: &Run, context: &Context) {
     ));
     data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
     let dir = run.dir.display();
-    context.say(format!("run folder: {dir} (interrupted? bhn train --resume {dir})"));
+    let word = quoted(&dir);
+    context.say(format!("run folder: {dir} (interrupted? bhn train --resume {word})"));
     if run.unrecorded() > 0 {
         context.say(format!(
             "metrics.jsonl was damaged: of {} of {} epochs no record is left. They are missing \

@@ -21,7 +21,7 @@ use super::gemm::{Form, Packed};
 use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{CHUNK, axpy};
-use super::workspace::with_workspace;
+use super::workspace::{elements, with_workspace};
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
 /// The maximum number of tasks of [`backward_weight`]; each sums over a part of the batch.
@@ -74,8 +74,8 @@ pub fn backward_input<T: Scalar>(
         return parallel::for_each(tasks, |(dx, dy)| unfold::backward_input(over, dy, w, dx));
     };
     let (c, places) = (over.channels(), over.window.size.iter().product::<usize>());
-    let panel = n * c.next_multiple_of(micro.cols);
-    with_workspace(places * panel, |panels| {
+    let panel = elements("conv", [n, c.next_multiple_of(micro.cols)]);
+    with_workspace(elements("conv", [places, panel]), |panels| {
         for (place, panels) in panels.chunks_exact_mut(panel).enumerate() {
             pack(micro, w.slice(s![.., place * c..(place + 1) * c]), panels);
         }
@@ -110,7 +110,8 @@ pub fn backward_weight<T: Scalar>(
     }
     let part = images.div_ceil(PARTS);
     let (image, out) = (over.image_len(), over.count() * n);
-    with_workspace(images.div_ceil(part) * n * k, |sums| {
+    let all = elements("conv", [images.div_ceil(part), elements("conv", [n, k])]);
+    with_workspace(all, |sums| {
         let tasks = x.chunks(part * image).zip(dy.chunks(part * out));
         parallel::for_each(tasks.zip(sums.chunks_mut(n * k)), |((x, dy), sum)| {
             if let (true, Some(micro)) = (winograd::suits(over, n), micro) {
@@ -134,10 +135,11 @@ pub fn backward_weight<T: Scalar>(
 
 /// The number of images; checks the lengths.
 fn batch<T>(over: &Sliding, x: &[T], [n, k]: [usize; 2], y: &[T]) -> usize {
-    let (image, out) = (over.image_len(), over.count() * n);
+    let image = over.image_len();
     let images = x.len().checked_div(image).unwrap_or(0);
+    let outputs = over.count().checked_mul(n).and_then(|out| out.checked_mul(images));
     assert!(
-        k == over.covered() && x.len() == images * image && y.len() == images * out,
+        k == over.covered() && x.len() == images * image && outputs == Some(y.len()),
         "conv: {} entries of {over:?} with weights [{n}, {k}] and {} outputs",
         x.len(),
         y.len()

@@ -164,8 +164,9 @@ macro_rules! micro {
                         // SAFETY: row `p` of the panel.
                         *y = unsafe { $load(b.offset(p as isize * b_row).add(j * LANES)) };
                         // The hardware prefetcher does not follow rows that are far apart.
-                        let ahead = (p + AHEAD) as isize * b_row + (j * LANES) as isize;
-                        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(ahead).cast());
+                        let ahead = b_row.wrapping_mul((p + AHEAD) as isize);
+                        let ahead = b.wrapping_offset(ahead).wrapping_add(j * LANES);
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                     }
                     for (i, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: element `(i, p)` of `A`.

@@ -29,7 +29,8 @@ pub use thin::row_squares;
 /// `C` is not read if `β = 0`. The result is bitwise identical for any number of threads.
 ///
 /// # Panics
-/// Unless the shapes agree.
+/// Unless the shapes agree, or if a matrix has more than `isize::MAX` bytes when it is packed, as a
+/// view with strides of 0 may.
 pub fn gemm<T: Scalar>(
     alpha: T,
     a: ArrayView2<'_, T>,
@@ -40,7 +41,11 @@ pub fn gemm<T: Scalar>(
     let ((m, k), (k2, n)) = (a.dim(), b.dim());
     assert!(k == k2, "gemm: [{m}, {k}] × [{k2}, {n}]: inner dimensions differ");
     assert!(c.dim() == (m, n), "gemm: [{m}, {k}] × [{k}, {n}] into {:?}", c.shape());
-    if m * n == 0 {
+    assert!(
+        can_be_packed::<T>([k, m]) && can_be_packed::<T>([k, n]),
+        "gemm: [{m}, {k}] × [{k}, {n}]: too many elements"
+    );
+    if c.is_empty() {
         return;
     }
     if k == 0 {
@@ -48,7 +53,7 @@ pub fn gemm<T: Scalar>(
     } else if thin::gemm(alpha, a, b, beta, &mut c)
         || thin::gemm(alpha, b.t(), a.t(), beta, &mut c.view_mut().reversed_axes())
     {
-    } else if m * k * n < thin::SERIAL {
+    } else if (m * k).saturating_mul(n) < thin::SERIAL {
         T::block(alpha, a, b, beta, c);
     } else if let Some(micro) = T::micro() {
         by_micro_kernels(micro, [alpha, beta], a, b, c);
@@ -57,10 +62,18 @@ pub fn gemm<T: Scalar>(
     }
 }
 
+/// Whether a matrix `[k, n]` can be packed: its bytes, with columns to fill a panel of any
+/// micro-kernel, can be counted.
+fn can_be_packed<T>([k, n]: [usize; 2]) -> bool {
+    let columns = n.checked_next_multiple_of(simd::WIDEST);
+    let bytes = columns.and_then(|n| n.checked_mul(size_of::<T>())?.checked_mul(k));
+    bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
+}
+
 /// `A B` as a new row-major matrix.
 ///
 /// # Panics
-/// Unless the inner dimensions agree.
+/// As [`gemm()`].
 pub fn matmul<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<T> {
     let mut c = Array2::zeros((a.nrows(), b.ncols()));
     gemm(T::one(), a, b, T::zero(), c.view_mut());
@@ -119,8 +132,12 @@ pub(super) enum Form<T> {
 
 impl<T: Scalar> Packed<T> {
     /// A copy of `B`, packed for the micro-kernel in use.
+    ///
+    /// # Panics
+    /// If it has more than `isize::MAX` bytes, as a view with strides of 0 may.
     pub fn new(b: ArrayView2<'_, T>) -> Self {
         let (k, n) = b.dim();
+        assert!(can_be_packed::<T>([k, n]), "Packed: [{k}, {n}]: too many elements");
         Self(match T::micro() {
             Some(micro) if k * n > 0 => {
                 let mut panels = vec![T::zero(); k * n.next_multiple_of(micro.cols)];

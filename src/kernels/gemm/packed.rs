@@ -4,7 +4,7 @@ use super::micro::Micro;
 use super::simd::{SIDE, prefetch};
 use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::workspace::with_workspace;
+use crate::kernels::workspace::{elements, with_workspace};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 
 /// The maximum depth of a block of the inner dimension: a panel of `B` this deep stays in a core's
@@ -39,7 +39,7 @@ pub fn gemm<T: Scalar>(
 ) {
     if a.nrows() > b.ncols() || a.len() > NEAR {
         let n = b.ncols().next_multiple_of(micro.cols);
-        return with_workspace(b.nrows() * n, |panels| {
+        return with_workspace(elements("gemm", [b.nrows(), n]), |panels| {
             pack(micro, b, panels);
             multiply(micro, alpha_beta, a, panels, c);
         });
@@ -51,7 +51,7 @@ pub fn gemm<T: Scalar>(
         if in_place && b.ncols() == micro.cols {
             macro_kernel(micro, alpha_beta, a, Panels::InPlace(b), c);
         } else {
-            with_workspace(b.nrows() * micro.cols, |panel| {
+            with_workspace(elements("gemm", [b.nrows(), micro.cols]), |panel| {
                 pack_panel(micro, b, panel);
                 macro_kernel(micro, alpha_beta, a, Panels::Packed(panel), c);
             });
@@ -72,10 +72,10 @@ pub fn multiply<T: Scalar>(
     let rows = tiles.div_ceil(strips) * micro.rows;
     let strips = c.axis_chunks_iter_mut(Axis(0), rows);
     parallel::for_each(strips.zip(a.axis_chunks_iter(Axis(0), rows)), |(c, a)| {
-        let stride = a.strides()[0].unsigned_abs() * size_of::<T>();
+        let stride = a.strides()[0].unsigned_abs().wrapping_mul(size_of::<T>());
         if a.strides()[1] == 1 && stride.is_multiple_of(ALIAS) && c.ncols() > FEW * micro.cols {
             let width = a.ncols() + micro.cols;
-            with_workspace(a.nrows() * width, |copy| {
+            with_workspace(elements("gemm", [a.nrows(), width]), |copy| {
                 let copy = ArrayViewMut2::from_shape((a.nrows(), width), copy).expect("its length");
                 let mut copy = copy.slice_move(s![.., ..a.ncols()]);
                 copy.assign(&a);
@@ -116,16 +116,22 @@ fn macro_kernel<T: Scalar>(
         for j in (0..n).step_by(micro.cols) {
             let panel = match &panels {
                 Panels::Packed(panels) => (panels[j * k + p * wide..].as_ptr(), wide as isize),
-                Panels::InPlace(b) => (&raw const b[[p, j]], b.strides()[0]),
+                // The pointer of the view may reach all of it, one of an entry only that entry.
+                Panels::InPlace(b) => {
+                    let [down, right] = [b.strides()[0], b.strides()[1]];
+                    let at = p as isize * down + j as isize * right;
+                    (b.as_ptr().wrapping_offset(at), down)
+                }
             };
             for i in (0..m).step_by(rows) {
                 let size = [rows.min(m - i), micro.cols.min(n - j)];
                 if j == 0 {
                     for i in i + rows..i + 2 * rows {
-                        let row =
-                            a.as_ptr().wrapping_offset(i as isize * sa[0] + p as isize * sa[1]);
+                        let [down, right] =
+                            sa.map(|stride| move |n| stride.wrapping_mul(n as isize));
+                        let row = a.as_ptr().wrapping_offset(down(i)).wrapping_offset(right(p));
                         let lines = (0..NEXT).step_by(64 / size_of::<T>());
-                        lines.for_each(|l| prefetch(row.wrapping_offset(l as isize * sa[1])));
+                        lines.for_each(|l| prefetch(row.wrapping_offset(right(l))));
                     }
                 }
                 // SAFETY: `size[0] × depth` elements of `a` from `(i, p)` on and `size` elements of
@@ -169,7 +175,7 @@ fn store_columns<T: Scalar>(x: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<
 /// Packs `B` into panels, one after another; the last is padded with arbitrary values.
 pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) {
     let columns = b.axis_chunks_iter(Axis(1), micro.cols);
-    let tasks = panels.chunks_mut(b.nrows() * micro.cols).zip(columns);
+    let tasks = panels.chunks_mut(elements("pack", [b.nrows(), micro.cols])).zip(columns);
     parallel::for_each(tasks, |(panel, b)| pack_panel(micro, b, panel));
 }
 
@@ -177,7 +183,8 @@ pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) 
 #[allow(unsafe_code)]
 fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
     let (k, n) = b.dim();
-    assert!(panel.len() >= k * micro.cols && n <= micro.cols, "pack: {k} rows of {n}");
+    let len = elements("pack", [k, micro.cols]);
+    assert!(panel.len() >= len && n <= micro.cols, "pack: {k} rows of {n}");
     if b.strides()[0] == 1 && b.strides()[1] != 1 {
         // SAFETY: `n × k` elements of a live view, and `k` rows of the panel, `n ≤ micro.cols`
         // wide.
@@ -190,7 +197,7 @@ fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T])
     let (stride, line) = (b.strides()[0], 64 / size_of::<T>());
     for (row, b) in panel.chunks_exact_mut(micro.cols).zip(b.rows()) {
         for j in (0..n).step_by(line) {
-            prefetch(b.as_ptr().wrapping_offset(AHEAD * stride).wrapping_add(j));
+            prefetch(b.as_ptr().wrapping_offset(stride.wrapping_mul(AHEAD)).wrapping_add(j));
         }
         match b.to_slice() {
             // Pieces of constant length are copied without a function call.
@@ -249,9 +256,18 @@ pub fn panel_product<T: Scalar>(
     (c, c_row): (&mut [T], usize),
     [m, k, n]: [usize; 3],
 ) {
-    let (rows, n) = (balanced(m, micro.rows), n.min(micro.cols));
-    assert!(n > 0 && c.len() >= (m - 1) * c_row + n && panel.len() >= (k - 1) * b_row + micro.cols);
-    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_column);
+    let n = n.min(micro.cols);
+    let last = |sizes| elements("panel_product", sizes);
+    assert!(
+        m > 0
+            && k > 0
+            && n > 0
+            && c.len() >= last([m - 1, c_row]) + n
+            && panel.len() >= last([k - 1, b_row]) + micro.cols
+            && a.len() > last([m - 1, a_row]) + last([k - 1, a_column]),
+        "panel_product: [{m}, {k}] × [{k}, {n}] of slices that are too short"
+    );
+    let rows = balanced(m, micro.rows);
     for i in (0..m).step_by(rows) {
         // SAFETY: all elements are within the lengths asserted above.
         unsafe {

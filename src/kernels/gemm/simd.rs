@@ -3,6 +3,8 @@
 
 /// Rows and columns of a block that is transposed in registers.
 pub const SIDE: usize = 8;
+/// The columns of the widest panel, that of `f32` with AVX-512.
+pub const WIDEST: usize = 32;
 
 /// Prefetches the cache line at `x`, which need not be valid: a prefetch never faults.
 #[allow(unsafe_code)]

@@ -2,21 +2,23 @@
 //! array is too large. The defaults that depend on the data or the method are filled in.
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MeanFieldConfig, MethodKind, Train};
-use crate::bayes::{
-    Base, Estimator, FlowKind, Hessian, HypernetConfig, MnfConfig, Model, Noise, Prior,
-};
+use super::sizes::Problem;
+use crate::bayes::{Base, Estimator, FlowKind, Hessian, HypernetConfig, Model, Noise, Prior};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
-use crate::primary::{Layer, Placed};
+use crate::primary::Layer;
 
 /// The maximum number of components of a mixture. Time and memory grow with the number, because
 /// every draw needs the density of every component.
 const MOST_COMPONENTS: usize = 1000;
 
-/// The maximum number of weights, and of entries of any other array, which then takes 1 GiB in
-/// `f32`.
-pub(crate) const LIMIT: usize = 1 << 28;
+/// The maximum number of couplings, linear layers or rank-one maps of a flow. Each has tensors of
+/// its own, so time and memory grow with the number even if they are small.
+const MOST_MAPS: usize = 10_000;
+
+/// The maximum number of epochs.
+const MOST_EPOCHS: usize = 1_000_000_000;
 
 /// The maximum `D` for which an exact Hessian is computed, by `2D` gradients on the training set.
 const EXACT: usize = 2000;
@@ -27,7 +29,14 @@ impl Config {
     /// # Errors
     /// If a value is out of its range, settings contradict each other, or the network does not fit
     /// the data or memory.
-    pub fn resolve(mut self, data: &Dataset) -> Result<Self> {
+    pub fn resolve(self, data: &Dataset) -> Result<Self> {
+        let config = self.resolve_for(&data.into())?;
+        config.check_frozen(data)?;
+        Ok(config)
+    }
+
+    /// As [`Config::resolve`], without a model: `train.freeze` is not checked.
+    pub(crate) fn resolve_for(mut self, data: &Problem<'_>) -> Result<Self> {
         if let Some(dir) = self.warm_start.as_ref().filter(|dir| dir.to_str().is_none()) {
             let (found, expected) = ("a path that is not UTF-8", "one in UTF-8, as all of TOML");
             let advice = "Rename the folder, or give a link to it.";
@@ -47,7 +56,7 @@ impl Config {
             augment.check(data.image)?;
         }
         self.resolve_method()?;
-        let entries = self.entries(data)?;
+        let entries = self.sizes(data)?.entries;
         if let Method::Laplace(laplace) = Method::from(&self)
             && laplace.hessian == Hessian::Exact
             && entries > EXACT
@@ -72,95 +81,16 @@ impl Config {
             let (what, expected) = ("the network", "2 or more for a coupling");
             return Err(Error::invalid(what, "1 unit", expected, advice));
         }
-        if !self.train.freeze.is_empty() {
-            let Model { params, .. } = self.build::<f32>(data.shape(), &data.task);
-            self.train.check_freeze(params.iter().map(|(name, _)| name))?;
-        }
         Ok(self)
     }
 
-    /// `U`, the number of multipliers of [`Mnf`](crate::bayes::Mnf).
-    fn multipliers(&self, data: &Dataset) -> Result<usize> {
-        let layers = self.primary.layers.as_ref().expect("filled in");
-        let placed = Layer::place(layers, data.shape())?;
-        let each = placed.iter().filter_map(|placed| Some(placed.block(0)?.factors()));
-        Ok(each.fold(0, usize::saturating_add))
-    }
-
-    /// `D`, the number of entries of `θ`.
-    ///
-    /// # Errors
-    /// If a layer does not accept its input, or the weights or another array would exceed 1 GiB.
-    ///
-    /// # Panics
-    /// If the configuration is not resolved.
-    pub fn entries(&self, data: &Dataset) -> Result<usize> {
-        let method = Method::from(self);
-        let placed = Layer::place(self.primary.layers.as_ref().expect("filled in"), data.shape())?;
-        let (mut units, mut weights, mut masks) = (0_usize, 0_usize, 0_usize);
-        for placed in &placed {
-            if let Some([n, k]) = placed.weights() {
-                units = units.saturating_add(n);
-                weights = weights.saturating_add(product([n, k, 1]));
-            }
-            masks = masks.saturating_add(placed.mask());
+    /// Check `train.freeze` against the names of the parameters; builds the model if it is used.
+    pub(crate) fn check_frozen(&self, data: &Dataset) -> Result<()> {
+        if self.train.freeze.is_empty() {
+            return Ok(());
         }
-        let mut widest = Placed::widest(&placed).max(units);
-        let entries = match method.theta() {
-            Theta::Weights => weights.saturating_add(units),
-            Theta::Scales => units.saturating_add(masks),
-        };
-        match method {
-            Method::Hypernet(_, flow) => {
-                let HypernetConfig { kind, couplings, layers, rank, hidden, .. } = flow;
-                weights = weights.saturating_add(match kind {
-                    FlowKind::Realnvp | FlowKind::Iaf => product([couplings, hidden, entries]),
-                    FlowKind::Linear => product([2 * layers.min(LIMIT), entries, entries]),
-                    FlowKind::Planar => product([couplings, 2, entries]),
-                    FlowKind::Cholesky => product([1, entries, entries]),
-                    FlowKind::LowRank => product([rank, 1, entries]),
-                });
-                widest = widest.max(hidden);
-            }
-            Method::Laplace(_) => {
-                weights = weights.saturating_add(product([1, entries, entries]));
-            }
-            Method::Swag(swag) => {
-                weights = weights.saturating_add(product([swag.rank, 1, entries]));
-            }
-            Method::Mnf(MnfConfig { couplings, hidden, .. }) => {
-                let of_one = product([couplings, hidden, self.multipliers(data)?]);
-                weights = weights.saturating_add(of_one.saturating_mul(2));
-                widest = widest.max(hidden);
-            }
-            Method::Ensemble(ensemble) => weights = product([weights, ensemble.members, 1]),
-            _ => {}
-        }
-        let Train { samples, batch, validation_samples, .. } = self.train;
-        let smaller = match method {
-            Method::Mnf(_) => {
-                "Make primary.layers (--hidden), mnf.hidden or mnf.couplings smaller."
-            }
-            _ => {
-                "Make primary.layers (--hidden), flow.hidden, flow.couplings or flow.rank smaller."
-            }
-        };
-        let step = product([samples, batch.min(data.train.len()), widest]);
-        let one = "Make one of them smaller.";
-        let [training, validation] =
-            [samples, validation_samples].map(|s| product([s, entries, 1]));
-        let sizes = [
-            ("weights of the networks", weights, smaller),
-            ("train.samples × train.batch × units", step, one),
-            ("train.samples × entries of θ", training, one),
-            ("train.validation_samples × entries of θ", validation, one),
-        ];
-        match sizes.into_iter().find(|(_, size, _)| *size > LIMIT) {
-            None => Ok(entries),
-            Some((what, size, advice)) => {
-                Err(Error::invalid(what, size, format!("at most {LIMIT}"), advice))
-            }
-        }
+        let Model { params, .. } = self.build::<f32>(data.shape(), &data.task);
+        self.train.check_freeze(params.iter().map(|(name, _)| name))
     }
 
     /// Check what the method requires of other settings, and fill in the settings that it
@@ -254,7 +184,12 @@ impl Config {
         let finite = |what, x: f64| need(what, x, (x as f32).is_finite(), "a number");
 
         let t = &self.train;
+        let at_most = |what, n: usize, least: usize, most: usize| {
+            let expected = format!("{least} to {most}");
+            need(what, n as f64, (least..=most).contains(&n), &expected)
+        };
         count("train.epochs", t.epochs)?;
+        at_most("train.epochs", t.epochs, 1, MOST_EPOCHS)?;
         count("train.batch", t.batch)?;
         count("train.samples", t.samples)?;
         count("train.validation_samples", t.validation_samples)?;
@@ -285,16 +220,17 @@ impl Config {
         finite("mnf.log_std", self.mnf.log_std)?;
         finite("mnf.log_scale", self.mnf.log_scale)?;
         share("dropout.rate", self.dropout.rate)?;
-        count("flow.layers", self.flow.layers)?;
+        at_most("flow.layers", self.flow.layers, 1, MOST_MAPS)?;
+        at_most("flow.couplings", self.flow.couplings, 0, MOST_MAPS)?;
+        at_most("flow.rank", self.flow.rank, 0, MOST_MAPS)?;
+        at_most("mnf.couplings", self.mnf.couplings, 0, MOST_MAPS)?;
         share("swag.start", self.swag.start)?;
         positive("swag.rate", self.swag.rate)?;
         count("swag.every", self.swag.every)?;
         let rank = self.swag.rank;
         need("swag.rank", rank as f64, rank > 1, "a whole number above 1")?;
         if let Base::Mixture { components, distance, .. } = self.flow.base {
-            let fits = (1..=MOST_COMPONENTS).contains(&components);
-            let expected = format!("1 to {MOST_COMPONENTS}");
-            need("flow.base: components", components as f64, fits, &expected)?;
+            at_most("flow.base: components", components, 1, MOST_COMPONENTS)?;
             finite("flow.base: distance", distance)?;
         }
         finite("flow.log_scale", self.flow.log_scale)?;
@@ -358,22 +294,4 @@ fn check_masks(method: MethodKind, layers: &[Layer]) -> Result<()> {
         return Ok(());
     };
     Err(Error::invalid("primary.layers", found, expected, advice))
-}
-
-/// `samples`, if that many samples of a `θ` with `entries` entries fit in memory.
-///
-/// # Errors
-/// If they would take more than 1 GiB. A single sample is always accepted.
-pub fn check_samples(samples: usize, entries: usize) -> Result<usize> {
-    let most = (LIMIT / entries.max(1)).max(1);
-    if samples > most {
-        let expected = format!("at most {most} of the {entries} entries of θ");
-        return Err(Error::invalid("--samples", samples, expected, "Use fewer samples."));
-    }
-    Ok(samples)
-}
-
-/// The product, or `usize::MAX` if it overflows.
-fn product(sizes: [usize; 3]) -> usize {
-    sizes.into_iter().fold(1, usize::saturating_mul)
 }

@@ -1,6 +1,6 @@
 //! Patterns of the names of parameters that are held fixed in training.
 use super::schema::Train;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, list};
 
 impl Train {
     /// Whether a pattern of `freeze` matches the parameter `name`.
@@ -16,12 +16,12 @@ impl Train {
         let names: Vec<_> = names.collect();
         let is_unused = |pattern: &&String| !names.iter().any(|name| matches(pattern, name));
         if let Some(pattern) = self.freeze.iter().find(is_unused) {
-            let expected = format!("a pattern of one of the parameters {}", names.join(", "));
+            let expected = format!("a pattern of one of the parameters {}", list(&names));
             let advice = "Correct it; `*` stands for any characters.";
             return Err(Error::invalid("train.freeze", format!("`{pattern}`"), expected, advice));
         }
         if !self.freeze.is_empty() && names.iter().all(|name| self.freezes(name)) {
-            let found = format!("all parameters: {}", names.join(", "));
+            let found = format!("all parameters: {}", list(&names));
             let advice = "Remove a pattern.";
             return Err(Error::invalid("train.freeze", found, "one that is left to train", advice));
         }

@@ -5,12 +5,13 @@ mod freeze;
 mod method;
 mod recipe;
 mod schema;
+mod sizes;
 
-pub(crate) use check::LIMIT;
-pub use check::check_samples;
 pub use method::{DropoutKind, Method, Theta};
 pub use recipe::Keys;
 pub use schema::{
     Config, DropoutConfig, EnsembleConfig, LaplaceConfig, LikelihoodConfig, MeanFieldConfig,
     MethodKind, Primary, Train,
 };
+pub use sizes::check_samples;
+pub(crate) use sizes::{LIMIT, Problem};

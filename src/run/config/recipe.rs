@@ -24,7 +24,7 @@ impl Config {
     /// Read a `config.toml`, and which keys it sets.
     ///
     /// # Errors
-    /// As for [`Config::read`].
+    /// As for [`Config::read`], except that it may be a pipe.
     pub fn read_keys(path: &Path) -> Result<(Self, Keys)> {
         let text = Self::text(path)?;
         let config = Self::parse(&path.display().to_string(), &text)?;

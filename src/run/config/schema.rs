@@ -318,15 +318,15 @@ impl fmt::Display for MethodKind {
 }
 
 impl Config {
-    /// Read a `config.toml`.
+    /// Read the `config.toml` of a run folder.
     ///
     /// # Errors
-    /// If the file cannot be read, or has an unknown key or a value of the wrong type.
+    /// If the file cannot be read, is a pipe, or has an unknown key or a value of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&path.display().to_string(), &Self::text(path)?)
+        Self::parse(&path.display().to_string(), &files::regular_text(path, BYTES)?)
     }
 
-    /// The text of a `config.toml`.
+    /// The text of a `config.toml`, which may be a pipe.
     pub(super) fn text(path: &Path) -> Result<String> {
         files::text(path, BYTES)
     }
