@@ -158,18 +158,16 @@ impl Family {
         (self.everywhere || is_first) && (self.always || settings.searches)
     }
 
-    /// The rates that are tried. Gaussians need twice those of flows with couplings.
+    /// The rates that are tried. Gaussians need higher rates than flows with couplings.
     pub fn rates(&self, settings: &Settings, is_first: bool) -> Vec<f64> {
-        let factor = match self.fit {
-            Fit::Laplace(_) | Fit::Swag => return vec![0.],
-            Fit::Flow(_, 0, _) => 2.,
-            _ => 1.,
-        };
-        let rates = match self.is_searched(settings, is_first) {
-            true => settings.rates,
-            false => &[settings.training.rate],
-        };
-        rates.iter().map(|rate| factor * rate).collect()
+        let is_searched = self.is_searched(settings, is_first);
+        match self.fit {
+            Fit::Laplace(_) | Fit::Swag => vec![0.],
+            Fit::Flow(_, 0, _) if is_searched => settings.gaussian_rates.to_vec(),
+            Fit::Flow(_, 0, _) => vec![2. * settings.training.rate],
+            _ if is_searched => settings.rates.to_vec(),
+            _ => vec![settings.training.rate],
+        }
     }
 
     /// Whether several rates are tried.

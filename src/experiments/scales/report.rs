@@ -63,7 +63,8 @@ fn ours(
     recipes: Option<&At>,
     wide: &[Wide],
 ) -> String {
-    let Settings { nuts, chains, annealing, training, rates, measured, .. } = settings;
+    let Settings { nuts, chains, annealing, training, rates, gaussian_rates, measured, .. } =
+        settings;
     let epochs: BTreeSet<_> = all.iter().map(|at| at.source.epochs).collect();
     let epochs: Vec<_> = epochs.iter().map(ToString::to_string).collect();
     let mut text = format!(
@@ -103,10 +104,10 @@ fn ours(
     if settings.searches {
         text += &format!(
             "\nAt V and b of maximum likelihood, T = 0, the full Gaussian and T = 8 are fitted \
-             with each of the rates {rates:?}, Gaussians with twice these, and the best is shown. \
-             T = 0 and the full Gaussian are fitted once more at that rate with twice the steps, \
-             and T = 0 by L-BFGS on {} fixed draws, in pairs ± ε, from the mode and the diagonal \
-             of its curvature.",
+             with each of the rates {rates:?}, Gaussians with {gaussian_rates:?}, and the best is \
+             shown. At that rate, T = 0 and the full Gaussian are fitted once more with twice the \
+             steps and T = 8 with three times, and T = 0 by L-BFGS on {} fixed draws, in pairs \
+             ± ε, from the mode and the diagonal of its curvature.",
             settings.fixed_draws,
         );
     }

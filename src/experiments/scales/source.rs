@@ -33,8 +33,10 @@ pub(super) struct Settings {
     pub annealing: Annealing,
     /// Training of a posterior; a recipe changes it.
     pub training: Training,
-    /// Learning rates of a search. Without one, the rate is that of `training`.
+    /// Learning rates of a search for flows with couplings, and for Gaussians. Without a search,
+    /// the rate is that of `training`, and for Gaussians twice that.
     pub rates: &'static [f64],
+    pub gaussian_rates: &'static [f64],
     /// Whether the families or recipes that ask for it are fitted at all rates, and repeated with
     /// more time.
     pub searches: bool,
@@ -74,6 +76,7 @@ impl Settings {
                 gradient: Estimator::Path,
             },
             rates: tier.pick([&[2e-3, 5e-3, 1e-2], &[2e-3, 5e-3, 1e-2], &[1e-3, 2e-3, 5e-3]]),
+            gaussian_rates: &[4e-3, 1e-2, 2e-2],
             searches: true,
             fixed_draws: tier.pick([64, 512, 1024]),
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
