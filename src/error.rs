@@ -129,7 +129,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// The first 20 items, separated by commas, and the number of the others.
+/// The first 20 items, comma-separated, followed by a count of the rest.
 pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let mut items = items.into_iter();
     let first: Vec<_> = items.by_ref().take(ITEMS).map(|item| item.to_string()).collect();

@@ -96,7 +96,8 @@ fn get(names: &[String], from: Option<&OsStr>, context: &Context) -> Result<()> 
     let dir = context.data_dir.clone().or_else(cache);
     let dir = dir.context("found no cache folder of this user. Give a folder with --data-dir.")?;
     let (mut fetched, mut wrong): (Vec<Fetched>, Vec<String>) = (vec![], vec![]);
-    let place = Path::new(from.unwrap_or_default());
+    let place = Path::new(from.unwrap_or_default()).display().to_string();
+    let place = without_password(&place);
     let selected =
         names.iter().map(|name| Ok(sources::select(name)?)).collect::<Result<Vec<_>>>()?;
     for sets in &selected {
@@ -107,13 +108,11 @@ fn get(names: &[String], from: Option<&OsStr>, context: &Context) -> Result<()> 
             match result {
                 Ok(Some(set)) => fetched.push(set),
                 Ok(None) if sets.len() > 1 => {
-                    let from = without_password(&place.display().to_string());
-                    context.say(format!("{}: no files of it in {from}", set.name));
+                    context.say(format!("{}: no files of it in {place}", set.name));
                 }
                 Ok(None) => wrong.push(format!(
-                    "{}: found none of its files in {}, expected {}",
+                    "{}: found none of its files in {place}, expected {}",
                     set.name,
-                    without_password(&place.display().to_string()),
                     set.files.iter().map(|file| file.name).collect::<Vec<_>>().join(", ")
                 )),
                 Err(error) => wrong.push(error.to_string()),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// The beginning of the names of temporary files, and the number of letters and digits after it.
+/// Prefix of the names of temporary files. `RANDOM` random letters and digits follow.
 const PREFIX: &str = ".bhn-partial-";
 const RANDOM: usize = 12;
 

@@ -15,7 +15,7 @@ pub fn with_workspace<T: Scalar, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> 
     result
 }
 
-/// `a b`, the number of elements of an array that `op` allocates or splits.
+/// `a b`: elements of an array that `op` allocates or splits.
 ///
 /// # Panics
 /// If it exceeds `isize::MAX`: a view with strides of 0 may have that many.

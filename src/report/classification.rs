@@ -142,7 +142,7 @@ impl Classification<'_> {
         html! { @if !most.is_empty() { p { "The most frequent mistakes: " (most) "." } } }
     }
 
-    /// The most frequent confusions as a table, and the number of those left out.
+    /// Table of the most frequent confusions, with a count of the omitted ones.
     fn largest_confusions(&self, counts: &Counts) -> Markup {
         let wrong = most_frequent(counts);
         let (listed, others) = wrong.split_at(wrong.len().min(MOST_CONFUSIONS));

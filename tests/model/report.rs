@@ -124,6 +124,24 @@ fn is_deterministic() {
     assert_eq!(page(2), page(2));
 }
 
+/// A test without uncertainty: `zeros [N]` are the entropy and BALD.
+fn certain<'a>(
+    p: &'a Array2<f32>,
+    labels: &'a [usize],
+    classes: &'a [String],
+    zeros: &'a [f32],
+) -> Test<'a> {
+    let (entropy, bald) = (zeros, zeros);
+    Test::Classification(Classification {
+        p: p.view(),
+        labels,
+        classes,
+        entropy,
+        bald,
+        images: None,
+    })
+}
+
 #[test]
 fn renders_zero_epochs_and_many_classes() {
     let none = page(0);
@@ -132,14 +150,7 @@ fn renders_zero_epochs_and_many_classes() {
         let p = Array2::from_shape_fn([k, k], |(n, c)| if n == c { 1.0 } else { 0.0 });
         let classes: Vec<String> = (0..k).map(|c| format!("class {c}")).collect();
         let (labels, zeros): (Vec<_>, _) = ((0..k).collect(), vec![0.0; k]);
-        let test = Test::Classification(Classification {
-            p: p.view(),
-            labels: &labels,
-            classes: &classes,
-            entropy: &zeros,
-            bald: &zeros,
-            images: None,
-        });
+        let test = certain(&p, &labels, &classes, &zeros);
         let page = render(&run(&history(1), test)).unwrap();
         assert!(
             page.contains("1 epoch (") && !page.contains("NaN") && !page.contains("inf"),
@@ -162,14 +173,7 @@ fn many_classes_fit_on_a_small_page() {
     let classes: Vec<String> = (0..k).map(|c| format!("class {c} {}", "x".repeat(2000))).collect();
     let labels: Vec<usize> = (0..n).map(|i| i % k).collect();
     let zeros = vec![0.0; n];
-    let test = Test::Classification(Classification {
-        p: p.view(),
-        labels: &labels,
-        classes: &classes,
-        entropy: &zeros,
-        bald: &zeros,
-        images: None,
-    });
+    let test = certain(&p, &labels, &classes, &zeros);
     let start = std::time::Instant::now();
     let page = render(&run(&history(1), test)).unwrap();
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());

@@ -48,7 +48,8 @@ fn temporary_files(folder: &Path) -> Vec<String> {
 }
 
 /// Interrupts a command after a random part of `takes`; returns its output if it had not ended.
-/// It ends at once, by the signal, and without temporary files.
+/// Sends a signal at a random moment. The process ends by it and leaves no temporary file; its
+/// standard error, or `None` if it had finished.
 fn interrupt(
     folder: &Folder,
     args: &[&str],

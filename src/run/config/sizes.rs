@@ -21,7 +21,7 @@ pub(crate) struct Problem<'a> {
     pub inputs: usize,
     /// The shape `[C, H, W]` of the inputs if they are images.
     pub image: Option<[usize; 3]>,
-    /// `N`, the number of training examples.
+    /// Number of training examples `N`.
     pub examples: usize,
 }
 
@@ -47,7 +47,7 @@ impl<'a> From<&'a Dataset> for Problem<'a> {
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
-    /// `D`, the number of entries of `θ`.
+    /// `D` = dim `θ`.
     pub entries: usize,
     /// The number of weights of the network and of the posterior, up to a factor of 2.
     pub weights: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Sizes {
 }
 
 impl Config {
-    /// `U`, the number of multipliers of [`Mnf`](crate::bayes::Mnf).
+    /// Number of multipliers `U` of [`Mnf`](crate::bayes::Mnf).
     pub(super) fn multipliers(&self, problem: &Problem<'_>) -> Result<usize> {
         let layers = self.primary.layers.as_ref().expect("filled in");
         let placed = Layer::place(layers, problem.shape())?;
@@ -66,7 +66,7 @@ impl Config {
         Ok(each.fold(0, usize::saturating_add))
     }
 
-    /// `D`, the number of entries of `θ`.
+    /// `D` = dim `θ`.
     ///
     /// # Errors
     /// If a layer does not accept its input, or the weights or another array would exceed 1 GiB.
