@@ -2,6 +2,7 @@
 use super::flags::{self, number, word};
 use super::watch::Watch;
 use super::{Context, show, signals};
+use crate::error::Error;
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
 use crate::report::verdict::{Outcome, Verdict};
@@ -110,6 +111,11 @@ fn reproduce(
     let watch = Watch::new(context);
     let listener = |progress: Progress<'_>| watch.update(&progress);
     let data = context.data_dir.as_deref();
+    if cached && !dir.join("lab.json").exists() {
+        let advice = "Compute it by the same command without --cached.";
+        let found = Error::invalid(dir.display(), "no results", "a cached experiment", advice);
+        return Err(found.into());
+    }
     let mut lab = Lab::open(dir, experiment, (tier, seeds), data, &listener)?;
     lab.computes = !cached;
     let times = seeds as f64 / tier.pick(experiment.seeds) as f64;

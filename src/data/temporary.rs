@@ -26,10 +26,21 @@ fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 #[cfg(feature = "cli")]
 pub(crate) fn remove_all() {
     let live = live();
-    for path in &*live {
-        fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)).ok();
-    }
+    live.iter().for_each(|path| remove(path));
     std::mem::forget(live);
+}
+
+/// Remove a file or a folder, into which another thread may be writing.
+#[cfg(any(feature = "cli", test))]
+fn remove(path: &Path) {
+    // A file that is created while the others are removed keeps the folder.
+    const TRIES: usize = 1000;
+    for _ in 0..TRIES {
+        let removed = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+        if removed.is_ok() || !path.exists() {
+            return;
+        }
+    }
 }
 
 /// A temporary file, to be renamed to its final name.
@@ -189,5 +200,21 @@ mod tests {
         assert_eq!(names.len(), kept.len() + 1, "{names:?}");
         drop(Temporary::new(folder.path(), None).unwrap());
         assert_eq!(super::names(folder.path()).unwrap().len(), names.len());
+    }
+
+    #[test]
+    fn remove_wins_against_a_thread_that_writes() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("used");
+            fs::create_dir(&path).unwrap();
+            std::thread::scope(|scope| {
+                let create = |n| File::create(path.join(format!("{n}"))).is_ok();
+                assert!((0..20).all(create));
+                scope.spawn(move || (20..2000).all(create));
+                remove(&path);
+            });
+            assert!(!path.exists());
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Numbers as text.
+use crate::stats::LARGE;
 
 /// A fraction as a percentage.
 pub(super) fn percent(share: f64) -> f64 {
@@ -10,7 +11,7 @@ pub(super) fn percent(share: f64) -> f64 {
 pub fn number(x: f64) -> String {
     match x.abs() {
         0. => "0".into(),
-        a if (0.1..1e7).contains(&a) => format!("{x:.4}"),
+        a if (0.1..LARGE).contains(&a) => format!("{x:.4}"),
         a if (1e-4..0.1).contains(&a) => {
             let decimals = 3 - a.log10().floor() as i32;
             format!("{x:.*}", decimals as usize)

@@ -1,5 +1,5 @@
 //! Whether measurements support a claim of the paper.
-use crate::stats::{Estimate, over_seeds};
+use crate::stats::{Estimate, LARGE, over_seeds};
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 use std::fmt;
@@ -159,7 +159,7 @@ impl fmt::Display for Mean {
             return write!(f, "{count} of {}", self.seeds);
         }
         let shown = self.error.is_finite() && self.kind == Kind::Mean;
-        if self.value.abs() >= 1e7 {
+        if self.value.abs() >= LARGE {
             write!(f, "{:.2e}", self.value)?;
             return if shown { write!(f, " ± {:.1e}", self.error) } else { Ok(()) };
         }

@@ -35,9 +35,12 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// Writes `x` with the precision of `f`, in scientific notation from 10⁷ on.
+/// From this magnitude on, numbers are printed in scientific notation.
+pub(crate) const LARGE: f64 = 1e7;
+
+/// Writes `x` with the precision of `f`, in scientific notation from [`LARGE`] on.
 fn write_number(f: &mut fmt::Formatter<'_>, x: f64) -> fmt::Result {
-    match x.is_finite() && x.abs() >= 1e7 {
+    match x.is_finite() && x.abs() >= LARGE {
         true => fmt::LowerExp::fmt(&x, f),
         false => fmt::Display::fmt(&x, f),
     }

@@ -6,6 +6,7 @@ use crate::missing::outcome;
 use crate::test_data::test_data;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use rstest::rstest;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -47,7 +48,6 @@ fn temporary_files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Interrupts a command after a random part of `takes`; returns its output if it had not ended.
 /// Sends a signal at a random moment. The process ends by it and leaves no temporary file; its
 /// standard error, or `None` if it had finished.
 fn interrupt(
@@ -100,6 +100,32 @@ fn interrupted_predict_leaves_no_temporary_file() {
         assert!(found == b"of old" || found == whole, "neither the old file nor the new one");
     }
     assert!(interrupted >= 5, "only {interrupted} of 40 were interrupted in time");
+}
+
+/// Each command that reads a run, or checks, at random moments of its work.
+#[rstest]
+#[case::eval("eval run --samples 10000")]
+#[case::acquire("acquire run --pool long.csv --samples 300 --out chosen.csv")]
+#[case::sample("sample run --samples 10000 --out draws.safetensors")]
+#[case::verify_run("verify run")]
+#[case::verify("verify --only flows")]
+fn interrupted_command_leaves_no_temporary_file(#[case] command: &str) {
+    let folder = Folder::new();
+    folder.trained();
+    let rows = animals();
+    let (header, rows) = rows.split_once('\n').unwrap();
+    folder.write("long.csv", format!("{header}\n{}", rows.repeat(50)));
+    let args: Vec<&str> = command.split(' ').collect();
+    let mut takes = duration(&folder, &args);
+    let rng = &mut ChaCha8Rng::seed_from_u64(25);
+    let mut interrupted = 0;
+    for _ in 0..6 {
+        match interrupt(&folder, &args, takes, rng) {
+            Some(_) => interrupted += 1,
+            None => takes = takes.mul_f64(0.8),
+        }
+    }
+    assert!(interrupted >= 1, "all had ended before the signal, within {takes:?}");
 }
 
 /// From the unpacking of MNIST to the report.

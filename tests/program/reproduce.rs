@@ -189,7 +189,8 @@ fn cached_results_suffice_for_the_page() {
     let smoke = ["modes", "--tier", "smoke", "--out", "modes"];
     let said = bhn(&[&smoke[..], &["--cached"]].concat()).failure();
     let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
-    assert!(said.contains("found no file") && said.contains("without --cached"), "{said}");
+    assert!(said.contains("found no results") && said.contains("without --cached"), "{said}");
+    assert!(!folder.path("modes").exists());
     bhn(&smoke).success();
     let table = || fs::read(folder.path("modes/fits.csv")).unwrap();
     let before = table();

@@ -36,10 +36,13 @@ fn intervals<'a>(
     let names = points.iter().map(|&(key, (x, y, _))| (x, y, key.into())).collect();
     let last = points.last().map_or(0., |(_, (x, ..))| *x);
     let points: Vec<_> = points.into_iter().map(|(_, point)| point).collect();
+    let [low, high] = [f64::min, f64::max].map(|f| points.iter().map(|point| point.1).reduce(f));
+    // The names are above their points.
+    let range = low.zip(high).map_or((0.1, 10.), |(low, high)| (0.5 * low, 3. * high));
     Panel {
         title: title.into(),
         x: Axis::new("").range(-0.5, last + 0.5).integer(),
-        y: Axis::new("ln p(D) − ELBO, nats").log(),
+        y: Axis::new("ln p(D) − ELBO, nats").range(range.0, range.1).log(),
         layers: vec![
             Layer::new("", Ink::Series(0), Mark::Intervals(points)),
             Layer::new("", Ink::Gray, Mark::Text(names)),
