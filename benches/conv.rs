@@ -4,7 +4,7 @@
 //! of many runs. The weights are packed in each run, as in a training step. `benches/torch_conv.py`
 //! is the same in PyTorch; `benches/conv.sh` compares the two.
 use bhn::kernels::conv::{Window, backward_input, backward_weight, forward};
-use bhn::kernels::gemm::Packed;
+use bhn::kernels::gemm::{Packed, Precision};
 use ndarray::Array2;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,12 @@ fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs:
         );
     };
     report("forward", Box::new(|| forward(&over, &x, &Packed::new(w.t()), &mut y)));
-    report("by weight", Box::new(|| backward_weight(&over, &x, &y, 0., dw.view_mut())));
-    report("by input", Box::new(|| backward_input(&over, &y, w.view(), 0., &mut x)));
+    report(
+        "by weight",
+        Box::new(|| backward_weight(Precision::F32, &over, &x, &y, 0., dw.view_mut())),
+    );
+    report(
+        "by input",
+        Box::new(|| backward_input(Precision::F32, &over, &y, w.view(), 0., &mut x)),
+    );
 }

@@ -1,16 +1,17 @@
 //! Time of a training step and of a prediction, end to end.
 //!
-//! `cargo bench --bench step -- [CASE…] [--threads N] [--secs S]` prints one JSON line for each
-//! case; compare medians. The network is 784-800-800-10 with minibatches of 128, unless stated
-//! otherwise: `mlp`, maximum likelihood without a hypernet; `bhn`, the bound with all its terms, T
-//! = 8 couplings of 200 units, one noise sample, clipping and Adam; `bhn8`, 8 noise samples;
-//! `frozen`, as `bhn` with the network's directions and biases frozen; `small` and `small-frozen`,
-//! as `bhn` and `frozen` with 784-50-50-10 and T = 4; `predict`, 10,000 images with 100 posterior
-//! samples; `cnn`, the paper's network for CIFAR-10 with minibatches of 64.
+//! `cargo bench --bench step -- [CASE…] [--threads N] [--secs S] [--bf16]` prints one JSON line for
+//! each case; compare medians. With `--bf16`, the network's products are in bfloat16. The network
+//! is 784-800-800-10 with minibatches of 128, unless stated otherwise: `mlp`, maximum likelihood
+//! without a hypernet; `bhn`, the bound with all its terms, T = 8 couplings of 200 units, one noise
+//! sample, clipping and Adam; `bhn8`, 8 noise samples; `frozen`, as `bhn` with the network's
+//! directions and biases frozen; `small` and `small-frozen`, as `bhn` and `frozen` with 784-50-50-10
+//! and T = 4; `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's network for
+//! CIFAR-10 with minibatches of 64.
 mod common;
 
-use bhn::autodiff::{Storage, Tape};
-use bhn::bayes::Targets;
+use bhn::autodiff::{Precision, Storage, Tape};
+use bhn::bayes::{Model, Targets};
 use bhn::data::Split;
 use bhn::nn::optim::{Clip, Optimiser, Schedule, Update};
 use bhn::nn::{Init, Linear, Params};
@@ -33,17 +34,23 @@ fn main() {
     };
     let secs = Duration::from_secs_f64(flag("--secs").unwrap_or(5.));
     let threads = flag("--threads").map_or(vec![1, 2], |n| vec![n as usize]);
+    let precision = match words.iter().any(|word| word == "--bf16") {
+        true => Precision::Bf16,
+        false => Precision::F32,
+    };
     let named = |case: &&&str| words.iter().any(|w| w == **case);
     let cases = ["mlp", "bhn", "bhn8", "frozen", "small", "small-frozen", "predict", "cnn"];
     let some = cases.iter().any(|case| named(&case));
     for threads in threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         for case in cases.iter().filter(|case| !some || named(case)) {
-            let times = pool.install(|| run(case, secs));
+            let times = pool.install(|| run(case, precision, secs));
             let (median, min) = (median(&times), times.iter().copied().fold(f64::MAX, f64::min));
             println!(
-                "{{\"case\": \"{case}\", \"threads\": {threads}, \"ms_median\": {median:.3}, \
+                "{{\"case\": \"{case}\", \"threads\": {threads}, \
+                 \"bf16\": {}, \"ms_median\": {median:.3}, \
                  \"ms_min\": {min:.3}, \"runs\": {}, \"peak_rss_mb\": {}}}",
+                precision == Precision::Bf16,
                 times.len(),
                 bhn::run::summary::peak_memory().unwrap_or(0) >> 20
             );
@@ -61,7 +68,7 @@ fn photographs() -> Config {
 }
 
 /// Milliseconds of each run after a warm-up.
-fn run(case: &str, secs: Duration) -> Vec<f64> {
+fn run(case: &str, precision: Precision, secs: Duration) -> Vec<f64> {
     let images = normal([if case == "predict" { 10_000 } else { 8 * BATCH }, INPUTS]);
     let rows = |i: usize| images.slice(ndarray::s![i % 8 * BATCH..(i % 8 + 1) * BATCH, ..]);
     let labels: Vec<_> = (0..BATCH).map(|i| i * 7 % 10).collect();
@@ -74,7 +81,7 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
             let mut adam = Optimiser::new(Update::default(), &params);
             let mut storage = Storage::default();
             timed(secs, 5, |i| {
-                let tape = Tape::reusing(std::mem::take(&mut storage));
+                let tape = Tape::reusing(std::mem::take(&mut storage)).in_precision(precision);
                 let p = params.bind(&tape);
                 let x = tape.constant(rows(i).to_owned().into_dyn());
                 let hidden = second.forward(&p, first.forward(&p, x).relu()).relu();
@@ -87,7 +94,7 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
             })
         }
         "predict" => {
-            let model = model(&reference());
+            let model = Model { precision, ..model(&reference()) };
             timed(secs, 1, |i| {
                 let rng = &mut stream(0, Purpose::Sample, i as u64);
                 let (theta, _) = draw(&model, 100, rng);
@@ -95,7 +102,8 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
             })
         }
         "cnn" => {
-            let (config, n) = (photographs(), 64);
+            let (mut config, n) = (photographs(), 64);
+            config.train.precision = precision;
             let shape = Shape::Image([3, 32, 32]);
             let images = normal([8 * n, shape.len()]);
             let mut trainer = Trainer::new(&config, shape, &digits(), 50_000);
@@ -107,6 +115,7 @@ fn run(case: &str, secs: Duration) -> Vec<f64> {
         }
         _ => {
             let mut config = reference();
+            config.train.precision = precision;
             config.train.samples = if case == "bhn8" { 8 } else { 1 };
             if case.starts_with("small") {
                 config.primary.layers = Some(Layer::mlp(&[50, 50], 10));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file operation failed.
-    #[error("{}: {cause}. {}", path.display(), advice(cause))]
+    #[error("{}: {cause}. {}", cut(&path.display().to_string()), advice(cause))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -28,8 +28,9 @@ pub enum Error {
     },
     /// Files of a published data set are missing.
     #[error(
-        "data set {set}: found {}, expected its files. Get them: `bhn data fetch {set}`.",
-        missing(folder.as_deref())
+        "data set {set}: found {}, expected its files. Get them: `bhn data fetch {set}{}`.",
+        missing(folder.as_deref()),
+        data_dir(set, folder.as_deref())
     )]
     Missing {
         /// The name of the data set.
@@ -150,12 +151,19 @@ pub(crate) fn quoted(word: impl ToString) -> String {
     }
 }
 
+/// The flag for the data folder that holds the `folder` of a set, which may be in a folder of a
+/// group, as `uci/yacht` is.
+fn data_dir(set: &str, folder: Option<&Path>) -> String {
+    let dir = folder.and_then(|folder| folder.ancestors().nth(set.split('/').count()));
+    dir.map_or(String::new(), |dir| format!(" --data-dir {}", quoted(dir.display())))
+}
+
 fn missing(folder: Option<&Path>) -> String {
     match folder {
         Some(folder) if folder.is_dir() => {
-            format!("only some of its files in {}", folder.display())
+            format!("only some of its files in {}", cut(&folder.display().to_string()))
         }
-        Some(folder) => format!("no folder {}", folder.display()),
+        Some(folder) => format!("no folder {}", cut(&folder.display().to_string())),
         None => "no data folder".into(),
     }
 }
@@ -167,7 +175,9 @@ fn advice(cause: &io::Error) -> &'static str {
             "Choose a place that you may write to, or change its permissions."
         }
         io::ErrorKind::OutOfMemory => MEMORY,
-        io::ErrorKind::StorageFull => "Free some space and resume: finished epochs are kept.",
+        io::ErrorKind::StorageFull => "Free some space, and repeat or resume.",
+        io::ErrorKind::NotADirectory => "A part of the path is a file: choose another.",
+        io::ErrorKind::ResourceBusy => "It is in use by the system: choose another.",
         _ => "Check the file and its disk.",
     }
 }

@@ -83,7 +83,7 @@
 //! use bhn::nn::optim::{Clip, Optimiser, Update};
 //! use bhn::primary::{Layer, WeightNormed};
 //! use bhn::random::{Purpose, stream};
-//! use bhn::autodiff::{Owned, Tape};
+//! use bhn::autodiff::{Owned, Precision, Tape};
 //!
 //! // Classify the sign of x: 20 examples, a network with 8 + 2 scales.
 //! let x = Owned::from_shape_fn(vec![20, 1], |i| i[0] as f32 / 10. - 0.95);
@@ -95,8 +95,10 @@
 //! let likelihood = Likelihood::Categorical { clip: None };
 //! let (prior, point_prior) = (Prior::default(), PointPrior::default());
 //! let (noise, gradient) = (Noise::Shared, Estimator::Total);
-//! let mut model =
-//!     Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient };
+//! let precision = Precision::F32;
+//! let mut model = Model {
+//!     params, primary, posterior, prior, point_prior, likelihood, noise, gradient, precision,
+//! };
 //!
 //! let mut adam = Optimiser::new(Update::default(), &model.params);
 //! let mut bounds = vec![];

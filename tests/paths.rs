@@ -1,12 +1,14 @@
-//! Defends: AVX-512 and AVX2 give bitwise identical results, in every kernel and in training. A
-//! single test, as the instruction set is chosen for the whole process.
+//! Defends: AVX-512 and AVX2 give bitwise identical results, in every kernel and in training, in
+//! bfloat16 with its instruction and without. A single test, as the instruction set is chosen for
+//! the whole process.
 use bhn::autodiff::gradcheck::randn;
 use bhn::bayes::Targets;
 use bhn::data::{Split, Task};
 use bhn::kernels::affine::{self, Affine};
 use bhn::kernels::conv::{self, Window};
+use bhn::kernels::gemm::{self, Precision};
 use bhn::kernels::scalar::Scalar;
-use bhn::kernels::{broadcast, choose_path, gemm, path, pool, vector};
+use bhn::kernels::{broadcast, choose_path, path, pool, vector};
 use bhn::primary::{Layer, Shape};
 use bhn::run::config::Config;
 use bhn::run::train::Trainer;
@@ -138,7 +140,7 @@ fn affines<T: Scalar>(of: &mut Bits) {
 
 /// Each case is a number of images, `[H, W, C]`, a window and the output channels. Rows of windows
 /// have 1 to 40 elements; 3 × 3 windows use Winograd's algorithm.
-fn convolutions<T: Scalar>(of: &mut Bits) {
+fn convolutions<T: Scalar>(precision: Precision, of: &mut Bits) {
     let window = |size, stride, padding| Window { size, stride, padding };
     for (images, image, window, n) in [
         (2, [6, 7, 1], window([2, 3], [1, 1], [0, 0]), 4),
@@ -157,13 +159,16 @@ fn convolutions<T: Scalar>(of: &mut Bits) {
         let (x, dy) = (numbers::<T>(images * entries, 1), numbers(images * positions * n, 2));
         let w = matrix::<T>(n, k, 3);
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-        conv::forward(&over, &x, &gemm::Packed::new(w.t()), &mut y);
-        let mut add = |name: &str, bits| of.push((format!("{name} {image:?} {window:?}"), bits));
+        let packed = conv::precision(precision, &over, n).pack(w.t());
+        conv::forward(&over, &x, &packed, &mut y);
+        let mut add = |name: &str, bits| {
+            of.push((format!("{name} {image:?} {window:?} {precision:?}"), bits))
+        };
         add("conv", bits(&y));
         for beta in [T::zero(), T::one()] {
-            conv::backward_input(&over, &dy, w.view(), beta, &mut dx);
+            conv::backward_input(precision, &over, &dy, w.view(), beta, &mut dx);
             add("conv by input", bits(&dx));
-            conv::backward_weight(&over, &x, &dy, beta, dw.view_mut());
+            conv::backward_weight(precision, &over, &x, &dy, beta, dw.view_mut());
             add("conv by weight", bits(&dw));
         }
         if window.padding == [0, 0] {
@@ -182,7 +187,7 @@ fn convolutions<T: Scalar>(of: &mut Bits) {
 }
 
 /// Parameters of a dense and of a convolutional network after two epochs.
-fn training(of: &mut Bits) {
+fn training(precision: Precision, of: &mut Bits) {
     let task = Task::Classification { classes: ["a", "b", "c"].map(String::from).to_vec() };
     let x = randn(&[60, 100], 1).mapv(|x| x as f32).into_dimensionality().unwrap();
     let data = Split { x, y: Targets::Classes((0..60).map(|n| n % 3).collect()) };
@@ -193,12 +198,13 @@ fn training(of: &mut Bits) {
         let mut config = Config::default();
         config.primary.layers = Some(layers);
         (config.train.batch, config.train.epochs) = (32, 2);
+        config.train.precision = precision;
         let mut trainer = Trainer::new(&config, Shape::Image([1, 10, 10]), &task, 60);
         for _ in 0..2 {
             trainer.epoch(&data, |_, _| {}).unwrap();
         }
         for (name, w) in trainer.model.params.iter() {
-            of.push((format!("trained {name}"), bits(w)));
+            of.push((format!("trained {name} {precision:?}"), bits(w)));
         }
     }
 }
@@ -211,9 +217,11 @@ fn everything() -> Bits {
     vectors::<f64>(&mut of);
     affines::<f32>(&mut of);
     affines::<f64>(&mut of);
-    convolutions::<f32>(&mut of);
-    convolutions::<f64>(&mut of);
-    training(&mut of);
+    convolutions::<f64>(Precision::F32, &mut of);
+    for precision in [Precision::F32, Precision::Bf16] {
+        convolutions::<f32>(precision, &mut of);
+        training(precision, &mut of);
+    }
     of
 }
 

@@ -1,6 +1,6 @@
 //! Constants shared by many tapes, with cached transposes and norms.
 use crate::autodiff::tensor::Tensor;
-use crate::kernels::gemm::Packed;
+use crate::kernels::gemm::{Packed, Precision};
 use crate::kernels::scalar::Scalar;
 use std::sync::OnceLock;
 
@@ -11,21 +11,23 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub struct Fixed<T> {
     pub(crate) value: Tensor<T>,
-    transposed: OnceLock<Packed<T>>,
+    /// In `f32` and in bfloat16.
+    transposed: [OnceLock<Packed<T>>; 2],
     norms: OnceLock<Tensor<T>>,
 }
 
 impl<T> Fixed<T> {
     /// A constant of this value.
     pub fn new(value: Tensor<T>) -> Self {
-        Self { value, transposed: OnceLock::new(), norms: OnceLock::new() }
+        Self { value, transposed: Default::default(), norms: OnceLock::new() }
     }
 }
 
 impl<T: Scalar> Fixed<T> {
-    /// `Vᵀ`, packed for products.
-    pub(crate) fn transposed(&self) -> &Packed<T> {
-        cached(&self.transposed, || Packed::new(self.value.as_matrix().reversed_axes()))
+    /// `Vᵀ`, packed for products in `precision`.
+    pub(crate) fn transposed(&self, precision: Precision) -> &Packed<T> {
+        let cell = &self.transposed[precision as usize];
+        cached(cell, || precision.pack(self.value.as_matrix().reversed_axes()))
     }
 
     /// `‖vᵢ‖`, computed by `compute` on the first call.

@@ -1,7 +1,8 @@
 //! The gradient of one tensor: its entries, factors from which they are computed, or a sum of both.
 use crate::autodiff::tensor::{Owned, Tensor};
+use crate::kernels::gemm::Precision;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::{gemm, vector};
+use crate::kernels::vector;
 use rayon::prelude::*;
 
 /// The largest rank of a product that stays in factors.
@@ -33,6 +34,9 @@ struct Product<T> {
     z: Tensor<T>,
     /// `[S, n]`.
     y: Tensor<T>,
+    /// That of `aᵀz` if it is multiplied out at once; a product that stays in factors is not
+    /// rounded.
+    precision: Precision,
 }
 
 /// `diag(d) V`, with the norms of the rows of `V`.
@@ -65,9 +69,14 @@ impl<T: Scalar> From<Owned<T>> for Gradient<T> {
 
 impl<T: Scalar> Gradient<T> {
     /// `aᵀz` for `a […, n]` and `z […, k]`, given `y = z Vᵀ`.
-    pub(crate) fn product(a: &Tensor<T>, z: &Tensor<T>, y: &Tensor<T>) -> Self {
+    pub(crate) fn product(
+        a: &Tensor<T>,
+        z: &Tensor<T>,
+        y: &Tensor<T>,
+        precision: Precision,
+    ) -> Self {
         let [a, z, y] = [a, z, y].map(Tensor::clone);
-        Self { product: Some(Box::new(Product { a, z, y })), ..Self::default() }
+        Self { product: Some(Box::new(Product { a, z, y, precision })), ..Self::default() }
     }
 
     /// `diag(d) V` for `d [n]`, given the norms of the rows of `V`.
@@ -147,9 +156,9 @@ impl<T: Scalar> Gradient<T> {
 
     /// `dV ← β dV + aᵀz` or `dV ← β dV + diag(d) V`, given `V`.
     pub(crate) fn write_factors(&self, v: &Tensor<T>, beta: T, dv: &mut Tensor<T>) {
-        if let Some(Product { a, z, .. }) = self.product.as_deref() {
+        if let Some(Product { a, z, precision, .. }) = self.product.as_deref() {
             let a = a.as_matrix().reversed_axes();
-            gemm::gemm(T::one(), a, z.as_matrix(), beta, dv.as_matrix_mut());
+            precision.gemm(a, z.as_matrix(), beta, dv.as_matrix_mut());
         } else if let Some(diagonal) = &self.diagonal {
             let k = width(v.shape());
             let rows = dv.as_slice_mut().chunks_exact_mut(k).zip(v.as_slice().chunks_exact(k));
@@ -194,7 +203,7 @@ impl<T: Scalar> Gradient<T> {
             return squares.collect::<Vec<_>>().iter().sum();
         }
         let mut sums = vec![0.; v.len() / k];
-        if let Some(Product { a, z, y }) = self.product.as_deref() {
+        if let Some(Product { a, z, y, .. }) = self.product.as_deref() {
             let rows =
                 a.as_slice().chunks_exact(width(a.shape())).zip(z.as_slice().chunks_exact(k));
             for (s, (a_s, z_s)) in rows.clone().enumerate() {

@@ -17,6 +17,7 @@ mod sink;
 mod tape;
 mod tensor;
 
+pub use crate::kernels::gemm::Precision;
 pub use constants::Fixed;
 pub use cost::Op;
 pub use gradient::Gradient;

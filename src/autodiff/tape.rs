@@ -9,9 +9,10 @@ use crate::autodiff::memory::{Memory, Storage};
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::sink::{Cotangent, Input, Sink};
 use crate::autodiff::tensor::Tensor;
+use crate::kernels::gemm::Precision;
 use crate::kernels::scalar::Scalar;
 use std::borrow::Cow;
-use std::cell::{OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::sync::Arc;
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
@@ -44,6 +45,7 @@ pub struct Tape<T = f32> {
     fixed: RefCell<Vec<(usize, Arc<Fixed<T>>)>>,
     memory: Memory<T>,
     profile: Option<Profile>,
+    precision: Cell<Precision>,
     /// Distinguishes this tape from any other, even from a dropped tape that had the same address.
     identity: Arc<()>,
 }
@@ -83,6 +85,7 @@ impl<T> Tape<T> {
             fixed: RefCell::default(),
             memory: storage.into(),
             profile: None,
+            precision: Cell::default(),
             identity: Arc::default(),
         }
     }
@@ -90,6 +93,24 @@ impl<T> Tape<T> {
     /// This tape, with every operation timed by `profile`, if there is one.
     pub fn profiled(self, profile: Option<Profile>) -> Self {
         Self { profile, ..self }
+    }
+
+    /// This tape, with products in `precision`, see [`Tape::with_precision`].
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision: precision.into(), ..self }
+    }
+
+    /// The result of `f`, which records matrix products and convolutions in `precision`. So are
+    /// those of their gradients, except products that stay in factors, see [`Gradient`].
+    pub fn with_precision<R>(&self, precision: Precision, f: impl FnOnce() -> R) -> R {
+        let before = self.precision.replace(precision);
+        let result = f();
+        self.precision.set(before);
+        result
+    }
+
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision.get()
     }
 
     /// If this tape is profiled, attribute to `name` the time since the last operation, in which at

@@ -4,6 +4,7 @@ use super::{
     Draw, Elbo, Estimator, Kl, Likelihood, PointPrior, Posterior, Prior, Scale, Targets, elbo,
 };
 use crate::autodiff::Var;
+use crate::kernels::gemm::Precision;
 use crate::kernels::scalar::Scalar;
 use crate::nn::{BoundParams, Params};
 use crate::primary::{Input, PrimaryNet};
@@ -30,6 +31,9 @@ pub struct Model<T: Scalar = f32> {
     pub noise: Noise,
     /// The estimator of the bound's gradient.
     pub gradient: Estimator,
+    /// The precision of the products of the primary network in training and prediction. Those of a
+    /// hypernetwork stay in `T`: they are thin, and decide `ln q(θ)`.
+    pub precision: Precision,
 }
 
 /// Which examples share a sample of `θ` in training. In prediction all inputs share each sample, so
@@ -74,9 +78,11 @@ impl<T: Scalar> Model<T> {
         let x = x.into();
         let (draw, outputs) = self.local(p, x, samples, rng).unwrap_or_else(|| {
             let mut draw = |count| self.gradient.draw(&*self.posterior, p, count, rng);
-            let forward = |theta| match x {
-                Input::Examples(x) => self.primary.forward(p, theta, x),
-                Input::Product(product) => self.primary.forward_from(p, theta, product),
+            let forward = |theta: Var<'t, T>| {
+                theta.tape().with_precision(self.precision, || match x {
+                    Input::Examples(x) => self.primary.forward(p, theta, x),
+                    Input::Product(product) => self.primary.forward_from(p, theta, product),
+                })
             };
             match self.noise {
                 Noise::Shared => {
@@ -130,7 +136,9 @@ impl<T: Scalar> Model<T> {
         let q = self.posterior.normals(p)?;
         assert!(self.gradient == Estimator::Total, "the path gradient of a KL in closed form");
         let kl = self.prior.kl_of_normals(&q)?;
-        let outputs = self.primary.forward_normal([q.mean, q.std], x, samples, rng)?;
+        let outputs = x.tape().with_precision(self.precision, || {
+            self.primary.forward_normal([q.mean, q.std], x, samples, rng)
+        })?;
         let theta = q.mean.reshape(&[1, q.mean.shape()[0]]);
         Some((Draw { theta, kl: Kl::Exact(kl) }, outputs))
     }

@@ -1,6 +1,6 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
-use super::flags::{self, SCORES, count, one_of, samples};
+use super::flags::{self, PrecisionFlag, SCORES, count, one_of, samples};
 use super::predict::{Far, block, prefixes};
 use crate::data;
 use crate::error::Error;
@@ -34,6 +34,8 @@ pub struct Args {
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
+    #[command(flatten)]
+    precision: PrecisionFlag,
     /// Output file, written completely or not at all; - is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -56,7 +58,8 @@ const LIMIT: usize = 1 << 27;
 /// Write the chosen inputs as CSV, or as JSON with `--json`, the highest score first.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let out = Target::of_flag(args.out.as_deref())?;
-    let Trained { model, header, .. } = Trained::load(&args.dir)?;
+    let Trained { mut model, header, .. } = Trained::load(&args.dir)?;
+    args.precision.apply(context, &mut model);
     let (acquisition, classes) = (args.score, header.task.outputs());
     if !acquisition.fits(&header.task) {
         let (found, expected) = (acquisition, "bald, max-entropy, mean-std or random");

@@ -1,5 +1,5 @@
 //! `bhn eval DIR`: test a trained network.
-use super::flags::{self, samples};
+use super::flags::{self, PrecisionFlag, samples};
 use super::{Context, show};
 use crate::predict::evaluate::evaluate;
 use crate::run::Trained;
@@ -13,11 +13,14 @@ pub struct Args {
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
+    #[command(flatten)]
+    precision: PrecisionFlag,
 }
 
 /// Test and print the scores.
 pub fn run(args: Args, context: &Context) -> Result<()> {
-    let trained = Trained::load(&args.dir)?;
+    let mut trained = Trained::load(&args.dir)?;
+    args.precision.apply(context, &mut trained.model);
     let data = trained.data(context.data_dir.as_deref())?;
     data.notes.iter().for_each(|note| context.say(format!("note: {note}")));
     let config = &trained.header.config;

@@ -1,7 +1,9 @@
 //! Values of flags: their parsers, and the number of posterior samples.
 use super::context::Context;
+use crate::autodiff::Precision;
 use crate::bayes::Model;
 use crate::error::Error;
+use crate::kernels::multiplies_bf16;
 use crate::run::config::{Config, check_samples};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
@@ -66,6 +68,8 @@ pub const METHODS: &[&str] = &[
 ];
 /// The values of `--flow`.
 pub const FLOWS: &[&str] = &["realnvp", "iaf", "planar", "cholesky", "low-rank", "linear"];
+/// The values of `--precision`.
+pub const PRECISIONS: &[&str] = &["f32", "bf16"];
 /// The values of `--task`.
 pub const TASKS: &[&str] = &["classification", "regression"];
 /// The values of `bhn acquire --score`.
@@ -107,4 +111,32 @@ pub fn choose_samples(
         context.note_no_effect("--samples", why);
     }
     Ok(check_samples(samples, model.primary.dim())?)
+}
+
+/// `--precision` of the commands that predict.
+#[derive(clap::Args)]
+pub struct PrecisionFlag {
+    /// Precision of matrix products: f32; bf16, bfloat16 with sums in f32, is faster on processors
+    /// that multiply it [default: that of the training]
+    #[arg(long, value_name = "PRECISION", hide_possible_values = true,
+        value_parser = one_of::<Precision>(PRECISIONS))]
+    precision: Option<Precision>,
+}
+
+impl PrecisionFlag {
+    /// Set the precision of `model`, if one is given.
+    pub fn apply(&self, context: &Context, model: &mut Model) {
+        model.precision = self.precision.unwrap_or(model.precision);
+        say_if_slow(context, model.precision);
+    }
+}
+
+/// Say that products in bfloat16 are slow here, if they are.
+pub fn say_if_slow(context: &Context, precision: Precision) {
+    if precision == Precision::Bf16 && !multiplies_bf16() {
+        context.say(
+            "note: this processor does not multiply bfloat16 (AVX512-BF16), so --precision bf16 \
+             is slower than f32 here",
+        );
+    }
 }

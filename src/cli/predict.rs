@@ -1,5 +1,5 @@
 //! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
-use super::flags::{self, samples};
+use super::flags::{self, PrecisionFlag, samples};
 use super::profile::Profiler;
 use super::{Context, show};
 use crate::autodiff::profile::{Phase, Profile};
@@ -29,6 +29,8 @@ pub struct Args {
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
+    #[command(flatten)]
+    precision: PrecisionFlag,
     /// Output file, written completely or not at all; - is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -82,7 +84,8 @@ fn profiled(
             profile.spent(name, Phase::Between, 0., 0.);
         }
     };
-    let Trained { model, header, .. } = Trained::load(&args.dir)?;
+    let Trained { mut model, header, .. } = Trained::load(&args.dir)?;
+    args.precision.apply(context, &mut model);
     let samples = flags::choose_samples(context, args.samples, &header.config, &model)?;
     let rows = block(&model, &header, samples);
     let open = |file: &PathBuf| data::inputs(file, &header.preprocess, header.image, rows);

@@ -23,6 +23,7 @@
 //! `ln` and similar functions come from the C library; another version of it may round their last
 //! bit differently on any processor.
 pub mod affine;
+mod bf16;
 pub mod broadcast;
 pub mod cholesky;
 pub mod conv;
@@ -40,4 +41,4 @@ mod workspace;
 
 #[doc(hidden)]
 pub use path::choose_path;
-pub use path::path;
+pub use path::{multiplies_bf16, path};

@@ -1,5 +1,5 @@
 //! The instruction set that the kernels use, detected once: AVX-512, AVX2, or the target's
-//! baseline.
+//! baseline. Where a processor multiplies bfloat16 numbers, products of these use that, too.
 //!
 //! Rust neither fuses `a * b + c` nor reorders sums, so loops that the compiler vectorises give
 //! bitwise identical results with any instruction set. Micro-kernels use fused multiply-adds and
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 /// An instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
+    /// AVX-512 F, VL, BW and BF16.
+    Avx512Bf16,
     /// AVX-512 F and VL.
     Avx512,
     /// AVX2 with FMA.
@@ -20,7 +22,7 @@ pub enum Path {
 }
 
 /// All paths, fastest first.
-const ALL: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
+const ALL: [Path; 4] = [Path::Avx512Bf16, Path::Avx512, Path::Avx2, Path::Portable];
 /// An index into [`ALL`]; out of range until the instruction set has been detected.
 static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
 
@@ -52,6 +54,11 @@ impl Path {
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return match self {
+            Self::Avx512Bf16 => {
+                is_x86_feature_detected!("avx512bf16")
+                    && is_x86_feature_detected!("avx512bw")
+                    && Self::Avx512.is_available()
+            }
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512vl")
@@ -66,7 +73,7 @@ impl Path {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Avx512 => "avx512",
+            Self::Avx512Bf16 | Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Portable => "portable",
         }
@@ -77,6 +84,12 @@ impl Path {
 /// The first two give bitwise identical results.
 pub fn path() -> &'static str {
     Path::current().name()
+}
+
+/// Whether this processor has an instruction for products of bfloat16 numbers, in use by products
+/// in that precision. Without it they have the same bits, and are slower than those of `f32`.
+pub fn multiplies_bf16() -> bool {
+    Path::current() == Path::Avx512Bf16
 }
 
 /// Sets the instruction set of the whole process, for tests that compare paths. Returns `false` if
@@ -108,13 +121,14 @@ macro_rules! multiversion {
             #[inline(always)]
             fn portable<$($generics)*>($($arg: $t),*) $(-> $out)? $body
 
-            match $crate::kernels::path::Path::current() {
+            use $crate::kernels::path::Path;
+            match Path::current() {
                 // SAFETY: a path is chosen only if the processor has its instruction set.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::path::Path::Avx512 => unsafe { avx512($($arg),*) },
+                Path::Avx512Bf16 | Path::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::path::Path::Avx2 => unsafe { avx2($($arg),*) },
+                Path::Avx2 => unsafe { avx2($($arg),*) },
                 _ => portable($($arg),*),
             }
         }

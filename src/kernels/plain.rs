@@ -6,7 +6,9 @@
 //! [`conv::forward`](crate::kernels::conv::forward) with weights that are not packed, and so on.
 //! Lengths are not checked.
 use super::affine::Affine;
+use super::bf16::{self, Pair};
 use super::conv::Sliding;
+use super::gemm::packed::{DEPTH, balanced};
 use super::scalar::Scalar;
 use super::vector::AdamStep;
 use ndarray::{ArrayD, ArrayView2, ArrayViewMut2};
@@ -105,6 +107,34 @@ pub fn gemm<T: Scalar>(
     for ((i, j), c) in c.indexed_iter_mut() {
         let sum: T = (0..a.ncols()).map(|k| a[[i, k]] * b[[k, j]]).sum();
         *c = alpha * sum + if beta == T::zero() { beta } else { beta * *c };
+    }
+}
+
+/// `C ← A B + β C` with the elements of `A` and `B` rounded to bfloat16, for `β` 0 or 1: the
+/// definition of this product, bit for bit. Elements of the inner dimension are taken in pairs,
+/// with a 0 after the last if their number is odd. Sums begin at 0 and add one pair after another:
+/// first the product of its second elements, then that of its first; each addition rounds once, and
+/// a subnormal sum becomes 0. If there are more than 1024 pairs, the sums of equal blocks of them
+/// are added in their order.
+pub fn gemm_bf16(
+    a: ArrayView2<'_, f32>,
+    b: ArrayView2<'_, f32>,
+    beta: f32,
+    mut c: ArrayViewMut2<'_, f32>,
+) {
+    let k = a.ncols();
+    let pairs = |x: &dyn Fn(usize) -> f32| -> Vec<Pair> {
+        let second = |p| if p < k { x(p) } else { 0. };
+        (0..k).step_by(2).map(|p| bf16::pair([x(p), second(p + 1)])).collect()
+    };
+    for ((i, j), c) in c.indexed_iter_mut() {
+        let (x, y) = (pairs(&|p| a[[i, p]]), pairs(&|p| b[[p, j]]));
+        let depth = balanced(x.len().max(1), DEPTH);
+        let blocks = x.chunks(depth).zip(y.chunks(depth));
+        let sums = blocks
+            .map(|(x, y)| x.iter().zip(y).fold(0., |s, (&x, &y)| bf16::multiply_add(x, y, s)));
+        let start = (beta != 0.).then_some(*c);
+        *c = start.into_iter().chain(sums).reduce(|c, s| c + s).unwrap_or(0.);
     }
 }
 

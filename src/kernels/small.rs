@@ -1,6 +1,6 @@
 //! Defends: kernels access only elements of their views. The cases are small enough for Miri, which
 //! runs them in `.ci/run`; each uses one thread.
-use super::gemm::{Packed, gemm, matmul};
+use super::gemm::{Packed, Precision, gemm, matmul};
 use super::path::Path;
 use super::plain;
 use super::scalar::Scalar;
@@ -81,5 +81,6 @@ fn packed_refuses_views_of_too_many_elements() {
 fn convolutions_refuse_views_of_too_many_elements() {
     let over = super::conv::Window::of([1, 1], [1, 1], [1 << 15, 0]).over([1, 1, 1]).unwrap();
     let n = usize::MAX / (2 << 15) + 1;
-    super::conv::backward_input(&over, &[1.; 1], repeated(&[1.], [n, 1]), 0., &mut [0.]);
+    let w = repeated(&[1.], [n, 1]);
+    super::conv::backward_input(Precision::F32, &over, &[1.; 1], w, 0., &mut [0.]);
 }

@@ -74,7 +74,8 @@ pub(super) fn chunks<R: Send>(
     };
     let run = |storage: &mut Storage<f32>, (i, x): (usize, ArrayView2<'_, f32>)| {
         let mut forward = |theta: &Tensor<f32>| {
-            let tape = Tape::reusing(mem::take(storage)).profiled(profile.cloned());
+            let tape = Tape::reusing(mem::take(storage)).in_precision(model.precision);
+            let tape = tape.profiled(profile.cloned());
             let p = frozen.bind(params, &tape);
             let bytes = 2 * size_of::<f32>() * x.len();
             let x = tape.constant(x.to_owned().into_dyn());

@@ -291,6 +291,7 @@ fn removed(model: &Model, units: &[usize], test: &Split, seed: u64) -> Option<Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autodiff::Precision;
     use crate::autodiff::gradcheck::randn;
     use crate::bayes::{
         EpochEnd, Estimator, Hessian, Hypernet, HypernetConfig, Laplace, Likelihood, Noise,
@@ -315,6 +316,7 @@ mod tests {
             likelihood: Likelihood::Categorical { clip: None },
             noise: Noise::Shared,
             gradient: Estimator::Total,
+            precision: Precision::F32,
         };
         for ((name, w), seed) in model.params.iter_mut().zip(1..) {
             let noise = randn(w.shape(), seed);

@@ -134,7 +134,7 @@ impl Trainer {
     fn first_product(&self, x: ArrayView2<'_, f32>) -> Option<Array2<f32>> {
         let mut rows = vec![];
         for some in x.axis_chunks_iter(Axis(0), ROWS) {
-            let tape = Tape::default();
+            let tape = Tape::default().in_precision(self.model.precision);
             let p = self.frozen.bind(&self.model.params, &tape);
             let some = tape.constant(some.to_owned().into_dyn());
             let product = self.model.primary.first_product(&p, some)?;

@@ -3,7 +3,7 @@
 use super::suite::{Instance, Measurement, Property, Suite, distance};
 use crate::autodiff::gradcheck::randn;
 use crate::kernels::conv::{self, Sliding, Window};
-use crate::kernels::gemm::Packed;
+use crate::kernels::gemm::{Packed, Precision};
 use crate::kernels::plain;
 use ndarray::{Array2, ArrayView2, s};
 
@@ -20,8 +20,10 @@ pub struct Convolution {
 
 const ENGINE: Convolution = Convolution {
     forward: |over, x, w, y| conv::forward(over, x, &Packed::new(w.t()), y),
-    by_input: |over, dy, w, dx| conv::backward_input(over, dy, w, 0., dx),
-    by_weight: |over, x, dy, dw| conv::backward_weight(over, x, dy, 0., dw.view_mut()),
+    by_input: |over, dy, w, dx| conv::backward_input(Precision::F32, over, dy, w, 0., dx),
+    by_weight: |over, x, dy, dw| {
+        conv::backward_weight(Precision::F32, over, x, dy, 0., dw.view_mut())
+    },
 };
 
 /// The suite of [`conv`].

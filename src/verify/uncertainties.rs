@@ -1,5 +1,6 @@
 //! Predictive probabilities and uncertainties against their definitions.
 use super::suite::{Instance, Measurement, Property, Suite};
+use crate::autodiff::Precision;
 use crate::autodiff::gradcheck::randn;
 use crate::bayes::{Estimator, Likelihood, Model, Noise, Point, PointPrior, Prior};
 use crate::nn::Params;
@@ -39,6 +40,7 @@ fn uncertainties(logits: &Array3<f32>) -> Vec<Uncertainty> {
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
         gradient: Estimator::Total,
+        precision: Precision::F32,
     };
     let weights = logits.view().permuted_axes([0, 2, 1]);
     let weights = weights.to_shape([samples, classes * inputs]).expect("as many entries");

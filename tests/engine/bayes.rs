@@ -1,7 +1,7 @@
 //! Defends: the bound is in nats over the data set with all its terms, however the data are divided
 //! into minibatches; priors are normalised; sharing computation between samples changes nothing.
 use bhn::autodiff::gradcheck::{gradcheck, randn};
-use bhn::autodiff::{Tape, Tensor, Var};
+use bhn::autodiff::{Precision, Tape, Tensor, Var};
 use bhn::bayes::{
     Draw, Estimator, Hypernet, HypernetConfig, Kl, Likelihood, Model, Noise, Point, PointPrior,
     Posterior, Prior, Scale, Targets, elbo,
@@ -34,7 +34,8 @@ fn model(couplings: usize, likelihood: Likelihood) -> Model<f64> {
     let (primary, posterior) = (Box::new(primary), Box::new(posterior));
     let (prior, point_prior) = (Prior::default(), PointPrior::default());
     let (noise, gradient) = (Noise::Shared, Estimator::Total);
-    Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient }
+    let precision = Precision::F32;
+    Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient, precision }
 }
 
 const EXACT: Likelihood = Likelihood::Categorical { clip: None };

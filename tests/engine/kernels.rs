@@ -2,6 +2,7 @@
 //! shapes, and gives the same bits for any number of threads.
 use bhn::kernels::affine::{self, Affine};
 use bhn::kernels::conv::{self, Window};
+use bhn::kernels::gemm::Precision;
 use bhn::kernels::scalar::Scalar;
 use bhn::kernels::{broadcast, gemm, plain, pool, vector};
 use ndarray::{Array1, Array2, s};
@@ -418,11 +419,11 @@ fn images<T: Scalar>() {
         plain::conv2d(&over, &x, w.view(), &mut expected);
         close("conv2d", &found, &expected);
         let [mut found, mut expected] = two(x.len());
-        conv::backward_input(&over, &dy, w.view(), T::zero(), &mut found);
+        conv::backward_input(Precision::F32, &over, &dy, w.view(), T::zero(), &mut found);
         plain::conv2d_backward_input(&over, &dy, w.view(), T::zero(), &mut expected);
         close("dx", &found, &expected);
         let [mut found, mut expected] = [(); 2].map(|()| w.clone());
-        conv::backward_weight(&over, &x, &dy, T::one(), found.view_mut());
+        conv::backward_weight(Precision::F32, &over, &x, &dy, T::one(), found.view_mut());
         plain::conv2d_backward_weight(&over, &x, &dy, T::one(), expected.view_mut());
         close("dw", found.as_slice().unwrap(), expected.as_slice().unwrap());
         if window.padding != [0, 0] {
@@ -473,6 +474,9 @@ fn results_are_bitwise_independent_of_thread_count() {
             let b = matrix(n, k, 0, 2).mapv(|x| x as f32);
             bits.extend(gemm::matmul(a.view(), b.t()).iter().map(|x| x.to_bits()));
             bits.extend(gemm::matmul(b.view(), a.t()).iter().map(|x| x.to_bits()));
+            let mut c = Array2::zeros((m, n));
+            Precision::Bf16.gemm(a.view(), b.t(), 0., c.view_mut());
+            bits.extend(c.iter().map(|x| x.to_bits()));
         }
         for (relu, [n, samples, batch]) in
             [(false, [800, 3, 16]), (true, [800, 3, 16]), (true, [64, 2, 1100])]

@@ -1,6 +1,7 @@
 //! Defends: a kernel panics if lengths do not agree, as documented; it never ignores elements.
 use bhn::kernels::affine::{self, Affine};
 use bhn::kernels::conv::{self, Window};
+use bhn::kernels::gemm::Precision;
 use bhn::kernels::vector::{self, AdamStep};
 use bhn::kernels::{broadcast, gemm, pool};
 use ndarray::Array2;
@@ -133,9 +134,11 @@ fn conv_and_pool_kernels_panic_on_length_mismatch() {
         let w = Array2::<f32>::ones((n, k));
         let packed = gemm::Packed::new(w.t());
         let run = |[x, y]: [&mut [f32]; 2]| conv::forward(&over, x, &packed, y);
-        let back = |[dx, dy]: [&mut [f32]; 2]| conv::backward_input(&over, dy, w.view(), 0., dx);
+        let back = |[dx, dy]: [&mut [f32]; 2]| {
+            conv::backward_input(Precision::F32, &over, dy, w.view(), 0., dx)
+        };
         let weight = |[x, dy]: [&mut [f32]; 2]| {
-            conv::backward_weight(&over, x, dy, 0., w.clone().view_mut());
+            conv::backward_weight(Precision::F32, &over, x, dy, 0., w.clone().view_mut());
         };
         if k == over.covered() {
             exact("conv", [image, out], run);

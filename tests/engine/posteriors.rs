@@ -1,7 +1,7 @@
 //! Defends: every method computes what its definition says. Whole losses have right gradients;
 //! networks equal those of materialised weights; noise has the distribution of its formula.
 use bhn::autodiff::gradcheck::{gradcheck, randn};
-use bhn::autodiff::{Tape, Tensor};
+use bhn::autodiff::{Precision, Tape, Tensor};
 use bhn::bayes::{
     Ensemble, Estimator, FlowKind, MeanField, Mnf, MnfConfig, Model, Noise, PointPrior, Posterior,
     Prior, Scale, Targets,
@@ -402,6 +402,7 @@ fn ensemble_members_have_independent_gradients() {
             likelihood,
             noise,
             gradient: Estimator::Total,
+            precision: Precision::F32,
         };
         let tape = Tape::default();
         let p = model.params.bind(&tape);

@@ -1,17 +1,17 @@
 //! Defends: predictions are means over samples and uncertainties are their definitions, for any
 //! size of chunks; the bound on a data set is the mean of single samples' bounds.
 use bhn::autodiff::gradcheck::randn;
-use bhn::autodiff::{Tape, Tensor, Var};
+use bhn::autodiff::{Precision, Tape, Tensor, Var};
 use bhn::bayes::{Likelihood, Targets, Terms};
 use bhn::data::{Preprocess, Split, Task};
 use bhn::nn::{BoundParams, Params};
 use bhn::predict::evaluate::validate;
 use bhn::predict::score::Score;
-use bhn::predict::{Predictive, bound, chunk, draw, log_prob, predict, terms};
+use bhn::predict::{Predictive, bound, chunk, draw, log_prob, logits, predict, terms};
 use bhn::primary::{Layer, PrimaryNet, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::run::config::Config;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 
 const N: usize = 700; // several chunks
 
@@ -397,4 +397,25 @@ fn class_score_of_regression_panics() {
         std: vec![1.],
         spread: vec![1.],
     });
+}
+
+/// In bfloat16, outputs change in the third digit, and `θ` and `ln q(θ)` not at all.
+#[test]
+fn bfloat16_rounds_the_network_and_not_the_posterior() {
+    let mut config = Config::default();
+    config.primary.layers = Some(Layer::mlp(&[150, 40], 3));
+    let mut model: bhn::bayes::Model = config.build(4, &classification());
+    scale_up(&mut model.params);
+    let mut run = |precision| {
+        model.precision = precision;
+        let (theta, log_q) = draw(&model, 6, &mut stream(0, Purpose::Sample, 0));
+        let outputs = logits(&model, &theta, inputs().view());
+        (outputs, (theta, log_q.unwrap()))
+    };
+    let [(single, drawn), (rounded, same)] = [Precision::F32, Precision::Bf16].map(&mut run);
+    assert!(drawn == same);
+    let norm = |x: &Array3<f32>| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let error = norm(&(&rounded - &single)) / norm(&single);
+    // Each of the two factors of three products is rounded by at most 2⁻⁹ of itself.
+    assert!((1e-4..6. * 2_f64.powi(-9)).contains(&error), "{error}");
 }

@@ -168,16 +168,19 @@ fn resuming_finished_run_changes_no_result() {
     assert!(run.join("summary.json").exists() && run.join("report.html").exists());
 }
 
-#[test]
-fn result_depends_on_seed_and_not_on_threads() {
+#[rstest]
+fn result_depends_on_seed_and_not_on_threads(#[values("f32", "bf16")] precision: &str) {
     let folder = Folder::new();
-    train(&folder, "one", &["--threads", "1"]);
+    let train = |out: &str, flags: &[&str]| {
+        train(&folder, out, &[&["--precision", precision], flags].concat());
+    };
+    train("one", &["--threads", "1"]);
     let one = outcome(&folder.path("one"));
     for (name, threads) in [("again", "1"), ("two", "2"), ("three", "3")] {
-        train(&folder, name, &["--threads", threads]);
+        train(name, &["--threads", threads]);
         assert!(outcome(&folder.path(name)) == one, "{threads} threads differ");
     }
-    train(&folder, "other", &["--threads", "2", "--seed", "1"]);
+    train("other", &["--threads", "2", "--seed", "1"]);
     let other = outcome(&folder.path("other"));
     assert_ne!(other.0, one.0);
     assert_ne!(other.2, one.2);

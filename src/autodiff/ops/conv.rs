@@ -2,8 +2,8 @@
 use super::linear::{sample, sample_mut, shared_beta};
 use crate::autodiff::{Op, Var};
 use crate::kernels::conv::{self, Sliding, Window};
+use crate::kernels::pool;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::{gemm::Packed, pool};
 use std::ops::Range;
 
 /// The window over the last three axes of `x`, and the shape of an output with `n` channels, or
@@ -74,15 +74,17 @@ impl<T: Scalar> Var<'_, T> {
         let (x, w_value) = (self.value(), w.value());
         let shared = x.ndim() < shape.len();
         let mut y = self.tape().alloc(shape);
+        let asked = self.tape().precision();
+        let precision = conv::precision(asked, &over, w_value.shape()[w_value.ndim() - 2]);
         let caches = w.caches().filter(|_| w_value.ndim() == 2);
         let [x_part, y_part] = [(x.len(), shared), (y.len(), false)]
             .map(|(len, shared)| move |s| part(len, s, samples, shared));
         for s in 0..samples {
             let (x, y) = (&x.as_slice()[x_part(s)], &mut y.as_slice_mut()[y_part(s)]);
             match &caches {
-                Some(w) => conv::forward(&over, x, w.transposed(), y),
+                Some(w) => conv::forward(&over, x, w.transposed(precision), y),
                 None => {
-                    let w = Packed::new(sample(&w_value, s).reversed_axes());
+                    let w = precision.pack(sample(&w_value, s).reversed_axes());
                     conv::forward(&over, x, &w, y);
                 }
             }
@@ -96,13 +98,13 @@ impl<T: Scalar> Var<'_, T> {
                 for s in 0..samples {
                     let (g, dx) = (&g[y_part(s)], &mut dx.as_slice_mut()[x_part(s)]);
                     let beta = shared_beta(beta, shared, s);
-                    conv::backward_input(&over, g, sample(w, s), beta, dx);
+                    conv::backward_input(precision, &over, g, sample(w, s), beta, dx);
                 }
             });
             sink.write(1, |beta, dw| {
                 for s in 0..samples {
                     let (x, g) = (&x[x_part(s)], &g[y_part(s)]);
-                    conv::backward_weight(&over, x, g, beta, sample_mut(dw, s));
+                    conv::backward_weight(precision, &over, x, g, beta, sample_mut(dw, s));
                 }
             });
         })

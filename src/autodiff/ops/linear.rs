@@ -1,7 +1,7 @@
 //! Matrix products, and the affine maps and norms of weight normalisation.
 use crate::autodiff::{Gradient, Op, Tensor, Var};
 use crate::kernels::affine::{self, Affine};
-use crate::kernels::gemm::{self, gemm};
+use crate::kernels::gemm;
 use crate::kernels::scalar::Scalar;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
@@ -32,12 +32,13 @@ impl<T: Scalar> Var<'_, T> {
         let (x, w) = (self.value(), b.value());
         let fits = x.ndim() == 2 && w.ndim() == 2 && x.shape()[1] == w.shape()[0];
         assert!(fits, "matmul: {:?} × {:?}: inner dimensions differ", x.shape(), w.shape());
+        let precision = self.tape().precision();
         let mut y = self.tape().alloc(&[x.shape()[0], w.shape()[1]]);
-        gemm(T::one(), x.as_matrix(), w.as_matrix(), T::zero(), y.as_matrix_mut());
-        Self::record(Op::product("matmul", x.shape()[1]), &[self, b], y, |c, sink| {
+        precision.gemm(x.as_matrix(), w.as_matrix(), T::zero(), y.as_matrix_mut());
+        Self::record(Op::product("matmul", x.shape()[1]), &[self, b], y, move |c, sink| {
             let (a, b, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
-            sink.write(0, |beta, da| gemm(T::one(), g, b.t(), beta, da.as_matrix_mut()));
-            sink.write(1, |beta, db| gemm(T::one(), a.t(), g, beta, db.as_matrix_mut()));
+            sink.write(0, |beta, da| precision.gemm(g, b.t(), beta, da.as_matrix_mut()));
+            sink.write(1, |beta, db| precision.gemm(a.t(), g, beta, db.as_matrix_mut()));
         })
     }
 
@@ -71,20 +72,21 @@ impl<T: Scalar> Var<'_, T> {
             y.view_mut().assign(&b);
             beta = T::one();
         }
+        let precision = self.tape().precision();
         let (rows, to) = (x.as_matrix(), y.as_matrix_mut());
         match w.caches().filter(|_| bias.is_none()) {
-            Some(w) => w.transposed().multiply(rows, to),
-            None => gemm(T::one(), rows, w_value.as_matrix().reversed_axes(), beta, to),
+            Some(w) => w.transposed(precision).multiply(rows, to),
+            None => precision.gemm(rows, w_value.as_matrix().reversed_axes(), beta, to),
         }
         let (inputs, biased) = (Vec::from_iter([self, w].into_iter().chain(bias)), bias.is_some());
         Self::record(Op::product(name, k), &inputs, y, move |c, sink| {
             let (x, w, g) = (c.x(0).as_matrix(), c.x(1).as_matrix(), c.g.as_matrix());
-            sink.write(0, |beta, dx| gemm(T::one(), g, w, beta, dx.as_matrix_mut()));
+            sink.write(0, |beta, dx| precision.gemm(g, w, beta, dx.as_matrix_mut()));
             if biased {
-                sink.write(1, |beta, dw| gemm(T::one(), g.t(), x, beta, dw.as_matrix_mut()));
+                sink.write(1, |beta, dw| precision.gemm(g.t(), x, beta, dw.as_matrix_mut()));
                 sink.add(2, || c.g.clone());
             } else {
-                sink.add(1, || Gradient::product(c.g, c.x(0), c.y));
+                sink.add(1, || Gradient::product(c.g, c.x(0), c.y, precision));
             }
         })
     }
@@ -103,10 +105,11 @@ impl<T: Scalar> Var<'_, T> {
             && (xs.len() == 2 || xs.len() == 3 && xs[0] == ws[0]);
         assert!(fits, "matmul_each: {xs:?} × {ws:?} transposed, one matrix a sample");
         let (samples, shared) = (ws[0], xs.len() == 2);
+        let precision = self.tape().precision();
         let mut y = self.tape().alloc(&[samples, xs[xs.len() - 2], ws[1]]);
         for s in 0..samples {
             let w = sample(&w_value, s).reversed_axes();
-            gemm(T::one(), sample(&x, s), w, T::zero(), sample_mut(&mut y, s));
+            precision.gemm(sample(&x, s), w, T::zero(), sample_mut(&mut y, s));
         }
         Self::record("matmul_each", &[self, w], y, move |c, sink| {
             let (x, w, g) = (c.x(0), c.x(1), c.g);
@@ -116,13 +119,13 @@ impl<T: Scalar> Var<'_, T> {
                 }
                 for s in 0..samples {
                     let beta = shared_beta(beta, shared, s);
-                    gemm(T::one(), sample(g, s), sample(w, s), beta, sample_mut(dx, s));
+                    precision.gemm(sample(g, s), sample(w, s), beta, sample_mut(dx, s));
                 }
             });
             sink.write(1, |beta, dw| {
                 for s in 0..samples {
                     let g = sample(g, s).reversed_axes();
-                    gemm(T::one(), g, sample(x, s), beta, sample_mut(dw, s));
+                    precision.gemm(g, sample(x, s), beta, sample_mut(dw, s));
                 }
             });
         })
@@ -272,8 +275,10 @@ crate::gradchecks! {
 
 #[cfg(test)]
 mod tests {
-    use crate::autodiff::{Fixed, Owned, Storage, Tape, Tensor};
-    use ndarray::{Dimension, IxDyn};
+    use crate::autodiff::gradcheck::randn;
+    use crate::autodiff::{Fixed, Owned, Precision, Storage, Tape, Tensor};
+    use crate::kernels::plain;
+    use ndarray::{Array2, ArrayView2, Axis, Dimension, IxDyn};
     use std::sync::Arc;
 
     #[test]
@@ -294,6 +299,43 @@ mod tests {
         let [x, w] = [vec![32, 32], vec![0, 5, 32]].map(|shape| tape.leaf(Tensor::ones(shape)));
         let grads = x.matmul_each(w).sum().backward();
         assert!(grads.wrt(x).unwrap().iter().all(|&dx| dx == 0.));
+    }
+
+    /// On a tape in bfloat16, values and both gradients of every product have the bits of the
+    /// definition.
+    #[test]
+    fn products_and_gradients_are_in_the_precision_of_the_tape() {
+        let tape = Tape::<f32>::default().in_precision(Precision::Bf16);
+        let number = |shape: &[usize], seed| Tensor::from(randn(shape, seed).mapv(|x| x as f32));
+        let [x, w, c] = [number(&[40, 33], 1), number(&[21, 33], 2), number(&[40, 21], 3)];
+        let product = |a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>| {
+            let mut c = Array2::zeros((a.nrows(), b.ncols()));
+            plain::gemm_bf16(a, b, 0., c.view_mut());
+            c.into_dyn()
+        };
+        let y = product(x.as_matrix(), w.as_matrix().t());
+        let dx = product(c.as_matrix(), w.as_matrix());
+        let dw = product(c.as_matrix().t(), x.as_matrix());
+        let one = |x: &Tensor<f32>| Tensor::from(x.view().insert_axis(Axis(0)).to_shared());
+        for name in ["matmul", "matmul_t", "linear", "matmul_each"] {
+            let stored = if name == "matmul" { Tensor::from(w.t().to_owned()) } else { w.clone() };
+            let each = name == "matmul_each";
+            let [a, b] = [&x, &stored].map(|x| tape.leaf(if each { one(x) } else { x.clone() }));
+            let found = match name {
+                "matmul" => a.matmul(b),
+                "matmul_t" => a.matmul_t(b),
+                "linear" => a.linear(b, tape.leaf(Tensor::zeros(vec![21]))),
+                _ => a.matmul_each(b),
+            };
+            let flat = |x: &Tensor<f32>| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let bits = |x: &Owned<f32>| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(flat(&found.value()), bits(&y), "{name}");
+            let weights = tape.constant(if each { one(&c) } else { c.clone() });
+            let grads = (found * weights).sum().backward();
+            assert_eq!(flat(grads.wrt(a).unwrap()), bits(&dx), "{name}");
+            let expected = if name == "matmul" { dw.t().to_owned() } else { dw.clone() };
+            assert_eq!(flat(grads.wrt(b).unwrap()), bits(&expected), "{name}");
+        }
     }
 
     /// Products without bias use the packed transpose of a fixed matrix; products with a bias do

@@ -3,13 +3,15 @@ mod progress;
 mod report;
 
 use super::context::Context;
-use super::flags::{self, FLOWS, METHODS, TASKS, count, number, one_of, rate, samples, seed};
+use super::flags::{self, FLOWS, METHODS, PRECISIONS, TASKS};
+use super::flags::{count, number, one_of, rate, samples, seed};
 use super::profile::{self, Profiler};
 use super::signals;
+use crate::autodiff::Precision;
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
 use crate::data::{self, TaskKind};
-use crate::error::Error;
+use crate::error::{Error, quoted};
 use crate::primary::Layer;
 use crate::run::config::{Keys, check_samples};
 use crate::run::memory;
@@ -67,6 +69,11 @@ pub struct Args {
     /// for bhn on images, otherwise 1]
     #[arg(long, value_name = "FACTOR", value_parser = rate)]
     posterior_rate: Option<f64>,
+    /// Precision of matrix products: f32; bf16, bfloat16 with sums in f32, is faster on processors
+    /// that multiply it [default: f32]
+    #[arg(long, value_name = "PRECISION", hide_possible_values = true,
+        value_parser = one_of::<Precision>(PRECISIONS))]
+    precision: Option<Precision>,
     /// Train on the first N examples only
     #[arg(long, value_name = "N", value_parser = count)]
     subset: Option<usize>,
@@ -93,8 +100,8 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Resume an interrupted run, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
-        "hidden", "epochs", "batch", "learning_rate", "posterior_rate", "subset", "target", "task",
-        "drop_missing", "seed", "config", "out", "warm_start", "freeze"])]
+        "hidden", "epochs", "batch", "learning_rate", "posterior_rate", "precision", "subset",
+        "target", "task", "drop_missing", "seed", "config", "out", "warm_start", "freeze"])]
     resume: Option<PathBuf>,
     /// Print the time of each operation at the end
     #[arg(long)]
@@ -126,6 +133,7 @@ impl Args {
         config.train.batch = self.batch.unwrap_or(config.train.batch);
         config.train.learning_rate = self.learning_rate.unwrap_or(config.train.learning_rate);
         config.train.posterior_rate = self.posterior_rate.unwrap_or(config.train.posterior_rate);
+        config.train.precision = self.precision.unwrap_or(config.train.precision);
         config.seed = self.seed.unwrap_or(config.seed);
         if let Some(dir) = &self.warm_start {
             config.warm_start = Some(utf8(dir)?.into());
@@ -166,6 +174,7 @@ impl Args {
             config.warm_start = Some(absolute(utf8(dir)?).into());
         }
         let config = config.resolve(&data)?;
+        flags::say_if_slow(context, config.train.precision);
         let samples = config.samples(self.samples.unwrap_or(flags::SAMPLES));
         check_samples(samples, config.entries(&data)?)?;
         memory::check(&config, &data)?;
@@ -218,7 +227,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
         None => args.start(context)?,
     };
-    let dir = run.dir.display();
+    let dir = quoted(run.dir.display());
     signals::advise(format!("Continue with `bhn train --resume {dir}`."));
     run.trainer.stop = Some(&signals::STOP);
     let profiler = args.profile.then(Profiler::start);

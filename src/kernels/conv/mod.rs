@@ -16,8 +16,10 @@ mod winograd;
 
 pub use window::{Sliding, Window};
 
+use super::gemm::micro::Micro;
+use super::gemm::operand::Operand;
 use super::gemm::packed::pack;
-use super::gemm::{Form, Packed};
+use super::gemm::{Form, Packed, Precision};
 use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{CHUNK, axpy};
@@ -27,8 +29,15 @@ use ndarray::{ArrayView2, ArrayViewMut2, s};
 /// The maximum number of tasks of [`backward_weight`]; each sums over a part of the batch.
 const PARTS: usize = 8;
 
+/// The precision in which a convolution with `n` output channels is computed, if `precision` is
+/// asked for: Winograd's algorithm is faster in `f32` than any other in bfloat16.
+pub fn precision(precision: Precision, over: &Sliding, n: usize) -> Precision {
+    if winograd::suits(over, n) { Precision::F32 } else { precision }
+}
+
 /// `y[b, p, n] = Σₖ w[n, k] x[b, p + k]` for images `x [B, H, W, C]` and weights `w [N, h·w·C]`,
-/// packed as `wᵀ`, giving `y [B, H', W', N]`. Padding counts as zeros.
+/// packed as `wᵀ` in the [`precision()`] wanted, giving `y [B, H', W', N]`. Padding counts as
+/// zeros.
 ///
 /// # Panics
 /// Unless the lengths agree.
@@ -43,6 +52,7 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
     let tasks = y.chunks_mut(over.count() * n).zip(x.chunks(over.image_len()));
     parallel::for_each(tasks, |(y, x)| match &w.0 {
         Form::Panels { micro, panels, .. } => direct::forward(*micro, over, x, (panels, n), y),
+        Form::Pairs { micro, panels, .. } => direct::forward(*micro, over, x, (panels, n), y),
         Form::Plain(w) => unfold::forward(over, x, w.view(), y),
     });
 }
@@ -53,38 +63,57 @@ pub fn forward<T: Scalar>(over: &Sliding, x: &[T], w: &Packed<T>, y: &mut [T]) {
 /// # Panics
 /// Unless the lengths agree.
 pub fn backward_input<T: Scalar>(
+    precision: Precision,
     over: &Sliding,
     dy: &[T],
     w: ArrayView2<'_, T>,
     beta: T,
     dx: &mut [T],
 ) {
-    let ((n, k), micro) = (w.dim(), T::micro());
+    let (n, k) = w.dim();
     let images = batch(over, dx, [n, k], dy);
-    let by_winograd = micro.is_some() && winograd::suits(over, n);
-    if beta == T::zero() && !by_winograd {
+    let (micro, suits) = (T::micro(), winograd::suits(over, n));
+    if let (true, Some(micro), 1..) = (suits, micro, images) {
+        return with_panels(micro, over, w, |panels| {
+            winograd::backward_input(micro, over, dy, (panels, n), beta, dx);
+        });
+    }
+    if beta == T::zero() {
         dx.fill(beta);
     }
     if images * n == 0 {
         return;
     }
-    let (image, out) = (over.image_len(), over.count() * n);
-    let Some(micro) = micro else {
-        let tasks = dx.chunks_mut(image).zip(dy.chunks(out));
-        return parallel::for_each(tasks, |(dx, dy)| unfold::backward_input(over, dy, w, dx));
-    };
+    let tasks = dx.chunks_mut(over.image_len()).zip(dy.chunks(over.count() * n));
+    match (self::precision(precision, over, n).pairs(), micro) {
+        (Some(micro), _) => with_panels(micro, over, w, |panels| {
+            let run = |(dx, dy)| direct::backward_input(micro, over, dy, (panels, n), dx);
+            parallel::for_each(tasks, run);
+        }),
+        (None, Some(micro)) => with_panels(micro, over, w, |panels| {
+            let run = |(dx, dy)| direct::backward_input(micro, over, dy, (panels, n), dx);
+            parallel::for_each(tasks, run);
+        }),
+        (None, None) => {
+            parallel::for_each(tasks, |(dx, dy)| unfold::backward_input(over, dy, w, dx));
+        }
+    }
+}
+
+/// Calls `f` with panels of the weights `[N, C]` at each place of the window.
+fn with_panels<T: Scalar, X: Operand<T>>(
+    micro: Micro<T, X>,
+    over: &Sliding,
+    w: ArrayView2<'_, T>,
+    f: impl FnOnce(&[X]),
+) {
     let (c, places) = (over.channels(), over.window.size.iter().product::<usize>());
-    let panel = elements("conv", [n, c.next_multiple_of(micro.cols)]);
+    let panel = elements("conv", [X::count(w.nrows()), c.next_multiple_of(micro.cols)]);
     with_workspace(elements("conv", [places, panel]), |panels| {
         for (place, panels) in panels.chunks_exact_mut(panel).enumerate() {
             pack(micro, w.slice(s![.., place * c..(place + 1) * c]), panels);
         }
-        let weights = (&*panels, n);
-        if by_winograd {
-            return winograd::backward_input(micro, over, dy, weights, beta, dx);
-        }
-        let tasks = dx.chunks_mut(image).zip(dy.chunks(out));
-        parallel::for_each(tasks, |(dx, dy)| direct::backward_input(micro, over, dy, weights, dx));
+        f(panels);
     });
 }
 
@@ -93,14 +122,16 @@ pub fn backward_input<T: Scalar>(
 /// # Panics
 /// Unless the lengths agree, and `dw` is row-major.
 pub fn backward_weight<T: Scalar>(
+    precision: Precision,
     over: &Sliding,
     x: &[T],
     dy: &[T],
     beta: T,
     mut dw: ArrayViewMut2<'_, T>,
 ) {
-    let ((n, k), micro) = (dw.dim(), T::micro());
+    let (n, k) = dw.dim();
     let images = batch(over, x, [n, k], dy);
+    let (micro, pairs) = (T::micro(), self::precision(precision, over, n).pairs());
     let dw = dw.as_slice_mut().expect("row-major");
     if beta == T::zero() {
         dw.fill(beta);
@@ -119,9 +150,10 @@ pub fn backward_weight<T: Scalar>(
             }
             sum.fill(T::zero());
             for (x, dy) in x.chunks_exact(image).zip(dy.chunks_exact(out)) {
-                match micro {
-                    Some(micro) => direct::backward_weight(micro, over, x, (dy, n), sum),
-                    None => unfold::backward_weight(over, x, (dy, n), sum),
+                match (pairs, micro) {
+                    (Some(micro), _) => direct::backward_weight(micro, over, x, (dy, n), sum),
+                    (_, Some(micro)) => direct::backward_weight(micro, over, x, (dy, n), sum),
+                    _ => unfold::backward_weight(over, x, (dy, n), sum),
                 }
             }
         });
@@ -162,7 +194,7 @@ mod tests {
     }
 
     /// Every route, whether or not this processor would take it, with and without `β`.
-    fn routes<T: Scalar>() {
+    fn routes<T: Scalar>(precision: Precision) {
         Path::each(|path| {
             let weights_of =
                 |n, k| Array2::from_shape_vec((n, k), integers::<T>(n * k, 5)).unwrap();
@@ -197,17 +229,18 @@ mod tests {
                     assert!(found.iter().zip(expected).all(is_near), "{over:?}, β = {beta}");
                 };
                 let [mut found, mut expected] = [(); 2].map(|()| vec![T::nan(); dy.len()]);
-                forward(&over, &x, &Packed::new(w.t()), &mut found);
+                let packed = super::precision(precision, &over, n).pack(w.t());
+                forward(&over, &x, &packed, &mut found);
                 plain::conv2d(&over, &x, w.view(), &mut expected);
                 check(&found, &expected, T::zero());
                 for (beta, start) in [(T::zero(), T::nan()), (T::one(), T::one())] {
                     let [mut found, mut expected] = [(); 2].map(|()| vec![start; len]);
-                    backward_input(&over, &dy, w.view(), beta, &mut found);
+                    backward_input(precision, &over, &dy, w.view(), beta, &mut found);
                     plain::conv2d_backward_input(&over, &dy, w.view(), beta, &mut expected);
                     check(&found, &expected, beta);
                     let [mut found, mut expected] =
                         [(); 2].map(|()| Array2::from_elem((n, k), start));
-                    backward_weight(&over, &x, &dy, beta, found.view_mut());
+                    backward_weight(precision, &over, &x, &dy, beta, found.view_mut());
                     plain::conv2d_backward_weight(&over, &x, &dy, beta, expected.view_mut());
                     check(found.as_slice().unwrap(), expected.as_slice().unwrap(), beta);
                 }
@@ -217,12 +250,18 @@ mod tests {
 
     #[test]
     fn every_route_matches_reference_in_f32() {
-        routes::<f32>();
+        routes::<f32>(Precision::F32);
+    }
+
+    /// The integers are bfloat16 numbers.
+    #[test]
+    fn every_route_matches_reference_in_bf16() {
+        routes::<f32>(Precision::Bf16);
     }
 
     #[test]
     fn every_route_matches_reference_in_f64() {
-        routes::<f64>();
+        routes::<f64>(Precision::F32);
     }
 
     /// The claim of `winograd.rs` about its points: here the errors are at most 2.2 times those of
@@ -251,8 +290,8 @@ mod tests {
             let (mut y, mut dx) = (vec![0.; count], vec![0.; x.len()]);
             let mut dw = Array2::zeros((n, k));
             forward(&over, &x, &Packed::new(weights.t()), &mut y);
-            backward_input(&over, &dy, weights.view(), 0., &mut dx);
-            backward_weight(&over, &x, &dy, 0., dw.view_mut());
+            backward_input(Precision::F32, &over, &dy, weights.view(), 0., &mut dx);
+            backward_weight(Precision::F32, &over, &x, &dy, 0., dw.view_mut());
             for (i, found) in [&y[..], &dx, dw.as_slice().unwrap()].into_iter().enumerate() {
                 let error = |found: &[f32]| {
                     let errors = found.iter().zip(&exact[i]).map(|(&y, e)| f64::from(y) - e);

@@ -5,11 +5,14 @@
 //! Step `p` loads row `p` of the panel and multiplies it by each element of column `p` of `A`,
 //! which is read in place with any strides. A packed panel of fewer columns is padded to `cols`;
 //! products with the padding are not stored.
+//!
+//! The elements of `A` and `B` are operands: numbers, or pairs of bfloat16 numbers, whose step adds
+//! two products.
 use super::simd::SIDE;
 
-/// The micro-kernels for one element type and an instruction set that the processor has.
-#[derive(Clone, Copy, Debug)]
-pub struct Micro<T> {
+/// A micro-kernel for operands of type `X` and an instruction set that the processor has.
+#[derive(Debug)]
+pub struct Micro<T, X = T> {
     /// Rows of a full tile.
     pub rows: usize,
     /// Columns of a full tile.
@@ -23,21 +26,14 @@ pub struct Micro<T> {
     #[allow(clippy::type_complexity)]
     pub tile: unsafe fn(
         k: usize,
-        a: (*const T, [isize; 2]),
-        b: (*const T, isize),
+        a: (*const X, [isize; 2]),
+        b: (*const X, isize),
         c: (*mut T, isize),
         size: [usize; 2],
         alpha_beta: [T; 2],
     ),
-    /// `out[i] ← x[i] · b[i]` for [`SIDE`] rows of `k` elements, given the strides of rows. Fused
-    /// multiply-adds accumulate as many partial sums as fit in 64 bytes; these are then added as a
-    /// tree.
-    ///
-    /// # Safety
-    /// All elements are valid.
-    #[allow(clippy::type_complexity)]
-    pub dots: unsafe fn(k: usize, x: (*const T, isize), b: (*const T, isize), out: &mut [T; SIDE]),
-    /// `to[j, i] ← from[i, j]` for [`SIDE`] × [`SIDE`] elements, given the strides of rows.
+    /// `to[j, i] ← from[i, j]` for [`SIDE`] × [`SIDE`] elements of the size of a `T`, bit by bit,
+    /// given the strides of rows.
     ///
     /// # Safety
     /// All elements are valid.
@@ -45,33 +41,43 @@ pub struct Micro<T> {
     pub transpose: unsafe fn(from: (*const T, isize), to: (*mut T, isize)),
 }
 
-/// A module with the micro-kernels of one type and instruction set.
+impl<T, X> Clone for Micro<T, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T, X> Copy for Micro<T, X> {}
+
+/// A module with the micro-kernel of one type of operands and one instruction set.
 #[cfg(target_arch = "x86_64")]
 macro_rules! micro {
-    ($name:ident: $t:ty, $feature:literal, [$rows:literal; $($m:literal)*], $lanes:literal,
-     $line:literal, $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident,
-     $store:ident, $load_masked:ident, $store_masked:ident, $sum:ident, $transpose:ident) => {
+    ($name:ident: $x:ty => $t:ty, $feature:literal, [$rows:literal; $($m:literal)*], $lanes:literal,
+     operands: $splat_x:ident, $load_x:ident, $multiply_add:ident;
+     sums: $zero:ident, $splat:ident, $load:ident, $fma:ident, $mul:ident, $store:ident,
+     $load_masked:ident, $store_masked:ident, $transpose:ident) => {
         #[allow(unsafe_code)]
         pub(super) mod $name {
+            #[allow(unused_imports)]
+            use crate::kernels::bf16::Pair;
             use crate::kernels::gemm::micro::Micro;
-            use crate::kernels::gemm::simd::{SIDE, mask, sum, transpose};
+            #[allow(unused_imports)]
+            use crate::kernels::gemm::simd::pairs::*;
+            use crate::kernels::gemm::simd::{mask, transpose};
             use std::arch::x86_64::*;
 
             const ROWS: usize = $rows;
             const LANES: usize = $lanes;
-            /// Vectors in a cache line of 64 bytes.
-            const LINE: usize = $line;
             /// Rows of the panel to prefetch ahead.
             const AHEAD: usize = 8;
-            pub const MICRO: Micro<$t> =
-                Micro { rows: ROWS, cols: 2 * LANES, tile, dots, transpose: transpose::$transpose };
+            pub const MICRO: Micro<$t, $x> =
+                Micro { rows: ROWS, cols: 2 * LANES, tile, transpose: transpose::$transpose };
 
             /// # Safety
             /// See [`Micro::tile`].
             unsafe fn tile(
                 k: usize,
-                a: (*const $t, [isize; 2]),
-                b: (*const $t, isize),
+                a: (*const $x, [isize; 2]),
+                b: (*const $x, isize),
                 c: (*mut $t, isize),
                 [m, n]: [usize; 2],
                 alpha_beta: [$t; 2],
@@ -87,92 +93,31 @@ macro_rules! micro {
             }
 
             /// # Safety
-            /// See [`Micro::dots`].
-            unsafe fn dots(
-                k: usize,
-                x: (*const $t, isize),
-                b: (*const $t, isize),
-                out: &mut [$t; SIDE],
-            ) {
-                // As many rows at a time as fit in registers.
-                let group = SIDE / LINE;
-                for (i, out) in (0..SIDE as isize).step_by(group).zip(out.chunks_exact_mut(group)) {
-                    let [x, b] = [x, b].map(|(at, row)| (at.wrapping_offset(i * row), row));
-                    // SAFETY: the caller's contract.
-                    unsafe { run_dots(k, x, b, out) }
-                }
-            }
-
-            /// # Safety
-            /// See [`Micro::dots`].
-            #[target_feature(enable = $feature)]
-            unsafe fn run_dots(
-                k: usize,
-                (x, x_row): (*const $t, isize),
-                (b, b_row): (*const $t, isize),
-                out: &mut [$t],
-            ) {
-                let mut sums = [[$zero(); LINE]; SIDE / LINE];
-                let whole = k - k % (LINE * LANES);
-                for p in (0..whole).step_by(LINE * LANES) {
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        for (j, sum) in sums.iter_mut().enumerate() {
-                            // SAFETY: `LANES` elements of row `i`.
-                            unsafe {
-                                let x = x.offset(i as isize * x_row).add(p + j * LANES);
-                                let b = b.offset(i as isize * b_row).add(p + j * LANES);
-                                *sum = $fma($load(x), $load(b), *sum);
-                            }
-                        }
-                    }
-                }
-                if whole < k {
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        for (j, sum) in sums.iter_mut().enumerate() {
-                            let n = (k - whole).saturating_sub(j * LANES).min(LANES);
-                            // SAFETY: `n` of the last `k − whole` elements of row `i`.
-                            unsafe {
-                                let x = x.offset(i as isize * x_row).add(whole);
-                                let b = b.offset(i as isize * b_row).add(whole);
-                                let x = mask::$load_masked(x.wrapping_add(j * LANES), n);
-                                let b = mask::$load_masked(b.wrapping_add(j * LANES), n);
-                                *sum = $fma(x, b, *sum);
-                            }
-                        }
-                    }
-                }
-                for (out, sums) in out.iter_mut().zip(sums) {
-                    *out = sum::$sum(sums);
-                }
-            }
-
-            /// # Safety
             /// See [`Micro::tile`].
             #[target_feature(enable = $feature)]
             unsafe fn run<const M: usize, const V: usize>(
                 k: usize,
-                (a, [a_row, a_column]): (*const $t, [isize; 2]),
-                (b, b_row): (*const $t, isize),
+                (a, [a_row, a_column]): (*const $x, [isize; 2]),
+                (b, b_row): (*const $x, isize),
                 (c, c_row): (*mut $t, isize),
                 n: usize,
                 [alpha, beta]: [$t; 2],
             ) {
                 let mut sums = [[$zero(); V]; M];
                 for p in 0..k {
-                    let mut ys = [$zero(); V];
-                    for (j, y) in ys.iter_mut().enumerate() {
-                        // SAFETY: row `p` of the panel.
-                        *y = unsafe { $load(b.offset(p as isize * b_row).add(j * LANES)) };
+                    let ys: [_; V] = std::array::from_fn(|j| {
                         // The hardware prefetcher does not follow rows that are far apart.
                         let ahead = b_row.wrapping_mul((p + AHEAD) as isize);
                         let ahead = b.wrapping_offset(ahead).wrapping_add(j * LANES);
                         _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                    }
+                        // SAFETY: row `p` of the panel.
+                        unsafe { $load_x(b.offset(p as isize * b_row).add(j * LANES)) }
+                    });
                     for (i, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: element `(i, p)` of `A`.
                         let x = unsafe { *a.offset(i as isize * a_row + p as isize * a_column) };
                         for (sum, &y) in sums.iter_mut().zip(&ys) {
-                            *sum = $fma($splat(x), y, *sum);
+                            *sum = $multiply_add($splat_x(x), y, *sum);
                         }
                     }
                 }
@@ -202,21 +147,83 @@ macro_rules! micro {
 }
 
 #[cfg(target_arch = "x86_64")]
-micro!(avx512_f32: f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16, 1,
-    _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
-    _mm512_storeu_ps, load_f32x16, store_f32x16, f32x16, f32x8);
+micro!(avx512_bf16: Pair => f32, "avx512f,avx512bf16", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16,
+    operands: splat_pair, load_pairs, multiply_add_pairs;
+    sums: _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
+    _mm512_storeu_ps, load_f32x16, store_f32x16, f32x8);
 #[cfg(target_arch = "x86_64")]
-micro!(avx512_f64: f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8, 1,
-    _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd, _mm512_mul_pd,
-    _mm512_storeu_pd, load_f64x8, store_f64x8, f64x8, scalar);
+micro!(avx512_f32: f32 => f32, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 16,
+    operands: _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps;
+    sums: _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_mul_ps,
+    _mm512_storeu_ps, load_f32x16, store_f32x16, f32x8);
 #[cfg(target_arch = "x86_64")]
-micro!(avx2_f32: f32, "avx2,fma", [6; 1 2 3 4 5 6], 8, 2,
-    _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_mul_ps,
-    _mm256_storeu_ps, load_f32x8, store_f32x8, f32x8, f32x8);
+micro!(avx512_f64: f64 => f64, "avx512f", [14; 1 2 3 4 5 6 7 8 9 10 11 12 13 14], 8,
+    operands: _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd;
+    sums: _mm512_setzero_pd, _mm512_set1_pd, _mm512_loadu_pd, _mm512_fmadd_pd, _mm512_mul_pd,
+    _mm512_storeu_pd, load_f64x8, store_f64x8, scalar);
 #[cfg(target_arch = "x86_64")]
-micro!(avx2_f64: f64, "avx2,fma", [6; 1 2 3 4 5 6], 4, 2,
-    _mm256_setzero_pd, _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd, _mm256_mul_pd,
-    _mm256_storeu_pd, load_f64x4, store_f64x4, f64x4, scalar);
+micro!(avx2_f32: f32 => f32, "avx2,fma", [6; 1 2 3 4 5 6], 8,
+    operands: _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps;
+    sums: _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_mul_ps,
+    _mm256_storeu_ps, load_f32x8, store_f32x8, f32x8);
+#[cfg(target_arch = "x86_64")]
+micro!(avx2_f64: f64 => f64, "avx2,fma", [6; 1 2 3 4 5 6], 4,
+    operands: _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd;
+    sums: _mm256_setzero_pd, _mm256_set1_pd, _mm256_loadu_pd, _mm256_fmadd_pd, _mm256_mul_pd,
+    _mm256_storeu_pd, load_f64x4, store_f64x4, scalar);
+
+/// The micro-kernel for pairs on processors that do not multiply them: by [`multiply_add`].
+#[allow(unsafe_code)]
+pub(super) mod pairs {
+    use super::{Micro, SIDE};
+    use crate::kernels::bf16::{Pair, multiply_add};
+    use crate::kernels::gemm::simd::transpose;
+    use crate::kernels::path::multiversion;
+    use std::slice::from_raw_parts;
+
+    const ROWS: usize = 4;
+    const COLS: usize = 32;
+    pub const MICRO: Micro<f32, Pair> =
+        Micro { rows: ROWS, cols: COLS, tile, transpose: transpose::scalar };
+    const _: () = assert!(COLS.is_multiple_of(SIDE));
+
+    /// # Safety
+    /// See [`Micro::tile`].
+    unsafe fn tile(
+        k: usize,
+        (a, [a_row, a_column]): (*const Pair, [isize; 2]),
+        (b, b_row): (*const Pair, isize),
+        (c, c_row): (*mut f32, isize),
+        [m, n]: [usize; 2],
+        [alpha, beta]: [f32; 2],
+    ) {
+        let mut sums = [[0.; COLS]; ROWS];
+        for p in 0..k as isize {
+            // SAFETY: row `p` of the panel.
+            let b = unsafe { from_raw_parts(b.offset(p * b_row), COLS) };
+            for (i, sums) in sums[..m].iter_mut().enumerate() {
+                // SAFETY: element `(i, p)` of `A`.
+                let x = unsafe { *a.offset(i as isize * a_row + p * a_column) };
+                add_products(x, b, sums);
+            }
+        }
+        for (i, sums) in sums[..m].iter().enumerate() {
+            for (j, &sum) in sums[..n].iter().enumerate() {
+                // SAFETY: element `(i, j)` of `C`.
+                let c = unsafe { &mut *c.offset(i as isize * c_row + j as isize) };
+                *c = if beta == 0. { alpha * sum } else { beta.mul_add(*c, alpha * sum) };
+            }
+        }
+    }
+
+    multiversion! {
+        fn add_products[](x: Pair, b: &[Pair], sums: &mut [f32; COLS]) {
+            for (sum, &y) in sums.iter_mut().zip(b) {
+                *sum = multiply_add(x, y, *sum);
+            }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -256,23 +263,25 @@ mod tests {
                     assert!(c.iter().zip(&expected).all(equal), "[{m}, {k}] × [{k}, {n}]");
                 }
             }
-            for k in 0..70 {
-                let (x, b) = (integers::<T>(SIDE, k, 3), integers::<T>(SIDE, k, 4));
-                let mut found = [T::nan(); SIDE];
-                let row = k as isize;
-                // SAFETY: both matrices have `SIDE` rows of `k` elements.
-                unsafe { (micro.dots)(k, (x.as_ptr(), row), (b.as_ptr(), row), &mut found) };
-                for (i, found) in found.into_iter().enumerate() {
-                    let [x, b] = [&x, &b].map(|x| &x.as_slice().unwrap()[i * k..][..k]);
-                    assert_eq!(found, plain::dot(x, b), "k = {k}");
-                }
-            }
             let x = integers::<T>(SIDE, SIDE, 5);
             let mut found = Array2::from_elem((SIDE, SIDE), T::nan());
             let row = SIDE as isize;
             // SAFETY: both matrices are `SIDE × SIDE`.
             unsafe { (micro.transpose)((x.as_ptr(), row), (found.as_mut_ptr(), row)) };
             assert_eq!(found, x.t());
+        }
+        for dots in Path::each(|_| T::dots()).into_iter().flatten() {
+            for k in 0..70 {
+                let (x, b) = (integers::<T>(SIDE, k, 3), integers::<T>(SIDE, k, 4));
+                let mut found = [T::nan(); SIDE];
+                let row = k as isize;
+                // SAFETY: both matrices have `SIDE` rows of `k` elements.
+                unsafe { dots(k, (x.as_ptr(), row), (b.as_ptr(), row), &mut found) };
+                for (i, found) in found.into_iter().enumerate() {
+                    let [x, b] = [&x, &b].map(|x| &x.as_slice().unwrap()[i * k..][..k]);
+                    assert_eq!(found, plain::dot(x, b), "k = {k}");
+                }
+            }
         }
     }
 

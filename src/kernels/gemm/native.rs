@@ -1,19 +1,24 @@
-//! What differs between `f32` and `f64`: the micro-kernels, matrixmultiply's routine, and the
-//! workspace.
-use super::micro::Micro;
-#[cfg(target_arch = "x86_64")]
-use super::micro::{avx2_f32, avx2_f64, avx512_f32, avx512_f64};
+//! What differs between `f32` and `f64`: the micro-kernels, and matrixmultiply's routine.
+use super::dots::{self, Dots};
+use super::micro::{self, Micro};
+use crate::kernels::bf16::Pair;
 use crate::kernels::path::Path;
+use crate::kernels::workspace::Buffered;
 use ndarray::{ArrayView2, ArrayViewMut2};
-use std::cell::Cell;
-use std::thread::LocalKey;
 
-/// The kernels and the workspace of one element type, which are not generic.
-pub trait Native: Sized + 'static {
-    /// The buffers of this thread that are not in use, for `with_workspace`.
-    fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>>;
-    /// The micro-kernels for the instruction set in use; `None` on the portable path.
+/// The kernels of one element type, which are not generic.
+pub trait Native: Buffered {
+    /// The micro-kernel for the instruction set in use; `None` on the portable path.
     fn micro() -> Option<Micro<Self>>;
+    /// The dot products for the instruction set in use; `None` on the portable path.
+    fn dots() -> Option<Dots<Self>>;
+    /// The micro-kernel for pairs of bfloat16 numbers; `None` for `f64`.
+    fn micro_of_pairs() -> Option<Micro<Self, Pair>>;
+    /// The numbers that pairs are made of.
+    ///
+    /// # Panics
+    /// For `f64`, of which there are no pairs.
+    fn singles(x: &[Self]) -> &[f32];
 
     /// `C ← α A B + β C` on one thread, by one call of matrixmultiply.
     ///
@@ -29,21 +34,34 @@ pub trait Native: Sized + 'static {
 }
 
 macro_rules! native {
-    ($t:ty, $avx512:ident, $avx2:ident, $gemm:path) => {
+    ($t:ty, $avx512:ident, $avx2:ident, $pairs:expr, |$x:ident| $singles:expr, $gemm:path) => {
         impl Native for $t {
-            fn workspace() -> &'static LocalKey<Cell<Vec<Vec<Self>>>> {
-                thread_local!(static FREE: Cell<Vec<Vec<$t>>> = const { Cell::new(vec![]) });
-                &FREE
-            }
-
             fn micro() -> Option<Micro<Self>> {
                 match Path::current() {
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx512 => Some($avx512::MICRO),
+                    Path::Avx512Bf16 | Path::Avx512 => Some(micro::$avx512::MICRO),
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx2 => Some($avx2::MICRO),
+                    Path::Avx2 => Some(micro::$avx2::MICRO),
                     _ => None,
                 }
+            }
+
+            fn dots() -> Option<Dots<Self>> {
+                match Path::current() {
+                    #[cfg(target_arch = "x86_64")]
+                    Path::Avx512Bf16 | Path::Avx512 => Some(dots::$avx512::dots),
+                    #[cfg(target_arch = "x86_64")]
+                    Path::Avx2 => Some(dots::$avx2::dots),
+                    _ => None,
+                }
+            }
+
+            fn micro_of_pairs() -> Option<Micro<Self, Pair>> {
+                $pairs
+            }
+
+            fn singles($x: &[Self]) -> &[f32] {
+                $singles
             }
 
             #[allow(unsafe_code)]
@@ -67,5 +85,16 @@ macro_rules! native {
         }
     };
 }
-native!(f32, avx512_f32, avx2_f32, matrixmultiply::sgemm);
-native!(f64, avx512_f64, avx2_f64, matrixmultiply::dgemm);
+native!(
+    f32,
+    avx512_f32,
+    avx2_f32,
+    match Path::current() {
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512Bf16 => Some(micro::avx512_bf16::MICRO),
+        _ => Some(micro::pairs::MICRO),
+    },
+    |x| x,
+    matrixmultiply::sgemm
+);
+native!(f64, avx512_f64, avx2_f64, None, |_x| panic!("pairs of f64"), matrixmultiply::dgemm);

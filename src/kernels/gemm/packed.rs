@@ -1,23 +1,23 @@
 //! The loops around a micro-kernel. `B` is packed into panels once, or read in place if `A` has few
 //! rows. `A` is read in place, or copied if its rows would compete for the same cache sets.
+//! Operands that have to be rounded are rounded as they are packed or copied.
 use super::micro::Micro;
+use super::operand::{Operand, transpose, with_operands};
 use super::simd::{SIDE, prefetch};
 use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::workspace::{elements, with_workspace};
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, s};
 
-/// The maximum depth of a block of the inner dimension: a panel of `B` this deep stays in a core's
-/// cache.
-const DEPTH: usize = 1024;
+/// The maximum depth, in operands, of a block of the inner dimension: a panel of `B` this deep
+/// stays in a core's cache.
+pub const DEPTH: usize = 1024;
 /// The maximum number of tiles, along the rows of `C`, in one task.
 const TILES: usize = 16;
 /// If at most this many tiles read a packed or copied operand, making the copy costs more than it
 /// gains.
 const FEW: usize = 3;
 
-/// Rows of `B` to prefetch ahead of packing.
-const AHEAD: isize = 16;
 /// Elements to prefetch from each row of the next tile of `A`; the hardware prefetches the rest.
 const NEXT: usize = 64;
 /// Up to this many elements, `A` stays in a core's cache.
@@ -30,8 +30,8 @@ const ALIAS: usize = 4096;
 /// If `A` is small and `B` is wide, each task packs one panel of `B`, or reads it in place, and
 /// multiplies `A` by it. Otherwise `B` is packed once, and each task computes a strip of rows of
 /// `C`.
-pub fn gemm<T: Scalar>(
-    micro: Micro<T>,
+pub fn gemm<T: Scalar, X: Operand<T>>(
+    micro: Micro<T, X>,
     alpha_beta: [T; 2],
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
@@ -39,7 +39,7 @@ pub fn gemm<T: Scalar>(
 ) {
     if a.nrows() > b.ncols() || a.len() > NEAR {
         let n = b.ncols().next_multiple_of(micro.cols);
-        return with_workspace(elements("gemm", [b.nrows(), n]), |panels| {
+        return with_workspace(elements("gemm", [X::count(b.nrows()), n]), |panels| {
             pack(micro, b, panels);
             multiply(micro, alpha_beta, a, panels, c);
         });
@@ -47,24 +47,25 @@ pub fn gemm<T: Scalar>(
     let in_place = a.nrows() <= FEW * micro.rows && b.strides()[1] == 1;
     let columns = b.axis_chunks_iter(Axis(1), micro.cols);
     let strips = c.axis_chunks_iter_mut(Axis(1), micro.cols);
-    parallel::for_each(strips.zip(columns), |(c, b)| {
-        if in_place && b.ncols() == micro.cols {
-            macro_kernel(micro, alpha_beta, a, Panels::InPlace(b), c);
-        } else {
-            with_workspace(elements("gemm", [b.nrows(), micro.cols]), |panel| {
-                pack_panel(micro, b, panel);
+    with_operands(a, false, |a| {
+        parallel::for_each(strips.zip(columns), |(c, b)| match X::as_they_are(b) {
+            Some(b) if in_place && b.ncols() == micro.cols => {
+                macro_kernel(micro, alpha_beta, a, Panels::InPlace(b), c);
+            }
+            _ => with_workspace(elements("gemm", [X::count(b.nrows()), micro.cols]), |panel| {
+                X::pack_panel(micro, b, panel);
                 macro_kernel(micro, alpha_beta, a, Panels::Packed(panel), c);
-            });
-        }
+            }),
+        });
     });
 }
 
 /// `C ← α A B + β C` in parallel over strips of rows, for a packed `B`.
-pub fn multiply<T: Scalar>(
-    micro: Micro<T>,
+pub fn multiply<T: Scalar, X: Operand<T>>(
+    micro: Micro<T, X>,
     alpha_beta: [T; 2],
     a: ArrayView2<'_, T>,
-    panels: &[T],
+    panels: &[X],
     mut c: ArrayViewMut2<'_, T>,
 ) {
     let tiles = a.nrows().div_ceil(micro.rows);
@@ -73,35 +74,28 @@ pub fn multiply<T: Scalar>(
     let strips = c.axis_chunks_iter_mut(Axis(0), rows);
     parallel::for_each(strips.zip(a.axis_chunks_iter(Axis(0), rows)), |(c, a)| {
         let stride = a.strides()[0].unsigned_abs().wrapping_mul(size_of::<T>());
-        if a.strides()[1] == 1 && stride.is_multiple_of(ALIAS) && c.ncols() > FEW * micro.cols {
-            let width = a.ncols() + micro.cols;
-            with_workspace(elements("gemm", [a.nrows(), width]), |copy| {
-                let copy = ArrayViewMut2::from_shape((a.nrows(), width), copy).expect("its length");
-                let mut copy = copy.slice_move(s![.., ..a.ncols()]);
-                copy.assign(&a);
-                macro_kernel(micro, alpha_beta, copy.view(), Panels::Packed(panels), c);
-            });
-        } else {
+        let is_aliased = a.strides()[1] == 1 && stride.is_multiple_of(ALIAS);
+        with_operands(a, is_aliased && c.ncols() > FEW * micro.cols, |a| {
             macro_kernel(micro, alpha_beta, a, Panels::Packed(panels), c);
-        }
+        });
     });
 }
 
 /// Columns of `B`, in panels.
-enum Panels<'a, T> {
+enum Panels<'a, X> {
     /// Packed panels, one after another.
-    Packed(&'a [T]),
+    Packed(&'a [X]),
     /// One full panel: columns of `B` itself, whose rows are contiguous.
-    InPlace(ArrayView2<'a, T>),
+    InPlace(ArrayView2<'a, X>),
 }
 
 /// `C ← α A B + β C` on one thread.
 #[allow(unsafe_code)]
-fn macro_kernel<T: Scalar>(
-    micro: Micro<T>,
+fn macro_kernel<T: Scalar, X: Operand<T>>(
+    micro: Micro<T, X>,
     [alpha, beta]: [T; 2],
-    a: ArrayView2<'_, T>,
-    panels: Panels<'_, T>,
+    a: ArrayView2<'_, X>,
+    panels: Panels<'_, X>,
     mut c: ArrayViewMut2<'_, T>,
 ) {
     let ((m, k), n) = (a.dim(), c.ncols());
@@ -130,7 +124,7 @@ fn macro_kernel<T: Scalar>(
                         let [down, right] =
                             sa.map(|stride| move |n| stride.wrapping_mul(n as isize));
                         let row = a.as_ptr().wrapping_offset(down(i)).wrapping_offset(right(p));
-                        let lines = (0..NEXT).step_by(64 / size_of::<T>());
+                        let lines = (0..NEXT).step_by(64 / size_of::<X>());
                         lines.for_each(|l| prefetch(row.wrapping_offset(right(l))));
                     }
                 }
@@ -148,7 +142,7 @@ fn macro_kernel<T: Scalar>(
                         (micro.tile)(depth, a, panel, at, size, [alpha, T::zero()]);
                         let to = (transposed.as_mut_ptr(), wide as isize);
                         let blocks = size.map(|n| n.next_multiple_of(SIDE));
-                        transpose(micro, (at.0.cast_const(), at.1), to, blocks);
+                        transpose(micro.transpose, (at.0.cast_const(), at.1), to, blocks);
                         let c = c.slice_mut(s![i..i + size[0], j..j + size[1]]);
                         store_columns(transposed, wide, beta, c);
                     }
@@ -173,72 +167,11 @@ fn store_columns<T: Scalar>(x: &[T], wide: usize, beta: T, mut c: ArrayViewMut2<
 }
 
 /// Packs `B` into panels, one after another; the last is padded with arbitrary values.
-pub fn pack<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panels: &mut [T]) {
+pub fn pack<T: Scalar, X: Operand<T>>(micro: Micro<T, X>, b: ArrayView2<'_, T>, panels: &mut [X]) {
     let columns = b.axis_chunks_iter(Axis(1), micro.cols);
-    let tasks = panels.chunks_mut(elements("pack", [b.nrows(), micro.cols])).zip(columns);
-    parallel::for_each(tasks, |(panel, b)| pack_panel(micro, b, panel));
-}
-
-/// Packs a `B` of at most `micro.cols` columns, row by row.
-#[allow(unsafe_code)]
-fn pack_panel<T: Scalar>(micro: Micro<T>, b: ArrayView2<'_, T>, panel: &mut [T]) {
-    let (k, n) = b.dim();
-    let len = elements("pack", [k, micro.cols]);
-    assert!(panel.len() >= len && n <= micro.cols, "pack: {k} rows of {n}");
-    if b.strides()[0] == 1 && b.strides()[1] != 1 {
-        // SAFETY: `n × k` elements of a live view, and `k` rows of the panel, `n ≤ micro.cols`
-        // wide.
-        unsafe {
-            let from = (b.as_ptr(), b.strides()[1]);
-            transpose(micro, from, (panel.as_mut_ptr(), micro.cols as isize), [n, k]);
-        }
-        return;
-    }
-    let (stride, line) = (b.strides()[0], 64 / size_of::<T>());
-    for (row, b) in panel.chunks_exact_mut(micro.cols).zip(b.rows()) {
-        for j in (0..n).step_by(line) {
-            prefetch(b.as_ptr().wrapping_offset(stride.wrapping_mul(AHEAD)).wrapping_add(j));
-        }
-        match b.to_slice() {
-            // Pieces of constant length are copied without a function call.
-            Some(b) if n == micro.cols => {
-                let pieces = row.as_chunks_mut::<SIDE>().0.iter_mut();
-                pieces.zip(b.as_chunks::<SIDE>().0).for_each(|(to, b)| *to = *b);
-            }
-            _ => row.iter_mut().zip(b).for_each(|(to, &x)| *to = x),
-        }
-    }
-}
-
-/// `to[j, i] ← from[i, j]` for `i < m`, `j < n`, given pointers and the strides of rows.
-///
-/// # Safety
-/// All elements are valid.
-#[allow(unsafe_code)]
-unsafe fn transpose<T: Scalar>(
-    micro: Micro<T>,
-    (from, from_row): (*const T, isize),
-    (to, to_row): (*mut T, isize),
-    [m, n]: [usize; 2],
-) {
-    let [whole_m, whole_n] = [m, n].map(|n| n - n % SIDE);
-    for i in (0..whole_m).step_by(SIDE) {
-        for j in (0..whole_n).step_by(SIDE) {
-            let (i, j) = (i as isize, j as isize);
-            // SAFETY: the caller's contract.
-            unsafe {
-                let from = (from.offset(i * from_row + j), from_row);
-                (micro.transpose)(from, (to.offset(j * to_row + i), to_row));
-            }
-        }
-    }
-    for i in 0..m {
-        for j in if i < whole_m { whole_n } else { 0 }..n {
-            let (i, j) = (i as isize, j as isize);
-            // SAFETY: the caller's contract.
-            unsafe { *to.offset(j * to_row + i) = *from.offset(i * from_row + j) };
-        }
-    }
+    let panel = elements("pack", [X::count(b.nrows()), micro.cols]);
+    let tasks = panels.chunks_mut(panel).zip(columns);
+    parallel::for_each(tasks, |(panel, b)| X::pack_panel(micro, b, panel));
 }
 
 /// `C ← A B + β C` for slices, on one thread. `A [m, k]` has strides `[a_row, a_column]`; the rows
@@ -248,10 +181,10 @@ unsafe fn transpose<T: Scalar>(
 /// # Panics
 /// If a slice is too short, or `m`, `k` or `n` is 0.
 #[allow(unsafe_code)]
-pub fn panel_product<T: Scalar>(
-    micro: Micro<T>,
-    (a, [a_row, a_column]): (&[T], [usize; 2]),
-    (panel, b_row): (&[T], usize),
+pub fn panel_product<T: Scalar, X: Operand<T>>(
+    micro: Micro<T, X>,
+    (a, [a_row, a_column]): (&[X], [usize; 2]),
+    (panel, b_row): (&[X], usize),
     beta: T,
     (c, c_row): (&mut [T], usize),
     [m, k, n]: [usize; 3],

@@ -18,6 +18,39 @@ pub fn prefetch<T>(x: *const T) {
     let _ = x;
 }
 
+/// Pairs of bfloat16 numbers in vectors.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+pub mod pairs {
+    use crate::kernels::bf16::Pair;
+    use std::arch::x86_64::*;
+    use std::mem::transmute;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub fn splat_pair(x: Pair) -> __m512i {
+        _mm512_set1_epi32(x.0 as i32)
+    }
+
+    /// # Safety
+    /// 16 pairs at `at` are valid.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn load_pairs(at: *const Pair) -> __m512i {
+        // SAFETY: the caller's contract.
+        unsafe { _mm512_loadu_si512(at.cast()) }
+    }
+
+    /// `s + x₀y₀ + x₁y₁`, as [`multiply_add`](crate::kernels::bf16::multiply_add) defines it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub fn multiply_add_pairs(x: __m512i, y: __m512i, s: __m512) -> __m512 {
+        // SAFETY: both types are 64 bytes of any value.
+        let [x, y] = [x, y].map(|x| unsafe { transmute::<__m512i, __m512bh>(x) });
+        _mm512_dpbf16_ps(s, x, y)
+    }
+}
+
 /// Loads and stores of the first `n` lanes of a vector.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]

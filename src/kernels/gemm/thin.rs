@@ -110,11 +110,11 @@ fn row_dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut f: impl F
         (x.as_ptr().wrapping_offset(i as isize * x.strides()[0]), x.strides()[0])
     };
     let mut done = 0;
-    if let Some(micro) = T::micro() {
+    if let Some(dots) = T::dots() {
         for i in (0..whole).step_by(SIDE) {
             let mut sums = [T::zero(); SIDE];
             // SAFETY: `SIDE` contiguous rows, from row `i` on, of two live views of equal shape.
-            unsafe { (micro.dots)(b.ncols(), first(&x, i), first(&b, i), &mut sums) };
+            unsafe { dots(b.ncols(), first(&x, i), first(&b, i), &mut sums) };
             sums.into_iter().enumerate().for_each(|(j, sum)| f(i + j, sum));
         }
         done = whole;

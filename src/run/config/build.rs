@@ -57,11 +57,20 @@ impl Config {
             Method::Dropout(..) => Noise::PerExample,
             _ => Noise::Shared,
         });
-        let (prior, gradient) = (self.prior, self.train.gradient);
-        let Train { kappa, bias_precision, .. } = self.train;
+        let prior = self.prior;
+        let Train { kappa, bias_precision, gradient, precision, .. } = self.train;
         let point_prior = PointPrior { kappa, bias_precision };
-        let mut model =
-            Model { params, primary, posterior, prior, point_prior, likelihood, noise, gradient };
+        let mut model = Model {
+            params,
+            primary,
+            posterior,
+            prior,
+            point_prior,
+            likelihood,
+            noise,
+            gradient,
+            precision,
+        };
         model.centre_point_prior();
         model
     }

@@ -1,4 +1,5 @@
 //! The keys of `config.toml`, their types and their defaults.
+use crate::autodiff::Precision;
 use crate::bayes::{Estimator, Hessian, HypernetConfig, MnfConfig, Noise, Prior, SwagConfig};
 use crate::data::{Augment, TaskKind, files};
 use crate::error::{Error, Result};
@@ -175,6 +176,11 @@ pub struct Train {
     /// vanishes as the posterior approaches the exact one; needs a density with a fast inverse. By
     /// default `total`.
     pub gradient: Estimator,
+    /// The precision of the factors of the network's products, in training and in the predictions
+    /// of the run: `f32`, or `bf16`, bfloat16 with sums in `f32`. Products of a hypernetwork, and 3
+    /// × 3 convolutions for which Winograd's algorithm is faster, stay in `f32`.
+    #[serde(skip_serializing_if = "is_single")]
+    pub precision: Precision,
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
     /// in the authors' code; needs a posterior over scales.
     pub data_init: bool,
@@ -219,6 +225,11 @@ pub struct Train {
     pub clip_element: f64,
     /// The optimiser.
     pub optimiser: Update,
+}
+
+/// Whether products are in single precision, as by default.
+fn is_single(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 /// Whether `x` is 1, as a factor is by default.
@@ -292,6 +303,7 @@ impl Default for Train {
             augment: None,
             noise: None,
             gradient: Estimator::Total,
+            precision: Precision::F32,
             data_init: false,
             freeze: vec![],
             validation_samples: 20,

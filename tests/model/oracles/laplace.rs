@@ -1,7 +1,7 @@
 //! Defends: the Laplace approximation is exact for conjugate models, and its Hessians are those of
 //! their definitions.
 use bhn::autodiff::gradcheck::randn;
-use bhn::autodiff::{Owned, Tape, Var};
+use bhn::autodiff::{Owned, Precision, Tape, Var};
 use bhn::bayes::{
     EpochEnd, Estimator, Hessian, Laplace, Likelihood, Model, Noise, PointPrior, Prior, Scale,
     Targets, hessian,
@@ -62,6 +62,7 @@ fn regression(linear: &Linear, kind: Hessian) -> Model<f64> {
         likelihood: Likelihood::Gaussian { precision: TAU },
         noise: Noise::Shared,
         gradient: Estimator::Total,
+        precision: Precision::F32,
     }
 }
 
@@ -140,6 +141,7 @@ fn classifier(layers: &[&str]) -> (Model<f64>, Vec<f64>, Array2<f64>, Targets<f6
         likelihood: Likelihood::Categorical { clip: None },
         noise: Noise::Shared,
         gradient: Estimator::Total,
+        precision: Precision::F32,
     };
     let x: Array2<f64> = randn(&[300, 3], 7).into_dimensionality().unwrap();
     let theta = randn(&[d], 8).mapv(|x| 1. + 0.3 * x).into_iter().collect();
