@@ -7,6 +7,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// The maximum number of characters in a message: a name may have any length.
+const CHARACTERS: usize = 20_000;
+
 /// The global flags.
 pub struct Context {
     pub quiet: bool,
@@ -52,7 +55,10 @@ pub fn output(bytes: &[u8]) -> Result<()> {
 
 /// Print a line on standard error, unless that is closed.
 pub fn note(line: impl AsRef<str>) {
-    writeln!(io::stderr(), "{}", visible(line.as_ref())).ok();
+    let line = line.as_ref();
+    let end = line.char_indices().nth(CHARACTERS).map_or(line.len(), |(end, _)| end);
+    let rest = if end < line.len() { " …" } else { "" };
+    writeln!(io::stderr(), "{}{rest}", visible(&line[..end])).ok();
 }
 
 /// `text` with escapes such as `\u{1b}` in place of characters that a terminal obeys: names of

@@ -1,6 +1,6 @@
 //! `bhn data fetch`: downloads a data set, or copies it from local files, which may be compressed
 //! by xz.
-use super::url::without_password;
+use super::url::{is_url, without_password};
 use crate::data::sources::{File, Place, Set};
 use crate::error::{Error, Result};
 use crate::run::lock::Lock;
@@ -46,7 +46,6 @@ pub fn fetch(
     };
     let folder = dir.join(set.name);
     let is_intact = |place: Place| place.files.iter().all(|file| place.read(file).is_ok());
-    let is_url = |from: &str| from.starts_with("http://") || from.starts_with("https://");
     let url = from.and_then(OsStr::to_str).filter(|from| is_url(from));
     let files = match (from, url) {
         _ if set.place(Some(dir)).is_ok_and(is_intact) => Some("there already"),

@@ -18,16 +18,18 @@ mod url;
 mod verify;
 mod watch;
 
+use crate::data::temporary;
 use crate::error::Error;
 use crate::run::target::STDOUT;
 use anyhow::Result;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use context::{Context, note, output, visible};
 use flags::number;
@@ -82,6 +84,25 @@ enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// End the process with an error, since the system gave no `bytes` bytes of memory. The temporary
+/// files are removed.
+pub fn out_of_memory(bytes: usize) -> ! {
+    static IS_ENDING: AtomicBool = AtomicBool::new(false);
+    // The message may need memory itself.
+    if !IS_ENDING.swap(true, Ordering::SeqCst) {
+        let free = "Make --samples, --hidden or --batch smaller, or free some memory. Finished \
+                    epochs are kept.";
+        writeln!(
+            io::stderr(),
+            "error: memory: found no {} MB more, expected as many. {free}",
+            bytes.div_ceil(1 << 20)
+        )
+        .ok();
+        temporary::try_remove_all();
+    }
+    process::exit(1)
 }
 
 /// Run the command line of this process and return its exit code.

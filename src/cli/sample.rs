@@ -32,8 +32,10 @@ pub struct Args {
 /// its slice of `θ`.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let Trained { model, header, .. } = Trained::load(&args.dir)?;
-    let out = args.out.unwrap_or_else(|| args.dir.join("samples.safetensors"));
-    let out = Target::of_flag(Some(&out))?;
+    let out = match args.out {
+        Some(out) => Target::of_flag(Some(&out))?,
+        None => Target::own(&args.dir.join("samples.safetensors"))?,
+    };
     if args.seed.is_some() && Method::from(&header.config).networks().is_some() {
         let why = format!("samples of {} are its trained networks", header.config.method);
         context.note_no_effect("--seed", why);

@@ -1,5 +1,6 @@
-//! SIGINT, SIGTERM and SIGHUP: temporary files are removed, advice on how to continue is printed,
-//! and the process ends by the signal. Training stops after its step first, if that ends in time.
+//! Signals that end a process, such as SIGINT, SIGTERM and SIGHUP: temporary files are removed,
+//! advice on how to continue is printed, and the process ends by the signal. Training stops after
+//! its step first, if that ends in time.
 use super::context::note;
 use crate::data::temporary;
 use std::io::{IsTerminal, stderr};
@@ -56,15 +57,20 @@ fn end(what: &str) -> ! {
 /// Watch for signals from now on, except those that are ignored, as SIGHUP is under `nohup`.
 #[cfg(unix)]
 pub fn watch() {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::signal::*;
     use signal_hook::iterator::Signals;
+    use std::sync::Arc;
     use std::thread;
     use std::time::{Duration, Instant};
 
     /// The time for a training to stop after its step.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    let watched = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    // A file that exceeds `ulimit -f` is an error of the write instead.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).ok();
+    let watched =
+        [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGXCPU];
+    let watched = watched.into_iter().filter(|&signal| !is_ignored(signal));
     let Ok(mut signals) = Signals::new(watched) else { return };
     let wait = move || {
         let Some(signal) = signals.forever().next() else { return };

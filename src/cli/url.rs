@@ -1,12 +1,18 @@
 //! URLs in messages.
 
+/// Whether `text` is the address of a server, and not a path.
+pub fn is_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| scheme == "http" || scheme == "https")
+}
+
 /// `text` without the names and passwords of URLs in it: `https://user:password@host` becomes
 /// `https://host`.
 pub fn without_password(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {
-        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>".contains(c));
+        let end = after.find(char::is_whitespace);
         let (url, others) = after.split_at(end.unwrap_or(after.len()));
         let (authority, path) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
         // A password may contain a slash, although it should be written %2F.
@@ -40,6 +46,7 @@ mod tests {
                 "bad uri: http://a:b@c d, `https://e:f@g`: no",
                 "bad uri: http://c d, `https://g`: no",
             ),
+            ("https://me:s'e\"c<r`et@host/x: refused", "https://host/x: refused"),
             ("no address", "no address"),
         ] {
             assert_eq!(without_password(text), expected);

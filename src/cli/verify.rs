@@ -213,7 +213,7 @@ fn diagnostics(
             context.say(format!("{done} of {draws} draws, about {left} left"));
         }
     };
-    Some(diagnose((model, &case.precise()), train, draws, header.config.seed, progress))
+    diagnose((model, &case.precise()), train, draws, header.config.seed, progress)
 }
 
 /// The widths of a run's posterior, if it has any.

@@ -153,12 +153,18 @@ fn open<R: BufRead + Seek + 'static>(
         _ => example.iter().product::<usize>() == preprocess.inputs,
     };
     if !fits {
+        let advice = match image {
+            Some([c, h, w]) if example == [h, w, c] => {
+                "Its channels are last: save x.transpose(0, 3, 1, 2)."
+            }
+            _ => "Reshape the array, or use a model for this shape.",
+        };
         let image = image.map_or(String::new(), |image| format!(", an image {image:?}"));
         return Err(Error::invalid(
             what,
             format!("examples of shape {example:?}"),
             format!("the model's {} inputs{image}", preprocess.inputs),
-            "Reshape the array, or use a model for this shape.",
+            advice,
         ));
     }
     Ok(next)

@@ -52,7 +52,7 @@ pub fn load(source: &str, options: &Options, data_dir: Option<&Path>) -> Result<
         let (expected, advice) = ("a name of a set, FILE.csv or FILE.npz", "Convert the file.");
         return Err(Error::invalid("data set", format!("{source:?}"), expected, advice));
     }
-    if options.target.is_some() && kind != "csv" {
+    if options.target.is_some() && kind != "csv" && (kind == "npz" || is_named(source)) {
         let (found, expected) = (format!("one for {source:?}"), "one only for a CSV file");
         return Err(Error::invalid("target column", found, expected, "Leave it out."));
     }

@@ -30,6 +30,15 @@ pub(crate) fn remove_all() {
     std::mem::forget(live);
 }
 
+/// As [`remove_all`], if no thread is creating, renaming or removing one at this moment.
+#[cfg(feature = "cli")]
+pub(crate) fn try_remove_all() {
+    if let Ok(live) = LIVE.try_lock() {
+        live.iter().for_each(|path| remove(path));
+        std::mem::forget(live);
+    }
+}
+
 /// Remove a file or a folder, into which another thread may be writing.
 #[cfg(any(feature = "cli", test))]
 fn remove(path: &Path) {

@@ -3,24 +3,24 @@ use crate::data::temporary::Temporary;
 use crate::error::{Error, Result};
 use crate::run::target::{Target, parent};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
-/// Write `bytes` to a temporary file beside the file at `path`, flush it to the disk, and rename
-/// it: a crash, a full disk or a killed process leaves either the old file or the new one,
-/// complete.
-///
-/// A new file has the usual permissions; a file that is replaced keeps its own and, if the system
-/// allows that, its owner. A link leads to the file that is replaced, other hard links of which
-/// keep the old contents. What is not a regular file, see [`Target::Stream`], is written in place.
+/// Write `bytes` to `path`, which the program names in a folder of its own, see [`Target::own`] and
+/// [`write_to`].
 ///
 /// # Errors
-/// If `path` cannot be written (see [`Target::of`]), or a file operation fails.
+/// If `path` cannot be written, or a file operation fails.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_to(&Target::of(path)?, bytes)
+    write_to(&Target::own(path)?, bytes)
 }
 
-/// As [`write()`], to a target.
+/// Write `bytes` to a temporary file beside the target, flush it to the disk, and rename it: a
+/// crash, a full disk or a killed process leaves either the old file or the new one, complete.
+///
+/// A new file has the usual permissions; a file that is replaced keeps its own and, if the system
+/// allows that, its owner. Other hard links to it keep the old contents. What is not a regular
+/// file, see [`Target::Stream`], is written in place.
 ///
 /// # Errors
 /// If a file operation fails.
@@ -39,6 +39,7 @@ pub fn stream<E: From<Error>>(
     let failed = || Error::io(target.name());
     let out: Box<dyn Write> = match target {
         Target::File { path, .. } => return replace(target, path, fill),
+        Target::Stdout if io::stdout().is_terminal() => Box::new(Visible(io::stdout())),
         Target::Stdout => Box::new(io::stdout()),
         Target::Stream(path) => {
             let mut options = File::options();
@@ -49,6 +50,32 @@ pub fn stream<E: From<Error>>(
     let mut out = BufWriter::new(out);
     fill(&mut out)?;
     Ok(out.flush().map_err(failed())?)
+}
+
+/// A terminal, which would obey control characters in names: they are written as `\u{1b}`.
+struct Visible<W>(W);
+
+impl<W: Write> Write for Visible<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|&byte| is_control(byte)) {
+            match piece.split_last() {
+                Some((&last, text)) if is_control(last) => {
+                    self.0.write_all(text)?;
+                    write!(self.0, "\\u{{{last:x}}}")?;
+                }
+                _ => self.0.write_all(piece)?,
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !b"\n\t".contains(&byte)
 }
 
 /// Write a temporary file and rename it to `path`, the path of a target without links.
@@ -95,4 +122,16 @@ fn keep_access(file: &File, old: &Metadata) -> io::Result<()> {
 #[cfg(not(unix))]
 fn keep_access(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_shows_control_characters_as_escapes() {
+        let mut out = Visible(vec![]);
+        out.write_all("a\x1b[2J\nπ\t\x7f".as_bytes()).unwrap();
+        assert_eq!(out.0, "a\\u{1b}[2J\nπ\t\\u{7f}".as_bytes());
+    }
 }

@@ -1,6 +1,7 @@
 //! Locks that let one process at a time write to a folder.
-use crate::data::{files, temporary};
+use crate::data::temporary;
 use crate::error::{Error, Result};
+use crate::run::target::Target;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -30,9 +31,7 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         let path = folder.join(NAME);
-        if path.exists() {
-            files::regular(&path)?;
-        }
+        Target::own(&path)?;
         let mut options = File::options();
         let file = options.create(true).append(true).open(&path).map_err(Error::io(&path))?;
         let itself = File::open(folder).ok();
@@ -69,6 +68,10 @@ impl Lock {
     /// # Errors
     /// If a file operation fails.
     pub fn is_vacant(folder: &Path) -> Result<bool> {
+        if folder.exists() && !folder.is_dir() {
+            let advice = "Choose another path.";
+            return Err(Error::invalid(folder.display(), "a file", "a folder, or none", advice));
+        }
         let is_unused = |name: &OsString| name == NAME || temporary::is_temporary(name);
         Ok(!folder.exists() || temporary::names(folder)?.iter().all(is_unused))
     }

@@ -15,6 +15,7 @@ use crate::predict::evaluate::{Scores, validate};
 use crate::run::lock::Lock;
 use crate::run::machine::Machine;
 use crate::run::missing::{allow_no_last, no_best};
+use crate::run::target::Target;
 use crate::run::train::{Step, Trainer};
 use crate::run::trained::{Trained, find_data, read_config, same_config, same_data, warm_start};
 use crate::run::{Checkpoint, Config, Epoch, Header, Method, atomic, checkpoint, read_metrics};
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const BEST: &str = "best.safetensors";
+const METRICS: &str = "metrics.jsonl";
 const CONFIG: &str = "config.toml";
 /// The checkpoint that training resumes from.
 const LAST: &str = "last.safetensors";
@@ -119,7 +121,7 @@ impl Run {
             }
         }
         let lines: Vec<_> = run.history.iter().flat_map(Epoch::line).collect();
-        atomic::write(&dir.join("metrics.jsonl"), &lines)?;
+        atomic::write(&dir.join(METRICS), &lines)?;
         Ok(run)
     }
 
@@ -299,7 +301,8 @@ impl Run {
 
     fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
         self.lock.check()?;
-        let metrics = self.dir.join("metrics.jsonl");
+        let metrics = self.dir.join(METRICS);
+        Target::own(&metrics)?;
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
         file.and_then(|mut f| f.write_all(&record.line()).and_then(|()| f.sync_all()))
             .map_err(Error::io(&metrics))?;

@@ -1,7 +1,7 @@
 //! The file that an output is written to: what it is, and whether it can be written, which is
 //! decided before the work whose result it takes.
 use crate::data::temporary;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,8 @@ impl Target {
         }
         let missing = |folder: &Path, error: io::Error| match error.kind() {
             ErrorKind::NotFound => {
-                let (found, name) = (format!("no folder {}", folder.display()), folder.display());
+                let (found, name) =
+                    (format!("no folder {}", folder.display()), quoted(folder.display()));
                 let advice = format!("Create it (`mkdir -p {name}`), or choose another folder.");
                 Error::invalid(path.display(), found, "a file in a folder that exists", advice)
             }
@@ -105,6 +106,20 @@ impl Target {
             }
         }
         bad(format!("more than {LINKS} links"), "a file", "Correct the links.".into())
+    }
+
+    /// The file at `path`, which the program names in a folder of its own: a regular file, or a new
+    /// one. A link there, which somebody may have sent, would lead to a file of the user.
+    ///
+    /// # Errors
+    /// If there is anything else at `path`, or as [`Target::of`].
+    pub fn own(path: &Path) -> Result<Self> {
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            let (found, expected) = ("a link, a folder or a device", "a regular file, or none");
+            let advice = "Remove it, or choose another folder.";
+            return Err(Error::invalid(path.display(), found, expected, advice));
+        }
+        Self::of(path)
     }
 
     /// Whether this is standard output.

@@ -10,9 +10,9 @@ mod order;
 
 pub use chains::{ess_bulk, rhat};
 pub use distance::{KolmogorovSmirnov, ks_two_sample, ks_uniform, wasserstein_1};
-pub use estimate::{Estimate, log_mean_exp, over_seeds};
 #[cfg(feature = "cli")]
 pub(crate) use estimate::LARGE;
+pub use estimate::{Estimate, log_mean_exp, over_seeds};
 pub(crate) use estimate::{mean, mean_and_variance};
 pub use hypothesis::{ChiSquared, Correlation, Welch, chi_squared_uniform, pearson, welch};
 pub use importance::{effective_sample_size, importance_bound, k_hat, k_limit};

@@ -77,22 +77,24 @@ pub fn draws(examples: usize) -> usize {
 /// `f64`. The noise of the draws is generated from `seed`. Calls `progress` with the number of
 /// draws done.
 ///
+/// `None` if the posterior has no density.
+///
 /// # Panics
-/// If the model has no density, the data do not fit it, or there are no draws.
+/// If the data do not fit the model, or there are no draws.
 pub fn diagnose(
     (model, precise): (&Model, &Model<f64>),
     train: &Split,
     draws: usize,
     seed: u64,
     mut progress: impl FnMut(usize),
-) -> Diagnostics {
+) -> Option<Diagnostics> {
     let dim = model.primary.dim();
     let block = (NUMBERS / dim.max(train.len())).clamp(1, 25);
     let mut each = vec![];
     for start in (0..draws).step_by(block) {
         let rng = &mut stream(seed, Purpose::Sample, 1 + start as u64);
         let (theta, log_q) = draw(model, block.min(draws - start), rng);
-        each.extend(terms(model, &theta, Some(&log_q.expect("a density")), train));
+        each.extend(terms(model, &theta, Some(&log_q?), train));
         progress(each.len());
     }
     let log_weights: Vec<_> = each.iter().map(|terms| terms.total).collect();
@@ -100,7 +102,7 @@ pub fn diagnose(
     // An overflow of the network's outputs can make a weight NaN, and k̂ is then undefined.
     let defined = log_weights.iter().all(|w| !w.is_nan());
     let inversion_error = inversion_error(model, seed).zip(inversion_error(precise, seed));
-    Diagnostics {
+    Some(Diagnostics {
         draws,
         examples: train.len(),
         dim,
@@ -111,7 +113,7 @@ pub fn diagnose(
         k_limit: k_limit(draws),
         effective_sample_size: effective_sample_size(&log_weights),
         inversion_error: inversion_error.map(<[f64; 2]>::from),
-    }
+    })
 }
 
 fn bounds(log_weights: &[f64]) -> Vec<ImportanceBound> {
@@ -178,7 +180,7 @@ mod tests {
             y: Targets::Values(y.map(|y| y as f32).into()),
         };
         let precise = config.build(1, &Task::Regression);
-        let found = diagnose((&model, &precise), &data, 200, 0, |_| {});
+        let found = diagnose((&model, &precise), &data, 200, 0, |_| {}).unwrap();
         let counts: Vec<_> = found.bounds.iter().map(|b| b.k).collect();
         assert_eq!(counts, [1, 2, 5, 10, 20, 50, 100, 200]);
         for bound in &found.bounds {

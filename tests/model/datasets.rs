@@ -208,7 +208,7 @@ fn missing_set_error_differs_from_unknown_name() {
             let error = grey28(name, dir).unwrap_err();
             assert!(matches!(&error, Error::Missing { set, .. } if set == name), "{error}");
             assert_eq!(error.skipped(), Some(format!("skipped: bhn data fetch {name}")));
-            fails::<()>(Err(error), &[&format!("`bhn data fetch {name}`")]);
+            fails::<()>(Err(error), &[&format!("`bhn data fetch {name}")]);
         }
     }
     let error = uci("yacht", 0, Some(folder.path())).unwrap_err();

@@ -68,7 +68,7 @@ fn files_that_differ_from_published_are_rejected() {
 #[case("uci/yacht")]
 fn missing_set_error_names_fetch_command(#[case] name: &str) {
     let folder = Folder::new();
-    let get = format!("`bhn data fetch {name}`");
+    let get = format!("`bhn data fetch {name}");
     fs::create_dir(folder.path("data")).unwrap();
     let train = ["train", name, "--data-dir", "data"];
     refused(folder.bhn().args(train), &[&get, "no folder", "data"]);

@@ -176,6 +176,42 @@ fn training_that_exceeds_memory_is_refused_before_it_begins() {
     assert!(!folder.path("runs").exists());
 }
 
+/// The check before the work counts less than a command may need.
+#[test]
+fn running_out_of_memory_is_an_error() {
+    let folder = Folder::new();
+    folder.write("animals.csv", crate::common::animals());
+    let train = ["train", "animals.csv", "--epochs", "1", "--hidden", "2000,2000"];
+    folder.bhn().args(train).args(["--samples", "5", "--out", "run"]).assert().success();
+    let args = ["eval", "run", "--samples", "10000"];
+    let limit = "ulimit -v 1500000; exec \"$0\" --threads 1 \"$@\"";
+    let mut limited = Command::new("bash");
+    let bhn = assert_cmd::cargo::cargo_bin("bhn");
+    limited.current_dir(folder.path("")).args(["-c", limit]).arg(bhn).args(args);
+    let parts = ["memory: found no", "MB more", "--samples"];
+    refused(&mut assert_cmd::Command::from_std(limited), &parts);
+}
+
+/// A posterior without a density, in a folder of a method that has one.
+#[test]
+fn verify_needs_no_density() {
+    let folder = Folder::new();
+    folder.write("animals.csv", crate::common::animals());
+    let train = ["train", "animals.csv", "--method", "laplace", "--epochs", "20", "--hidden", "3"];
+    folder.bhn().args(train).args(["--samples", "5", "--out", "run"]).assert().success();
+    for name in ["best.safetensors", "last.safetensors"] {
+        let path = folder.path("run").join(name);
+        let (bytes, _) = changed(&fs::read(&path).unwrap(), |_, tensors| {
+            let all = tensors.iter_mut().filter(|(name, _)| name.starts_with("posterior."));
+            all.for_each(|(_, (.., data))| data.fill(0));
+        });
+        fs::write(path, bytes).unwrap();
+    }
+    let output = folder.bhn().args(["verify", "run", "--samples", "60"]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("internal error"), "{text}");
+}
+
 #[test]
 fn too_many_threads_are_refused() {
     let folder = Folder::new();
@@ -224,6 +260,6 @@ fn pipes_in_place_of_files_are_refused() {
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let command = if name == "best.safetensors" { "eval" } else { "train" };
         let args = [&[command][..], if command == "train" { &["--resume"] } else { &[] }, &["run"]];
-        refused_fast(&folder, &args.concat(), &[name, "a pipe or a device"]);
+        refused_fast(&folder, &args.concat(), &[name, "a device"]);
     }
 }

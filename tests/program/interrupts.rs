@@ -1,8 +1,9 @@
-//! Defends: SIGINT, SIGTERM and SIGHUP end a command at once, by the signal, and leave no temporary
-//! file; training can be resumed. The temporary files of others are left alone.
+//! Defends: SIGINT, SIGTERM, SIGHUP and their like end a command at once, by the signal, and leave
+//! no temporary file; training can be resumed. The temporary files of others are left alone.
 #![cfg(target_os = "linux")]
 use crate::common::{Folder, animals};
 use crate::missing::outcome;
+use crate::refused;
 use crate::test_data::test_data;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -15,7 +16,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const SIGNALS: [(&str, i32); 3] = [("INT", 2), ("TERM", 15), ("HUP", 1)];
+const SIGNALS: [(&str, i32); 6] =
+    [("INT", 2), ("TERM", 15), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("XCPU", 24)];
 
 /// Starts `bhn` with its temporary folder in `tmp`. A test that runs in the background ignores
 /// SIGINT, and so would its children.
@@ -168,16 +170,29 @@ fn training_stops_after_its_step() {
     for (name, number) in SIGNALS {
         let folder = Folder::new();
         folder.write("animals.csv", animals());
-        let train = ["train", "animals.csv", "--epochs", "1000000", "--out", "run"];
+        let train = ["train", "animals.csv", "--epochs", "1000000", "--out", "my run"];
         let mut child = start(&folder, &train);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.starts_with("epoch   3")));
         signal(&child, name);
         let last = lines.last().unwrap();
         assert!(last.starts_with("error: training was interrupted after step"), "{last}");
-        assert!(last.ends_with("Continue with `bhn train --resume run`."), "{last}");
+        assert!(last.ends_with("Continue with `bhn train --resume 'my run'`."), "{last}");
         assert_eq!(child.wait().unwrap().signal(), Some(number));
     }
+}
+
+/// `ulimit -f` is an error of the file, and no signal.
+#[test]
+fn file_size_limit_is_an_error() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let script = "ulimit -f 8; exec \"$0\" train animals.csv --epochs 1 --out 'my run'";
+    let mut limited = Command::new("bash");
+    limited.arg("-c").arg(script).arg(assert_cmd::cargo::cargo_bin("bhn"));
+    limited.current_dir(folder.path(""));
+    refused(&mut assert_cmd::Command::from_std(limited), &["my run", "File too large"]);
+    assert_eq!(temporary_files(&folder.path("")), [""; 0]);
 }
 
 /// `nohup bhn …`

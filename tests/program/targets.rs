@@ -222,9 +222,9 @@ fn folders_are_not_standard_output() {
     assert_eq!(contents_of(&folder, ""), ["animals.csv"]);
 }
 
-/// The files of a run may be links to files on another disk.
+/// Checkpoints may be links to files on another disk, for commands that read them.
 #[test]
-fn files_of_a_run_may_be_links() {
+fn files_of_a_run_may_be_links_unless_they_are_written() {
     let folder = Folder::new();
     let run = folder.trained();
     let files = contents(&run);
@@ -232,15 +232,11 @@ fn files_of_a_run_may_be_links() {
     for (name, _) in &files {
         fs::rename(run.join(name), folder.path("disk").join(name)).unwrap();
         symlink(Path::new("../disk").join(name), run.join(name)).unwrap();
-        mode(run.join(name), 0o600);
     }
-    let summary = fs::metadata(folder.path("disk/summary.json")).unwrap().ino();
-    folder.bhn().args(["train", "--resume", "run", "--samples", "5"]).assert().success();
-    assert_ne!(fs::metadata(folder.path("disk/summary.json")).unwrap().ino(), summary);
-    for (name, _) in &files {
-        assert!(fs::symlink_metadata(run.join(name)).unwrap().is_symlink(), "{name}");
-        assert_eq!(permissions(run.join(name)), 0o600, "{name}");
-    }
+    folder.bhn().args(["eval", "run", "--samples", "5"]).assert().success();
+    let resume = ["train", "--resume", "run", "--samples", "5"];
+    refused(folder.bhn().args(resume), &["found a link", "expected a regular file"]);
+    assert_eq!(contents(&run), files);
 }
 
 /// Standard output is full, or its reader has gone: an error, or silence, and never a panic.
@@ -287,4 +283,42 @@ fn full_or_closed_streams_never_panic(#[values(false, true)] with_stderr: bool) 
         assert_eq!(status(false), Some(0), "{args:?} into a closed pipe");
         assert_eq!(status(true), Some(1), "{args:?} onto a full disk");
     }
+}
+
+/// A run folder that somebody has sent may hold links to files of the user, or pipes.
+#[rstest]
+fn links_and_pipes_in_a_run_folder_are_refused(
+    #[values(
+        "metrics.jsonl",
+        "summary.json",
+        "report.html",
+        "last.safetensors",
+        "samples.safetensors",
+        ".lock"
+    )]
+    name: &str,
+    #[values(true, false)] is_link: bool,
+) {
+    let folder = Folder::new();
+    let run = folder.trained();
+    folder.write("diary", "my diary");
+    fs::remove_file(run.join(name)).ok();
+    match is_link {
+        true => symlink("../diary", run.join(name)).unwrap(),
+        false => {
+            assert!(
+                std::process::Command::new("mkfifo")
+                    .arg(run.join(name))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+    }
+    let args: &[&str] = match name {
+        "samples.safetensors" => &["sample", "run", "--samples", "5"],
+        _ => &["train", "--resume", "run", "--samples", "5"],
+    };
+    refused(folder.bhn().args(args).timeout(std::time::Duration::from_secs(20)), &[name]);
+    assert_eq!(fs::read(folder.path("diary")).unwrap(), b"my diary");
 }
