@@ -1,10 +1,11 @@
 //! Time of single 3 × 3 convolutions, forward and both gradients.
 //!
-//! `cargo bench --bench conv -- [--threads N] [--secs S]` prints one JSON line for each, the best
-//! of many runs. The weights are packed in each run, as in a training step. `benches/torch_conv.py`
-//! is the same in PyTorch; `benches/conv.sh` compares the two.
-use bhn::kernels::conv::{Window, backward_input, backward_weight, forward};
-use bhn::kernels::gemm::{Packed, Precision};
+//! `cargo bench --bench conv -- [--threads N] [--secs S] [--bf16]` prints one JSON line for each,
+//! the best of many runs; with `--bf16`, for those that are computed in bfloat16 then. The weights
+//! are packed in each run, as in a training step. `benches/torch_conv.py` is the same in PyTorch;
+//! `benches/conv.sh` compares the two.
+use bhn::kernels::conv::{self, Window, backward_input, backward_weight, forward};
+use bhn::kernels::gemm::Precision;
 use ndarray::Array2;
 use std::time::{Duration, Instant};
 
@@ -28,16 +29,29 @@ fn main() {
         words.get(at + 1)?.parse::<f64>().ok()
     };
     let secs = Duration::from_secs_f64(flag("--secs").unwrap_or(1.));
+    let precision = match words.iter().any(|word| word == "--bf16") {
+        true => Precision::Bf16,
+        false => Precision::F32,
+    };
     let threads = flag("--threads").map_or(vec![1, 2], |n| vec![n as usize]);
     for threads in threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        SHAPES.iter().for_each(|shape| pool.install(|| run(*shape, threads, secs)));
+        SHAPES.iter().for_each(|shape| pool.install(|| run(precision, *shape, threads, secs)));
     }
 }
 
-fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs: Duration) {
+fn run(
+    asked: Precision,
+    [images, channels, side, out, padding]: [usize; 5],
+    threads: usize,
+    secs: Duration,
+) {
     let window = Window { padding: [padding; 2], ..Window::new([3, 3]) };
     let over = window.over([side, side, channels]).expect("it fits");
+    let precision = conv::precision(asked, &over, out);
+    if precision != asked {
+        return;
+    }
     let positions: usize = over.positions.iter().product();
     let numbers = |n: usize| (0..n).map(|i| (i * 7 % 11) as f32 - 5.).collect::<Vec<_>>();
     let (mut x, mut y) =
@@ -61,13 +75,7 @@ fn run([images, channels, side, out, padding]: [usize; 5], threads: usize, secs:
             flop / best * 1e-9
         );
     };
-    report("forward", Box::new(|| forward(&over, &x, &Packed::new(w.t()), &mut y)));
-    report(
-        "by weight",
-        Box::new(|| backward_weight(Precision::F32, &over, &x, &y, 0., dw.view_mut())),
-    );
-    report(
-        "by input",
-        Box::new(|| backward_input(Precision::F32, &over, &y, w.view(), 0., &mut x)),
-    );
+    report("forward", Box::new(|| forward(&over, &x, &precision.pack(w.t()), &mut y)));
+    report("by weight", Box::new(|| backward_weight(precision, &over, &x, &y, 0., dw.view_mut())));
+    report("by input", Box::new(|| backward_input(precision, &over, &y, w.view(), 0., &mut x)));
 }

@@ -5,9 +5,9 @@
 //! is 784-800-800-10 with minibatches of 128, unless stated otherwise: `mlp`, maximum likelihood
 //! without a hypernet; `bhn`, the bound with all its terms, T = 8 couplings of 200 units, one noise
 //! sample, clipping and Adam; `bhn8`, 8 noise samples; `frozen`, as `bhn` with the network's
-//! directions and biases frozen; `small` and `small-frozen`, as `bhn` and `frozen` with 784-50-50-10
-//! and T = 4; `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's network for
-//! CIFAR-10 with minibatches of 64.
+//! directions and biases frozen; `small` and `small-frozen`, as `bhn` and `frozen` with
+//! 784-50-50-10 and T = 4; `predict`, 10,000 images with 100 posterior samples; `cnn`, the paper's
+//! network for CIFAR-10 with minibatches of 64.
 mod common;
 
 use bhn::autodiff::{Precision, Storage, Tape};

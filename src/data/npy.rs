@@ -57,11 +57,11 @@ impl<R: Read + Seek> Array<R> {
         if !KINDS.contains(&&*kind) {
             let (found, advice) = match kind.get(..1) {
                 Some("U" | "S" | "T") => {
-                    ("text", "Save numbers, such as numpy.unique(y, return_inverse=True)[1].")
+                    ("text", "Save numbers, such as numpy.unique(…, return_inverse=True)[1].")
                 }
-                Some("O") => ("Python objects", "Save x.astype('float32')."),
-                Some("f") => ("floats of another size", "Save x.astype('float32')."),
-                _ => ("other elements", "Save x.astype('float32')."),
+                Some("O") => ("Python objects", "Convert it by .astype('float32')."),
+                Some("f") => ("floats of another size", "Convert it by .astype('float32')."),
+                _ => ("other elements", "Convert it by .astype('float32')."),
             };
             let found = format!("{found} ({kind:?})");
             return Err(Error::invalid(what, found, "float32, float64 or integers", advice));

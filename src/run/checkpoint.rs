@@ -266,8 +266,9 @@ impl Checkpoint {
             );
             return broken(found);
         }
-        match parameters().find(|(_, w)| w.iter().any(|w| !w.is_finite())) {
-            Some((name, _)) => broken(format!("tensor `{name}` with a number that is not finite")),
+        let bad = parameters().filter(|(_, w)| w.iter().any(|w| !w.is_finite()));
+        match bad.map(|(name, _)| name).min() {
+            Some(name) => broken(format!("tensor `{name}` with a number that is not finite")),
             None => Ok(()),
         }
     }

@@ -24,7 +24,9 @@ const SIGNALS: [(&str, i32); 6] =
 fn start(folder: &Folder, args: &[&str]) -> Child {
     fs::create_dir_all(folder.path("tmp")).unwrap();
     let mut command = Command::new("env");
-    command.arg("--default-signal=INT,TERM,HUP").arg(assert_cmd::cargo::cargo_bin("bhn"));
+    command
+        .arg("--default-signal=INT,TERM,HUP,QUIT,USR1,XCPU")
+        .arg(assert_cmd::cargo::cargo_bin("bhn"));
     command.current_dir(folder.path("")).args(["--threads", "2"]).args(args);
     command.env("TMPDIR", folder.path("tmp")).env("XDG_CACHE_HOME", "/nowhere");
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

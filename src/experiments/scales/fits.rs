@@ -167,8 +167,9 @@ pub(super) fn studies(
         let has_fixed = family.has_fixed_draws(settings, is_first);
         longer.into_iter().chain(has_fixed.then(|| cell(family, Way::FixedDraws)))
     });
-    let rest = again.chain(others.iter().copied().flat_map(rates)).collect();
-    compute(rest, &mut found)?;
+    let again = again.collect();
+    compute(again, &mut found)?;
+    compute(others.iter().copied().flat_map(rates).collect(), &mut found)?;
     let mut of = |family, way: Way| found.remove(&way.key(family, net));
     let study = |family: &'static Family| Study {
         family,

@@ -29,10 +29,16 @@ use ndarray::{ArrayView2, ArrayViewMut2, s};
 /// The maximum number of tasks of [`backward_weight`]; each sums over a part of the batch.
 const PARTS: usize = 8;
 
+/// If the window covers fewer entries than this, products take less time than the windows' copies,
+/// which would have to be rounded.
+const FEW: usize = 64;
+
 /// The precision in which a convolution with `n` output channels is computed, if `precision` is
-/// asked for: Winograd's algorithm is faster in `f32` than any other in bfloat16.
+/// asked for: small windows, and those of Winograd's algorithm, are faster in `f32` than in
+/// bfloat16.
 pub fn precision(precision: Precision, over: &Sliding, n: usize) -> Precision {
-    if winograd::suits(over, n) { Precision::F32 } else { precision }
+    let is_faster = over.covered() >= FEW && !winograd::suits(over, n);
+    if is_faster { precision } else { Precision::F32 }
 }
 
 /// `y[b, p, n] = Σₖ w[n, k] x[b, p + k]` for images `x [B, H, W, C]` and weights `w [N, h·w·C]`,

@@ -177,8 +177,8 @@ pub struct Train {
     /// default `total`.
     pub gradient: Estimator,
     /// The precision of the factors of the network's products, in training and in the predictions
-    /// of the run: `f32`, or `bf16`, bfloat16 with sums in `f32`. Products of a hypernetwork, and 3
-    /// × 3 convolutions for which Winograd's algorithm is faster, stay in `f32`.
+    /// of the run: `f32`, or `bf16`, bfloat16 with sums in `f32`. Products of a hypernetwork, and
+    /// convolutions that are faster in `f32`, stay in `f32`.
     #[serde(skip_serializing_if = "is_single")]
     pub precision: Precision,
     /// Data-dependent initialisation on the last 64 training examples (Salimans & Kingma 2016), as
