@@ -167,8 +167,10 @@ fn interrupted_training_resumes_to_identical_files() {
     assert!(interrupted >= 2, "only {interrupted} were interrupted in time");
 }
 
+/// If a step and what follows it end within two seconds, which a busy disk may prevent.
 #[test]
 fn training_stops_after_its_step() {
+    let mut stopped = 0;
     for (name, number) in SIGNALS {
         let folder = Folder::new();
         folder.write("animals.csv", animals());
@@ -178,10 +180,13 @@ fn training_stops_after_its_step() {
         assert!(lines.any(|line| line.starts_with("epoch   3")));
         signal(&child, name);
         let last = lines.last().unwrap();
-        assert!(last.starts_with("error: training was interrupted after step"), "{last}");
+        let has_stopped = last.starts_with("error: training was interrupted after step");
+        assert!(has_stopped || last.starts_with("interrupted."), "{last}");
+        stopped += usize::from(has_stopped);
         assert!(last.ends_with("Continue with `bhn train --resume 'my run'`."), "{last}");
         assert_eq!(child.wait().unwrap().signal(), Some(number));
     }
+    assert!(stopped > 0);
 }
 
 /// `ulimit -f` is an error of the file, and no signal.
