@@ -78,7 +78,7 @@ impl Settings {
             rates: tier.pick([&[2e-3, 5e-3, 1e-2], &[2e-3, 5e-3, 1e-2], &[1e-3, 2e-3, 5e-3]]),
             gaussian_rates: &[4e-3, 1e-2, 2e-2],
             searches: true,
-            fixed_draws: tier.pick([64, 512, 1024]),
+            fixed_draws: tier.pick([64, 512, 4096]),
             measured: tier.pick([(1, 100), (20, 200), (100, 100)]),
             predicted: tier.pick([10, 200, 400]),
             swag_epochs: tier.pick([8, 100, 100]),
