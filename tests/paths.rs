@@ -116,6 +116,9 @@ fn vectors<T: Scalar>(of: &mut Bits) {
         let mut v: Vec<T> = numbers::<T>(n, 7).into_iter().map(T::abs).collect();
         vector::adam(step, &x, &mut m, &mut v, &mut w);
         add("adam", bits(m.iter().chain(&v).chain(&w)));
+        let g = vector::Combination { along: T::of(0.3), factors: [T::of(0.2)], rows: [&x] };
+        vector::adam_combined(step, g, &mut m, &mut v, &mut w);
+        add("adam_combined", bits(m.iter().chain(&v).chain(&w)));
     }
 }
 

@@ -2,8 +2,9 @@
 use crate::autodiff::tensor::{Owned, Tensor};
 use crate::kernels::gemm::Precision;
 use crate::kernels::scalar::Scalar;
-use crate::kernels::vector;
+use crate::kernels::vector::{self, Combination};
 use rayon::prelude::*;
+use std::array::from_fn;
 
 /// The largest rank of a product that stays in factors.
 const MAX_RANK: usize = 16;
@@ -262,6 +263,18 @@ impl<T: Scalar> Gradient<T> {
             }
         }
         formed
+    }
+
+    /// Row `i` of the gradient, if it is `diag(d) V + aᵀz` of rank `S`.
+    pub(crate) fn row_of_rank<const S: usize>(&self, i: usize) -> Option<Combination<'_, T, S>> {
+        let Product { a, z, .. } = self.product.as_deref()?;
+        let (n, k) = (width(a.shape()), width(z.shape()));
+        if self.dense.is_some() || z.len() != S * k {
+            return None;
+        }
+        let (along, a, z) = (self.diagonal.as_deref()?.d[i], a.as_slice(), z.as_slice());
+        let (factors, rows) = (from_fn(|s| a[s * n + i]), from_fn(|s| &z[s * k..][..k]));
+        Some(Combination { along, factors, rows })
     }
 }
 

@@ -1,4 +1,5 @@
 //! `y = act(s ⊙ p + b)`, and its three gradients in one pass.
+use super::gemm::prefetch;
 use super::parallel;
 use super::path::multiversion;
 use super::scalar::Scalar;
@@ -171,6 +172,11 @@ fn backward_block<T: Scalar>(
             }
             let p = &p[map.source(row) * n + left..];
             let inputs = [&dy[at..], &y[at..], p, scale].map(|x| &x[..width]);
+            // The hardware prefetcher loses track at the end of a row's part.
+            for x in [dy, y, map.p] {
+                let next = at + n..x.len().min(at + n + width);
+                next.step_by(64 / size_of::<T>()).for_each(|j| prefetch(&x[j]));
+            }
             let [group_s, group_b] = &mut group;
             backward_row(relu, inputs, dp, group_s, group_b);
             if (i + 1).is_multiple_of(GROUP) || i + 1 == rows {

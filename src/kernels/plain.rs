@@ -10,7 +10,7 @@ use super::bf16::{self, Pair};
 use super::conv::Sliding;
 use super::gemm::packed::{DEPTH, balanced};
 use super::scalar::Scalar;
-use super::vector::AdamStep;
+use super::vector::{AdamStep, Combination};
 use ndarray::{ArrayD, ArrayView2, ArrayViewMut2};
 
 /// `yᵢ ← f(xᵢ)`.
@@ -94,6 +94,12 @@ pub fn adam<T: Scalar>(k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mu
         v[i] = k.beta2 * v[i] + (T::one() - k.beta2) * g * g;
         w[i] -= k.rate * m[i] / ((k.unbias * v[i]).sqrt() + k.epsilon);
     }
+}
+
+/// The gradient `gⱼ = c wⱼ + Σₛ aₛ zₛⱼ` of `w`.
+pub fn combined<T: Scalar, const S: usize>(g: Combination<'_, T, S>, w: &[T]) -> Vec<T> {
+    let terms = |j: usize| g.factors.into_iter().zip(g.rows).map(move |(a, z)| a * z[j]);
+    w.iter().enumerate().map(|(j, &w)| terms(j).fold(g.along * w, |sum, x| sum + x)).collect()
 }
 
 /// `C ← α A B + β C` for `A [m, k]`, `B [k, n]`, `C [m, n]`; `C` is not read if `β = 0`.

@@ -33,7 +33,9 @@ fn products_equal_their_definitions<T: Scalar>() {
     Path::each(|_| {
         let cols = T::micro().map_or(8, |micro| micro.cols);
         // Panels of `B` read in place and packed, `A` and `B` stored transposed, and thin products.
-        for [m, k, n] in [[5, 70, cols], [5, 70, cols - 3], [2, 70, 30], [9, 3, 9], [1, 9, 8]] {
+        for [m, k, n] in
+            [[5, 70, cols], [5, 70, cols - 3], [2, 70, 30], [9, 70, 30], [9, 3, 9], [1, 9, 8]]
+        {
             let (a, b) = (integers::<T>(m, k, 1), integers::<T>(k, n, 2));
             let (a_t, b_t) = (a.t().as_standard_layout().into_owned(), integers::<T>(n, k, 2));
             let wide = integers::<T>(k, n + 5, 2);

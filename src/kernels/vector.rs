@@ -234,6 +234,31 @@ pub struct AdamStep<T> {
     pub epsilon: T,
 }
 
+impl<T: Scalar> AdamStep<T> {
+    /// One element of [`adam`].
+    #[inline(always)]
+    fn update(&self, g: T, m: &mut T, v: &mut T, w: &mut T) {
+        let (one, limit) = (T::one(), self.limit);
+        let g = self.shrink * g;
+        let g = if g > limit { limit } else { g };
+        let g = if g < -limit { -limit } else { g };
+        *m = self.beta1 * *m + (one - self.beta1) * g;
+        *v = self.beta2 * *v + (one - self.beta2) * g * g;
+        *w -= self.rate * *m / ((self.unbias * *v).sqrt() + self.epsilon);
+    }
+}
+
+/// A gradient of `w [n]` as a sum, `gⱼ = c wⱼ + Σₛ aₛ zₛⱼ`, in order of `s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Combination<'a, T, const S: usize> {
+    /// `c`.
+    pub along: T,
+    /// `a [S]`.
+    pub factors: [T; S],
+    /// `z [S, n]`.
+    pub rows: [&'a [T]; S],
+}
+
 multiversion! {
     /// `g ← clip(g)`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
     /// `w ← w − rate·m / (√(unbias·v) + ε)`.
@@ -242,14 +267,30 @@ multiversion! {
     /// Unless the lengths agree.
     pub fn adam[T: Scalar](k: AdamStep<T>, g: &[T], m: &mut [T], v: &mut [T], w: &mut [T]) {
         assert!([m.len(), v.len(), w.len()] == [g.len(); 3], "adam: lengths differ");
-        let (one, limit) = (T::one(), k.limit);
-        for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m.iter_mut()).zip(v.iter_mut()) {
-            let g = k.shrink * g;
-            let g = if g > limit { limit } else { g };
-            let g = if g < -limit { -limit } else { g };
-            *m = k.beta1 * *m + (one - k.beta1) * g;
-            *v = k.beta2 * *v + (one - k.beta2) * g * g;
-            *w -= k.rate * *m / ((k.unbias * *v).sqrt() + k.epsilon);
+        for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+            k.update(g, m, v, w);
+        }
+    }
+
+    /// [`adam`] for a gradient that is not stored: it is computed while the moments are read.
+    ///
+    /// # Panics
+    /// Unless the lengths agree.
+    pub fn adam_combined[T: Scalar, const S: usize](
+        k: AdamStep<T>,
+        g: Combination<'_, T, S>,
+        m: &mut [T],
+        v: &mut [T],
+        w: &mut [T],
+    ) {
+        let fits = [m.len(), v.len()] == [w.len(); 2] && g.rows.iter().all(|z| z.len() == w.len());
+        assert!(fits, "adam_combined: lengths differ");
+        for (j, ((w, m), v)) in w.iter_mut().zip(m).zip(v).enumerate() {
+            let mut sum = g.along * *w;
+            for (a, z) in g.factors.iter().zip(g.rows) {
+                sum += *a * z[j];
+            }
+            k.update(sum, m, v, w);
         }
     }
 }

@@ -155,7 +155,7 @@ impl<T: Scalar> Optimiser<T> {
         let shrink = T::of(if norm > clip.norm { clip.norm / norm } else { 1. });
         let limit = T::of(clip.element);
         let t = self.steps as f64;
-        type Apply<T> = Box<dyn Fn(&[T], Part<'_, T>) + Sync>;
+        type Apply<T> = Box<dyn Fn(&mut Vec<T>, Part<'_, T>) + Sync>;
         let apply: Apply<T> = match self.update {
             Update::Adam { beta1, beta2, epsilon } => {
                 let unbias = 1. - beta1.powf(t);
@@ -168,12 +168,13 @@ impl<T: Scalar> Optimiser<T> {
                     unbias: T::of(1. / (1. - beta2.powf(t))),
                     epsilon: T::of(epsilon),
                 };
-                Box::new(move |g, part| vector::adam(step(part.rate), g, part.m, part.v, part.w))
+                Box::new(move |space, part| adam(step(part.rate), part, space))
             }
             Update::Sgd { momentum } => {
                 let momentum = T::of(momentum);
-                Box::new(move |g, part| {
+                Box::new(move |space, part| {
                     let rate = T::of(part.rate);
+                    let g = part.grad.form(part.first, part.w, part.width, space);
                     for (j, (w, &g)) in part.w.iter_mut().zip(g).enumerate() {
                         let mut step = (shrink * g).max(-limit).min(limit);
                         if let Some(u) = part.m.get_mut(j) {
@@ -186,7 +187,7 @@ impl<T: Scalar> Optimiser<T> {
             }
         };
         self.parts(params, grads, rate).into_par_iter().for_each_init(Vec::new, |space, part| {
-            apply(part.grad.form(part.first, part.w, part.width, space), part);
+            apply(space, part);
         });
         norm
     }
@@ -228,4 +229,20 @@ struct Part<'a, T> {
     w: &'a mut [T],
     m: &'a mut [T],
     v: &'a mut [T],
+}
+
+/// Adam's update of a few rows. Gradients of one noise sample or of eight are not formed first.
+fn adam<T: Scalar>(step: AdamStep<T>, part: Part<'_, T>, space: &mut Vec<T>) {
+    let Part { grad, first, width, w, m, v, .. } = part;
+    if grad.row_of_rank::<1>(first).is_none() && grad.row_of_rank::<8>(first).is_none() {
+        return vector::adam(step, grad.form(first, w, width, space), m, v, w);
+    }
+    let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
+    for (i, (w, (m, v))) in (first..).zip(w.chunks_exact_mut(width).zip(moments)) {
+        if let Some(g) = grad.row_of_rank::<1>(i) {
+            vector::adam_combined(step, g, m, v, w);
+        } else if let Some(g) = grad.row_of_rank::<8>(i) {
+            vector::adam_combined(step, g, m, v, w);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use ndarray::{Array1, Array2, s};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use rstest::rstest;
 
 fn random(n: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -389,6 +390,38 @@ fn adam_equals_its_definition() {
         assert!(error(&found.0, &expected.0) <= 1e-15 && error(&found.1, &expected.1) <= 1e-15);
         assert!(error(&found.2, &expected.2) <= 1e-13, "{} at {i}", found.2[i]);
     }
+}
+
+/// Forming the gradient on the way changes no bit.
+#[rstest]
+fn adam_combined_equals_adam_of_its_gradient(#[values(1, 3, 64, 805)] n: usize) {
+    fn check<const S: usize>(n: usize) {
+        let step = vector::AdamStep {
+            shrink: 0.7,
+            limit: 0.5,
+            beta1: 0.9,
+            beta2: 0.999,
+            rate: 0.01,
+            unbias: 1.7,
+            epsilon: 1e-8,
+        };
+        let rows: [_; S] = std::array::from_fn(|s| random(n, 10 + s as u64));
+        let rows = rows.each_ref().map(|z| &z[..]);
+        let factors = std::array::from_fn(|s| random(S, 5)[s]);
+        let g = vector::Combination { along: -0.3, factors, rows };
+        let (m, v, w) = (random(n, 2), random(n, 3), random(n, 4));
+        let [mut found, mut expected] = [(); 2].map(|()| [m.clone(), v.clone(), w.clone()]);
+        found[1].iter_mut().chain(&mut expected[1]).for_each(|v| *v = v.abs());
+        let formed = plain::combined(g, &w);
+        let [m, v, w] = &mut found;
+        vector::adam_combined(step, g, m, v, w);
+        let [m, v, w] = &mut expected;
+        vector::adam(step, &formed, m, v, w);
+        assert_eq!(found, expected);
+    }
+    check::<0>(n);
+    check::<1>(n);
+    check::<8>(n);
 }
 
 /// The inputs are integers, for which every algorithm but Winograd's is exact; the unit tests of

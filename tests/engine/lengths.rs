@@ -57,6 +57,10 @@ fn vector_kernels_panic_on_length_mismatch() {
         epsilon: 1e-8,
     };
     exact("adam", [7; 4], |[g, m, v, w]| vector::adam(k, g, m, v, w));
+    exact("adam_combined", [7; 4], |[g, m, v, w]| {
+        let g = vector::Combination { along: 1., factors: [1.], rows: [g] };
+        vector::adam_combined(k, g, m, v, w);
+    });
     assert!(panics(|| vector::transpose::<f32>(&[], &mut [], [1 << 40, 1 << 40])));
     vector::transpose::<f32>(&[], &mut [], [0, 3]);
     vector::add_rows::<f32>(&[1.; 3], &[], &mut []);

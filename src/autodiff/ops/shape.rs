@@ -199,6 +199,13 @@ impl<'t, T: Scalar> Var<'t, T> {
             sink.write(0, |beta, dx| {
                 dx.scale(beta);
                 let mut sums = vec![0.; dx.len()];
+                if inner == 1 {
+                    let rows = c.g.as_slice().chunks_exact(index.len().max(1));
+                    for (sums, g) in sums.chunks_exact_mut(n.max(1)).zip(rows) {
+                        index.iter().zip(g).for_each(|(&i, g)| sums[i] += g.f64());
+                    }
+                    return vector::add_rounded(&sums, dx.as_slice_mut());
+                }
                 let lines = (0..outer).flat_map(|o| index.iter().map(move |&i| line(o, i)));
                 for (line, g) in lines.zip(c.g.as_slice().chunks_exact(inner.max(1))) {
                     vector::add_f64(g, &mut sums[line]);

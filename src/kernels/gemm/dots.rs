@@ -7,8 +7,17 @@ use super::simd::SIDE;
 ///
 /// # Safety
 /// All elements are valid.
-pub type Dots<T> =
+pub type Rows<T> =
     unsafe fn(k: usize, x: (*const T, isize), b: (*const T, isize), out: &mut [T; SIDE]);
+
+/// Dot products of one element type and instruction set.
+#[derive(Clone, Copy)]
+pub struct Dots<T> {
+    /// Of each row of `x` with its own row of `b`.
+    pub each: Rows<T>,
+    /// Of each row of `x` with the first row of `b`, which is loaded once for all.
+    pub one: Rows<T>,
+}
 
 /// A module with the dot products of one type and instruction set.
 #[cfg(target_arch = "x86_64")]
@@ -17,16 +26,21 @@ macro_rules! dots {
      $load:ident, $fma:ident, $load_masked:ident, $sum:ident) => {
         #[allow(unsafe_code)]
         pub(super) mod $name {
-            use crate::kernels::gemm::simd::{SIDE, mask, sum};
+            use super::Dots;
+            use crate::kernels::gemm::simd::{SIDE, mask, prefetch, sum};
             use std::arch::x86_64::*;
 
+            /// Elements from those in use to those that are prefetched, about a page.
+            const AHEAD: isize = 1024;
             const LANES: usize = $lanes;
             /// Vectors in a cache line of 64 bytes.
             const LINE: usize = $line;
 
+            pub const DOTS: Dots<$t> = Dots { each: dots::<false>, one: dots::<true> };
+
             /// # Safety
-            /// See [`Dots`](super::Dots).
-            pub unsafe fn dots(
+            /// See [`Rows`](super::Rows).
+            unsafe fn dots<const ONE: bool>(
                 k: usize,
                 x: (*const $t, isize),
                 b: (*const $t, isize),
@@ -35,24 +49,31 @@ macro_rules! dots {
                 // As many rows at a time as fit in registers.
                 let group = SIDE / LINE;
                 for (i, out) in (0..SIDE as isize).step_by(group).zip(out.chunks_exact_mut(group)) {
-                    let [x, b] = [x, b].map(|(at, row)| (at.wrapping_offset(i * row), row));
+                    let from = |(at, row): (*const $t, isize)| (at.wrapping_offset(i * row), row);
                     // SAFETY: the caller's contract.
-                    unsafe { run_dots(k, x, b, out) }
+                    unsafe { run_dots::<ONE>(k, from(x), if ONE { b } else { from(b) }, out) }
                 }
             }
 
             /// # Safety
-            /// See [`Dots`](super::Dots).
+            /// See [`Rows`](super::Rows).
             #[target_feature(enable = $feature)]
-            unsafe fn run_dots(
+            unsafe fn run_dots<const ONE: bool>(
                 k: usize,
                 (x, x_row): (*const $t, isize),
                 (b, b_row): (*const $t, isize),
                 out: &mut [$t],
             ) {
+                let b_row = if ONE { 0 } else { b_row };
                 let mut sums = [[$zero(); LINE]; SIDE / LINE];
                 let whole = k - k % (LINE * LANES);
                 for p in (0..whole).step_by(LINE * LANES) {
+                    // What follows is probably the next rows. The hardware prefetcher loses track
+                    // between rows and pages.
+                    let ahead = if ONE { AHEAD } else { SIDE as isize * b_row };
+                    for i in 0..if ONE { 1 } else { sums.len() as isize } {
+                        prefetch(b.wrapping_offset(i * b_row + ahead).wrapping_add(p));
+                    }
                     for (i, sums) in sums.iter_mut().enumerate() {
                         for (j, sum) in sums.iter_mut().enumerate() {
                             // SAFETY: `LANES` elements of row `i`.

@@ -271,15 +271,19 @@ mod tests {
             assert_eq!(found, x.t());
         }
         for dots in Path::each(|_| T::dots()).into_iter().flatten() {
-            for k in 0..70 {
+            for (k, (kernel, one)) in
+                (0..70).flat_map(|k| [(dots.each, false), (dots.one, true)].map(|kind| (k, kind)))
+            {
                 let (x, b) = (integers::<T>(SIDE, k, 3), integers::<T>(SIDE, k, 4));
                 let mut found = [T::nan(); SIDE];
                 let row = k as isize;
                 // SAFETY: both matrices have `SIDE` rows of `k` elements.
-                unsafe { dots(k, (x.as_ptr(), row), (b.as_ptr(), row), &mut found) };
+                unsafe { kernel(k, (x.as_ptr(), row), (b.as_ptr(), row), &mut found) };
                 for (i, found) in found.into_iter().enumerate() {
-                    let [x, b] = [&x, &b].map(|x| &x.as_slice().unwrap()[i * k..][..k]);
-                    assert_eq!(found, plain::dot(x, b), "k = {k}");
+                    let row =
+                        |x: &Array2<T>, i: usize| x.as_slice().unwrap()[i * k..][..k].to_vec();
+                    let (x, b) = (row(&x, i), row(&b, if one { 0 } else { i }));
+                    assert_eq!(found, plain::dot(&x, &b), "k = {k}");
                 }
             }
         }

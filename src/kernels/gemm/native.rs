@@ -49,9 +49,9 @@ macro_rules! native {
             fn dots() -> Option<Dots<Self>> {
                 match Path::current() {
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx512Bf16 | Path::Avx512 => Some(dots::$avx512::dots),
+                    Path::Avx512Bf16 | Path::Avx512 => Some(dots::$avx512::DOTS),
                     #[cfg(target_arch = "x86_64")]
-                    Path::Avx2 => Some(dots::$avx2::dots),
+                    Path::Avx2 => Some(dots::$avx2::DOTS),
                     _ => None,
                 }
             }

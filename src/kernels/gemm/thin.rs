@@ -1,22 +1,26 @@
 //! Products of a thin matrix and a large one, and dot products of the rows of a large matrix. The
 //! large matrix is streamed once: reading it, or writing it if it is the result, dominates the
 //! cost. Packing it would at least double the memory traffic.
+use super::dots::Rows;
 use super::simd::SIDE;
 use crate::kernels::parallel;
 use crate::kernels::scalar::Scalar;
 use crate::kernels::vector::{self, CHUNK, axpy};
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 
 /// The approximate number of multiplications in one task; smaller products stay on the caller's
 /// thread.
 pub const SERIAL: usize = 1 << 17;
 /// A product is thin if it has at most this many rows, or at most this inner dimension.
 const THIN: usize = 4;
+/// A product whose `B` is stored transposed is also thin with at most this many rows, if there is a
+/// kernel for dot products: most of a tile would be padding.
+const THIN_TRANSPOSED: usize = 16;
 
 /// `C ← α A B + β C` if the product is thin and its strides allow it; `false` otherwise.
 ///
-/// If `A` has at most [`THIN`] rows, the product consists of dot products with the columns of `B`
-/// if these are contiguous, otherwise of weighted sums of the rows of `B`. If the inner dimension
+/// If `A` has few rows, the product consists of dot products with the columns of `B` if these are
+/// contiguous, otherwise of weighted sums of the rows of `B`. If the inner dimension
 /// is at most [`THIN`], multiples of the rows of `B` are added to each row of `C`.
 pub fn gemm<T: Scalar>(
     alpha: T,
@@ -44,21 +48,31 @@ pub fn gemm<T: Scalar>(
         });
         return true;
     }
-    if m > THIN || k <= THIN || n <= THIN {
+    let most = if T::dots().is_some() { THIN_TRANSPOSED } else { THIN };
+    if k <= THIN || n <= THIN {
         return false;
     }
-    if b.strides()[0] == 1 && a.strides()[1] == 1 {
+    if m <= most && b.strides()[0] == 1 && a.strides()[1] == 1 {
         let cols = (CHUNK / k).max(1).next_multiple_of(SIDE);
         let strips = c.axis_chunks_iter_mut(Axis(1), cols);
         parallel::for_each(strips.zip(b.axis_chunks_iter(Axis(1), cols)), |(mut c, b)| {
-            for (mut c, a) in c.rows_mut().into_iter().zip(a.rows()) {
-                let a = a.broadcast((b.ncols(), k)).expect("one row");
-                row_dots(a, b.t(), |j, sum| set(&mut c[j], sum));
+            let rows = c.axis_chunks_iter_mut(Axis(0), SIDE);
+            for (mut c, a) in rows.zip(a.axis_chunks_iter(Axis(0), SIDE)) {
+                if a.nrows() == SIDE {
+                    for (mut c, b) in c.columns_mut().into_iter().zip(b.columns()) {
+                        dots_with_one(a, b, |i, sum| set(&mut c[i], sum));
+                    }
+                    continue;
+                }
+                for (mut c, a) in c.rows_mut().into_iter().zip(a.rows()) {
+                    let a = a.broadcast((b.ncols(), k)).expect("one row");
+                    row_dots(a, b.t(), |j, sum| set(&mut c[j], sum));
+                }
             }
         });
         return true;
     }
-    if b.strides()[1] == 1 {
+    if m <= THIN && b.strides()[1] == 1 {
         let rows = (SERIAL / n).max(4).next_multiple_of(4);
         let parts = b.axis_chunks_iter(Axis(0), rows).zip(a.axis_chunks_iter(Axis(1), rows));
         let sums = parallel::map(parts, |(b, a)| {
@@ -103,18 +117,32 @@ pub fn row_squares<T: Scalar>(v: ArrayView2<'_, T>, squares: &mut [T]) {
 
 /// Calls `f(i, xᵢ · bᵢ)` for the rows `xᵢ` and `bᵢ` of two matrices with contiguous rows. `x` may
 /// be a single row, broadcast.
+fn row_dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, f: impl FnMut(usize, T)) {
+    dots(T::dots().map(|dots| dots.each), x, b, f);
+}
+
+/// Calls `f(i, xᵢ · b)` for the contiguous rows `xᵢ` of a matrix and a contiguous `b`.
+fn dots_with_one<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView1<'_, T>, f: impl FnMut(usize, T)) {
+    dots(T::dots().map(|dots| dots.one), x, b.broadcast(x.dim()).expect("one row"), f);
+}
+
 #[allow(unsafe_code)]
-fn row_dots<T: Scalar>(x: ArrayView2<'_, T>, b: ArrayView2<'_, T>, mut f: impl FnMut(usize, T)) {
+fn dots<T: Scalar>(
+    kernel: Option<Rows<T>>,
+    x: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    mut f: impl FnMut(usize, T),
+) {
     let whole = b.nrows() - b.nrows() % SIDE;
     let first = |x: &ArrayView2<'_, T>, i: usize| {
         (x.as_ptr().wrapping_offset(i as isize * x.strides()[0]), x.strides()[0])
     };
     let mut done = 0;
-    if let Some(dots) = T::dots() {
+    if let Some(kernel) = kernel {
         for i in (0..whole).step_by(SIDE) {
             let mut sums = [T::zero(); SIDE];
             // SAFETY: `SIDE` contiguous rows, from row `i` on, of two live views of equal shape.
-            unsafe { dots(b.ncols(), first(&x, i), first(&b, i), &mut sums) };
+            unsafe { kernel(b.ncols(), first(&x, i), first(&b, i), &mut sums) };
             sums.into_iter().enumerate().for_each(|(j, sum)| f(i + j, sum));
         }
         done = whole;
