@@ -5,10 +5,14 @@
 #![cfg(feature = "cli")]
 #[expect(dead_code, reason = "shared with other tests")]
 mod common;
+#[path = "common/npz.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod npz;
 
 use common::Folder;
 use ndarray::{Array1, Array4};
-use ndarray_npy::{NpzWriter, write_npy};
+use ndarray_npy::write_npy;
+use npz::NpzWriter;
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};

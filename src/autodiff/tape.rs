@@ -13,6 +13,7 @@ use crate::kernels::gemm::Precision;
 use crate::kernels::scalar::Scalar;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::mem;
 use std::sync::Arc;
 
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
@@ -173,6 +174,21 @@ impl<T: Scalar> Tape<T> {
             self.memory.free(node.value);
         }
         self.memory.into_storage()
+    }
+
+    /// Frees the values recorded since the tape had `since` nodes, except those of `kept`, if no
+    /// gradient flows to `kept`. The others must not be used again, and the values of `kept` must
+    /// have been computed from all of them: then no gradient flows to any of them, and no backward
+    /// rule reads them.
+    pub(crate) fn release(&self, since: usize, kept: &[Var<'_, T>]) {
+        if kept.iter().any(|kept| !kept.is_constant()) {
+            return;
+        }
+        for (id, node) in self.nodes.borrow_mut().iter_mut().enumerate().skip(since) {
+            if !node.value.is_empty() && kept.iter().all(|kept| kept.id != id) {
+                self.memory.free(mem::replace(&mut node.value, Tensor::zeros(&[0][..])));
+            }
+        }
     }
 
     /// The number of nodes.

@@ -55,9 +55,12 @@ fn compose<'a, 't, T: Scalar>(
     mut maps: impl Iterator<Item = &'a Arc<dyn Bijector<T>>>,
     map: impl Fn(&'a dyn Bijector<T>, Var<'t, T>) -> (Var<'t, T>, Var<'t, T>),
 ) -> (Var<'t, T>, Var<'t, T>) {
+    let (tape, begin) = (x.tape(), x.tape().len());
     let Some(first) = maps.next() else { return (x, zero_ln_det(x)) };
     maps.fold(map(&**first, x), |(x, sum), f| {
         let (y, ln_det) = map(&**f, x);
-        (y, sum + ln_det)
+        let sum = sum + ln_det;
+        tape.release(begin, &[y, sum]);
+        (y, sum)
     })
 }

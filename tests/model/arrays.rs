@@ -1,9 +1,10 @@
 //! Defends: no array reaches a network unchecked. NPZ and NPY files give their rows and targets; an
 //! invalid or damaged one gives an error that names the fault, never a panic or a huge allocation.
 use super::data::{Folder, classes, fails, gzip, ids, values};
+use crate::npz::NpzWriter;
 use bhn::data::{Inputs, Options, Preprocess, Task, TaskKind, inputs, load};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, ShapeBuilder, array, s};
-use ndarray_npy::{NpzWriter, WritableElement, write_npy};
+use ndarray_npy::{WritableElement, write_npy};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::io::{Cursor, Write};

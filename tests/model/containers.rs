@@ -1,8 +1,9 @@
 //! Defends: equal numbers give equal inputs in every file format and element type, or an error.
+use crate::npz::NpzWriter;
 use bhn::data::{Dataset, Inputs, Options, Targets, Task, inputs, load};
 use bhn::error::Result;
 use ndarray::{Array1, Array2, ArrayD, Axis, array, s};
-use ndarray_npy::{NpzWriter, WritableElement, write_npy};
+use ndarray_npy::{WritableElement, write_npy};
 use rstest::rstest;
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Defends: a class is identified by its text, a missing target is not a class, and the guess of
 //! the task depends on the distinct values alone.
+use crate::npz::NpzWriter;
 use bhn::data::{Dataset, Options, Targets, Task, TaskKind, load};
 use ndarray::{Array1, Array2};
-use ndarray_npy::{NpzWriter, WritableElement};
+use ndarray_npy::WritableElement;
 use rstest::rstest;
 use std::fs::File;
 

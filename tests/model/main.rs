@@ -1,4 +1,6 @@
 //! Defends: data, runs, predictions and experiments, through the library.
+#[path = "../common/npz.rs"]
+mod npz;
 #[path = "../common/parsers.rs"]
 mod parsers;
 #[path = "../common/test_data.rs"]

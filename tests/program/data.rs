@@ -1,8 +1,9 @@
 //! Defends: data that are damaged, changed or moved are refused, with an error that names the file.
 use crate::common::{Folder, animals};
+use crate::npz::NpzWriter;
 use crate::refused;
 use ndarray::{Array1, Array2, Array3};
-use ndarray_npy::{NpzWriter, write_npy};
+use ndarray_npy::write_npy;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;

@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/npz.rs"]
+mod npz;
 #[path = "../common/test_data.rs"]
 mod test_data;
 

@@ -2,8 +2,9 @@
 //! bytes for any number of threads, and after an interruption.
 use crate::common::Folder;
 use crate::missing::rewind;
+use crate::npz::NpzWriter;
 use ndarray::{Array1, Array4};
-use ndarray_npy::{NpzWriter, write_npy};
+use ndarray_npy::write_npy;
 use rstest::rstest;
 use serde_json::Value;
 use std::fs;

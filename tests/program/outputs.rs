@@ -1,8 +1,9 @@
 //! Defends: the files of a run, and the outputs of `eval`, `predict` and `sample`.
 use crate::common::{Folder, SMALL, TINY, animals, contents};
+use crate::npz::NpzWriter;
 use crate::{heights, refused};
 use ndarray::{Array1, Array2};
-use ndarray_npy::{NpzWriter, write_npy};
+use ndarray_npy::write_npy;
 use rstest::rstest;
 use safetensors::SafeTensors;
 use serde_json::Value;

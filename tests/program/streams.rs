@@ -1,12 +1,13 @@
 //! Defends: `predict` reads inputs of any size in blocks, and writes as it reads.
 use crate::common::Folder;
+use crate::npz::NpzWriter;
 use crate::refused;
 use bhn::data;
 use bhn::predict::{Predictive, draw, predict};
 use bhn::random::{Purpose, stream};
 use bhn::run::Trained;
 use ndarray::{Array1, Array2};
-use ndarray_npy::{NpzWriter, write_npy};
+use ndarray_npy::write_npy;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
