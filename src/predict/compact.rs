@@ -71,7 +71,11 @@ impl Compact {
         assert!(classes <= 256, "Compact::of: p [{inputs}, {classes}]: more than 256 classes");
         assert!(samples < 1 << 16, "Compact::of: {samples} samples");
         let labels = labels.unwrap_or_default();
-        assert!(labels.is_empty() || labels.len() == inputs, "Compact::of: {} labels", labels.len());
+        assert!(
+            labels.is_empty() || labels.len() == inputs,
+            "Compact::of: {} labels",
+            labels.len()
+        );
         let score = |score: Score, level: fn(f64) -> i16| -> Vec<i16> {
             score.of(predictive).into_iter().map(level).collect()
         };

@@ -3,6 +3,7 @@
 pub mod acquire;
 mod batch_bald;
 mod compact;
+mod counts;
 pub mod evaluate;
 mod forward;
 mod predictive;
@@ -11,6 +12,7 @@ mod terms;
 mod widths;
 
 pub use compact::Compact;
+pub use counts::Counts;
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
 pub use terms::{bound, log_prob, terms};

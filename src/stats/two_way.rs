@@ -59,7 +59,8 @@ impl TwoWay {
     pub fn from_variances(value: f64, variances: [f64; 3], [seeds, images]: [usize; 2]) -> Self {
         let [a, b, c] = variances;
         let [by_seed, by_image] = [seeds as f64 - 1.0, images as f64 - 1.0];
-        let variance = (a + b - c).max(a).max(b);
+        // A single seed has no variance over seeds: NaN, which `max` would drop.
+        let variance = if a.is_nan() { a } else { (a + b - c).max(a).max(b) };
         let spread = a * a / by_seed + b * b / by_image + c * c / (by_seed * by_image);
         let freedom = variance * variance / spread;
         // Not less than the freedom of seeds alone, also if nothing varies.
