@@ -108,6 +108,7 @@ fn words(outcome: Outcome, n: usize) -> String {
 /// of one page: if all claims are on the edge of their ranges, the probability that one or more is
 /// decided is at most 5 %. `None` for our own claims, and for single numbers, which have no test. A
 /// claim without an interval counts as one with a p-value of 1.
+#[expect(clippy::missing_panics_doc, reason = "there is a p-value for every tested claim")]
 pub fn corrected(verdicts: &[Verdict]) -> Vec<Option<Corrected>> {
     let is_tested = |v: &&Verdict| v.origin == Origin::Paper && !v.mean.is_number();
     let family: Vec<_> = verdicts.iter().filter(is_tested).collect();
