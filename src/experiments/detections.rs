@@ -160,3 +160,88 @@ impl<'a> Detections<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autodiff::gradcheck::randn;
+    use ndarray::Array2;
+
+    /// Images inside, outside, and those that no task uses.
+    const N: usize = 400;
+    const NETS: [Net; 2] = [Net::BHN_4, Net::MC_DROPOUT];
+
+    /// Predictions of two classes for `N` inputs; inputs with a larger `shift` are less certain.
+    fn predictions(shift: f64, seed: u64) -> Predictive {
+        let (shared, own) = (randn(&[N], 7), randn(&[N], seed));
+        let p = Array2::from_shape_fn([N, 2], |(n, k)| {
+            let doubt = 1. / (1. + (2. - shift + shared[n] + 0.5 * own[n]).exp());
+            if k == 0 { (1. - doubt) as f32 } else { doubt as f32 }
+        });
+        let zeros = || vec![0.; N];
+        let [entropy, bald, mean_std, variation_ratio] = [(); 4].map(|()| zeros());
+        Predictive::Classes { p, entropy, bald, mean_std, variation_ratio }
+    }
+
+    /// Results of a net on a task.
+    struct One(Vec<Detection>, Compact, Compact);
+
+    fn one(seed: u64) -> One {
+        let [inside, outside] =
+            [(0., seed), (0.7, seed + 50)].map(|(s, seed)| predictions(s, seed));
+        let scores = detect(&Net::BHN_4, &inside, &outside);
+        let [inside, outside] = [inside, outside].map(|of| Compact::of(&of, None, 9));
+        One(scores, inside, outside)
+    }
+
+    /// Both tasks have the same images; three equal seeds.
+    fn detections<'a>(nets: &'a [Net], ones: &'a [One; 2]) -> Detections<'a> {
+        let task = |name: &str| Task {
+            name: name.into(),
+            inside: (0..N).collect(),
+            outside: (N..2 * N).collect(),
+        };
+        Detections::new(nets, vec![task("a"), task("b")], 3 * N, |net, _| {
+            let One(scores, inside, outside) = &ones[usize::from(*net == Net::MC_DROPOUT)];
+            vec![Detected { scores, inside, outside }; 3]
+        })
+    }
+
+    /// With equal seeds the error is over images alone: DeLong's, and that of the difference of
+    /// correlated AUROCs. A task that occurs twice adds no information.
+    #[test]
+    fn errors_over_images_are_delongs() {
+        let ones = [one(1), one(2)];
+        let found = detections(&NETS, &ones);
+        let influence = |One(_, inside, outside): &One| {
+            let [inside, outside] = [inside, outside].map(|of| of.score(Score::MaxConfidence));
+            auroc_influence(&outside, &inside)
+        };
+        let error = |out: &[f64], inside: &[f64]| {
+            let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>() / (N * (N - 1)) as f64;
+            (square(out) + square(inside)).sqrt()
+        };
+        let [(a_out, a_in), (b_out, b_in)] = ones.each_ref().map(influence);
+        let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+        let alone = error(&a_out, &a_in);
+        let paired = error(&minus(&a_out, &b_out), &minus(&a_in, &b_in));
+        let term = |weight, net, task| (weight, net, task, Score::MaxConfidence);
+        let [a, b] = &NETS;
+        let value = ones[0].0[0].auroc;
+        assert!((value.error / alone - 1.).abs() < 0.03, "{value:?} {alone}");
+        assert!(paired < 0.8 * alone, "{paired} {alone}");
+        // Sums over 3 N images have a factor √(1 − 1/N) in place of √(1 − 1/(3 N)).
+        let is = |found: f64, expected: f64| (found / expected - 1.).abs() < 1. / N as f64;
+        for task in [Some(0), Some(1), None] {
+            let mean = found.by_confidence(a, task);
+            assert!(
+                (mean.value - value.value).abs() < 1e-12 && is(mean.error, alone),
+                "{mean:?} {alone}"
+            );
+            let difference = found.sum(&[term(1., a, task), term(-1., b, task)]);
+            assert!(is(difference.error, paired), "{difference:?} {paired}");
+        }
+        let none = found.sum(&[term(1., a, None), term(-0.5, a, Some(0)), term(-0.5, a, Some(1))]);
+        assert!(none.value.abs() < 1e-12 && none.error < 1e-12, "{none:?}");
+    }
+}
