@@ -65,8 +65,8 @@ pub struct Detections<'a> {
 pub type Term<'n> = (f64, &'n Net, Option<usize>, Score);
 
 impl<'a> Detections<'a> {
-    /// `found(net, task)` gives one result per seed. The experiment has `images` images, which tasks
-    /// may share.
+    /// `found(net, task)` gives one result per seed. The experiment has `images` images, which
+    /// tasks may share.
     pub fn new(
         nets: &'a [Net],
         tasks: Vec<Task>,

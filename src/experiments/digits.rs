@@ -165,9 +165,9 @@ pub fn probabilities(predictive: &Predictive) -> ArrayView2<'_, f32> {
     }
 }
 
-/// The indices of `most` random rows out of `n`, in random order; all indices if `n` is smaller than
-/// `most`. They are the same for every seed of an experiment, so that results can be paired by image
-/// across seeds. `index` selects a stream of random numbers.
+/// The indices of `most` random rows out of `n`, in random order; all indices if `n` is smaller
+/// than `most`. They are the same for every seed of an experiment, so that results can be paired
+/// by image across seeds. `index` selects a stream of random numbers.
 pub fn random_rows(n: usize, most: usize, index: u64) -> Vec<usize> {
     let mut rows: Vec<_> = (0..n).collect();
     rows.shuffle(&mut stream(0, Purpose::Evaluation, index));

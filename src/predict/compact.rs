@@ -6,12 +6,12 @@
 //! paired by input.
 //!
 //! Classes and votes are exact. Other numbers are rounded: probabilities to steps of 1/16 in
-//! `log₂(p/(1 − p))`, entropies, BALD and standard deviations to steps of 1/8 in `log₂`. So the odds
-//! of a probability are off by at most 2.2 % (the probability itself by at most 0.0055, the log loss
-//! by at most 0.022 nats), and the other scores by at most 4.5 %. Zeros are exact.
+//! `log₂(p/(1 − p))`, entropies, BALD and standard deviations to steps of 1/8 in `log₂`. So the
+//! odds of a probability are off by at most 2.2 % (the probability itself by at most 0.0055, the
+//! log loss by at most 0.022 nats), and other scores by at most 4.5 %. Zeros are exact.
 //!
-//! Columns follow each other as bytes, are compressed (zlib) and encoded in base64: about 3 to 5
-//! bytes per input.
+//! Columns follow each other as bytes, are compressed (zlib) and encoded in base64: 3 to 6
+//! characters per input.
 use crate::metrics::{self, BINS};
 use crate::predict::Predictive;
 use crate::predict::score::Score;

@@ -1,7 +1,7 @@
 //! Many hypotheses at once.
 
-/// Holm's adjusted p-values `p̃₍ₖ₎ = max_{j ≤ k} min(1, (m − j + 1) p₍ⱼ₎)` of `m` p-values, in their
-/// order; `p₍ⱼ₎` is the `j`-th smallest. If all hypotheses with `p̃ ≤ α` are rejected, the
+/// Holm's adjusted p-values `p̃₍ₖ₎ = max_{j ≤ k} min(1, (m − j + 1) p₍ⱼ₎)` of `m` p-values, in the
+/// order of `p`; `p₍ⱼ₎` is the `j`-th smallest. If all hypotheses with `p̃ ≤ α` are rejected, the
 /// probability of rejecting any true one is at most `α`, whatever the dependence of the tests:
 /// Holm, "A simple sequentially rejective multiple test procedure", 1979; R's `p.adjust`. A NaN
 /// counts as 1.
