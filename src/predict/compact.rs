@@ -422,8 +422,8 @@ mod tests {
             assert!(error.contains(said), "{to}: {error}");
         };
         refused("\"format\":1", "\"format\":2", "format 2, expected 1");
-        refused("\"inputs\":4000", "\"inputs\":4001", "too early");
-        refused("\"inputs\":4000", "\"inputs\":3999", "do not fit");
+        refused("\"inputs\":4000", "\"inputs\":4001", "predictions ");
+        refused("\"inputs\":4000", "\"inputs\":3999", "predictions ");
         refused("\"inputs\":4000", "\"inputs\":400000000000", "for 400000000000 inputs");
         refused("\"classes\":10", "\"classes\":9", "not below 9");
         refused("\"classes\":10", "\"classes\":0", "0 classes");

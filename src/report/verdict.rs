@@ -72,8 +72,8 @@ impl Verdict {
     /// it, for or against. It is at most 0.05 exactly if the [`outcome`](Self::outcome) is decided.
     ///
     /// If the value is in the range, it is the largest of the two-sided p-values at the range's
-    /// ends; otherwise it is the p-value at the nearer end. `None` for a single number, and where
-    /// there is no interval.
+    /// ends, or 0 if the quantity does not vary; otherwise it is the p-value at the nearer end.
+    /// `None` for a single number, and where there is no interval.
     pub fn p_value(&self) -> Option<f64> {
         let (low, high) = (*self.range.start(), *self.range.end());
         if self.mean.value < low {
@@ -81,8 +81,9 @@ impl Verdict {
         } else if self.mean.value > high {
             return self.mean.p_value(high);
         }
-        let p = |end, start| match self.mean.is_bounded_by(end, start) {
-            true => self.mean.p_value(0.).map(|_| 0.),
+        let (from, to) = self.mean.interval()?;
+        let p = |end, start| match from == to || self.mean.is_bounded_by(end, start) {
+            true => self.mean.p_value(end).map(|_| 0.),
             false => self.mean.p_value(end),
         };
         Some(p(low, true)?.max(p(high, false)?))
