@@ -5,7 +5,7 @@ use super::{Context, show, signals};
 use crate::error::Error;
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
 use crate::report::experiment::Report;
-use crate::report::verdict::{Outcome, Verdict};
+use crate::report::verdict::{Corrected, Origin, Outcome, Verdict, corrected};
 use crate::run::summary::cpu;
 use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -57,6 +57,13 @@ struct FoundVerdict {
     error: Option<f64>,
     seeds: usize,
     outcome: Outcome,
+    /// Whose claim it is.
+    origin: Origin,
+    /// The p-value of the claim; `None` for a single number and for fewer than three seeds.
+    p_value: Option<f64>,
+    /// After Holm's correction over the paper's claims; `None` for other claims.
+    corrected_p_value: Option<f64>,
+    corrected_outcome: Option<Outcome>,
 }
 
 fn names() -> PossibleValuesParser {
@@ -85,7 +92,8 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         let seeds = args.seeds.map_or(tier.pick(experiment.seeds), |seeds| seeds as u64);
         let report = reproduce(experiment, (tier, seeds), (&dir, args.cached), context)?;
         texts.push(text(experiment, &report, &dir));
-        let verdicts = report.verdicts.iter().map(FoundVerdict::new).collect();
+        let verdicts = report.verdicts.iter().zip(corrected(&report.verdicts));
+        let verdicts = verdicts.map(FoundVerdict::new).collect();
         let (name, skipped) = (experiment.name, report.skipped());
         let folder = dir.display().to_string();
         found.push(Found { experiment: name, tier, seeds, folder, verdicts, skipped });
@@ -116,8 +124,8 @@ fn reproduce(
         let found = Error::invalid(dir.display(), "no results", "a cached experiment", advice);
         return Err(found.into());
     }
-    let mut lab = Lab::open(dir, experiment, (tier, seeds), data, &listener)?;
-    lab.computes = !cached;
+    let open = if cached { Lab::read } else { Lab::open };
+    let lab = open(dir, experiment, (tier, seeds), data, &listener)?;
     let times = seeds as f64 / tier.pick(experiment.seeds) as f64;
     let expected = show::duration(times * tier.pick(experiment.seconds));
     let Experiment { name, place, claim, .. } = experiment;
@@ -136,7 +144,7 @@ fn reproduce(
         ("command", show::command()),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
         ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
-        ("version of the protocol", experiment.version.to_string()),
+        ("version of the protocol", lab.version.to_string()),
         ("computed by commits", commits),
         ("processor", cpu()),
         ("threads", rayon::current_num_threads().to_string()),
@@ -157,9 +165,11 @@ fn reproduce(
 /// The outcomes of the claims and the path of the report, as text.
 fn text(experiment: &Experiment, report: &Report, dir: &Path) -> String {
     let mut lines = vec![format!("{}: {}", experiment.name, report.title)];
-    for verdict in &report.verdicts {
+    for (verdict, corrected) in report.verdicts.iter().zip(corrected(&report.verdicts)) {
         let Verdict { claim, quantity, mean, .. } = verdict;
-        lines.push(format!("  {claim}: {}\n      {quantity}: {mean}", verdict.words()));
+        let corrected = corrected
+            .map_or(String::new(), |found| format!("; after Holm's correction: {}", found.words()));
+        lines.push(format!("  {claim}: {}{corrected}\n      {quantity}: {mean}", verdict.words()));
     }
     lines.extend(report.skipped().iter().map(|row| format!("  {row}")));
     lines.push(format!("report: {}", dir.join("report.html").display()));
@@ -167,8 +177,8 @@ fn text(experiment: &Experiment, report: &Report, dir: &Path) -> String {
 }
 
 impl FoundVerdict {
-    fn new(verdict: &Verdict) -> Self {
-        let Verdict { claim, quantity, mean, .. } = verdict;
+    fn new((verdict, corrected): (&Verdict, Option<Corrected>)) -> Self {
+        let Verdict { claim, quantity, mean, origin, .. } = verdict;
         Self {
             claim: claim.clone(),
             measured: quantity.clone(),
@@ -176,6 +186,10 @@ impl FoundVerdict {
             error: mean.error.is_finite().then_some(mean.error),
             seeds: mean.seeds,
             outcome: verdict.outcome(),
+            origin: *origin,
+            p_value: verdict.p_value(),
+            corrected_p_value: corrected.map(|found| found.p_value),
+            corrected_outcome: corrected.map(|found| found.outcome),
         }
     }
 }

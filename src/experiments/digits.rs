@@ -1,10 +1,9 @@
-//! What the experiments on digits and unusual inputs share: the data, the networks, their
-//! predictions, and how well scores of uncertainty detect unusual inputs.
+//! What the experiments on digits and unusual inputs share: the data, the networks and their
+//! predictions.
 use super::{Lab, Tier};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::flows::Order;
-use crate::metrics::Detection;
 use crate::nn::optim::Schedule;
 use crate::predict::score::Score;
 use crate::predict::{Predictive, draw, predict};
@@ -166,11 +165,12 @@ pub fn probabilities(predictive: &Predictive) -> ArrayView2<'_, f32> {
     }
 }
 
-/// The indices of `most` random rows out of `n`, drawn with the stream `index` of `seed`; all
-/// indices if `n` is smaller than `most`.
-pub fn random_rows(n: usize, most: usize, seed: u64, index: u64) -> Vec<usize> {
+/// The indices of `most` random rows out of `n`, in random order; all indices if `n` is smaller
+/// than `most`. They are the same for every seed of an experiment, so that results can be paired
+/// by image across seeds. `index` selects a stream of random numbers.
+pub fn random_rows(n: usize, most: usize, index: u64) -> Vec<usize> {
     let mut rows: Vec<_> = (0..n).collect();
-    rows.shuffle(&mut stream(seed, Purpose::Evaluation, index));
+    rows.shuffle(&mut stream(0, Purpose::Evaluation, index));
     rows.truncate(most);
     rows
 }
@@ -189,80 +189,7 @@ pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
 /// Description of the scores.
 pub const ABOUT_SCORES: &str = "Every score is higher for less certain predictions. A network \
     without samples has no BALD, mean STD or variation ratio. ± and error bars are one standard \
-    error over seeds.";
-
-/// Selects one number of a detection.
-pub type Measure = fn(&Detection) -> f64;
-
-/// AUROC.
-pub fn auroc(detection: &Detection) -> f64 {
-    detection.auroc.value
-}
-
-/// How well each score of `net` separates inputs with predictions `outside` from inputs with
-/// predictions `inside`. If one set is larger, only its first inputs are used: the precision
-/// depends on the ratio of the two numbers.
-pub fn detect(net: &Net, inside: &Predictive, outside: &Predictive) -> Vec<Detection> {
-    let detect = |score: &Score| {
-        let (inside, outside) = (score.of(inside), score.of(outside));
-        let n = inside.len().min(outside.len());
-        Detection::of(&inside[..n], &outside[..n])
-    };
-    net.scores().iter().map(detect).collect()
-}
-
-/// Detections by net, by task (what is unusual), by seed and by score.
-pub struct Detections<'a> {
-    nets: &'a [Net],
-    /// Names of the tasks.
-    pub tasks: Vec<String>,
-    /// Indexed `[net][task][seed]`; each entry holds one result per score of the net, in the order
-    /// of its scores.
-    found: Vec<Vec<Vec<&'a [Detection]>>>,
-}
-
-impl<'a> Detections<'a> {
-    /// `found(net, task)` gives, per seed, one detection per score of the net.
-    pub fn new(
-        nets: &'a [Net],
-        tasks: Vec<String>,
-        found: impl Fn(&Net, usize) -> Vec<&'a [Detection]>,
-    ) -> Self {
-        let of = |net| (0..tasks.len()).map(|task| found(net, task)).collect();
-        Self { nets, found: nets.iter().map(of).collect(), tasks }
-    }
-
-    /// Names and indices of the tasks, followed by `mean` and `None`.
-    pub fn tasks_and_mean(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
-        let tasks = self.tasks.iter().enumerate().map(|(task, name)| (&**name, Some(task)));
-        tasks.chain([("mean", None)])
-    }
-
-    /// `measure` of a score on `task`, or averaged over all tasks if `None`: one value per seed.
-    ///
-    /// # Panics
-    /// If the net is not among those of the experiment, or does not have the score.
-    pub fn of(&self, net: &Net, task: Option<usize>, score: Score, measure: Measure) -> Vec<f64> {
-        let Some(task) = task else {
-            let each = (0..self.tasks.len()).map(|task| self.of(net, Some(task), score, measure));
-            return mean_of(&each.collect::<Vec<_>>());
-        };
-        let row = self.nets.iter().position(|other| other == net).expect("a net of the experiment");
-        let column = net.scores().iter().position(|other| *other == score).expect("a score");
-        self.found[row][task].iter().map(|found| measure(&found[column])).collect()
-    }
-
-    /// Mean AUROC on `task`, or over all tasks if `None`, as bars: a group per score, a color per
-    /// net.
-    pub fn by_score(&self, title: &str, task: Option<usize>) -> Panel {
-        let scores = Score::ALL.map(|score| score.name().to_string());
-        let layers = self.nets.iter().map(|net| (net, net.name, net.ink));
-        bars([title, ""], layers, &scores, |net, i| {
-            let score = Score::ALL[i];
-            net.scores().contains(&score).then(|| self.of(net, task, score, auroc))
-        })
-    }
-}
+    error over seeds, unless a table says otherwise.";
 
 /// Mean AUROC as bars: a group per category, a color per layer, with error bars of one standard
 /// error. `auroc(layer, category)` returns one value per seed, or `None` for a gap.
@@ -298,14 +225,18 @@ pub fn mean_of(rows: &[Vec<f64>]) -> Vec<f64> {
     (0..rows[0].len()).map(mean).collect()
 }
 
-/// The claim that the mean of `values`, one per seed, is positive.
-pub fn positive(claim: impl Into<String>, quantity: impl Into<String>, values: &[f64]) -> Verdict {
-    Verdict::new(claim, quantity, Mean::of(values), 0. ..)
+/// The claim that `mean` is positive.
+pub fn positive(claim: impl Into<String>, quantity: impl Into<String>, mean: Mean) -> Verdict {
+    Verdict::new(claim, quantity, mean, 0. ..)
 }
 
 /// The mean of `values`, one per seed, in per cent: `98.4 ± 0.1`.
 pub fn percent(values: &[f64]) -> String {
-    let mean = Mean::of(values);
+    percent_of(Mean::of(values))
+}
+
+/// A mean in per cent: `98.4 ± 0.1`.
+pub fn percent_of(mean: Mean) -> String {
     let value = 100. * mean.value;
     match mean.error.is_finite() {
         true => format!("{value:.1} ± {:.1}", 100. * mean.error),

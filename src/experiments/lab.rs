@@ -6,6 +6,7 @@
 //! `runs/KEY`. Cells and parts are written atomically and runs resume, so an interrupted experiment
 //! continues where it stopped. Each cell carries a checksum, except cells that earlier versions
 //! wrote; the lab counts these.
+use super::identity::{Identity, identify};
 use super::tier::Tier;
 use super::workers::{on_workers, single_thread};
 use crate::data::{Dataset, files, temporary};
@@ -34,9 +35,12 @@ pub struct Experiment {
     pub place: &'static str,
     /// The claim that the experiment tests.
     pub claim: &'static str,
-    /// Version of the protocol. It is increased when a change of the code changes a displayed digit
-    /// of a result. `Lab::open` rejects folders of other versions.
+    /// Version of the protocol. It is increased when a change of the code changes a result, or what
+    /// a cell keeps. [`Lab::open`] rejects folders of other versions.
     pub version: u32,
+    /// The oldest version whose cells [`Lab::read`] accepts: its results are the same, but cells
+    /// lack what later ones keep.
+    pub readable: u32,
     /// Default number of seeds by tier.
     pub seeds: [u64; 3],
     /// Duration in seconds by tier, with the default numbers of seeds, measured on two cores of an
@@ -45,9 +49,6 @@ pub struct Experiment {
     /// Computes every result and returns the report.
     pub run: fn(&Lab<'_>) -> Result<Report>,
 }
-
-/// Version of the folder's layout.
-const FORMAT: u32 = 1;
 
 /// Largest accepted size of a JSON file, in bytes.
 const BYTES: u64 = 1 << 30;
@@ -64,6 +65,8 @@ pub struct Lab<'a> {
     pub data_dir: Option<PathBuf>,
     /// Whether a cell or part that is not cached is computed. Otherwise it is an error.
     pub computes: bool,
+    /// Version of the protocol that the folder's cells follow.
+    pub version: u32,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
     _lock: Lock,
@@ -125,15 +128,6 @@ pub struct Cell<K> {
     pub input: K,
 }
 
-/// `lab.json`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Identity {
-    format: u32,
-    experiment: String,
-    version: u32,
-    tier: Tier,
-}
-
 /// `cells/KEY.json` or `parts/KEY.json`. Fields that depend on the machine are separate from the
 /// result.
 #[derive(Serialize, Deserialize)]
@@ -164,9 +158,35 @@ impl<'a> Lab<'a> {
     pub fn open(
         dir: &Path,
         experiment: &Experiment,
+        extent: (Tier, u64),
+        data_dir: Option<&Path>,
+        listener: &'a (dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<Self> {
+        Self::begin(dir, experiment, extent, data_dir, listener, true)
+    }
+
+    /// Opens the folder to draw its page, and [computes](Self::computes) nothing. The folder may be
+    /// of an earlier [readable](Experiment::readable) version.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub fn read(
+        dir: &Path,
+        experiment: &Experiment,
+        extent: (Tier, u64),
+        data_dir: Option<&Path>,
+        listener: &'a (dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<Self> {
+        Self::begin(dir, experiment, extent, data_dir, listener, false)
+    }
+
+    fn begin(
+        dir: &Path,
+        experiment: &Experiment,
         (tier, seeds): (Tier, u64),
         data_dir: Option<&Path>,
         listener: &'a (dyn Fn(Progress<'_>) + Sync),
+        computes: bool,
     ) -> Result<Self> {
         // Runs that start from another keep its path in their config.toml.
         let absolute = path::absolute(dir).map_err(Error::io(dir))?;
@@ -175,16 +195,17 @@ impl<'a> Lab<'a> {
             let advice = "Choose another folder with --out: configurations store its path.";
             return Err(Error::invalid(absolute.display(), found, expected, advice));
         }
-        let (name, version) = (experiment.name.to_string(), experiment.version);
-        let lock = identify(dir, &Identity { format: FORMAT, experiment: name, version, tier })?;
+        let Experiment { name, version, readable, .. } = *experiment;
+        let own = Identity::new(name, version, tier);
+        let (lock, version) = identify(dir, &own, readable, computes)?;
         let (cells, parts) = (dir.join("cells"), dir.join("parts"));
         fs::create_dir_all(&cells).map_err(Error::io(&cells))?;
         for folder in [cells, parts].iter().filter(|folder| folder.exists()) {
             temporary::sweep(folder)?;
         }
         let (dir, data_dir) = (absolute, data_dir.map(Path::to_path_buf));
-        let (computes, ledger) = (true, Mutex::default());
-        Ok(Self { tier, seeds, dir, data_dir, computes, listener, ledger, _lock: lock })
+        let ledger = Mutex::default();
+        Ok(Self { tier, seeds, dir, data_dir, computes, version, listener, ledger, _lock: lock })
     }
 
     /// The cached result of the cell `key`; computed and cached on first use.
@@ -390,33 +411,4 @@ impl<'a> Lab<'a> {
 fn check_key(key: &str) {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     assert!(!key.is_empty() && !key.starts_with('.') && key.chars().all(fits), "key {key:?}");
-}
-
-/// Lock `dir`. If it is empty, write `own` to `lab.json`; otherwise check that `lab.json` is equal
-/// to `own`.
-fn identify(dir: &Path, own: &Identity) -> Result<Lock> {
-    let path = dir.join("lab.json");
-    let words = |of: &Identity| {
-        let Identity { format, experiment, version, tier } = of;
-        format!("experiment `{experiment}` (version {version}.{format}) at tier {tier}")
-    };
-    let refuse = |found: String| {
-        let advice = "Choose another folder with --out, or remove it.";
-        Err(Error::invalid(dir.display(), found, words(own), advice))
-    };
-    if path.exists() {
-        let text = files::regular_text(&path, BYTES)?;
-        return match serde_json::from_str::<Identity>(&text) {
-            Ok(found) if found == *own => Lock::take(dir),
-            Ok(found) => refuse(words(&found)),
-            Err(_) => refuse("a lab.json of another kind".into()),
-        };
-    }
-    if !Lock::is_vacant(dir)? {
-        return refuse("a folder with other files".into());
-    }
-    let lock = Lock::take(dir)?;
-    let json = serde_json::to_string_pretty(own).expect("numbers and text") + "\n";
-    atomic::write(&path, json.as_bytes())?;
-    Ok(lock)
 }

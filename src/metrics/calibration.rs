@@ -33,6 +33,22 @@ pub fn ece(p: ArrayView2<'_, f32>, labels: &[usize], bins: usize) -> f64 {
     error(&reliability(p, labels, bins))
 }
 
+/// [`ece`] from the confidences `[N]` of predictions and whether each is right, 1 or 0, `[N]`.
+///
+/// # Panics
+/// If there is no example or no bin, or the lengths differ.
+pub fn ece_of_confidence(confidence: &[f64], right: &[f64], bins: usize) -> f64 {
+    let n = confidence.len();
+    let fits = n == right.len() && n > 0 && bins > 0;
+    assert!(fits, "ece: confidence [{n}], right [{}], {bins} bins", right.len());
+    // The sums of `right − confidence` of each bin.
+    let mut sums = vec![0.0; bins];
+    for (confidence, right) in confidence.iter().zip(right) {
+        sums[equal_width(*confidence, bins)] += right - confidence;
+    }
+    sums.iter().map(|sum| f64::abs(*sum)).sum::<f64>() / n as f64
+}
+
 /// Expected calibration error over the bins of [`reliability_equal_mass`], in `[0, 1]`: Nguyen and
 /// O'Connor, "Posterior calibration and exploratory analysis for natural language processing
 /// models", EMNLP 2015. If there are no ties, all bins have about the same number of examples. Bins

@@ -9,8 +9,9 @@ mod regression;
 
 pub use crate::stats::Estimate;
 pub use calibration::{
-    BINS, Bin, BrierParts, brier_parts, ece, ece_equal_mass, reliability, reliability_equal_mass,
+    BINS, Bin, BrierParts, brier_parts, ece, ece_equal_mass, ece_of_confidence, reliability,
+    reliability_equal_mass,
 };
 pub use classification::{accuracy, brier, confusion, confusions, log_loss, nll, predictions};
-pub use ranking::{Detection, aupr, aurc, auroc, fpr_at_tpr, risk_coverage};
+pub use ranking::{Detection, aupr, aurc, auroc, auroc_influence, fpr_at_tpr, risk_coverage};
 pub use regression::{coverage, gaussian_mixture_log_likelihood, log_predictive, rmse};

@@ -17,16 +17,34 @@ use serde::{Deserialize, Serialize};
 /// If there is no positive or no negative, or a score is NaN.
 pub fn auroc(positive: &[f64], negative: &[f64]) -> Estimate {
     let (p, n) = both("auroc", positive, negative);
-    let shares_below = |of: &[f64], among: &[f64]| -> Vec<f64> {
-        let share = |&x: &f64| {
-            let (left, right) = searchsorted(among, x);
-            0.5 * (left + right) as f64 / among.len() as f64
-        };
-        of.iter().map(share).collect()
-    };
     let (value, positives) = mean_and_variance(&shares_below(&p, &n));
     let (_, negatives) = mean_and_variance(&shares_below(&n, &p));
     Estimate { value, error: (positives / p.len() as f64 + negatives / n.len() as f64).sqrt() }
+}
+
+/// The fraction of `among`, which is ascending, below each of `of`; a tie counts as one half.
+fn shares_below(of: &[f64], among: &[f64]) -> Vec<f64> {
+    let share = |&x: &f64| {
+        let (left, right) = searchsorted(among, x);
+        0.5 * (left + right) as f64 / among.len() as f64
+    };
+    of.iter().map(share).collect()
+}
+
+/// The influence of each example on the [`auroc`] `A`: `Vₓ − A` of each positive `[P]` and
+/// `A' − V_y` of each negative `[N]`, where `A' = 1 − A` is the mean of `V_y`. Their means are 0.
+/// DeLong's variance is that of `Vₓ` divided by `P` plus that of `V_y` divided by `N`.
+///
+/// # Panics
+/// As [`auroc`].
+pub fn auroc_influence(positive: &[f64], negative: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (p, n) = both("auroc_influence", positive, negative);
+    let centred = |of: &[f64], among: &[f64], sign: f64| -> Vec<f64> {
+        let shares = shares_below(of, among);
+        let center = mean(&shares);
+        shares.iter().map(|share| sign * (share - center)).collect()
+    };
+    (centred(positive, &n, 1.0), centred(negative, &p, -1.0))
 }
 
 /// Area under the precision-recall curve `Σ_t (R_t − R_{t−1}) P_t`, from 0 to 1, given scores of

@@ -2,6 +2,8 @@
 //! acquisition; and the widths of its posterior.
 pub mod acquire;
 mod batch_bald;
+mod compact;
+mod counts;
 pub mod evaluate;
 mod forward;
 mod predictive;
@@ -9,6 +11,8 @@ pub mod score;
 mod terms;
 mod widths;
 
+pub use compact::Compact;
+pub use counts::Counts;
 pub use forward::{chunk, draw, logits, predict, predict_profiled};
 pub use predictive::Predictive;
 pub use terms::{bound, log_prob, terms};

@@ -8,7 +8,7 @@ use maud::html;
 use super::chart::Chart;
 use super::page::{self, document};
 use super::sheet::Sheet;
-use super::verdict::Verdict;
+use super::verdict::{Corrected, Origin, Verdict, corrected};
 use crate::error::{Result, SKIPPED};
 use crate::run::atomic;
 
@@ -77,12 +77,19 @@ impl Report {
 
     /// The claims and their outcomes as a table.
     pub fn verdicts(&self) -> Table {
-        Table::of("verdicts", VERDICTS, &self.verdicts).columns(&[
-            ("claim", &|verdict| verdict.claim.clone()),
-            ("measured", &|verdict| verdict.quantity.clone()),
-            ("number", &|verdict| verdict.mean.to_string()),
-            ("n", &|verdict| verdict.mean.seeds.to_string()),
-            ("outcome", &|verdict| verdict.words()),
+        let rows = self.verdicts.iter().zip(corrected(&self.verdicts));
+        let correction = |(verdict, corrected): &(&Verdict, Option<Corrected>)| match corrected {
+            Some(corrected) => corrected.words(),
+            None if verdict.origin == Origin::Own => "our check".into(),
+            None => "no test".into(),
+        };
+        Table::of("verdicts", VERDICTS, rows).columns(&[
+            ("claim", &|(verdict, _)| verdict.claim.clone()),
+            ("measured", &|(verdict, _)| verdict.quantity.clone()),
+            ("number", &|(verdict, _)| verdict.mean.to_string()),
+            ("n", &|(verdict, _)| verdict.mean.seeds.to_string()),
+            ("outcome", &|(verdict, _)| verdict.words()),
+            ("corrected", &correction),
         ])
     }
 
@@ -139,5 +146,7 @@ impl Report {
 
 const VERDICTS: &str = "Outcome of each claim. Means over n seeds with one standard error. A \
     claim holds if the whole 95 % interval of its quantity (Student's t; for a share of seeds \
-    Clopper and Pearson's) satisfies it, and does not hold if no part of the interval does. A \
-    number without an error is estimated from n chains, fits or draws together.";
+    Clopper and Pearson's) satisfies it, and does not hold if no part of the interval does. \
+    Corrected: the outcome and p-value after Holm's correction over the paper's claims of this \
+    table; our own checks are not counted, and a number without an error, estimated from n \
+    chains, fits or draws together, has no test.";

@@ -1,8 +1,8 @@
 //! Hypothesis tests of a correlation and of the difference of two means, by Student's t
 //! distribution, and of counts, by Pearson's `χ²`.
 use super::estimate::mean_and_variance;
+use super::student::{self, two_sided};
 use statrs::distribution::{self, ContinuousCDF};
-use statrs::function::beta::beta_reg;
 
 /// The result of [`pearson`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,14 +62,7 @@ pub fn welch(a: &[f64], b: &[f64]) -> Welch {
     let (va, vb) = (s2_a / n, s2_b / m);
     let t = (mean_a - mean_b) / (va + vb).sqrt();
     let df = (va + vb).powi(2) / (va * va / (n - 1.0) + vb * vb / (m - 1.0));
-    Welch { t, df, p_value: two_sided(df / (df + t * t), df) }
-}
-
-/// `P(|T| ≥ |t|) = I_w(ν/2, 1/2)` at `w = ν / (ν + t²)` for Student's `T` with `ν` degrees of
-/// freedom and the regularised incomplete beta function `I`. Unlike `2 (1 − F(|t|))`, it keeps the
-/// relative accuracy of small p-values.
-fn two_sided(w: f64, df: f64) -> f64 {
-    if w.is_nan() { f64::NAN } else { beta_reg(0.5 * df, 0.5, w) }
+    Welch { t, df, p_value: student::p_value(t, df) }
 }
 
 /// The result of [`chi_squared_uniform`].

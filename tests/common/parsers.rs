@@ -1,14 +1,17 @@
 //! Each parser returns an error or a valid value for arbitrary bytes. Used by `fuzz/`, and by the
 //! test that replays its seeds.
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bhn::bayes::Targets;
 use bhn::data::published::{Drawings, add, check, unpack};
 use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};
 use bhn::nn::Params;
+use bhn::predict::Compact;
 use bhn::primary::{Layer, Placed, Shape};
 use bhn::run::checkpoint::Checkpoint;
 use bhn::run::config::Config;
 use bhn::run::train::Trainer;
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
@@ -195,5 +198,29 @@ pub fn layers(bytes: &[u8]) {
             }
             Placed::widest(&placed);
         }
+    }
+}
+
+/// The bytes as the predictions in a cell, and as the columns of predictions: what is accepted is
+/// written as it was read.
+pub fn compact(bytes: &[u8]) {
+    let mut packed = ZlibEncoder::new(vec![], Compression::fast());
+    packed.write_all(bytes).unwrap();
+    let base64 = STANDARD.encode(packed.finish().unwrap());
+    let columns = [(false, 11), (true, 12)].map(|(labelled, width)| {
+        let inputs = bytes.len() / width;
+        format!(
+            "{{\"format\":1,\"inputs\":{inputs},\"samples\":7,\"classes\":256,\
+             \"labelled\":{labelled},\"base64\":\"{base64}\"}}"
+        )
+    });
+    for text in [String::from_utf8_lossy(bytes).into(), columns[0].clone(), columns[1].clone()] {
+        let Ok(found) = serde_json::from_str::<Compact>(&text) else { continue };
+        if !found.is_empty() && !found.labels().is_empty() {
+            assert_eq!(found.right().len(), found.len());
+            assert_eq!(found.log_loss().len(), found.len());
+        }
+        let again = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Compact>(&again).unwrap(), found);
     }
 }

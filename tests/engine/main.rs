@@ -7,6 +7,7 @@ mod flows;
 mod gradcheck;
 mod hypernets;
 mod initialisation;
+mod intervals;
 mod kernels;
 mod lengths;
 mod metrics;

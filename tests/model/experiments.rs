@@ -18,6 +18,7 @@ const TOY: Experiment = Experiment {
     place: "nowhere",
     claim: "none",
     version: 1,
+    readable: 1,
     seeds: [1; 3],
     seconds: [1.; 3],
     run: |_| Ok(Report::default()),
@@ -133,8 +134,7 @@ fn a_page_needs_cells_but_not_parts() {
     assert_eq!(square(&open(&dir)).unwrap(), 9);
     assert_eq!(names(&dir.join("parts")), ["root.json"]);
     fs::remove_dir_all(dir.join("parts")).unwrap();
-    let mut lab = open(&dir);
-    lab.computes = false;
+    let lab = Lab::read(&dir, &TOY, (Tier::Smoke, 1), None, &|_| ()).unwrap();
     assert_eq!(square(&lab).unwrap(), 9);
     assert!(lab.has("square") && !lab.has("root"));
     let error = lab.cell("other", || -> Result<u8> { unreachable!() }).unwrap_err().to_string();
@@ -199,6 +199,16 @@ fn a_folder_belongs_to_one_experiment_tier_and_version() {
     other(Experiment { name: "other", ..TOY }, Tier::Smoke, "`other`");
     other(Experiment { version: 2, ..TOY }, Tier::Smoke, "version 2.1");
     other(TOY, Tier::Paper, "tier paper");
+    assert_eq!(fs::read(dir.join("lab.json")).unwrap(), before);
+    // A later version that can read these cells draws its page from them, and computes nothing.
+    let later = Experiment { version: 2, readable: 1, ..TOY };
+    let error = Lab::open(&dir, &later, (Tier::Smoke, 1), None, &|_| ()).err().unwrap();
+    assert!(error.to_string().contains("draw its page with --cached"), "{error}");
+    let lab = Lab::read(&dir, &later, (Tier::Smoke, 1), None, &|_| ()).unwrap();
+    assert!(lab.version == 1 && !lab.computes);
+    drop(lab);
+    let unreadable = Experiment { version: 2, readable: 2, ..TOY };
+    assert!(Lab::read(&dir, &unreadable, (Tier::Smoke, 1), None, &|_| ()).is_err());
     assert_eq!(fs::read(dir.join("lab.json")).unwrap(), before);
     // Another number of seeds belongs to the same experiment.
     assert!(Lab::open(&dir, &TOY, (Tier::Smoke, 9), None, &|_| ()).is_ok());

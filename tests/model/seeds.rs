@@ -11,6 +11,7 @@ use std::path::Path;
 #[rstest]
 #[case("checkpoint", parsers::checkpoint)]
 #[case("cifar", parsers::cifar)]
+#[case("compact", parsers::compact)]
 #[case("config", parsers::config)]
 #[case("csv", parsers::csv)]
 #[case("header", parsers::header)]

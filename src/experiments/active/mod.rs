@@ -24,6 +24,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     place: "Figure 4",
     claim: "A warm-started Bayesian hypernet starts behind MC dropout and ends ahead of it.",
     version: 4,
+    readable: 4,
     seeds: [1, 3, 3],
     seconds: [2., 3000., 60_000.],
     run,

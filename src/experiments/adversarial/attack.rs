@@ -5,6 +5,7 @@ use crate::bayes::Model;
 use crate::experiments::digits::{Net, predictions, probabilities};
 use crate::kernels::scalar::Scalar;
 use crate::metrics::{self, auroc};
+use crate::predict::{Compact, Counts};
 use crate::random::{Purpose, stream};
 use crate::run::Trained;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -65,8 +66,13 @@ pub fn moved(x: ArrayView2<'_, f32>, gradient: &Array2<f64>, epsilon: f64) -> Ar
 pub(super) struct Found {
     /// Accuracy on the clean images.
     pub accuracy: f64,
+    /// Predictions of the clean images.
+    pub clean: Compact,
     /// Results by attack, in the order of `ATTACKS`, and by `ε`.
     pub attacks: [Vec<Attacked>; 2],
+    /// For each attack and image, the number of `ε` at which the attacked image is classified
+    /// correctly.
+    pub right: [Counts; 2],
 }
 
 /// Results at one step size `ε`.
@@ -90,14 +96,16 @@ pub(super) fn measure(
     y: &[usize],
 ) -> Found {
     let clean = predictions(trained, samples, x);
-    let attack = |from: &Trained| {
+    let attack = |from: &Trained| -> (Vec<Attacked>, Counts) {
+        let mut counts = vec![0_u8; y.len()];
         let gradient = own_gradient(from, samples, x, y);
-        let step = |&epsilon: &f64| {
+        let mut step = |&epsilon: &f64| {
             let moved = moved(x, &gradient, epsilon);
             let predicted = predictions(trained, samples, moved.view());
             let p = probabilities(&predicted);
             let right: Vec<_> =
                 metrics::predictions(p).iter().zip(y).map(|(k, y)| k == y).collect();
+            counts.iter_mut().zip(&right).for_each(|(count, right)| *count += u8::from(*right));
             let aurocs = net.scores().iter().map(|score| {
                 let scores = score.of(&predicted);
                 (auroc(&scores, &score.of(&clean)).value, wrong_above_right(&scores, &right))
@@ -105,10 +113,18 @@ pub(super) fn measure(
             let (attacked, wrong) = aurocs.unzip();
             Attacked { accuracy: metrics::accuracy(p, y).value, attacked, wrong }
         };
-        epsilons.iter().map(step).collect()
+        let steps = epsilons.iter().map(&mut step).collect();
+        (steps, Counts::of(counts))
     };
     let accuracy = metrics::accuracy(probabilities(&clean), y).value;
-    Found { accuracy, attacks: [attack(trained), attack(source)] }
+    let drawn = trained.header.config.samples(samples);
+    let [(own, own_right), (transferred, transferred_right)] = [trained, source].map(attack);
+    Found {
+        accuracy,
+        clean: Compact::of(&clean, Some(y), drawn),
+        attacks: [own, transferred],
+        right: [own_right, transferred_right],
+    }
 }
 
 /// `∇ₓ` of `averaged_loss` in `f64`, with posterior samples of the network `from` other than those

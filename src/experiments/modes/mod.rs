@@ -20,6 +20,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     place: "Figure 3",
     claim: "A Bayesian hypernet finds both branches of a two-branched posterior; T = 0 finds one.",
     version: 2,
+    readable: 2,
     seeds: [2, 4, 10],
     seconds: [7., 330., 830.],
     run,

@@ -29,6 +29,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     claim: "Uncertainty grows away from the data; a hypernet over the scales resembles one over \
             all weights.",
     version: 3,
+    readable: 3,
     seeds: [1, 3, 5],
     seconds: [1., 540., 3500.],
     run,
@@ -159,13 +160,13 @@ fn verdicts(
     let converged = |of: &str, quantity: &str, value| {
         let claim = format!("The chains of NUTS converged in {of} (R̂ below 1.01)");
         let quantity = format!("{quantity}, over the chains");
-        Verdict::new(claim, quantity, Mean::number(value, chains), 0. ..=1.01)
+        Verdict::new(claim, quantity, Mean::number(value, chains), 0. ..=1.01).own()
     };
     vec![
         grows("full-bhn", "BHN over all weights"),
         grows("nuts", "the exact posterior by NUTS (chains instead of seeds)"),
-        Verdict::new(RATIO, SPREAD, ratio, 0.5..=2.),
-        Verdict::new(CLOSER, DISTANCE, closer, 0. ..),
+        Verdict::new(RATIO, SPREAD, ratio, 0.5..=2.).own(),
+        Verdict::new(CLOSER, DISTANCE, closer, 0. ..).own(),
         converged("f", "largest R̂ of f(x) along the grid", f.0),
         converged("their density", "R̂ of ln p(θ, D)", joint.0),
     ]

@@ -32,6 +32,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     claim: "A flow over the scales, which represents dependence, is a better posterior than \
             independent Gaussians.",
     version: 2,
+    readable: 2,
     seeds: [1, 1, 1],
     seconds: [5., 800., 60_000.],
     run,

@@ -34,7 +34,7 @@ pub(super) fn report(
         title: "Scales: what dependence in the posterior is worth".into(),
         paper: PAPER.into(),
         ours,
-        verdicts: all.iter().flat_map(verdicts).collect(),
+        verdicts: all.iter().flat_map(verdicts).map(Verdict::own).collect(),
         tables: tables.chain(all.iter().map(details)).collect(),
         figures: figures.collect(),
         ..Report::default()

@@ -17,6 +17,7 @@ pub const TOGETHER: Experiment = Experiment {
     claim: "A hypernet that represents dependence predicts better than one of independent \
             Gaussians.",
     version: 1,
+    readable: 1,
     seeds: [2, 3, 5],
     seconds: [10., 600., 20_000.],
     run,

@@ -20,7 +20,7 @@ pub(super) fn report(lab: &Lab<'_>, crossed: &Crossing, full: &Full) -> Report {
         title: "Joint training: what dependence is worth when directions are trained too".into(),
         paper: PAPER.into(),
         ours: ours(lab),
-        verdicts: verdicts(crossed, full),
+        verdicts: verdicts(crossed, full).into_iter().map(Verdict::own).collect(),
         tables: vec![by_setting(full), crossing_table(crossed)],
         figures: vec![Figure::new("nll", FIGURE, chart(full))],
         data: vec![all(full)],
