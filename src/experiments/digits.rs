@@ -51,8 +51,8 @@ pub struct Net {
     pub name: &'static str,
     /// Color in figures.
     pub ink: Ink,
-    method: MethodKind,
-    couplings: usize,
+    pub(super) method: MethodKind,
+    pub(super) couplings: usize,
 }
 
 impl Net {

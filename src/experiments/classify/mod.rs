@@ -6,3 +6,4 @@ mod protocol;
 
 pub use cifar::{CIFAR_5, CIFAR_10};
 pub use mnist::{MNIST, MNIST_5K, SWITCHES};
+pub(super) use protocol::base;

@@ -64,7 +64,12 @@ impl Found {
 
 /// The configuration of the experiments on digits: 784-800-800-10, Adam from 10⁻³ to 10⁻⁴, prior
 /// precision `λ = 1`. Smaller at the smoke tier.
-pub(super) fn base(tier: Tier, subset: Option<usize>, epochs: usize, batch: usize) -> Config {
+pub(in crate::experiments) fn base(
+    tier: Tier,
+    subset: Option<usize>,
+    epochs: usize,
+    batch: usize,
+) -> Config {
     let hidden = tier.pick([[16, 16], [800, 800], [800, 800]]);
     let mut config = Config { subset, ..Config::default() };
     config.primary.layers = Some(primary::Layer::mlp(&hidden, 10));
