@@ -26,8 +26,10 @@ pub struct Args {
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count)]
     k: usize,
     /// Acquisition function. bald: mutual information between the label and θ; batch-bald: the same
-    /// for all chosen labels jointly; max-entropy, variation-ratio, mean-std: other uncertainty
-    /// scores; random: a uniformly random choice
+    /// for all chosen labels jointly; max-entropy, mean-std: other uncertainty scores;
+    /// variation-ratio: share of samples that vote against the most frequent class;
+    /// least-confidence: 1 − max p̄, which the paper's authors call the variation ratio; random: a
+    /// uniformly random choice
     #[arg(long, default_value = "bald", hide_possible_values = true,
         value_parser = one_of::<Acquisition>(SCORES))]
     score: Acquisition,
@@ -67,10 +69,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
         return Err(Error::invalid("--score", found, expected, advice).into());
     }
     let count = flags::choose_samples(context, args.samples, &header.config, &model)?;
-    if Method::from(&header.config).networks() == Some(1) && acquisition != Acquisition::MaxEntropy
-    {
+    let is_single = Method::from(&header.config).networks() == Some(1);
+    if is_single && !acquisition.ranks_with_one_sample() {
         context.say(format!(
-            "{} has a single network and no epistemic uncertainty: only max-entropy is informative",
+            "{} has a single network and no epistemic uncertainty: only max-entropy and \
+             least-confidence are informative",
             header.config.method
         ));
     }

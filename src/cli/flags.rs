@@ -73,8 +73,15 @@ pub const PRECISIONS: &[&str] = &["f32", "bf16"];
 /// The values of `--task`.
 pub const TASKS: &[&str] = &["classification", "regression"];
 /// The values of `bhn acquire --score`.
-pub const SCORES: &[&str] =
-    &["bald", "batch-bald", "max-entropy", "variation-ratio", "mean-std", "random"];
+pub const SCORES: &[&str] = &[
+    "bald",
+    "batch-bald",
+    "max-entropy",
+    "variation-ratio",
+    "least-confidence",
+    "mean-std",
+    "random",
+];
 
 /// Check that `--out` names a folder.
 pub fn check_folder(out: Option<&Path>) -> anyhow::Result<()> {

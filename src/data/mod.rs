@@ -3,8 +3,8 @@
 //!
 //! [`load()`] reads a source into a [`Dataset`] of three [`Split`]s. [`inputs()`] reads new files
 //! for prediction in blocks and transforms them by the [`Preprocess`] that was saved with the
-//! model. [`grey28`] converts other images to MNIST's format, and [`uci()`] loads regression sets
-//! in their standard splits.
+//! model. [`grey28`] converts other images to MNIST's format, [`Shift`] changes test images, and
+//! [`uci()`] loads regression sets in their standard splits.
 //!
 //! Files are not trusted. A size that a header declares is compared with the size of the file
 //! before memory is allocated; if the file is compressed, memory is allocated only as data arrive.
@@ -25,6 +25,7 @@ mod npz;
 mod omniglot;
 mod preprocess;
 mod scaler;
+mod shift;
 pub(crate) mod sources;
 mod table;
 mod target;
@@ -40,6 +41,7 @@ pub use inputs::{Inputs, inputs, inputs_from};
 pub use load::{is_named, load, load_from};
 pub use preprocess::Preprocess;
 pub use scaler::StandardScaler;
+pub use shift::Shift;
 pub use sources::{Checked, Set, check, sets};
 pub use training_range::{OutOfRange, TrainingRange};
 pub use uci::{uci, uci_splits};

@@ -26,6 +26,8 @@ pub mod oracles;
 pub mod quadrature;
 pub mod regression;
 pub mod scales;
+pub mod shift;
+pub mod table_1;
 mod tier;
 pub mod uci;
 pub mod unseen;
@@ -49,6 +51,7 @@ pub const ALL: &[Experiment] = &[
     anomaly::EXPERIMENT,
     unseen::EXPERIMENT,
     adversarial::EXPERIMENT,
+    shift::EXPERIMENT,
     uci::EXPERIMENT,
     oracles::EXPERIMENT,
     scales::EXPERIMENT,

@@ -24,8 +24,11 @@ pub enum Acquisition {
     Bald,
     /// The highest [`Score::Entropy`].
     MaxEntropy,
-    /// The highest [`Score::VariationRatio`].
+    /// The highest [`Score::VariationRatio`], that of the samples' votes.
     VariationRatio,
+    /// The highest [`Score::MaxConfidence`], `1 − max_c p̄_c`: the acquisition function that the
+    /// authors' code calls the variation ratio.
+    LeastConfidence,
     /// The highest [`Score::MeanStd`].
     MeanStd,
     /// The highest *joint* mutual information `I[y₁ … yₙ; θ]`, chosen greedily: see [`batch_bald`].
@@ -35,11 +38,12 @@ pub enum Acquisition {
 
 impl Acquisition {
     /// All acquisition functions.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Random,
         Self::Bald,
         Self::MaxEntropy,
         Self::VariationRatio,
+        Self::LeastConfidence,
         Self::MeanStd,
         Self::BatchBald,
     ];
@@ -48,16 +52,23 @@ impl Acquisition {
     pub fn name(self) -> &'static str {
         match (self, self.score()) {
             (Self::MaxEntropy, _) => "max entropy",
+            (Self::LeastConfidence, _) => "least confidence",
             (Self::BatchBald, _) => "BatchBALD",
             (_, score) => score.map_or("random", Score::name),
         }
     }
 
     /// Whether the function is defined for the task. The variation ratio needs votes for classes,
-    /// and BatchBALD needs class probabilities; a regression has neither.
+    /// the least confidence and BatchBALD need class probabilities; a regression has neither.
     pub fn fits(self, task: &Task) -> bool {
         matches!(task, Task::Classification { .. })
-            || !matches!(self, Self::VariationRatio | Self::BatchBald)
+            || !matches!(self, Self::VariationRatio | Self::LeastConfidence | Self::BatchBald)
+    }
+
+    /// Whether the function distinguishes inputs if there is a single posterior sample. Otherwise
+    /// the score of every input is 0.
+    pub fn ranks_with_one_sample(self) -> bool {
+        matches!(self, Self::MaxEntropy | Self::LeastConfidence)
     }
 
     fn score(self) -> Option<Score> {
@@ -66,6 +77,7 @@ impl Acquisition {
             Self::Bald => Some(Score::Bald),
             Self::MaxEntropy => Some(Score::Entropy),
             Self::VariationRatio => Some(Score::VariationRatio),
+            Self::LeastConfidence => Some(Score::MaxConfidence),
             Self::MeanStd => Some(Score::MeanStd),
         }
     }

@@ -8,7 +8,7 @@ use std::f64::consts::{E, TAU};
 /// probabilities under posterior sample `s`, and `p̄` is their mean over samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Score {
-    /// `1 − max_c p̄_c`.
+    /// `1 − max_c p̄_c`, which the authors' code calls the variation ratio.
     MaxConfidence,
     /// `H[p̄]`, nats: the total uncertainty.
     Entropy,
@@ -16,8 +16,8 @@ pub enum Score {
     Bald,
     /// `mean_c std_s p_{s,c}`.
     MeanStd,
-    /// `1 − (count of the most frequent argmax_c p_{s,c})/S`; it has at most `S` values, hence many
-    /// ties.
+    /// `1 − (count of the most frequent argmax_c p_{s,c})/S`: the variation ratio of the samples'
+    /// votes, that of Gal, Islam & Ghahramani 2017. It has at most `S` values, hence many ties.
     VariationRatio,
 }
 
@@ -33,7 +33,7 @@ impl Score {
             Self::Entropy => "entropy",
             Self::Bald => "BALD",
             Self::MeanStd => "mean STD",
-            Self::VariationRatio => "variation ratio",
+            Self::VariationRatio => "variation ratio (votes)",
         }
     }
 

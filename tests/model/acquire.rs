@@ -172,6 +172,7 @@ fn classes() -> Task {
 #[case(Acquisition::Bald, Score::Bald)]
 #[case(Acquisition::MaxEntropy, Score::Entropy)]
 #[case(Acquisition::VariationRatio, Score::VariationRatio)]
+#[case(Acquisition::LeastConfidence, Score::MaxConfidence)]
 #[case(Acquisition::MeanStd, Score::MeanStd)]
 fn pool_selects_highest_scores(#[case] acquisition: Acquisition, #[case] score: Score) {
     let (_, model) = model(MethodKind::Bhn, &classes());

@@ -386,7 +386,7 @@ fn every_score_increases_with_uncertainty() {
     assert!(doubt(-30.) > doubt(-31.) && doubt(-31.) > doubt(-90.));
     assert!((doubt(-30.) / (-30_f64).exp() - 1.).abs() < 1e-5);
     let names = Score::ALL.map(Score::name);
-    assert_eq!(names, ["max confidence", "entropy", "BALD", "mean STD", "variation ratio"]);
+    assert_eq!(names, ["max confidence", "entropy", "BALD", "mean STD", "variation ratio (votes)"]);
 }
 
 #[test]

@@ -229,7 +229,9 @@ fn acquire_selects_highest_bald_of_predict() {
         assert_eq!(row.iter().take(3).collect::<Vec<_>>(), expected);
         assert!((row[3].parse::<f64>().unwrap() - bald(&predicted[order[i]])).abs() < 1e-6);
     }
-    for score in ["max-entropy", "variation-ratio", "mean-std", "batch-bald", "random"] {
+    let scores =
+        ["max-entropy", "variation-ratio", "least-confidence", "mean-std", "batch-bald", "random"];
+    for score in scores {
         let args = [&asked[..], &["--score", score, "--json", "--out", "wanted.json"]].concat();
         assert!(stdout(&folder, &args).is_empty());
         let wanted = json(&fs::read(folder.path("wanted.json")).unwrap());

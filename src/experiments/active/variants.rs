@@ -21,12 +21,14 @@ pub(super) struct Variant {
 }
 
 /// The networks: method, whether it is warm-started, name and color.
-const NETS: [(MethodKind, bool, &str, Ink); 6] = [
+const NETS: [(MethodKind, bool, &str, Ink); 8] = [
     (MethodKind::Bhn, true, "BHN, T = 4, warm", Ink::Series(0)),
     (MethodKind::Bhn, false, "BHN, T = 4", Ink::Series(3)),
     (MethodKind::McDropout, true, "MC dropout, warm", Ink::Series(4)),
     (MethodKind::McDropout, false, "MC dropout", Ink::Series(1)),
+    (MethodKind::Dropout, true, "dropout, warm", Ink::Series(2)),
     (MethodKind::Dropout, false, "dropout", Ink::Series(2)),
+    (MethodKind::Mle, true, "MLE, warm", Ink::Gray),
     (MethodKind::Mle, false, "MLE", Ink::Gray),
 ];
 
@@ -40,24 +42,51 @@ pub(super) fn epochs(tier: Tier) -> usize {
     tier.pick([2, 50, 50])
 }
 
-/// The rows of a tier.
-pub(super) fn variants(tier: Tier, protocol: &Protocol) -> Vec<Cell<Variant>> {
-    use Acquisition::{Bald, MaxEntropy, Random};
-    let nets: &[usize] = tier.pick([&[0, 3, 5], &[0, 3, 4, 5], &[0, 1, 2, 3, 4, 5]]);
-    let acquisitions: &[Acquisition] =
-        tier.pick([&Acquisition::ALL, &[Random, Bald, MaxEntropy], &[Random, Bald]]);
+/// The paper's five acquisition functions, with both definitions of the variation ratio.
+const OF_PAPER: [Acquisition; 6] = [
+    Acquisition::Random,
+    Acquisition::Bald,
+    Acquisition::MaxEntropy,
+    Acquisition::LeastConfidence,
+    Acquisition::VariationRatio,
+    Acquisition::MeanStd,
+];
+
+/// The rows of a tier, each with its number of seeds.
+pub(super) fn variants(tier: Tier, seeds: u64, protocol: &Protocol) -> Vec<(Cell<Variant>, u64)> {
+    let nets: &[usize] = tier.pick([&[0, 1, 3, 7], &[0, 3, 5, 7], &[0, 1, 2, 3, 4, 5, 6, 7]]);
+    let acquisitions: &[Acquisition] = tier.pick([&Acquisition::ALL, &OF_PAPER[..3], &OF_PAPER]);
     let row = |&acquisition: &Acquisition| {
-        nets.iter().map(move |&net| {
+        nets.iter().filter_map(move |&net| {
             let (method, warm, name, ink) = NETS[net];
             let variant = Variant { method, warm, name, ink, acquisition };
             let key = key(method, warm, acquisition);
-            Cell { key, cost: variant.cost(protocol), input: variant }
+            let cell = Cell { key, cost: variant.cost(protocol), input: variant };
+            variant.is_ranked().then(|| (cell, variant.seeds(tier, seeds)))
         })
     };
     acquisitions.iter().flat_map(row).collect()
 }
 
 impl Variant {
+    /// Whether the acquisition is a choice of its own. A network without samples has the same score
+    /// for all inputs by most functions, and chooses at random; its BALD ranks by rounding errors.
+    fn is_ranked(&self) -> bool {
+        let is_single = matches!(self.method, MethodKind::Dropout | MethodKind::Mle);
+        let ranks = |by: Acquisition| {
+            matches!(by, Acquisition::Random | Acquisition::Bald) || by.ranks_with_one_sample()
+        };
+        !is_single || ranks(self.acquisition)
+    }
+
+    /// The number of seeds: all of `seeds` for the rows of the paper's main claims, and at the
+    /// paper tier a third, rounded up, for the other rows.
+    fn seeds(&self, tier: Tier, seeds: u64) -> u64 {
+        let is_claimed = matches!(self.method, MethodKind::Bhn | MethodKind::McDropout)
+            && matches!(self.acquisition, Acquisition::Random | Acquisition::Bald);
+        if is_claimed || tier != Tier::Paper { seeds } else { seeds.div_ceil(3) }
+    }
+
     pub fn learner(&self, tier: Tier, seed: u64) -> Learner {
         let mut config = Config { method: self.method, seed, ..Config::default() };
         let layers = network(tier, ACTIVE);
@@ -94,4 +123,44 @@ fn dropped(layers: &[Layer]) -> Vec<Layer> {
         _ => vec![layer],
     };
     layers.iter().enumerate().flat_map(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paper tier has the paper's acquisition functions with warm and cold starts of every
+    /// network, except those that would choose at random, and all seeds where the paper claims
+    /// something.
+    #[test]
+    fn paper_tier_has_every_choice_and_start() {
+        let protocol = Protocol {
+            per_class: 2,
+            set_aside: 10_000,
+            candidates: 2000,
+            bought: 10,
+            rounds: 98,
+            samples: 100,
+            test_every: 10,
+        };
+        let rows = variants(Tier::Paper, 3, &protocol);
+        let count = |method, warm| {
+            let is = |row: &&(Cell<Variant>, u64)| {
+                row.0.input.method == method && row.0.input.warm == warm
+            };
+            rows.iter().filter(is).count()
+        };
+        for warm in [true, false] {
+            let found =
+                [MethodKind::Bhn, MethodKind::McDropout, MethodKind::Dropout, MethodKind::Mle];
+            assert_eq!(found.map(|method| count(method, warm)), [6, 6, 4, 4]);
+        }
+        let seeds = |key: &str| rows.iter().find(|(cell, _)| cell.key == key).unwrap().1;
+        assert_eq!(seeds("bhn-warm-bald"), 3);
+        assert_eq!(seeds("mc-dropout-random"), 3);
+        assert_eq!(seeds("bhn-warm-variation-ratio"), 1);
+        assert_eq!(seeds("mle-warm-least-confidence"), 1);
+        assert_eq!(variants(Tier::Quick, 3, &protocol).len(), 12);
+        assert!(variants(Tier::Quick, 3, &protocol).iter().all(|(_, seeds)| *seeds == 3));
+    }
 }

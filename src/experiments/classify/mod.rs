@@ -3,6 +3,8 @@
 mod cifar;
 mod mnist;
 mod protocol;
+mod trials;
 
 pub use cifar::{CIFAR_5, CIFAR_10};
 pub use mnist::{MNIST, MNIST_5K, SWITCHES};
+pub(super) use protocol::base;

@@ -36,6 +36,7 @@ pub(super) fn authors(tier: Tier, couplings: usize) -> Settings {
         hidden: 100,
         stabiliser: Stabiliser::Exp,
         base: Base::Normal,
+        counted_twice: None,
         training: Training {
             steps: tier.pick([100, 20_000, 20_000]),
             samples: 1,
@@ -54,6 +55,7 @@ pub(super) fn ours(tier: Tier, couplings: usize, base: Base, anneal: f64) -> Set
         hidden: 100,
         stabiliser: Stabiliser::Tanh,
         base,
+        counted_twice: None,
         training: Training {
             steps: tier.pick([100, 15_000, 15_000]),
             samples: 32,
@@ -102,9 +104,12 @@ pub(super) fn variants(tier: Tier, problem: &Problem) -> Vec<Cell<Variant<'_>>> 
     if problem.key == "net" {
         let mut longer = authors(tier, 6);
         longer.training.steps *= 5;
+        let twice = |layer| Settings { counted_twice: Some(layer), ..authors(tier, 6) };
         vec![
             variant("t0", "T = 0", authors(tier, 0)),
             variant("t6", "T = 6", authors(tier, 6)),
+            variant("t6-twice", "T = 6, elementwise counted twice", twice(0)),
+            variant("t6-twice-coupling", "T = 6, coupling counted twice", twice(1)),
             variant("t6-longer", "T = 6, five times longer", longer),
             variant("ours", "T = 6, mixture, annealed", on_net(tier)),
         ]
