@@ -188,10 +188,10 @@ pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
 
 /// Description of the scores.
 pub const ABOUT_SCORES: &str = "Every score is higher for less certain predictions. Max \
-    confidence is 1 − max p̄, which the authors' code calls the variation ratio; the variation ratio \
-    (votes) is the share of posterior samples that do not vote for the most frequent class. A \
-    network without samples has no BALD, mean STD or variation ratio (votes). ± and error bars are \
-    one standard error over seeds, unless a table says otherwise.";
+    confidence is 1 − max p̄, which the authors' code calls the variation ratio; the variation \
+    ratio (votes) is the share of posterior samples that do not vote for the most frequent class. \
+    A network without samples has no BALD, mean STD or variation ratio (votes). ± and error bars \
+    are one standard error over seeds, unless a table says otherwise.";
 
 /// Mean AUROC as bars: a group per category, a color per layer, with error bars of one standard
 /// error. `auroc(layer, category)` returns one value per seed, or `None` for a gap.

@@ -1,4 +1,4 @@
-//! Table 1's network on MNIST, 784-800-800-10, for the methods of [`Net`].
+//! Table 1's network on MNIST, 784-800-800-10, for the methods of `Net`.
 use super::digits::{Net, Settings};
 use super::{Lab, Tier, classify};
 use crate::data::Dataset;
@@ -31,7 +31,7 @@ pub fn train(
 }
 
 /// Approximate time in seconds of training and of predicting for `inputs` inputs: four times that
-/// of [`Net::cost`], as the network has four times as many weights.
+/// of `Net::cost`, as the network has four times as many weights.
 pub fn cost(net: &Net, settings: &Settings, inputs: usize) -> f64 {
     4. * net.cost(settings, inputs)
 }

@@ -342,9 +342,10 @@ fn ours(tier: Tier, protocol: &Protocol, data: &Dataset) -> String {
          scores, one for maximum likelihood and dropout. Ties are broken by the candidates' random \
          order. The table lists which of the paper's acquisition functions and starts are \
          included. The variation ratio (votes) is the share of posterior samples that do not vote \
-         for the most frequent class, as in Gal, Islam & Ghahramani; the authors' code uses 1 − max \
-         p̄ under that name, here the least confidence. A network without samples has equal scores \
-         by votes and by mean STD, which would be a random choice: these rows are left out.\n\
+         for the most frequent class, as in Gal, Islam & Ghahramani; the authors' code uses \
+         1 − max p̄ under that name, here the least confidence. A network without samples has \
+         equal scores by votes and by mean STD, which would be a random choice: these rows are \
+         left out.\n\
          BALD of a single network is 0. Here, as in the authors' code, such a network ranks by the \
          rounding error of exponentials in single precision, at most 10⁻⁷ nats. With 130 and 260 \
          labels the last minibatch of an epoch has two or four images, and Adam's step on them is \

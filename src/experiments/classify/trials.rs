@@ -25,8 +25,8 @@ struct Trial {
 }
 
 /// `variants` with the batch size and the learning rate of the best validation accuracy in trials
-/// of `epochs` epochs, and the table of all trials. The learning rate decays over a trial as it does
-/// over a run. Of equal accuracies the first is chosen.
+/// of `epochs` epochs, and the table of all trials. The learning rate decays over a trial as over a
+/// run. Of equal accuracies the first is chosen.
 ///
 /// # Errors
 /// As [`Lab::cells`], or if the data cannot be loaded.

@@ -26,7 +26,7 @@ fn run(lab: &Lab<'_>) -> Result<Report> {
     // Settings, and the number of test images, which all networks share.
     let (settings, images) = lab.tier.pick([
         (Settings { subset: Some(300), epochs: 1, samples: 5 }, 100),
-        (Settings { subset: Some(20_000), epochs: 8, samples: 20 }, 2000),
+        (Settings { subset: Some(10_000), epochs: 8, samples: 20 }, 2000),
         (Settings { subset: None, epochs: 100, samples: 100 }, 10_000),
     ]);
     let mut data = digits(lab, settings.subset)?;
