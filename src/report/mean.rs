@@ -166,12 +166,14 @@ impl Mean {
                 let by_seeds = if self.seed_error > 0. { p(self.seed_error, n - 1.) } else { 0. };
                 Some(p(self.error, self.freedom).max(by_seeds))
             }
+            // No probability.
+            Kind::Share if !(0. ..=1.).contains(&at) => Some(0.),
             Kind::Share => {
                 // P(K ≥ k) of a binomial K with probability `at`.
                 let above = |k: f64| match k {
                     0. => 1.,
                     k if k > n => 0.,
-                    k => beta_reg(k, n - k + 1., at.clamp(0., 1.)),
+                    k => beta_reg(k, n - k + 1., at),
                 };
                 let k = (self.value * n).round();
                 Some((2. * above(k).min(1. - above(k + 1.))).min(1.))
