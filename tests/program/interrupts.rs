@@ -63,7 +63,8 @@ fn interrupt(
     let child = start(folder, args);
     let (name, number) = SIGNALS[rng.random_range(0..SIGNALS.len())];
     // The handler is installed in the first milliseconds, before any file is written.
-    sleep(Duration::from_millis(30) + rng.random_range(Duration::ZERO..takes));
+    let first = Duration::from_millis(30).min(takes / 2);
+    sleep(first + rng.random_range(Duration::ZERO..takes));
     signal(&child, name);
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!(temporary_files(&folder.path("")), [""; 0], "after SIG{name}");
