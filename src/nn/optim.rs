@@ -231,10 +231,16 @@ struct Part<'a, T> {
     v: &'a mut [T],
 }
 
-/// Adam's update of a few rows. Gradients of one noise sample or of eight are not formed first.
+/// Rows of this length are worth a call of a kernel each.
+const LONG: usize = 128;
+
+/// Adam's update of a few rows. Long rows of gradients of one noise sample or of eight are not
+/// formed first.
 fn adam<T: Scalar>(step: AdamStep<T>, part: Part<'_, T>, space: &mut Vec<T>) {
     let Part { grad, first, width, w, m, v, .. } = part;
-    if grad.row_of_rank::<1>(first).is_none() && grad.row_of_rank::<8>(first).is_none() {
+    let is_low_rank =
+        grad.row_of_rank::<1>(first).is_some() || grad.row_of_rank::<8>(first).is_some();
+    if !is_low_rank || width < LONG {
         return vector::adam(step, grad.form(first, w, width, space), m, v, w);
     }
     let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
