@@ -174,7 +174,9 @@ fn train(
     labelled: &[usize],
     model: Option<Model>,
 ) -> Result<Trainer> {
-    let mut trainer = Trainer::new(config, data.shape(), &data.task, labelled.len());
+    let mut config = config.clone();
+    config.train.batch = even(labelled.len(), config.train.batch);
+    let mut trainer = Trainer::new(&config, data.shape(), &data.task, labelled.len());
     if let Some(model) = model {
         trainer.model = model;
     }
@@ -182,6 +184,13 @@ fn train(
     let split = Split { x, y };
     (0..config.train.epochs).try_for_each(|_| trainer.epoch(&split, |_, _| ()))?;
     Ok(trainer)
+}
+
+/// The size of minibatches of `n` examples that are as few as minibatches of at most `most`, and
+/// as equal as possible. A last minibatch of a few examples would move every weight as far as any
+/// other, since Adam's steps do not depend on the scale of the gradient.
+fn even(n: usize, most: usize) -> usize {
+    n.div_ceil(n.div_ceil(most).max(1)).max(1)
 }
 
 /// The `k` rows of `x [N, inputs]` with the largest `H[p̄] − H[p]` of a single network. This
@@ -268,6 +277,16 @@ mod tests {
     use super::*;
     use crate::data::{Options, load};
     use crate::primary::Layer;
+
+    #[test]
+    fn minibatches_differ_by_at_most_one_per_batch() {
+        for n in 1..600 {
+            let (size, count) = (even(n, 128), n.div_ceil(128));
+            let last = n - size * (count - 1);
+            assert!(size <= 128 && n.div_ceil(size) == count, "{n}: {size}");
+            assert!(last <= size && size - last < count, "{n}: {size}, then {last}");
+        }
+    }
 
     /// A warm start keeps the function: parameters and the flow's permutations.
     #[test]
