@@ -4,14 +4,13 @@ use super::watch::Watch;
 use super::{Context, show, signals};
 use crate::error::Error;
 use crate::experiments::{ALL, Experiment, Lab, Progress, Tier};
+use crate::kernels::peak;
 use crate::report::experiment::Report;
 use crate::report::verdict::{Corrected, Origin, Outcome, Verdict, corrected};
-use crate::run::summary::cpu;
 use anyhow::{Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 #[derive(clap::Args)]
 #[command(
@@ -115,7 +114,6 @@ fn reproduce(
     (dir, cached): (&Path, bool),
     context: &Context,
 ) -> Result<Report> {
-    let start = Instant::now();
     let watch = Watch::new(context);
     let listener = |progress: Progress<'_>| watch.update(&progress);
     let data = context.data_dir.as_deref();
@@ -126,30 +124,28 @@ fn reproduce(
     }
     let open = if cached { Lab::read } else { Lab::open };
     let lab = open(dir, experiment, (tier, seeds), data, &listener)?;
-    let times = seeds as f64 / tier.pick(experiment.seeds) as f64;
-    let expected = show::duration(times * tier.pick(experiment.seconds));
     let Experiment { name, place, claim, .. } = experiment;
     let count = show::count(seeds as usize, "seed");
+    let expected = match cached {
+        true => "nothing is computed".into(),
+        false => format!("expect about {}", show::duration(expected(experiment, tier, seeds))),
+    };
     context.say(format!(
-        "{name} ({place}): {claim}\n\
-         tier {tier}, {count}, in {}; expect about {expected} on two cores like those it \
-         was measured on",
+        "{name} ({place}): {claim}\ntier {tier}, {count}, in {}; {expected}",
         dir.display(),
     ));
     let report = (experiment.run)(&lab)?;
     watch.bar.finish_and_clear();
-    let (commits, of_cells) = (lab.commits().join(", "), show::duration(lab.seconds()));
-    let sitting = show::duration(start.elapsed().as_secs_f64());
+    // Only what is the same whenever the page is drawn from the same cells.
     let mut facts = vec![
-        ("command", show::command()),
+        ("command", command(experiment, tier, seeds)),
         ("tier and seeds", format!("{tier}, seeds 0 to {}", seeds - 1)),
-        ("version", format!("{} ({})", env!("CARGO_PKG_VERSION"), env!("BHN_COMMIT"))),
         ("version of the protocol", lab.version.to_string()),
-        ("computed by commits", commits),
-        ("processor", cpu()),
-        ("threads", rayon::current_num_threads().to_string()),
-        ("time", format!("{of_cells} of computing in all; this sitting took {sitting}")),
+        ("computed by commits", lab.commits().join(", ")),
+        ("computed on", lab.processors().join(", ")),
+        ("computing time of all cells", show::duration(lab.seconds())),
     ];
+    facts.retain(|(_, value)| !value.is_empty());
     let (unsealed, cells) = lab.unsealed();
     if unsealed > 0 {
         let have = if unsealed == 1 { "has" } else { "have" };
@@ -160,6 +156,24 @@ fn reproduce(
     let facts: Vec<_> = facts.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     report.write(dir, &facts)?;
     Ok(report)
+}
+
+/// The command, without what does not change the page.
+fn command(experiment: &Experiment, tier: Tier, seeds: u64) -> String {
+    let seeds = match seeds == tier.pick(experiment.seeds) {
+        true => String::new(),
+        false => format!(" --seeds {seeds}"),
+    };
+    format!("bhn reproduce {} --tier {tier}{seeds}", experiment.name)
+}
+
+/// The peak in FLOP/s of the machine that [`Experiment::seconds`] refers to.
+const REFERENCE: f64 = 5e11;
+
+/// Duration in seconds on this machine.
+fn expected(experiment: &Experiment, tier: Tier, seeds: u64) -> f64 {
+    let times = seeds as f64 / tier.pick(experiment.seeds) as f64;
+    times * tier.pick(experiment.seconds) * REFERENCE / peak::flops()
 }
 
 /// The outcomes of the claims and the path of the report, as text.

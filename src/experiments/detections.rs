@@ -1,5 +1,5 @@
 //! How well scores of uncertainty detect unusual inputs.
-use super::digits::{Net, bars, mean_of};
+use super::digits::{Net, dots, mean_of};
 use crate::metrics::{Detection, auroc_influence};
 use crate::predict::score::Score;
 use crate::predict::{Compact, Predictive};
@@ -43,9 +43,9 @@ pub struct Task {
 pub struct Detected<'a> {
     /// One result per score of the net, in the order of its scores.
     pub scores: &'a [Detection],
-    /// Predictions of the inputs inside.
+    /// Predictions of the first inputs inside.
     pub inside: &'a Compact,
-    /// Predictions of the inputs outside.
+    /// Predictions of the first inputs outside.
     pub outside: &'a Compact,
 }
 
@@ -137,11 +137,14 @@ impl<'a> Detections<'a> {
     }
 
     /// Adds `weight` times the influence of each image on an AUROC to its entry of `onto [images]`.
+    /// If only the first predictions of a task are kept, the influence of their images is enlarged
+    /// so that its sum of squares is that of all.
     fn add(&self, weight: f64, task: &Task, found: &Detected<'_>, score: Score, onto: &mut [f64]) {
         let n = task.inside.len().min(task.outside.len());
+        let kept = found.inside.len().min(found.outside.len()).min(n);
         let [inside, outside] = [found.inside, found.outside].map(|all| all.score(score));
-        let (of_outside, of_inside) = auroc_influence(&outside[..n], &inside[..n]);
-        let factor = weight * self.images as f64 / n as f64;
+        let (of_outside, of_inside) = auroc_influence(&outside[..kept], &inside[..kept]);
+        let factor = weight * self.images as f64 / (n as f64 * kept as f64).sqrt();
         for (images, influence) in [(&task.outside, of_outside), (&task.inside, of_inside)] {
             for (image, influence) in images.iter().zip(influence) {
                 onto[*image] += factor * influence;
@@ -154,7 +157,7 @@ impl<'a> Detections<'a> {
     pub fn by_score(&self, title: &str, task: Option<usize>) -> Panel {
         let scores = Score::ALL.map(|score| score.name().to_string());
         let layers = self.nets.iter().map(|net| (net, net.name, net.ink));
-        bars([title, ""], layers, &scores, |net, i| {
+        dots([title, ""], layers, &scores, |net, i| {
             let score = Score::ALL[i];
             net.scores().contains(&score).then(|| self.of(net, task, score, auroc))
         })

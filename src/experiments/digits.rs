@@ -1,6 +1,6 @@
 //! What the experiments on digits and unusual inputs share: the data, the networks and their
 //! predictions.
-use super::{Lab, Tier};
+use super::{Lab, Tier, source};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::flows::Order;
@@ -11,7 +11,7 @@ use crate::primary;
 use crate::random::{Purpose, stream};
 use crate::report::chart::{Axis, Ink, Layer, Mark, Panel};
 use crate::report::verdict::{Mean, Verdict};
-use crate::run::config::{Config, MethodKind};
+use crate::run::config::{Config, EnsembleConfig, MethodKind};
 use crate::run::{Run, Trained, load_data};
 use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
@@ -50,39 +50,57 @@ pub struct Net {
     pub name: &'static str,
     /// Color in figures.
     pub ink: Ink,
-    pub(super) method: MethodKind,
-    pub(super) couplings: usize,
+    method: MethodKind,
+    couplings: usize,
+    /// Whether a hypernet has better settings than the authors' ([`Config::recommend`]).
+    is_improved: bool,
 }
 
 impl Net {
     /// Maximum likelihood.
-    pub const MLE: Self = Self::new("mle", "MLE", Ink::Gray, MethodKind::Mle, 0);
+    pub const MLE: Self = Self::new("mle", "MLE", Ink::Gray, MethodKind::Mle);
     /// A Bayesian hypernet with four couplings.
-    pub const BHN_4: Self = Self::new("bhn-4", "BHN, T = 4", Ink::Series(0), MethodKind::Bhn, 4);
+    pub const BHN_4: Self = Self::bhn("bhn-4", "BHN, T = 4", 0, 4);
+    /// [`BHN_4`](Self::BHN_4) by the better recipe.
+    pub const BHN_4_RECIPE: Self = Self::bhn("bhn-4-recipe", "BHN, T = 4, recipe", 6, 4).improved();
     /// A Bayesian hypernet with eight couplings.
-    pub const BHN_8: Self = Self::new("bhn-8", "BHN, T = 8", Ink::Series(0), MethodKind::Bhn, 8);
+    pub const BHN_8: Self = Self::bhn("bhn-8", "BHN, T = 8", 0, 8);
+    /// [`BHN_8`](Self::BHN_8) by the better recipe.
+    pub const BHN_8_RECIPE: Self = Self::bhn("bhn-8-recipe", "BHN, T = 8, recipe", 6, 8).improved();
     /// A Bayesian hypernet without couplings: Bayes by Backprop on the scales.
-    pub const BHN_0: Self = Self::new("bhn-0", "BHN, T = 0", Ink::Series(3), MethodKind::Bhn, 0);
+    pub const BHN_0: Self = Self::bhn("bhn-0", "BHN, T = 0", 3, 0);
     /// Dropout, predictions averaged over masks.
     pub const MC_DROPOUT: Self =
-        Self::new("mc-dropout", "MC dropout", Ink::Series(1), MethodKind::McDropout, 0);
+        Self::new("mc-dropout", "MC dropout", Ink::Series(1), MethodKind::McDropout);
     /// Dropout, predictions without masks.
-    pub const DROPOUT: Self =
-        Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout, 0);
+    pub const DROPOUT: Self = Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout);
     /// Bayes by Backprop on all weights.
-    pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb, 0);
-    /// An ensemble of five networks.
+    pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb);
+    /// An ensemble of five networks, with the training time of a hypernet.
     pub const ENSEMBLE: Self =
-        Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble, 0);
+        Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble);
 
-    const fn new(
-        key: &'static str,
-        name: &'static str,
-        ink: Ink,
-        method: MethodKind,
-        couplings: usize,
-    ) -> Self {
-        Self { key, name, ink, method, couplings }
+    const fn new(key: &'static str, name: &'static str, ink: Ink, method: MethodKind) -> Self {
+        Self { key, name, ink, method, couplings: 0, is_improved: false }
+    }
+
+    const fn bhn(key: &'static str, name: &'static str, series: usize, couplings: usize) -> Self {
+        let net = Self::new(key, name, Ink::Series(series), MethodKind::Bhn);
+        Self { couplings, ..net }
+    }
+
+    const fn improved(self) -> Self {
+        Self { is_improved: true, ..self }
+    }
+
+    /// Make `config` one of this method.
+    pub(super) fn set(&self, config: &mut Config, seed: u64) {
+        (config.method, config.seed) = (self.method, seed);
+        config.flow.couplings = self.couplings;
+        config.train.epochs = self.epochs(config.train.epochs);
+        if self.is_improved {
+            config.improve(|_| false);
+        }
     }
 
     /// The network 784-256-256-256-`classes` (16 instead of 256 units at the smoke tier) with the
@@ -90,9 +108,8 @@ impl Net {
     /// reversals between couplings.
     pub fn config(&self, tier: Tier, classes: usize, epochs: usize, seed: u64) -> Config {
         let hidden = tier.pick([16, 256, 256]);
-        let mut config = Config { method: self.method, seed, ..Config::default() };
+        let mut config = Config::default();
         config.primary.layers = Some(primary::Layer::mlp(&[hidden; 3], classes));
-        config.flow.couplings = self.couplings;
         config.flow.hidden = hidden;
         config.flow.permutation = Order::Reversal;
         config.train.epochs = epochs;
@@ -100,7 +117,37 @@ impl Net {
         config.train.learning_rate = 1e-3;
         config.train.schedule = Schedule::Constant;
         (config.train.clip_norm, config.train.clip_element) = (100., 100.);
+        self.set(&mut config, seed);
         config
+    }
+
+    /// The number of epochs of the method if that of others is `epochs`.
+    fn epochs(&self, epochs: usize) -> usize {
+        match self.method {
+            MethodKind::Ensemble => ensemble_epochs(epochs, EnsembleConfig::default().members),
+            _ => epochs,
+        }
+    }
+
+    /// The run `name` of `config`, which is a configuration of this method, trained to the end on
+    /// `data`, and the model of its best epoch. MC dropout evaluates the run of dropout at the best
+    /// epoch of dropout.
+    ///
+    /// # Errors
+    /// As [`Lab::run`].
+    pub fn run(
+        &self,
+        lab: &Lab<'_>,
+        name: &str,
+        config: Config,
+        data: Dataset,
+    ) -> Result<(Run, Trained)> {
+        if self.method != MethodKind::McDropout {
+            return lab.run(name, &config, data);
+        }
+        let config = Config { method: MethodKind::Dropout, ..config };
+        let (run, trained) = lab.run(source(name), &config, data)?;
+        Ok((run, trained.averaged()))
     }
 
     /// The run `name`, trained to the end on `data` with `classes` classes, and the model of its
@@ -118,7 +165,7 @@ impl Net {
     ) -> Result<(Run, Trained)> {
         let Settings { subset, epochs, .. } = *settings;
         let config = Config { subset, ..self.config(lab.tier, classes, epochs, seed) };
-        lab.run(name, &config, data)
+        self.run(lab, name, config, data)
     }
 
     /// The scores that can be computed for the net: all, or for a point estimate those that need no
@@ -133,13 +180,22 @@ impl Net {
         let epoch = match self.method {
             MethodKind::Mle => 0.7,
             MethodKind::Dropout => 1.7,
-            MethodKind::McDropout => 1.9,
-            MethodKind::Bbb | MethodKind::Ensemble => 4.,
+            // Its training is that of dropout.
+            MethodKind::McDropout => 0.,
+            MethodKind::Bbb => 4.,
+            MethodKind::Ensemble => 1.6,
             _ => 1.2 + 0.1 * self.couplings as f64,
         };
         let passes = self.config(Tier::Quick, 10, 1, 0).samples(settings.samples) * inputs;
         epoch * settings.epochs as f64 + 2.5e-6 * passes as f64
     }
+}
+
+/// The number of epochs in which an ensemble of `members` networks trains as long as a hypernet
+/// with `T = 8` in `epochs`, whose steps take about twice as long as those of one network
+/// (`docs/results/speed.md`).
+pub fn ensemble_epochs(epochs: usize, members: usize) -> usize {
+    (2 * epochs).div_ceil(members)
 }
 
 /// Predictions for `x [N, inputs]` with `samples` posterior samples, or with all if the method has
@@ -175,6 +231,13 @@ pub fn random_rows(n: usize, most: usize, index: u64) -> Vec<usize> {
     rows
 }
 
+/// What the networks share, and in what they differ from the authors'.
+pub const ABOUT_NETS: &str = "MC dropout evaluates the runs of dropout at the best epoch of \
+    dropout. The ensemble trains as long as a hypernet with T = 8: its five networks have two \
+    fifths of the epochs. Networks with \"recipe\" have ten times the learning rate for the \
+    posterior, gradients without the score term, and the elementwise layer after the couplings; \
+    the other hypernets have the authors' settings.";
+
 /// The description of [`Net::config`].
 pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
     let width = tier.pick([16, 256, 256]);
@@ -182,7 +245,7 @@ pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
         "784-{width}-{width}-{width}-{classes} with ReLUs, {epochs} epochs (paper tier: 100), \
          batch 128, Adam at 10⁻³ without decay, gradients clipped to norm 100 and elements to 100; \
          the epoch with the best validation accuracy is tested. The hypernet's couplings have \
-         {width} hidden units and reversals in between."
+         {width} hidden units and reversals in between. {ABOUT_NETS}"
     )
 }
 
@@ -193,24 +256,28 @@ pub const ABOUT_SCORES: &str = "Every score is higher for less certain predictio
     A network without samples has no BALD, mean STD or variation ratio (votes). ± and error bars \
     are one standard error over seeds, unless a table says otherwise.";
 
-/// Mean AUROC as bars: a group per category, a color per layer, with error bars of one standard
-/// error. `auroc(layer, category)` returns one value per seed, or `None` for a gap.
-pub fn bars<L>(
+/// Mean AUROC as dots side by side: a group per category, a color per layer, with error bars of one
+/// standard error. `auroc(layer, category)` returns one value per seed, or `None` for a gap.
+pub fn dots<L>(
     [title, x]: [&str; 2],
     layers: impl Iterator<Item = (L, &'static str, Ink)>,
     categories: &[String],
     auroc: impl Fn(&L, usize) -> Option<Vec<f64>>,
 ) -> Panel {
-    let layer = |(of, name, ink)| {
-        let bar = |(i, category): (usize, &String)| {
-            let mean = auroc(&of, i).map(|values| Mean::of(&values));
-            let (value, error) = mean.map_or((f64::NAN, f64::NAN), |mean| (mean.value, mean.error));
-            (category.clone(), value, error)
+    let layers: Vec<_> = layers.collect();
+    let step = 0.8 / layers.len() as f64;
+    let first = 1. - step * (layers.len() - 1) as f64 / 2.;
+    let layer = |(n, (of, name, ink)): (usize, &(L, &'static str, Ink))| {
+        let dot = |i: usize| {
+            let mean = Mean::of(&auroc(of, i)?);
+            Some((first + n as f64 * step + i as f64, mean.value, mean.error))
         };
-        Layer::new(name, ink, Mark::Bars(categories.iter().enumerate().map(bar).collect()))
+        let dots = (0..categories.len()).filter_map(dot).collect();
+        Layer::new(*name, *ink, Mark::Intervals(dots))
     };
-    let y = Axis::new("AUROC").range(0., 1.);
-    Panel { title: title.into(), x: Axis::new(x), y, layers: layers.map(layer).collect() }
+    let layers: Vec<_> = layers.iter().enumerate().map(layer).collect();
+    let x = Axis::of_names(x, categories.to_vec());
+    Panel { title: title.into(), x, y: Axis::new("AUROC"), layers }
 }
 
 /// `a − b`, seed by seed.

@@ -72,6 +72,12 @@ impl<K, R> Index<&str> for Grid<K, R> {
     }
 }
 
+/// The name of the row, or of the run, that MC dropout evaluates: that of dropout, without `mc-`.
+/// Other names are their own.
+pub fn source(name: &str) -> &str {
+    name.strip_prefix("mc-").unwrap_or(name)
+}
+
 impl Lab<'_> {
     /// `compute(input, seed, name)` for every row and every seed. The result is cached in the cell
     /// `KEY-SEED`; `name` is also `KEY-SEED`, for use as the key of a [`Lab::run`].
@@ -88,7 +94,8 @@ impl Lab<'_> {
 
     /// [`Lab::grid`] with a number of seeds for each row, and cells named `KEY-SEED` followed by
     /// `suffix`. The suffix identifies what the results depend on although the runs `KEY-SEED` do
-    /// not, such as the available data sets.
+    /// not, such as the available data sets. Cells that evaluate the same run ([`source`]) are
+    /// computed one after another.
     ///
     /// # Errors
     /// As [`Lab::cells`].
@@ -106,7 +113,9 @@ impl Lab<'_> {
             })
         });
         let cells: Vec<_> = cells.collect();
-        let results = self.cells(&cells, |(input, seed, name)| compute(input, *seed, name))?;
+        let results = self.cells(&cells, |(input, seed, name)| {
+            self.alone(source(name), || compute(input, *seed, name))
+        })?;
         let mut results = results.into_iter();
         let rows = rows.into_iter().map(|(Cell { key, input, .. }, seeds)| Row {
             key,
@@ -114,6 +123,29 @@ impl Lab<'_> {
             results: results.by_ref().take(seeds as usize).collect(),
         });
         Ok(Grid(rows.collect()))
+    }
+
+    /// [`Lab::ragged_grid`], and the names of the cells that it lacks: in a lab that does not
+    /// [compute](Self::computes), rows have the seeds before the first that is not cached, and rows
+    /// without any are left out.
+    ///
+    /// # Errors
+    /// As [`Lab::cells`].
+    pub fn available_grid<K: Sync, R: Serialize + DeserializeOwned + Send>(
+        &self,
+        rows: impl IntoIterator<Item = (Cell<K>, u64)>,
+        compute: impl Fn(&K, u64, &str) -> Result<R> + Sync,
+    ) -> Result<(Grid<K, R>, Vec<String>)> {
+        let mut lacking = vec![];
+        let available = rows.into_iter().filter_map(|(cell, seeds)| {
+            let name = |seed| format!("{}-{seed}", cell.key);
+            let is_available = |seed: &u64| self.computes || self.has(&name(*seed));
+            let available = (0..seeds).take_while(is_available).count() as u64;
+            lacking.extend((available..seeds).map(name));
+            (available > 0).then_some((cell, available))
+        });
+        let available: Vec<_> = available.collect();
+        Ok((self.ragged_grid(available, "", compute)?, lacking))
     }
 
     /// `compute(i)` for `i` from 0 to `n − 1`, cached in cells `KEY-i` of equal cost.

@@ -16,6 +16,7 @@ use crate::run::config::Config;
 use crate::run::lock::Lock;
 use crate::run::record::Epoch;
 use crate::run::seal::{self, BLANK, DAMAGED};
+use crate::run::summary::cpu;
 use crate::run::{self, Run, Trained, atomic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 /// An experiment of `bhn reproduce`.
@@ -43,12 +44,15 @@ pub struct Experiment {
     pub readable: u32,
     /// Default number of seeds by tier.
     pub seeds: [u64; 3],
-    /// Duration in seconds by tier, with the default numbers of seeds, measured on two cores of an
-    /// AMD EPYC (Zen 5).
+    /// Duration in seconds by tier, with the default numbers of seeds, on two cores of an AMD EPYC
+    /// (Zen 5), whose peak in `f32` is 5·10¹¹ FLOP/s.
     pub seconds: [f64; 3],
     /// Computes every result and returns the report.
     pub run: fn(&Lab<'_>) -> Result<Report>,
 }
+
+/// Why a lock is not poisoned.
+const UNPOISONED: &str = "no panic while it is held";
 
 /// Largest accepted size of a JSON file, in bytes.
 const BYTES: u64 = 1 << 30;
@@ -69,6 +73,8 @@ pub struct Lab<'a> {
     pub version: u32,
     listener: &'a (dyn Fn(Progress<'_>) + Sync),
     ledger: Mutex<Ledger>,
+    /// A lock for each run that [`Lab::alone`] was called for, by name.
+    runs: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     _lock: Lock,
 }
 
@@ -136,6 +142,9 @@ struct Kept<R> {
     result: R,
     seconds: f64,
     commit: String,
+    /// `None` in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    processor: Option<String>,
     /// SHA-256 of the file with [`BLANK`] in this field; `None` in files of earlier versions.
     sha256: Option<String>,
 }
@@ -145,6 +154,7 @@ struct Kept<R> {
 struct Ledger {
     seconds: f64,
     commits: BTreeSet<String>,
+    processors: BTreeSet<String>,
     /// For each cell, by name, whether it has a checksum.
     cells: BTreeMap<String, bool>,
 }
@@ -204,8 +214,19 @@ impl<'a> Lab<'a> {
             temporary::sweep(folder)?;
         }
         let (dir, data_dir) = (absolute, data_dir.map(Path::to_path_buf));
-        let ledger = Mutex::default();
-        Ok(Self { tier, seeds, dir, data_dir, computes, version, listener, ledger, _lock: lock })
+        let (ledger, runs) = (Mutex::default(), Mutex::default());
+        Ok(Self {
+            tier,
+            seeds,
+            dir,
+            data_dir,
+            computes,
+            version,
+            listener,
+            ledger,
+            runs,
+            _lock: lock,
+        })
     }
 
     /// The cached result of the cell `key`; computed and cached on first use.
@@ -257,7 +278,7 @@ impl<'a> Lab<'a> {
             let result = compute()?;
             let seconds = start.elapsed().as_secs_f64();
             let (commit, sha256) = (env!("BHN_COMMIT").into(), Some(BLANK.into()));
-            let kept = Kept { result, seconds, commit, sha256 };
+            let kept = Kept { result, seconds, commit, processor: Some(cpu()), sha256 };
             let json = serde_json::to_string_pretty(&kept).map_err(|e| e.to_string());
             let json = json.and_then(|json| {
                 let again = serde_json::from_str::<Kept<R>>(&json).map(drop);
@@ -287,6 +308,7 @@ impl<'a> Lab<'a> {
                 ledger.seconds += kept.seconds;
             }
             ledger.commits.insert(kept.commit);
+            ledger.processors.extend(kept.processor);
         }
         Ok(kept.result)
     }
@@ -343,7 +365,7 @@ impl<'a> Lab<'a> {
                 } else if is_new {
                     (self.listener)(Progress::Cell { key });
                 }
-                results.lock().expect("no panic while it is held").push((i, result));
+                results.lock().expect(UNPOISONED).push((i, result));
             }
         };
         let workers = rayon::current_num_threads().min(cells.len());
@@ -371,6 +393,14 @@ impl<'a> Lab<'a> {
         })
     }
 
+    /// `compute()`, which uses the run `key`, while no other call of this function uses it: others
+    /// wait.
+    pub(super) fn alone<R>(&self, key: &str, compute: impl FnOnce() -> R) -> R {
+        let run = Arc::clone(self.runs.lock().expect(UNPOISONED).entry(key.into()).or_default());
+        let _alone = run.lock().expect(UNPOISONED);
+        compute()
+    }
+
     /// Report that the run `key` has finished `done` of `of` rounds.
     pub fn round(&self, key: &str, done: usize, of: usize) {
         (self.listener)(Progress::Part { key, what: "round", done, of });
@@ -387,6 +417,11 @@ impl<'a> Lab<'a> {
         ledger.commits.iter().cloned().collect()
     }
 
+    /// Processors that computed the cells used so far, as far as these say.
+    pub fn processors(&self) -> Vec<String> {
+        self.ledger().processors.iter().cloned().collect()
+    }
+
     /// Of the cells used so far, the number without a checksum, and the number of all.
     pub fn unsealed(&self) -> (usize, usize) {
         let ledger = self.ledger();
@@ -394,7 +429,7 @@ impl<'a> Lab<'a> {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().expect("no panic while it is held")
+        self.ledger.lock().expect(UNPOISONED)
     }
 
     fn path(&self, folder: Folder, key: &str) -> PathBuf {

@@ -29,11 +29,12 @@ pub mod scales;
 pub mod shift;
 pub mod table_1;
 mod tier;
+mod trials;
 pub mod uci;
 pub mod unseen;
 mod workers;
 
-pub use grid::{Grid, Row};
+pub use grid::{Grid, Row, source};
 pub use lab::{Cell, Experiment, Lab, Progress};
 pub use tier::Tier;
 

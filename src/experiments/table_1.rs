@@ -1,5 +1,5 @@
 //! Table 1's network on MNIST, 784-800-800-10, for the methods of `Net`.
-use super::digits::{Net, Settings};
+use super::digits::{ABOUT_NETS, Net, Settings};
 use super::{Lab, Tier, classify};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -10,8 +10,7 @@ use crate::run::config::Config;
 /// 10⁻⁴, couplings of 200 hidden units. Smaller at the smoke tier.
 pub fn config(net: &Net, tier: Tier, settings: &Settings, seed: u64) -> Config {
     let mut config = classify::base(tier, settings.subset, settings.epochs, 128);
-    (config.method, config.seed) = (net.method, seed);
-    config.flow.couplings = net.couplings;
+    net.set(&mut config, seed);
     config
 }
 
@@ -27,7 +26,7 @@ pub fn train(
     data: &Dataset,
 ) -> Result<Trained> {
     let config = config(net, lab.tier, settings, seed);
-    lab.run(name, &config, data.clone()).map(|(_, trained)| trained)
+    net.run(lab, name, config, data.clone()).map(|(_, trained)| trained)
 }
 
 /// Approximate time in seconds of training and of predicting for `inputs` inputs: four times that
@@ -43,7 +42,7 @@ pub fn protocol(tier: Tier, settings: &Settings) -> String {
     format!(
         "784-{width}-{width}-10 with ReLUs as in Table 1, {images} training images, {} epochs \
          (paper tier: 100), batch 128, Adam from 10⁻³ to 10⁻⁴, dropout rate 0.5 on hidden units; \
-         the epoch with the best validation accuracy is tested.",
+         the epoch with the best validation accuracy is tested. {ABOUT_NETS}",
         settings.epochs,
     )
 }

@@ -1,7 +1,7 @@
 //! Table 3: detection of a digit that was left out of training, by the network's uncertainty.
 use super::detections::{Detected, Detections, Measure, Task as Separated, auroc, detect};
 use super::digits::{
-    ABOUT_SCORES, Net, Settings, bars, digits, percent, positive, predictions, probabilities,
+    ABOUT_SCORES, Net, Settings, digits, dots, percent, positive, predictions, probabilities,
     protocol, random_rows,
 };
 use super::{Cell, Experiment, Grid, Lab, Tier};
@@ -21,14 +21,15 @@ pub const EXPERIMENT: Experiment = Experiment {
     place: "Table 3",
     claim: "Scores of dispersion (mean STD, BALD) help the Bayesian nets to detect a class that \
             was left out of training.",
-    version: 3,
-    readable: 3,
+    version: 4,
+    readable: 4,
     seeds: [1, 3, 3],
     seconds: [1., 250., 7000.],
     run,
 };
 
-const NETS: [Net; 4] = [Net::MLE, Net::BHN_4, Net::MC_DROPOUT, Net::DROPOUT];
+const NETS: [Net; 6] =
+    [Net::MLE, Net::BHN_4, Net::BHN_4_RECIPE, Net::MC_DROPOUT, Net::DROPOUT, Net::ENSEMBLE];
 /// The nets that the claim concerns.
 const BAYESIAN: [Net; 2] = [Net::BHN_4, Net::MC_DROPOUT];
 const DIGITS: usize = 10;
@@ -193,7 +194,7 @@ fn figures(found: &Detections<'_>) -> Vec<Figure> {
     let by_digit = |net: &Net| {
         let scores = net.scores().iter().enumerate();
         let layers = scores.map(|(color, &score)| (score, score.name(), Ink::Series(color)));
-        bars([net.name, "unseen digit"], layers, &found.names(), |&score, digit| {
+        dots([net.name, "unseen digit"], layers, &found.names(), |&score, digit| {
             Some(found.of(net, Some(digit), score, auroc))
         })
     };

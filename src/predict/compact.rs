@@ -103,6 +103,16 @@ impl Compact {
         }
     }
 
+    /// The predictions of the first `n` inputs; all if there are fewer.
+    #[must_use]
+    pub fn first(mut self, n: usize) -> Self {
+        self.labels.truncate(n);
+        self.predicted.truncate(n);
+        self.levels.iter_mut().for_each(|levels| levels.truncate(n));
+        self.outvoted.truncate(n);
+        self
+    }
+
     /// Number of inputs `N`.
     pub fn len(&self) -> usize {
         self.predicted.len()

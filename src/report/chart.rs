@@ -6,6 +6,7 @@ use kuva::prelude::*;
 use kuva::render::annotations::TextAnnotation;
 use kuva::render::render::{Scene, render_multiple};
 
+use super::legend;
 use super::style::{self, COLORS, GRAY, Paint, text};
 use crate::error::{Error, Result};
 
@@ -42,6 +43,8 @@ pub struct Axis {
     pub range: Option<(f64, f64)>,
     /// How values map to positions and tick labels.
     pub scale: Scale,
+    /// Names of categories at 1, 2, …, instead of tick labels; only of a horizontal axis.
+    pub names: Vec<String>,
 }
 
 /// The scale of an axis.
@@ -59,7 +62,13 @@ pub enum Scale {
 impl Axis {
     /// A linear axis that includes all layers.
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), range: None, scale: Scale::Linear }
+        Self { label: label.into(), ..Self::default() }
+    }
+
+    /// A horizontal axis of categories, which have the positions 1, 2, ….
+    pub fn of_names(label: impl Into<String>, names: Vec<String>) -> Self {
+        let range = Some((0.5, names.len() as f64 + 0.5));
+        Self { label: label.into(), range, scale: Scale::Linear, names }
     }
 
     /// This axis with limits `low` and `high`.
@@ -78,7 +87,11 @@ impl Axis {
     }
 
     fn ticks(&self) -> TickFormat {
-        let label = if self.scale == Scale::Integer { style::whole } else { style::short };
+        let label = match self.scale {
+            Scale::Linear => style::short,
+            Scale::Integer => style::whole,
+            Scale::Log => style::power,
+        };
         TickFormat::Custom(Arc::new(label))
     }
 
@@ -115,7 +128,7 @@ impl Layer {
 pub enum Ink {
     /// Grey, the colour of references and baselines.
     Gray,
-    /// The colour of a series, from 0; colours repeat after six.
+    /// The colour of a series, from 0; colours repeat after seven.
     Series(usize),
 }
 
@@ -179,23 +192,20 @@ impl Chart {
             (plots, layout)
         });
         let (mut plots, mut layouts): (Vec<_>, Vec<_>) = drawn.unzip();
-        let ((width, height), legend) = (self.size, self.legend());
-        if self.panels.len() == 1 {
-            let (plots, mut layout) = (plots.remove(0), layouts.remove(0));
-            layout.show_legend = false;
-            if !legend.is_empty() {
-                let below = LegendPosition::OutsideBottomColumns;
-                layout = layout.with_legend_entries(legend).with_legend_position(below);
-            }
-            return render_multiple(plots, layout.with_width(width).with_height(height));
-        }
-        Figure::new(self.panels.len().div_ceil(self.columns), self.columns)
-            .with_cell_size(width, height)
-            .with_plots(plots)
-            .with_layouts(layouts)
-            .with_shared_legend_bottom()
-            .with_shared_legend_entries(legend)
-            .render()
+        layouts.iter_mut().for_each(|layout| layout.show_legend = false);
+        let (width, height) = self.size;
+        let mut scene = if self.panels.len() == 1 {
+            let (plots, layout) = (plots.remove(0), layouts.remove(0));
+            render_multiple(plots, layout.with_width(width).with_height(height))
+        } else {
+            Figure::new(self.panels.len().div_ceil(self.columns), self.columns)
+                .with_cell_size(width, height)
+                .with_plots(plots)
+                .with_layouts(layouts)
+                .render()
+        };
+        legend::append(&mut scene, &self.legend());
+        scene
     }
 
     /// One entry for each name, in the order of the layers; kuva's own legend omits some marks.
@@ -228,8 +238,10 @@ impl Panel {
             .with_title_size(13)
             .with_legend_box(false);
         layout.title = (!self.title.is_empty()).then(|| text(&self.title));
-        // With bars, the x axis shows categories and no numbers.
-        if self.layers.iter().all(|layer| !matches!(layer.mark, Mark::Bars(_))) {
+        // With categories, the x axis shows no numbers.
+        if !self.x.names.is_empty() {
+            layout = layout.with_x_categories(self.x.names.iter().map(|name| text(name)).collect());
+        } else if self.layers.iter().all(|layer| !matches!(layer.mark, Mark::Bars(_))) {
             layout = layout.with_x_tick_format(self.x.ticks());
         }
         (layout.x_axis_min, layout.x_axis_max) = self.x.range.unzip();

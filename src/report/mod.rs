@@ -7,6 +7,7 @@ pub mod chart;
 mod classification;
 pub mod experiment;
 mod figures;
+mod legend;
 mod mean;
 mod page;
 mod regression;

@@ -3,8 +3,8 @@ use kuva::prelude::*;
 use kuva::render::render::Scene;
 
 /// Colours of series, legible on white and on black.
-pub(super) const COLORS: [&str; 6] =
-    ["#2a7fd0", "#d9660a", "#179a6b", "#a659b8", "#b08a00", "#c9506a"];
+pub(super) const COLORS: [&str; 7] =
+    ["#2a7fd0", "#d9660a", "#179a6b", "#a659b8", "#b08a00", "#c9506a", "#2b3f8c"];
 /// The colour of references and baselines.
 pub(super) const GRAY: &str = "#888888";
 
@@ -62,6 +62,20 @@ pub(super) fn text(plain: &str) -> String {
 /// Tick label of an integer axis: empty unless `v` is a whole number.
 pub(super) fn whole(v: f64) -> String {
     if v.fract().abs() < 1e-9 { format!("{v:.0}") } else { String::new() }
+}
+
+/// Tick label of a logarithmic axis: powers of ten as `10⁻³`, other values as [`short`].
+pub(super) fn power(v: f64) -> String {
+    let exponent = v.log10();
+    if (exponent - exponent.round()).abs() > 1e-9 {
+        return short(v);
+    }
+    let superscript = |c: char| match c.to_digit(10) {
+        Some(digit) => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize],
+        None => '⁻',
+    };
+    let exponent = format!("{exponent:.0}");
+    format!("10{}", exponent.replace("-0", "0").chars().map(superscript).collect::<String>())
 }
 
 /// Tick label of up to four decimals: `-1250000` as `-1.25M`, `0.00001` as `1e-5`.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::predict::{Widths, draw};
 use crate::primary::{Layer, Shape};
 use crate::random::{Purpose, stream};
+use crate::run::config::MethodKind;
 use crate::run::missing::no_best;
 use crate::run::{Checkpoint, Config, Header, Method};
 use std::collections::HashMap;
@@ -47,6 +48,20 @@ impl Trained {
         let unchecked = same_data(&self.header, &data, &data.fingerprint())?;
         data.notes = unchecked.into_iter().collect();
         Ok(data)
+    }
+
+    /// This network, trained with dropout, as MC dropout: its predictions average over masks.
+    ///
+    /// # Panics
+    /// If another method trained it.
+    #[must_use]
+    pub fn averaged(self) -> Self {
+        let Self { model, mut header, dir } = self;
+        assert_eq!(header.config.method, MethodKind::Dropout, "averaged: the method");
+        header.config.method = MethodKind::McDropout;
+        let buffers = model.params.buffers().clone();
+        let built = header.config.build_with(header.shape(), &header.task, buffers);
+        Self { model: Model { params: model.params, ..built }, header, dir }
     }
 
     /// The widths of the posterior. `None` if `θ` has no continuous distribution, or the prior is

@@ -15,6 +15,7 @@ use bhn::verify::gradients::at_smooth_point;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rstest::rstest;
+use std::collections::HashMap;
 
 pub const LAYERS: [Layer; 3] = [Layer::Dense(4), Layer::Tanh, Layer::Dense(3)];
 
@@ -102,6 +103,59 @@ fn full_loss_passes_gradcheck(#[case] model: Model<f64>) {
 #[case::bbb(model_of_images(MethodKind::Bbb, |_| ()))]
 fn full_loss_on_images_passes_gradcheck(#[case] model: Model<f64>) {
     gradients(&model, 2, 40);
+}
+
+/// A hypernet without couplings is Bayes by Backprop on the scales, `θ ~ N(b, diag(s²))`. The two
+/// have other coordinates, `s = eʷ + 0.001` and `s = exp(log_std)`: with `log_std = ln(eʷ + 0.001)`
+/// samples, densities, bounds and gradients agree to rounding.
+#[test]
+fn hypernet_without_couplings_is_bayes_by_backprop_on_the_scales() {
+    let hypernet = model(MethodKind::Bhn, |c| c.flow.couplings = 0);
+    let parameter = |name: &str| {
+        let named = |(other, _): &(&str, _)| *other == format!("posterior.elementwise.{name}");
+        hypernet.params.iter().find(named).unwrap().1.clone()
+    };
+    let (w, b) = (parameter("w"), parameter("b"));
+    let mut params = hypernet.params.clone();
+    let q = MeanField::new(&mut params, "q", b.as_slice(), 0., false);
+    for (name, values) in params.iter_mut() {
+        if name == "q.log_std" {
+            *values = w.mapv(|w| (w.exp() + 0.001).ln()).into();
+        }
+    }
+    let normals = Model { params, posterior: Box::new(q), ..model(MethodKind::Bhn, |_| ()) };
+    let run = |model: &Model<f64>| {
+        let tape = Tape::default();
+        let p = model.params.bind(&tape);
+        let draw = model.posterior.draw(&p, 4, &mut rng(3));
+        let (theta, log_q) = (draw.theta.value(), draw.log_q().unwrap().value());
+        let (x, y) = (tape.constant(randn(&[5, 3], 1)), Targets::Classes(vec![0, 2, 1, 1, 0]));
+        let scale = Scale { data: 50, batch: 5, beta: 1. };
+        let bound = model.pass(&p, x, &y, 4, scale, &mut rng(3)).elbo;
+        let gradients = model.params.iter().zip(p.gradients(bound.loss.backward()));
+        let gradients: HashMap<_, _> = gradients
+            .filter_map(|((name, w), gradient)| Some((name.to_string(), gradient?.to_dense(w))))
+            .collect();
+        (theta, log_q, bound.terms.total, gradients)
+    };
+    let (ours, theirs) = (run(&hypernet), run(&normals));
+    let agree = |a: &Tensor<f64>, b: &Tensor<f64>| {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-12 * (1. + a.abs())), "{a} {b}");
+    };
+    agree(&ours.0, &theirs.0);
+    agree(&ours.1, &theirs.1);
+    assert!((ours.2 - theirs.2).abs() < 1e-10 * ours.2.abs());
+    for (name, gradient) in &ours.3 {
+        match &**name {
+            "posterior.elementwise.b" => agree(gradient, &theirs.3["q.mean"]),
+            // d log_std / dw = eʷ / (eʷ + 0.001).
+            "posterior.elementwise.w" => {
+                let slope = w.mapv(|w| w.exp() / (w.exp() + 0.001));
+                agree(gradient, &(&slope * &*theirs.3["q.log_std"]).into());
+            }
+            _ => agree(gradient, &theirs.3[name]),
+        }
+    }
 }
 
 /// Independent noise at each position would give another bound: convolutions sample their weights

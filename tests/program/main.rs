@@ -23,6 +23,7 @@ mod methods;
 mod missing;
 mod names;
 mod outputs;
+mod pages;
 mod profile;
 mod rebuild;
 mod reproduce;

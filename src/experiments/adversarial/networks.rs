@@ -18,7 +18,15 @@ pub(super) fn epsilons(tier: Tier) -> Vec<f64> {
 }
 
 /// The methods.
-pub(super) const NETS: [Net; 5] = [Net::MLE, Net::BHN_8, Net::MC_DROPOUT, Net::DROPOUT, Net::BHN_0];
+pub(super) const NETS: [Net; 7] = [
+    Net::MLE,
+    Net::BHN_8,
+    Net::BHN_8_RECIPE,
+    Net::MC_DROPOUT,
+    Net::DROPOUT,
+    Net::BHN_0,
+    Net::ENSEMBLE,
+];
 
 /// An architecture with its training.
 #[derive(Clone, Copy, Debug, PartialEq)]

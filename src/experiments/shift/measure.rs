@@ -7,8 +7,16 @@ use crate::run::Trained;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-pub(super) const NETS: [Net; 7] =
-    [Net::MLE, Net::DROPOUT, Net::MC_DROPOUT, Net::BBB, Net::BHN_0, Net::BHN_8, Net::ENSEMBLE];
+pub(super) const NETS: [Net; 8] = [
+    Net::MLE,
+    Net::DROPOUT,
+    Net::MC_DROPOUT,
+    Net::BBB,
+    Net::BHN_0,
+    Net::BHN_8,
+    Net::BHN_8_RECIPE,
+    Net::ENSEMBLE,
+];
 
 /// A kind of shift with its five levels.
 pub(super) struct Kind {

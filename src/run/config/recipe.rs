@@ -43,9 +43,13 @@ impl Config {
     ///
     /// On small tables the bounds improve too, but predictions become worse.
     pub fn recommend(&mut self, data: &Dataset, is_set: impl Fn(&str) -> bool) {
-        if self.method != MethodKind::Bhn || data.image.is_none() {
-            return;
+        if self.method == MethodKind::Bhn && data.image.is_some() {
+            self.improve(is_set);
         }
+    }
+
+    /// The changes of [`Config::recommend`] to the settings of a hypernet.
+    pub(crate) fn improve(&mut self, is_set: impl Fn(&str) -> bool) {
         if !is_set("train.posterior_rate") {
             self.train.posterior_rate = 10.;
         }
