@@ -22,8 +22,8 @@ fn smoke(name: &str, dir: &Path) -> (Report, usize) {
 }
 
 /// The cells are eight networks; six networks for each of ten digits; on two architectures, seven
-/// networks and one from which the attacks are transferred; eight networks, and three trials of each
-/// but MC dropout, which evaluates the run of dropout.
+/// networks and one from which the attacks are transferred; eight networks, and three trials of
+/// each but MC dropout, which evaluates the run of dropout.
 #[rstest]
 #[case("anomaly", 8)]
 #[case("unseen", 60)]
