@@ -1,5 +1,6 @@
 //! What the experiments on digits and unusual inputs share: the data, the networks and their
 //! predictions.
+use super::trials::{Row, on_digits_in_words};
 use super::{Lab, Tier, source};
 use crate::data::Dataset;
 use crate::error::Result;
@@ -76,9 +77,9 @@ impl Net {
     pub const DROPOUT: Self = Self::new("dropout", "dropout", Ink::Series(2), MethodKind::Dropout);
     /// Bayes by Backprop on all weights.
     pub const BBB: Self = Self::new("bbb", "BbB", Ink::Series(4), MethodKind::Bbb);
-    /// An ensemble of five networks, with the training time of a hypernet.
+    /// An ensemble with the training time of a hypernet.
     pub const ENSEMBLE: Self =
-        Self::new("ensemble", "ensemble of 5", Ink::Series(5), MethodKind::Ensemble);
+        Self::new("ensemble", "ensemble", Ink::Series(5), MethodKind::Ensemble);
 
     const fn new(key: &'static str, name: &'static str, ink: Ink, method: MethodKind) -> Self {
         Self { key, name, ink, method, couplings: 0, is_improved: false }
@@ -121,6 +122,17 @@ impl Net {
         config
     }
 
+    /// The row of trials that choose a setting of the net for [`Net::config`] with ten classes.
+    pub fn row(&self, tier: Tier, settings: &Settings) -> Row {
+        let config = self.config(tier, 10, settings.epochs, 0);
+        Row {
+            key: self.key.into(),
+            name: self.name.into(),
+            cost: self.cost(settings, 0),
+            config: Config { subset: settings.subset, ..config },
+        }
+    }
+
     /// The number of epochs of the method if that of others is `epochs`.
     fn epochs(&self, epochs: usize) -> usize {
         match self.method {
@@ -148,24 +160,6 @@ impl Net {
         let config = Config { method: MethodKind::Dropout, ..config };
         let (run, trained) = lab.run(source(name), &config, data)?;
         Ok((run, trained.averaged()))
-    }
-
-    /// The run `name`, trained to the end on `data` with `classes` classes, and the model of its
-    /// best epoch.
-    ///
-    /// # Errors
-    /// As [`Lab::run`].
-    pub fn train(
-        &self,
-        lab: &Lab<'_>,
-        settings: &Settings,
-        classes: usize,
-        (seed, name): (u64, &str),
-        data: Dataset,
-    ) -> Result<(Run, Trained)> {
-        let Settings { subset, epochs, .. } = *settings;
-        let config = Config { subset, ..self.config(lab.tier, classes, epochs, seed) };
-        self.run(lab, name, config, data)
     }
 
     /// The scores that can be computed for the net: all, or for a point estimate those that need no
@@ -233,8 +227,8 @@ pub fn random_rows(n: usize, most: usize, index: u64) -> Vec<usize> {
 
 /// What the networks share, and in what they differ from the authors'.
 pub const ABOUT_NETS: &str = "MC dropout evaluates the runs of dropout at the best epoch of \
-    dropout. The ensemble trains as long as a hypernet with T = 8: its five networks have two \
-    fifths of the epochs. Networks with \"recipe\" have ten times the learning rate for the \
+    dropout. The ensemble trains as long as a hypernet with T = 8: its M networks (5 if not tuned) \
+    have 2/M of the epochs. Networks with \"recipe\" have ten times the learning rate for the \
     posterior, gradients without the score term, and the elementwise layer after the couplings; \
     the other hypernets have the authors' settings.";
 
@@ -245,7 +239,8 @@ pub fn protocol(tier: Tier, classes: usize, epochs: usize) -> String {
         "784-{width}-{width}-{width}-{classes} with ReLUs, {epochs} epochs (paper tier: 100), \
          batch 128, Adam at 10⁻³ without decay, gradients clipped to norm 100 and elements to 100; \
          the epoch with the best validation accuracy is tested. The hypernet's couplings have \
-         {width} hidden units and reversals in between. {ABOUT_NETS}"
+         {width} hidden units and reversals in between. {} {ABOUT_NETS}",
+        on_digits_in_words(tier),
     )
 }
 

@@ -1,9 +1,7 @@
 //! Table 1's network on MNIST, 784-800-800-10, for the methods of `Net`.
 use super::digits::{ABOUT_NETS, Net, Settings};
-use super::{Lab, Tier, classify};
-use crate::data::Dataset;
-use crate::error::Result;
-use crate::run::Trained;
+use super::trials::{Row, on_digits_in_words};
+use super::{Tier, classify};
 use crate::run::config::Config;
 
 /// The configuration of `net` by Table 1's protocol: 784-800-800-10, batch 128, Adam from 10⁻³ to
@@ -14,19 +12,14 @@ pub fn config(net: &Net, tier: Tier, settings: &Settings, seed: u64) -> Config {
     config
 }
 
-/// The model of the best epoch of the run `name`, trained to the end on `data` by [`config()`].
-///
-/// # Errors
-/// As [`Lab::run`].
-pub fn train(
-    net: &Net,
-    lab: &Lab<'_>,
-    settings: &Settings,
-    (seed, name): (u64, &str),
-    data: &Dataset,
-) -> Result<Trained> {
-    let config = config(net, lab.tier, settings, seed);
-    net.run(lab, name, config, data.clone()).map(|(_, trained)| trained)
+/// The row of trials that choose a setting of `net` for [`config()`].
+pub fn row(net: &Net, tier: Tier, settings: &Settings) -> Row {
+    Row {
+        key: net.key.into(),
+        name: net.name.into(),
+        cost: cost(net, settings, 0),
+        config: config(net, tier, settings, 0),
+    }
 }
 
 /// Approximate time in seconds of training and of predicting for `inputs` inputs: four times that
@@ -41,9 +34,10 @@ pub fn protocol(tier: Tier, settings: &Settings) -> String {
     let images = settings.subset.map_or("50,000".into(), |n| n.to_string());
     format!(
         "784-{width}-{width}-10 with ReLUs as in Table 1, {images} training images, {} epochs \
-         (paper tier: 100), batch 128, Adam from 10⁻³ to 10⁻⁴, dropout rate 0.5 on hidden units; \
-         the epoch with the best validation accuracy is tested. {ABOUT_NETS}",
+         (paper tier: 100), batch 128, Adam from 10⁻³ to 10⁻⁴, dropout rate 0.5 on hidden units if not tuned; \
+         the epoch with the best validation accuracy is tested. {} {ABOUT_NETS}",
         settings.epochs,
+        on_digits_in_words(tier),
     )
 }
 

@@ -1,6 +1,8 @@
 //! One setting of each method, chosen on validation by short trials. Every method has the same
 //! number of trials.
+use super::grid::source;
 use super::lab::{Cell, Lab};
+use super::tier::Tier;
 use crate::bayes::Prior;
 use crate::data::Dataset;
 use crate::error::Result;
@@ -28,7 +30,7 @@ pub struct Row {
     /// Name of the row.
     pub key: String,
     /// Name in tables.
-    pub name: &'static str,
+    pub name: String,
     /// Cost of a run of the row.
     pub cost: f64,
     /// Configuration of a run, with any seed.
@@ -114,20 +116,50 @@ fn members(config: &mut Config, members: usize) {
     (config.ensemble.members, config.train.epochs) = (members, epochs.div_ceil(members));
 }
 
-/// For each row, by name, its configuration with the setting of the best validation accuracy in
-/// trials of `share` of the epochs; and the table of all trials. The learning rate decays over a
-/// trial, and the KL is annealed, as over a run. Of equal accuracies the first is chosen. A lab
-/// that does not [compute](Lab::computes) leaves out rows whose trials are not all cached.
+/// The setting that trials chose for each row.
+#[derive(Default)]
+pub struct Chosen(BTreeMap<String, fn(&mut Config)>);
+
+impl Chosen {
+    /// Give `config` the setting of the row `key`, or that of the row whose run it evaluates. Does
+    /// nothing if there were no trials.
+    pub fn set(&self, key: &str, config: &mut Config) {
+        if let Some(change) = self.0.get(source(key)) {
+            change(config);
+        }
+    }
+}
+
+/// The share of the epochs that a trial on digits takes, by tier; `None` for no trials.
+pub const SHARE: [Option<f64>; 3] = [Some(1.), None, Some(0.2)];
+
+/// What the page says of trials on digits.
+pub fn on_digits_in_words(tier: Tier) -> &'static str {
+    match tier.pick(SHARE) {
+        Some(_) => {
+            "One setting is chosen for each row by three trials on validation, with another seed \
+             and at the paper tier a fifth of the epochs."
+        }
+        None => "No setting is tuned.",
+    }
+}
+
+/// For each row the setting of the best validation accuracy in trials of `share` of the epochs; and
+/// the table of all trials. Nothing is chosen, and there is no table, if `share` is `None`. The learning rate decays over a trial, and the KL is annealed, as over
+/// a run. Of equal accuracies the first is chosen. Rows that evaluate the run of another row
+/// ([`source`]) have no trials. A lab that does not [compute](Lab::computes) leaves out rows whose
+/// trials are not all cached.
 ///
 /// # Errors
 /// As [`Lab::cells`].
 pub fn choose(
     lab: &Lab<'_>,
     data: &Dataset,
-    rows: &[Row],
+    rows: impl IntoIterator<Item = Row>,
     settings: fn(&Config) -> Settings,
-    share: f64,
-) -> Result<(BTreeMap<String, Config>, Table)> {
+    share: Option<f64>,
+) -> Result<(Chosen, Option<Table>)> {
+    let Some(share) = share else { return Ok((Chosen::default(), None)) };
     let trials = |row: &Row| {
         settings(&row.config).map(|setting| {
             let mut config = row.config.clone();
@@ -141,9 +173,10 @@ pub fn choose(
         })
     };
     let is_available = |cell: &Cell<_>| lab.computes || lab.has(&cell.key);
-    let tried = rows.iter().map(|row| (row, trials(row)));
-    let tried = tried.filter(|(_, trials)| trials.iter().all(is_available));
-    let (rows, trials): (Vec<_>, Vec<_>) = tried.unzip();
+    let tried = rows.into_iter().filter(|row| source(&row.key) == row.key);
+    let tried = tried.map(|row| (trials(&row), row));
+    let tried = tried.filter(|(trials, _)| trials.iter().all(is_available));
+    let (trials, rows): (Vec<_>, Vec<_>) = tried.unzip();
     let found = lab.cells(&trials.concat(), |(key, config)| {
         let (run, _) = lab.run(key, config, data.clone())?;
         let best = run.best().map(|(epoch, Scores { accuracy, .. })| (*epoch, *accuracy));
@@ -152,20 +185,17 @@ pub fn choose(
     })?;
     let header = ["method", "setting", "best validation", "at epoch", "chosen"];
     let mut table = Table::new("trials", CAPTION, header);
-    let mut configs = BTreeMap::new();
-    let settings = rows.iter().map(|row| settings(&row.config));
-    for ((row, settings), trials) in rows.iter().zip(settings).zip(found.chunks(3)) {
-        let chosen = best(trials);
+    let mut all = Chosen::default();
+    for (row, trials) in rows.into_iter().zip(found.chunks(3)) {
+        let (settings, chosen) = (settings(&row.config), best(trials));
         for (i, (Trial { accuracy, epoch }, setting)) in trials.iter().zip(&settings).enumerate() {
             let accuracy = format!("{:.2}", 100. * accuracy);
             let is_chosen = if i == chosen { "yes" } else { "" };
             table.row(&[&row.name, &setting.name, &accuracy, epoch, &is_chosen]);
         }
-        let mut config = row.config.clone();
-        (settings[chosen].change)(&mut config);
-        configs.insert(row.key.clone(), config);
+        all.0.insert(row.key, settings[chosen].change);
     }
-    Ok((configs, table))
+    Ok((all, Some(table)))
 }
 
 const CAPTION: &str = "Trials. Best validation accuracy in per cent of each setting; one seed, \

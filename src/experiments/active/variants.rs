@@ -21,7 +21,7 @@ pub(super) struct Variant {
 }
 
 /// The networks: method, whether it is warm-started, name and color.
-const NETS: [(MethodKind, bool, &str, Ink); 8] = [
+const NETS: [(MethodKind, bool, &str, Ink); 9] = [
     (MethodKind::Bhn, true, "BHN, T = 4, warm", Ink::Series(0)),
     (MethodKind::Bhn, false, "BHN, T = 4", Ink::Series(3)),
     (MethodKind::McDropout, true, "MC dropout, warm", Ink::Series(4)),
@@ -30,6 +30,7 @@ const NETS: [(MethodKind, bool, &str, Ink); 8] = [
     (MethodKind::Dropout, false, "dropout", Ink::Series(2)),
     (MethodKind::Mle, true, "MLE, warm", Ink::Gray),
     (MethodKind::Mle, false, "MLE", Ink::Gray),
+    (MethodKind::Ensemble, false, "ensemble", Ink::Series(5)),
 ];
 
 /// The key of a row.
@@ -54,7 +55,7 @@ const OF_PAPER: [Acquisition; 6] = [
 
 /// The rows of a tier, each with its number of seeds.
 pub(super) fn variants(tier: Tier, seeds: u64, protocol: &Protocol) -> Vec<(Cell<Variant>, u64)> {
-    let nets: &[usize] = tier.pick([&[0, 1, 3, 7], &[0, 3, 5, 7], &[0, 1, 2, 3, 4, 5, 6, 7]]);
+    let nets: &[usize] = tier.pick([&[0, 1, 3, 7, 8], &[0, 3, 5, 7], &[0, 1, 2, 3, 4, 5, 6, 7, 8]]);
     let acquisitions: &[Acquisition] = tier.pick([&Acquisition::ALL, &OF_PAPER[..3], &OF_PAPER]);
     let row = |&acquisition: &Acquisition| {
         nets.iter().filter_map(move |&net| {
@@ -62,21 +63,24 @@ pub(super) fn variants(tier: Tier, seeds: u64, protocol: &Protocol) -> Vec<(Cell
             let variant = Variant { method, warm, name, ink, acquisition };
             let key = key(method, warm, acquisition);
             let cell = Cell { key, cost: variant.cost(protocol), input: variant };
-            variant.is_ranked().then(|| (cell, variant.seeds(tier, seeds)))
+            variant.is_compared().then(|| (cell, variant.seeds(tier, seeds)))
         })
     };
     acquisitions.iter().flat_map(row).collect()
 }
 
 impl Variant {
-    /// Whether the acquisition is a choice of its own. A network without samples has the same score
-    /// for all inputs by most functions, and chooses at random; its BALD ranks by rounding errors.
-    fn is_ranked(&self) -> bool {
-        let is_single = matches!(self.method, MethodKind::Dropout | MethodKind::Mle);
-        let ranks = |by: Acquisition| {
-            matches!(by, Acquisition::Random | Acquisition::Bald) || by.ranks_with_one_sample()
-        };
-        !is_single || ranks(self.acquisition)
+    /// Whether the row is in the table. A network without samples has the same score for all inputs
+    /// by most functions, and chooses at random; its BALD ranks by rounding errors. The ensemble,
+    /// which is not in the paper, chooses at random and by BALD.
+    fn is_compared(&self) -> bool {
+        let by = self.acquisition;
+        let is_claimed = matches!(by, Acquisition::Random | Acquisition::Bald);
+        match self.method {
+            MethodKind::Dropout | MethodKind::Mle => is_claimed || by.ranks_with_one_sample(),
+            MethodKind::Ensemble => is_claimed,
+            _ => true,
+        }
     }
 
     /// The number of seeds: all of `seeds` for the rows of the paper's main claims, and at the
@@ -109,7 +113,8 @@ impl Variant {
         let samples = config.samples(protocol.samples);
         let scored = if self.acquisition == Acquisition::Random { 0 } else { 2000 };
         let tested = 2000 / protocol.test_every;
-        50. + 0.1 * samples as f64 * (scored + tested) as f64 / 2000. * 28.
+        let networks = if self.method == MethodKind::Ensemble { samples } else { 1 };
+        50. * networks as f64 + 0.1 * samples as f64 * (scored + tested) as f64 / 2000. * 28.
     }
 }
 
@@ -154,6 +159,7 @@ mod tests {
             let found =
                 [MethodKind::Bhn, MethodKind::McDropout, MethodKind::Dropout, MethodKind::Mle];
             assert_eq!(found.map(|method| count(method, warm)), [6, 6, 4, 4]);
+            assert_eq!(count(MethodKind::Ensemble, warm), if warm { 0 } else { 2 });
         }
         let seeds = |key: &str| rows.iter().find(|(cell, _)| cell.key == key).unwrap().1;
         assert_eq!(seeds("bhn-warm-bald"), 3);

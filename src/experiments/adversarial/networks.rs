@@ -1,9 +1,7 @@
 //! The attacked networks, and the strengths of the attack.
-use crate::data::Dataset;
-use crate::error::Result;
 use crate::experiments::digits::{self, Net, Settings};
-use crate::experiments::{Lab, Tier, table_1};
-use crate::run::Trained;
+use crate::experiments::trials::Row;
+use crate::experiments::{Tier, table_1};
 
 /// The step sizes `ε` of the authors' code.
 const EPSILONS: [f64; 20] = [
@@ -69,24 +67,15 @@ impl Network {
         tier.pick([smoke, quick, paper])
     }
 
-    /// The model of the best epoch of the run `name`.
-    ///
-    /// # Errors
-    /// As [`Lab::run`].
-    pub fn train(
-        self,
-        net: &Net,
-        lab: &Lab<'_>,
-        of: (u64, &str),
-        data: &Dataset,
-    ) -> Result<Trained> {
-        let settings = self.settings(lab.tier);
-        match self {
-            Self::Table1 => table_1::train(net, lab, &settings, of, data),
-            Self::Anomaly => {
-                net.train(lab, &settings, 10, of, data.clone()).map(|(_, trained)| trained)
-            }
-        }
+    /// The row of trials that choose a setting of `net`.
+    pub fn row(self, net: &Net, tier: Tier) -> Row {
+        let settings = self.settings(tier);
+        let row = match self {
+            Self::Table1 => table_1::row(net, tier, &settings),
+            Self::Anomaly => net.row(tier, &settings),
+        };
+        let name = format!("{}, {}", self.name(tier), net.name);
+        Row { key: self.key(net.key), name, ..row }
     }
 
     /// Approximate time in seconds of training and of predicting for `inputs` inputs.

@@ -159,46 +159,62 @@ impl Results {
         ])
     }
 
-    /// A panel over `ε` with a curve for each net that has the score of index `column`. An `ε` at
-    /// which a seed has no value has no point. Points of different nets are side by side.
+    /// A panel over `ε` with a curve for each net; `of` returns the value of each seed at a step. A
+    /// step at which a seed has no value has no point. Points of different nets are side by side.
     fn panel(
         &self,
         network: Network,
-        (title, y): (&str, &str),
-        attack: usize,
-        of: impl Fn(&Net, &Attacked) -> Option<f64>,
+        title: &str,
+        y: Axis,
+        of: impl Fn(&Net, usize) -> Option<Vec<f64>>,
     ) -> Panel {
         let layer = |(i, net): (usize, &Net)| {
             let aside = 1.03_f64.powi(i as i32 - NETS.len() as i32 / 2);
             let point = |(step, &epsilon): (usize, &f64)| {
-                let of = |a: &Attacked| of(net, a).unwrap_or(f64::NAN);
-                let mean = Mean::of(&self.at(network, net, attack, step, &of));
-                (epsilon * aside, mean.value, mean.error)
+                let mean = Mean::of(&of(net, step)?);
+                Some((epsilon * aside, mean.value, mean.error))
             };
-            let points: Vec<_> = self.epsilons.iter().enumerate().map(point).collect();
-            let any = points.iter().any(|point| point.1.is_finite());
-            any.then(|| Layer::new(net.name, net.ink, Mark::Curve(points)))
+            let points: Option<Vec<_>> = self.epsilons.iter().enumerate().map(point).collect();
+            let points = points.filter(|all| all.iter().any(|point| point.1.is_finite()));
+            Some(Layer::new(net.name, net.ink, Mark::Curve(points?)))
         };
         Panel {
             title: format!("{}, {title}", network.name(self.tier)),
             x: Axis::new("ε").range(0.0009, 0.6).log(),
-            y: Axis::new(y).range(0., 1.),
+            y,
             layers: NETS.iter().enumerate().filter_map(layer).collect(),
         }
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let accuracy = Network::ALL.into_iter().flat_map(|network| {
-            ATTACKS.iter().enumerate().map(move |(attack, name)| {
-                self.panel(network, (name, "accuracy"), attack, |_, a| Some(a.accuracy))
+        let attacks = |panel: &dyn Fn(Network, usize) -> Panel| {
+            let networks = Network::ALL.into_iter();
+            let panels = networks.flat_map(|network| [0, 1].map(|attack| panel(network, attack)));
+            Chart { columns: 2, size: (480., 320.), panels: panels.collect() }
+        };
+        let accuracies =
+            |network, net: &Net, attack, step| self.at(network, net, attack, step, &|a| a.accuracy);
+        let accuracy = attacks(&|network, attack| {
+            let y = Axis::new("accuracy").range(0., 1.);
+            self.panel(network, ATTACKS[attack], y, |net, step| {
+                Some(accuracies(network, net, attack, step))
             })
         });
-        let accuracy = Chart { columns: 2, size: (480., 320.), panels: accuracy.collect() };
+        let difference = attacks(&|network, attack| {
+            let y = Axis::new("accuracy minus that of MLE");
+            self.panel(network, ATTACKS[attack], y, |net, step| {
+                let of = |net| accuracies(network, net, attack, step);
+                (*net != Net::MLE).then(|| minus(&of(net), &of(&Net::MLE)))
+            })
+        });
         let by_score = |attack: usize, of: fn(&Attacked, usize) -> Option<f64>| {
             let panels = Score::ALL.iter().flat_map(|score| {
                 Network::ALL.into_iter().map(move |network| {
-                    self.panel(network, (score.name(), "AUROC"), attack, |net, a| {
-                        of(a, net.scores().iter().position(|other| other == score)?)
+                    let y = Axis::new("AUROC").range(0., 1.);
+                    self.panel(network, score.name(), y, |net, step| {
+                        let column = net.scores().iter().position(|other| other == score)?;
+                        let of = |a: &Attacked| of(a, column).unwrap_or(f64::NAN);
+                        Some(self.at(network, net, attack, step, &of))
                     })
                 })
             });
@@ -208,6 +224,7 @@ impl Results {
         let wrong: fn(&Attacked, usize) -> Option<f64> = |a, column| a.wrong[column];
         vec![
             Figure::new("accuracy", ACCURACY, accuracy),
+            Figure::new("difference", DIFFERENCE, difference),
             Figure::new("attacked-white-box", ATTACKED, by_score(0, attacked)),
             Figure::new("attacked-transfer", ATTACKED_TRANSFER, by_score(1, attacked)),
             Figure::new("wrong-white-box", WRONG, by_score(0, wrong)),
@@ -241,6 +258,8 @@ const DEFENCE: &str = "Means over all ε, in %. AUROC of attacked (positive) aga
 const ACCURACY: &str = "Accuracy under attack. Above the authors' network, below a smaller one; \
     left with the network's own gradient, right with that of another net; 0.1 is chance. Points of \
     different nets are drawn side by side.";
+const DIFFERENCE: &str = "Accuracy under attack, minus that of MLE at the same strength and seed. \
+    Shows curves that lie upon one another above.";
 const ATTACKED: &str = "Detection of attacks. AUROC of attacked against clean images by score, \
     white box; 0.5 is chance; below it attacked images look more certain than clean ones.";
 const ATTACKED_TRANSFER: &str =

@@ -86,13 +86,8 @@ fn cifar(lab: &Lab<'_>, classes: usize) -> Result<Report> {
             row.input.most = Some(1);
         }
     }
-    let chosen_settings = match trials {
-        Some(share) => tuned(lab, variants, batch_and_rate, share)
-            .map(|(variants, table)| (variants, Some(table))),
-        None => Ok((variants, None)),
-    };
-    let computed =
-        chosen_settings.and_then(|(rows, table)| Ok((compute(lab, rows, samples)?, table)));
+    let computed = tuned(lab, variants, batch_and_rate, trials)
+        .and_then(|(rows, table)| Ok((compute(lab, rows, samples)?, table)));
     let mut note = String::new();
     let found = match computed {
         Ok(((grid, lacking), table)) => {

@@ -2,17 +2,16 @@
 //! of each setting in which the authors' code differs from our defaults.
 use super::claims::{better, chosen, difference};
 use super::protocol::{
-    Found, Variant, base, better_recipe, compute, hypernet, rivals, samples, tuned, variant,
-    with_headline,
+    Found, base, better_recipe, compute, hypernet, rivals, samples, tuned, variant, with_headline,
 };
 use super::report::{milestones, of_digits, report};
 use crate::bayes::{FlowKind, Noise};
 use crate::error::Result;
-use crate::experiments::trials::on_digits;
-use crate::experiments::{Cell, Experiment, Lab};
+use crate::experiments::trials::{SHARE, on_digits, on_digits_in_words};
+use crate::experiments::{Experiment, Lab};
 use crate::flows::Order;
 use crate::nn::optim::Schedule;
-use crate::report::experiment::{Report, Table};
+use crate::report::experiment::Report;
 use crate::report::verdict::Verdict;
 use crate::run::config::Config;
 
@@ -44,26 +43,6 @@ pub const MNIST_5K: Experiment = Experiment {
 const HEADLINE: &str = "With more than three seeds, rows other than T = 0, T = 8 and dropout have \
     three.";
 
-/// Trials take this share of the epochs; at the quick tier there are none.
-const SHARE: [Option<f64>; 3] = [Some(1.), None, Some(0.2)];
-
-/// `variants` with settings that are chosen on validation, and the table of the trials; as they are
-/// if the tier has no trials.
-fn chosen_settings(
-    lab: &Lab<'_>,
-    variants: Vec<Cell<Variant>>,
-) -> Result<(Vec<Cell<Variant>>, Option<Table>)> {
-    Ok(match lab.tier.pick(SHARE) {
-        Some(share) => {
-            let (variants, table) = tuned(lab, variants, on_digits, share)?;
-            (variants, Some(table))
-        }
-        None => (variants, None),
-    })
-}
-
-const TRIALS: &str = "One setting is chosen for each row by three trials on validation, with \
-    another seed and at the paper tier a fifth of the epochs.";
 const SHARED: &str = "Dropout and MC dropout evaluate the same runs, at the best epoch of dropout. \
     The ensemble trains as long as T = 8: its members have 2/M of the epochs. Rows with \"recipe\" \
     have ten times the learning rate for the posterior, gradients without the score term, and the \
@@ -84,8 +63,8 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
         variant("bhn-8-recipe", "BHN, T = 8, recipe", "", better_recipe(&base, 8)),
     ];
     variants.extend(rivals(&base, "98.73 (secondary source)"));
-    let (variants, trials) = chosen_settings(lab, variants)?;
-    let tuning = if trials.is_some() { TRIALS } else { "No setting is tuned." };
+    let (variants, trials) = tuned(lab, variants, on_digits, lab.tier.pick(SHARE))?;
+    let tuning = on_digits_in_words(lab.tier);
     let variants = with_headline(variants, &["bhn-0", "bhn-8", "dropout"]);
     let (grid, lacking) = compute(lab, variants, samples(lab.tier))?;
     let on_scales = "T = 0 on the scales classifies better than Bayes by Backprop on all weights";
@@ -141,8 +120,8 @@ fn mnist_5k(lab: &Lab<'_>) -> Result<Report> {
         variant("bhn-8-recipe", "BHN, T = 8, recipe", "", better_recipe(&base, 8)),
     ];
     variants.extend(rivals(&base, known[2]));
-    let (variants, trials) = chosen_settings(lab, variants)?;
-    let tuning = if trials.is_some() { TRIALS } else { "No setting is tuned." };
+    let (variants, trials) = tuned(lab, variants, on_digits, lab.tier.pick(SHARE))?;
+    let tuning = on_digits_in_words(lab.tier);
     let variants = with_headline(variants, &["bhn-0", "bhn-8", "dropout"]);
     let (grid, lacking) = compute(lab, variants, samples(lab.tier))?;
     let mut shared = report(&grid);

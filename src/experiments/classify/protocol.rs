@@ -152,8 +152,8 @@ pub(super) fn rivals(base: &Config, dropout: &'static str) -> Vec<Cell<Variant>>
     ]
 }
 
-/// `variants` with the settings that trials of `share` of the epochs choose, and the table of the
-/// trials. Rows that share their runs share the choice.
+/// `variants` with the settings that are [chosen](choose) by trials of `share` of the epochs, and
+/// the table of the trials.
 ///
 /// # Errors
 /// As [`choose`], or if the data cannot be loaded.
@@ -161,20 +161,16 @@ pub(super) fn tuned(
     lab: &Lab<'_>,
     mut variants: Vec<Cell<Variant>>,
     settings: fn(&Config) -> Settings,
-    share: f64,
-) -> Result<(Vec<Cell<Variant>>, Table)> {
+    share: Option<f64>,
+) -> Result<(Vec<Cell<Variant>>, Option<Table>)> {
     let data = load_data(&variants[0].input.config, lab.data_dir.as_deref())?;
-    let tried = variants.iter().filter(|row| source(&row.key) == row.key);
     let row = |Cell { key, cost, input }: &Cell<Variant>| {
         let Variant { name, config, .. } = input;
-        trials::Row { key: key.clone(), name, cost: *cost, config: config.clone() }
+        trials::Row { key: key.clone(), name: (*name).into(), cost: *cost, config: config.clone() }
     };
-    let rows: Vec<_> = tried.map(row).collect();
-    let (chosen, table) = choose(lab, &data, &rows, settings, share)?;
+    let (chosen, table) = choose(lab, &data, variants.iter().map(row), settings, share)?;
     for row in &mut variants {
-        if let Some(config) = chosen.get(source(&row.key)) {
-            row.input.config = config.clone();
-        }
+        chosen.set(&row.key, &mut row.input.config);
     }
     Ok((variants, table))
 }

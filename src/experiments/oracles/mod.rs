@@ -233,19 +233,20 @@ fn histograms(ranks: &[Ranks]) -> Chart {
     let width = (DRAWS + 1) as f64 / BINS as f64;
     let panel = |posterior: &Ranks, q: usize| {
         let counts = posterior.counts(q).map(|n| n as f64);
-        let edges = (0..=BINS).map(|i| width * i as f64).collect();
         let expected = band(posterior.ranks.len());
         let (low, high) = (*expected.start() as f64, *expected.end() as f64);
         let end = (DRAWS + 1) as f64;
         let shade = Mark::Band(vec![(0., low, high), (end, low, high)], 0.35);
         let top = counts.iter().copied().fold(high, f64::max) * 1.1;
+        let middle = |(i, count): (usize, &f64)| (width * (i as f64 + 0.5), *count);
+        let dots = Mark::Dots(counts.iter().enumerate().map(middle).collect(), 3., 1.);
         Panel {
             title: format!("{}: {}", posterior.name, posterior.quantity(q)),
             x: Axis::new("rank").range(0., end),
             y: Axis::new("simulations").range(0., top),
             layers: vec![
-                Layer::new("simulations", Ink::Series(0), Mark::Bins(edges, counts.to_vec())),
                 Layer::new("99 % of bins if uniform", Ink::Gray, shade),
+                Layer::new("simulations", Ink::Series(0), dots),
             ],
         }
     };
