@@ -64,18 +64,21 @@ pub(super) fn whole(v: f64) -> String {
     if v.fract().abs() < 1e-9 { format!("{v:.0}") } else { String::new() }
 }
 
-/// Tick label of a logarithmic axis: powers of ten as `10⁻³`, other values as [`short`].
+/// Tick label of a logarithmic axis, a power of ten with its factor: `10⁻³`, `5·10²`, `1`.
 pub(super) fn power(v: f64) -> String {
-    let exponent = v.log10();
-    if (exponent - exponent.round()).abs() > 1e-9 {
-        return short(v);
-    }
+    let scientific = format!("{v:.2e}");
+    let (factor, exponent) = scientific.split_once('e').expect("an exponent");
+    let factor = factor.trim_end_matches('0').trim_end_matches('.');
     let superscript = |c: char| match c.to_digit(10) {
         Some(digit) => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize],
         None => '⁻',
     };
-    let exponent = format!("{exponent:.0}");
-    format!("10{}", exponent.replace("-0", "0").chars().map(superscript).collect::<String>())
+    let power = format!("10{}", exponent.chars().map(superscript).collect::<String>());
+    match (factor, exponent) {
+        (_, "0") => factor.into(),
+        ("1", _) => power,
+        _ => format!("{factor}·{power}"),
+    }
 }
 
 /// Tick label of up to four decimals: `-1250000` as `-1.25M`, `0.00001` as `1e-5`.
@@ -89,4 +92,16 @@ pub(super) fn short(v: f64) -> String {
     };
     let digits = format!("{:.4}", v / scale);
     format!("{}{unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_a_logarithmic_axis_are_powers() {
+        let values = [1e-4, 0.02, 0.1, 1., 5., 10., 2e3, 0.1 + 0.2];
+        let labels = ["10⁻⁴", "2·10⁻²", "10⁻¹", "1", "5", "10¹", "2·10³", "3·10⁻¹"];
+        assert_eq!(values.map(power), labels);
+    }
 }
