@@ -3,13 +3,18 @@
 //! the bound E_q[ln p(θ) − ln q(θ)], without and with couplings.
 //!
 //! `cargo run --release --example 04_flow`
+//!
+//! It draws p and the grid that each flow bends, and prints the name of the picture.
 use bhn::autodiff::{Tape, Var};
 use bhn::bayes::{Hypernet, HypernetConfig, Posterior};
 use bhn::flows::Bijector;
 use bhn::nn::Params;
 use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::random::{Purpose, stream};
+use bhn::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use ndarray::arr2;
+use rand::RngExt;
+use rand_distr::StandardNormal;
 
 /// `ln p(θ)` for `θ [S, 2]`, giving `[S]`. The density p is a banana,
 /// `p(θ) = N(θ₁; 0, 1) N(θ₂; θ₁² − 1, 0.5²)`.
@@ -25,15 +30,21 @@ fn main() {
     // T is the number of couplings. If there are none, h scales and shifts each axis, and q is a
     // Gaussian with a diagonal covariance. Each coupling transforms half of the entries by a
     // network of the other half, and so can bend the density.
-    let [gaussian, flow] = [0, 4].map(fit);
+    let [(gaussian, left), (flow, right)] = [0, 4].map(fit);
 
     // p is normalised, so the bound is −KL(q‖p), and at most 0.
     println!("bound by T = 0: {gaussian:.3} nats, by T = 4: {flow:.3}; 0 is perfect");
     assert!(gaussian < -0.5, "a Gaussian cannot bend");
     assert!(flow > -0.05, "the flow can");
+
+    let picture = std::env::current_exe().expect("a program").with_extension("svg");
+    let chart = Chart { columns: 2, size: (380., 340.), panels: vec![left, right] };
+    std::fs::write(&picture, chart.svg("flow")).expect("a writable folder");
+    println!("picture: {}", picture.display());
 }
 
-fn fit(couplings: usize) -> f64 {
+/// Fit q with T `couplings`; returns its bound, and its picture.
+fn fit(couplings: usize) -> (f64, Panel) {
     let config = HypernetConfig {
         couplings,
         hidden: 32,
@@ -64,7 +75,28 @@ fn fit(couplings: usize) -> f64 {
         adam.step(&mut params, &grads, rate, Clip::default());
     }
     check_ln_det(q.flow(), &params);
-    bounds[bounds.len() - 100..].iter().sum::<f64>() / 100.
+    let picture = picture(couplings, q.flow(), &params);
+    (bounds[bounds.len() - 100..].iter().sum::<f64>() / 100., picture)
+}
+
+/// Samples of p, and h(ε) for ε on the lines of a grid over [−2, 2]².
+fn picture(couplings: usize, h: &impl Bijector<f64>, params: &Params<f64>) -> Panel {
+    let rng = &mut stream(1, Purpose::Sample, 0);
+    let mut normal = || rng.sample::<f64, _>(StandardNormal);
+    let samples = (0..1000).map(|_| (normal(), normal()));
+    let samples = samples.map(|(a, b)| (a, a * a - 1. + 0.5 * b)).collect();
+    let mut layers = vec![Layer::new("samples of p", Ink::Gray, Mark::Dots(samples, 1.5, 0.6))];
+    for line in 0..18 {
+        let (across, at) = (line % 2, f64::from(line / 2) * 0.5 - 2.);
+        let along = (0..=80).map(|i| f64::from(i) * 0.05 - 2.);
+        let eps: Vec<_> = along.map(|e| if across == 0 { [e, at] } else { [at, e] }).collect();
+        let tape = Tape::default();
+        let (theta, _) = h.forward(&params.freeze(&tape), tape.constant(arr2(&eps).into_dyn()));
+        let points = theta.value().rows().into_iter().map(|row| (row[0], row[1])).collect();
+        layers.push(Layer::new("h(ε), ε on a grid", Ink::Series(0), Mark::Line(points)));
+    }
+    let (x, y) = (Axis::new("θ₁").range(-3., 3.), Axis::new("θ₂").range(-4., 6.));
+    Panel { title: format!("T = {couplings}"), x, y, layers }
 }
 
 /// Compare the log-determinant of h with that of a finite-difference Jacobian at one point.

@@ -3,11 +3,14 @@
 //! near the data, x in [0, ½], and grows with the distance from them.
 //!
 //! `cargo run --release --example 05_hypernet_by_hand`
+//!
+//! It draws the mean of f ± 2 standard deviations, and prints the name of the picture.
 use bhn::autodiff::{Owned, Tape, Var};
 use bhn::flows::{Bijector, Chain, Conditioner, Coupling, Elementwise, Permutation};
 use bhn::nn::optim::{Clip, Optimiser, Update};
 use bhn::nn::{BoundParams, Init, ParamId, Params};
 use bhn::random::{Purpose, stream};
+use bhn::report::chart::{Axis as Scale, Chart, Ink, Layer, Mark, Panel};
 use ndarray::{Axis, arr1};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -91,16 +94,29 @@ fn main() {
     // Prediction: the mean and standard deviation of f(x) over 500 samples of g.
     let tape = Tape::default();
     let p = params.freeze(&tape);
-    let grid = [-0.5, -0.25, 0., 0.25, 0.5, 0.75, 1., 1.25, 1.5];
+    let grid: Vec<f64> = (-20..=60).map(|i| f64::from(i) / 40.).collect();
     let (g, _) = h.forward(&p, noise(&tape, 500, &mut stream(0, Purpose::Sample, 0)));
-    let x = tape.constant(arr1(&grid).insert_axis(Axis(1)).into_dyn());
-    let outputs = f(&p, layers, g, x).reshape(&[500, grid.len()]).value();
+    let inputs = tape.constant(arr1(&grid).insert_axis(Axis(1)).into_dyn());
+    let outputs = f(&p, layers, g, inputs).reshape(&[500, grid.len()]).value();
     let (mean, std) = (outputs.mean_axis(Axis(0)).expect("samples"), outputs.std_axis(Axis(0), 0.));
-    for (i, x) in grid.into_iter().enumerate() {
-        let seen = if (0. ..=0.5).contains(&x) { "data" } else { "" };
-        println!("f({x:5.2}) = {:6.2} ± {:.2}  {seen}", mean[i], std[i]);
+    for i in (0..grid.len()).step_by(10) {
+        let seen = if (0. ..=0.5).contains(&grid[i]) { "data" } else { "" };
+        println!("f({:5.2}) = {:6.2} ± {:.2}  {seen}", grid[i], mean[i], std[i]);
     }
-    let on = std[3];
-    assert!(std[4] < std[5] && std[5] < std[6] && std[6] < std[7] && std[7] < std[8]);
-    assert!(std[0] > 4. * on && std[8] > 4. * on, "uncertainty grows away from the data");
+    let on = std[30];
+    assert!((40..80).step_by(10).all(|i| std[i] < std[i + 10]));
+    assert!(std[0] > 4. * on && std[80] > 4. * on, "uncertainty grows away from the data");
+
+    let band = (0..grid.len()).map(|i| (grid[i], mean[i] - 2. * std[i], mean[i] + 2. * std[i]));
+    let line = (0..grid.len()).map(|i| (grid[i], mean[i])).collect();
+    let data = x.iter().copied().zip(y.iter().copied()).collect();
+    let layers = vec![
+        Layer::new("mean of f ± 2 std", Ink::Series(0), Mark::Band(band.collect(), 0.3)),
+        Layer::new("mean of f", Ink::Series(0), Mark::Line(line)),
+        Layer::new("data", Ink::Series(1), Mark::Dots(data, 1.5, 0.5)),
+    ];
+    let panel = Panel { x: Scale::new("x"), y: Scale::new("y"), layers, ..Panel::default() };
+    let picture = std::env::current_exe().expect("a program").with_extension("svg");
+    std::fs::write(&picture, Chart::one(panel).svg("band")).expect("a writable folder");
+    println!("picture: {}", picture.display());
 }

@@ -13,8 +13,8 @@ const EXAMPLES: [(&str, &[&str]); 7] = [
     ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300"]),
     ("02_custom_op", &["composed: [0.6931, inf]", "da = [0.5, 1], db = [0.5]", "input 1: pass"]),
     ("03_gradcheck", &["pass, relative error", "MISMATCH along direction", "not checkable"]),
-    ("04_flow", &["bound by T = 0", "ln|det ∂h/∂ε|"]),
-    ("05_hypernet_by_hand", &["step 4000: ELBO", "f( 0.25)", "f( 1.50)"]),
+    ("04_flow", &["bound by T = 0", "ln|det ∂h/∂ε|", "04_flow.svg"]),
+    ("05_hypernet_by_hand", &["step 4000: ELBO", "f( 0.25)", "f( 1.50)", "hand.svg"]),
     ("06_mnist", &["test accuracy 0.9", "wrong predictions:", "uniform noise"]),
     ("07_strip", &[include_str!("../../docs/strip.svg")]),
 ];
@@ -47,7 +47,7 @@ fn example_list_is_complete() {
     assert_eq!(found, known);
 }
 
-/// An example shows one idea: it has 20 to 110 lines, and begins with what it shows and how to run
+/// An example shows one idea: it has 20 to 125 lines, and begins with what it shows and how to run
 /// it.
 #[test]
 fn examples_are_short_and_state_their_command() {
@@ -56,6 +56,6 @@ fn examples_are_short_and_state_their_command() {
         let text = std::fs::read_to_string(path.with_extension("rs")).unwrap();
         let command = format!("//! `cargo run --release --example {name}`\n");
         assert!(text.starts_with("//!") && text.contains(&command), "{name} lacks {command:?}");
-        assert!((20..=110).contains(&text.lines().count()), "{name}: {}", text.lines().count());
+        assert!((20..=125).contains(&text.lines().count()), "{name}: {}", text.lines().count());
     }
 }
