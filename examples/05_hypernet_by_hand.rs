@@ -75,6 +75,7 @@ fn main() {
         let at = step as usize * B % N;
         let batch = |v: &Owned<f64>| v.slice_axis(Axis(0), (at..at + B).into()).to_shared();
         let eps = noise(&tape, S, &mut stream(0, Purpose::Noise, step));
+        // ANCHOR: step
         let (g, ln_det) = h.forward(&p, eps);
         // ln q(g) = ln N(ε; 0, I) − ln|det ∂h/∂ε| and ln p(g) = ln N(g; 0, I), each [S].
         let kl = (eps.standard_normal_log_prob() - ln_det - g.standard_normal_log_prob()).mean();
@@ -82,6 +83,7 @@ fn main() {
         let means = f(&p, layers, g, tape.constant(batch(&x))).reshape(&[S, B]);
         let log_lik = tape.constant(batch(&y)).normal_log_prob(means, p[log_tau]).mean() * N as f64;
         let elbo = log_lik - kl;
+        // ANCHOR_END: step
         if step % 1000 == 0 {
             let [elbo, log_lik, kl] = [elbo, log_lik, kl].map(Var::item);
             println!("step {step:4}: ELBO {elbo:7.1} = log-likelihood {log_lik:6.1} − KL {kl:5.1}");

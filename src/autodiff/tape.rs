@@ -16,6 +16,7 @@ use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::mem;
 use std::sync::Arc;
 
+// ANCHOR: node
 type Rule<T> = Box<dyn Fn(&Cotangent<'_, T>, &mut Sink<'_, T>)>;
 
 /// A value, the nodes that it was computed from, and its backward rule.
@@ -27,6 +28,7 @@ pub(crate) struct Node<T> {
     rule: Option<Rule<T>>,
     needs_grad: bool,
 }
+// ANCHOR_END: node
 
 /// A record of a computation, in the order it ran.
 ///
@@ -318,6 +320,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     ///
     /// # Panics
     /// If there is no input, or inputs are on different tapes.
+    // ANCHOR: record
     pub fn record(
         op: impl Into<Op>,
         inputs: &[Self],
@@ -332,11 +335,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         let rule = needs_grad.then(|| Box::new(rule) as Rule<T>);
         tape.push(Node { op, value, parents, rule, needs_grad })
     }
+    // ANCHOR_END: record
 
     /// The gradients of this scalar with respect to the leaves that it depends on.
     ///
     /// # Panics
     /// If this is not a scalar.
+    // ANCHOR: backward
     pub fn backward(self) -> Grads<T> {
         let nodes = self.tape.nodes();
         let y = &nodes[self.id];
@@ -351,6 +356,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         let formed = grads.iter().map(|_| OnceCell::new()).collect();
         Grads { grads, formed, identity: self.tape.identity.clone() }
     }
+    // ANCHOR_END: backward
 }
 
 /// The gradients of a scalar with respect to the leaves of its tape.

@@ -85,6 +85,7 @@ impl Terms {
 ///
 /// # Panics
 /// Unless the shapes agree with each other and with `scale.batch`.
+// ANCHOR: elbo
 pub fn elbo<'t, T: Scalar>(
     draw: &Draw<'t, T>,
     prior: Prior,
@@ -112,3 +113,4 @@ pub fn elbo<'t, T: Scalar>(
     };
     Elbo { loss: kl * T::of(scale.beta / n) - per_example, terms }
 }
+// ANCHOR_END: elbo

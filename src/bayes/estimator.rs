@@ -52,6 +52,7 @@ impl Estimator {
         samples: usize,
         rng: &mut dyn Rng,
     ) -> Draw<'t, T> {
+        // ANCHOR: draw
         let draw = q.draw(p, samples, rng);
         match self {
             Self::Total => draw,
@@ -61,5 +62,6 @@ impl Estimator {
                 Draw { kl: Kl::Sampled { log_q }, ..draw }
             }
         }
+        // ANCHOR_END: draw
     }
 }

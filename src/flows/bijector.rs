@@ -4,6 +4,7 @@ use crate::kernels::scalar::Scalar;
 use crate::nn::BoundParams;
 
 /// An invertible map from `[S, D]` to `[S, D]`, applied to each row.
+// ANCHOR: bijector
 pub trait Bijector<T: Scalar>: Send + Sync {
     /// `x [S, D]` to `y [S, D]` and `ln|det ∂y/∂x| [S]`.
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
@@ -11,6 +12,7 @@ pub trait Bijector<T: Scalar>: Send + Sync {
     /// `y [S, D]` to `x [S, D]` and `ln|det ∂x/∂y| [S]`.
     fn inverse<'t>(&self, p: &BoundParams<'t, T>, y: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>);
 }
+// ANCHOR_END: bijector
 
 /// The inverse of a bijector, as a bijector.
 ///

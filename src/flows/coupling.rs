@@ -58,6 +58,7 @@ impl Coupling {
     }
 }
 
+// ANCHOR: coupling
 impl<T: Scalar> Bijector<T> for Coupling {
     fn forward<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let [x1, x2, s, ln_s, m] = self.parts(p, x);
@@ -69,3 +70,4 @@ impl<T: Scalar> Bijector<T> for Coupling {
         (Var::concat(&[y1, (y2 - m) / s], 1), -ln_s.sum_axis(1))
     }
 }
+// ANCHOR_END: coupling

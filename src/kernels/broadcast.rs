@@ -4,6 +4,7 @@ use super::parallel;
 use super::scalar::Scalar;
 use super::vector::{self, CHUNK};
 
+// ANCHOR: shape
 /// The shape to which `a` and `b` broadcast; `None` if they do not.
 pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
@@ -17,6 +18,7 @@ pub fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         })
         .collect()
 }
+// ANCHOR_END: shape
 
 fn len(shape: &[usize]) -> usize {
     shape.iter().product()

@@ -102,6 +102,7 @@ pub fn combined<T: Scalar, const S: usize>(g: Combination<'_, T, S>, w: &[T]) ->
     w.iter().enumerate().map(|(j, &w)| terms(j).fold(g.along * w, |sum, x| sum + x)).collect()
 }
 
+// ANCHOR: gemm
 /// `C ← α A B + β C` for `A [m, k]`, `B [k, n]`, `C [m, n]`; `C` is not read if `β = 0`.
 pub fn gemm<T: Scalar>(
     alpha: T,
@@ -115,6 +116,7 @@ pub fn gemm<T: Scalar>(
         *c = alpha * sum + if beta == T::zero() { beta } else { beta * *c };
     }
 }
+// ANCHOR_END: gemm
 
 /// `C ← A B + β C` with the elements of `A` and `B` rounded to bfloat16, for `β` 0 or 1: the
 /// definition of this product, bit for bit. Elements of the inner dimension are taken in pairs,

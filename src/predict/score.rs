@@ -7,6 +7,7 @@ use std::f64::consts::{E, TAU};
 /// A measure of uncertainty. For every score, **higher is more uncertain**. `p_s` are the class
 /// probabilities under posterior sample `s`, and `p̄` is their mean over samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+// ANCHOR: score
 pub enum Score {
     /// `1 − max_c p̄_c`, which the authors' code calls the variation ratio.
     MaxConfidence,
@@ -20,6 +21,7 @@ pub enum Score {
     /// votes, that of Gal, Islam & Ghahramani 2017. It has at most `S` values, hence many ties.
     VariationRatio,
 }
+// ANCHOR_END: score
 
 impl Score {
     /// All scores, in the order of the paper's tables.

@@ -97,6 +97,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
         if shape.len() == 2 {
             return shared::forward(&self.0, p, theta, Input::Examples(x));
         }
+        // ANCHOR: forward
         let mut h = self.0[0].placed.enter(x);
         for step in &self.0 {
             h = match step.weights.map(|weights| weights.map(|id| p[id])) {
@@ -106,6 +107,7 @@ impl<T: Scalar> PrimaryNet<T> for WeightNormed {
             };
         }
         h
+        // ANCHOR_END: forward
     }
 
     fn first_product<'t>(&self, p: &BoundParams<'t, T>, x: Var<'t, T>) -> Option<Var<'t, T>> {

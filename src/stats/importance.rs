@@ -14,9 +14,11 @@ use super::order::sorted;
 ///
 /// # Panics
 /// If there are fewer than `k` weights, or `k` is 0.
+// ANCHOR: bound
 pub fn importance_bound(log_weights: &[f64], k: usize) -> Estimate {
     over_seeds(&log_weights.chunks_exact(k).map(log_mean_exp).collect::<Vec<_>>())
 }
+// ANCHOR_END: bound
 
 /// Effective sample size `(Σ w)² / Σ w²` of importance weights `w`, from their logarithms `[S]`:
 /// Kong, "A note on importance sampling using standardized weights", 1992. The result is from 1 to

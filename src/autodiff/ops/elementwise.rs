@@ -4,6 +4,7 @@ use crate::autodiff::{Cotangent, Tensor, Var};
 use crate::kernels::scalar::Scalar;
 
 impl<'t, T: Scalar> Var<'t, T> {
+    // ANCHOR: unary
     /// `y = f(x)`; `dx = rule(c)` for the cotangent `c`.
     fn unary(
         self,
@@ -14,6 +15,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         let y = map(self.tape().memory(), &self.value(), f);
         Self::record(name, &[self], y, move |c, sink| sink.add(0, || rule(c)))
     }
+    // ANCHOR_END: unary
 
     /// `eˣ`; `dx = y dy`.
     pub fn exp(self) -> Self {

@@ -69,6 +69,7 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
     let (grid, lacking) = compute(lab, variants, samples(lab.tier))?;
     let on_scales = "T = 0 on the scales classifies better than Bayes by Backprop on all weights";
     let as_good = "T = 8 is at most 0.2 percentage points worse than dropout";
+    // ANCHOR: claims
     let verdicts = [
         chosen(&grid, 98.6),
         better(&grid, "bhn-8", "bhn-0", "T = 8 classifies better than T = 0"),
@@ -77,6 +78,7 @@ fn mnist(lab: &Lab<'_>) -> Result<Report> {
         difference(&grid, "bhn-8", "dropout", as_good, -0.2..),
         better(&grid, "bhn-8-recipe", "bhn-0-recipe", WITH_RECIPE).map(Verdict::own),
     ];
+    // ANCHOR_END: claims
     let mut shared = report(&grid);
     shared.tables.extend(trials);
     Ok(Report {

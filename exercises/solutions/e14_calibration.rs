@@ -1,0 +1,11 @@
+//! 14. The expected calibration error.
+
+/// `Σ_bins |Σ (right − confidence)| / N`.
+pub fn ece(answers: &[(f64, bool)], bins: usize) -> f64 {
+    let mut differences = vec![0.; bins];
+    for &(confidence, right) in answers {
+        let bin = (confidence * bins as f64).ceil() as usize - 1;
+        differences[bin] += f64::from(right) - confidence;
+    }
+    differences.iter().map(|d: &f64| d.abs()).sum::<f64>() / answers.len() as f64
+}

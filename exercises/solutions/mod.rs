@@ -1,0 +1,21 @@
+//! Solutions to the exercises.
+pub mod e01_broadcast;
+pub mod e02_tape;
+pub mod e03_softsign;
+pub mod e04_logsumexp;
+pub mod e05_matmul;
+pub mod e06_adam;
+pub mod e07_coupling;
+pub mod e08_planar;
+pub mod e09_elbo;
+pub mod e10_hypernet;
+pub mod e11_bald;
+pub mod e12_draw;
+pub mod e13_importance;
+pub mod e14_calibration;
+pub mod e15_gradient_check;
+pub mod e16_flow_check;
+pub mod e17_bound_check;
+pub mod e18_adam_check;
+pub mod e19_mask_check;
+pub mod e20_prediction_check;
