@@ -1,7 +1,8 @@
 //! Mathematics: LaTeX between dollars becomes MathML, which browsers display without scripts or
 //! fonts from elsewhere.
+use crate::include::edited;
 use anyhow::{Result, bail};
-use mdbook_preprocessor::book::{Book, BookItem};
+use mdbook_preprocessor::book::Book;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use pulldown_latex::config::{DisplayMode, RenderConfig};
 use pulldown_latex::mathml::push_mathml;
@@ -15,21 +16,15 @@ impl Preprocessor for Math {
         "math"
     }
 
-    fn run(&self, _: &PreprocessorContext, mut book: Book) -> mdbook_preprocessor::errors::Result<Book> {
-        let mut failed = None;
-        book.for_each_mut(|item| {
-            if let BookItem::Chapter(chapter) = item {
-                match typeset(&chapter.content) {
-                    Ok(content) => chapter.content = content,
-                    Err(error) => failed = Some(error.context(chapter.name.clone())),
-                }
-            }
-        });
-        failed.map_or(Ok(book), Err)
+    fn run(&self, _: &PreprocessorContext, book: Book) -> Result<Book> {
+        edited(book, typeset)
     }
 }
 
 /// Markdown with its formulas typeset; code is left alone.
+///
+/// # Errors
+/// If a formula or a code block does not end, or the LaTeX is not understood.
 pub fn typeset(markdown: &str) -> Result<String> {
     let (mut typeset, mut rest) = (String::new(), markdown);
     let mut at_line_start = true;
@@ -72,8 +67,12 @@ fn formula(latex: &str, is_block: bool) -> Result<String> {
     if mathml.contains("<merror") {
         bail!("LaTeX that is not understood: {latex}");
     }
-    let escaped = mathml.replace('\n', " ").replace('*', "&#42;").replace('_', "&#95;");
-    Ok(escaped.replace('[', "&#91;").replace('`', "&#96;").replace('\\', "&#92;"))
+    let escaped = |c: char| match c {
+        '\n' => " ".to_string(),
+        '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' => format!("&#{};", u32::from(c)),
+        _ => c.to_string(),
+    };
+    Ok(mathml.chars().map(escaped).collect())
 }
 
 #[cfg(test)]

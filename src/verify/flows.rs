@@ -96,6 +96,7 @@ fn chain(p: &mut Params<f64>, d: usize, rng: &mut ChaCha8Rng) -> Chain<f64> {
 /// The suite of every bijector. For a flow of your own, replace the instances (`docs/verify.md`).
 pub fn suite() -> Suite<Flow> {
     Suite {
+        // ANCHOR: properties
         properties: vec![
             Property::new(
                 "inverse",
@@ -121,6 +122,7 @@ pub fn suite() -> Suite<Flow> {
                 |flow| gradients(flow, D, true),
             ),
         ],
+        // ANCHOR_END: properties
         instances: FLOWS.map(|(name, build)| Instance::new(name, Flow::new(build, D))).into(),
         faults: faults(),
     }
