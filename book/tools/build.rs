@@ -1,5 +1,5 @@
 //! The book as HTML, without a warning, a missing include or a broken link.
-use crate::{include::Include, links, math::Math, names, warnings};
+use crate::{figures::Figures, include::Include, links, math::Math, names, warnings};
 use anyhow::{Context, Result, ensure};
 use mdbook_driver::MDBook;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub fn into(folder: &Path) -> Result<()> {
     let built = warnings::collect(|| {
         let mut book = MDBook::load(ROOT)?;
         book.config.build.build_dir = folder.to_path_buf();
-        book.with_preprocessor(Include).with_preprocessor(Math);
+        book.with_preprocessor(Include).with_preprocessor(Math).with_preprocessor(Figures);
         book.build()
     });
     let (result, warnings) = built;

@@ -76,7 +76,8 @@ fn include(line: &str) -> Option<&str> {
 fn anchored(source: &str, anchor: &str) -> Result<String> {
     let mark = |line: &str| line.trim().strip_prefix("// ANCHOR").map(str::to_string);
     let at = |text: String| {
-        let mut lines = source.lines().enumerate().filter(|(_, line)| mark(line) == Some(text.clone()));
+        let mut lines =
+            source.lines().enumerate().filter(|(_, line)| mark(line) == Some(text.clone()));
         match (lines.next(), lines.next()) {
             (Some((i, _)), None) => Ok(i),
             (first, _) => bail!("{} `// ANCHOR{text}`", first.map_or("no", |_| "more than one")),

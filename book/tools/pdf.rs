@@ -3,7 +3,8 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const BROWSERS: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// Prints `print.html` of the book in `folder`, and returns the file.
 ///
@@ -11,7 +12,10 @@ const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "g
 /// If there is no Chromium, or it fails.
 pub fn print(folder: &Path) -> Result<PathBuf> {
     let Some(browser) = browser() else {
-        bail!("no Chromium on PATH: looked for {}. Install the package chromium.", BROWSERS.join(", "))
+        bail!(
+            "no Chromium on PATH: looked for {}. Install the package chromium.",
+            BROWSERS.join(", ")
+        )
     };
     let file = folder.join("bhn-book.pdf");
     let page = folder.join("print.html").canonicalize().context("print.html")?;
