@@ -64,9 +64,11 @@ const PLAIN: Conditioner = Conditioner { weight_norm: false, ..CONDITIONER };
 const ZERO: Init = Init::Constant(0.);
 
 /// Every bijector, under its name in reports.
+// ANCHOR: list
 pub const FLOWS: [(&str, Build); 15] = [
     ("elementwise", |p, d, rng| Box::new(Elementwise::new(p, "f", d, ZERO, ZERO, rng))),
     ("coupling, exp", |p, d, rng| Box::new(Coupling::new(p, "f", d, CONDITIONER, rng))),
+    // ANCHOR_END: list
     ("coupling, tanh", |p, d, rng| Box::new(Coupling::new(p, "f", d, TANH, rng))),
     ("coupling, sigmoid", |p, d, rng| Box::new(Coupling::new(p, "f", d, SIGMOID, rng))),
     ("coupling, plain weights", |p, d, rng| Box::new(Coupling::new(p, "f", d, PLAIN, rng))),

@@ -63,10 +63,12 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.unary("relu", positive, move |c| c.zip(c.y, |dy, y| dy * step(y)))
     }
 
+    // ANCHOR: tanh
     /// `tanh x`; `dx = (1 − y²) dy`.
     pub fn tanh(self) -> Self {
         self.unary("tanh", T::tanh, |c| c.zip(c.y, |dy, y| dy * (T::one() - y * y)))
     }
+    // ANCHOR_END: tanh
 
     /// `1 / (1 + e⁻ˣ)`; `dx = y (1 − y) dy`.
     pub fn sigmoid(self) -> Self {
@@ -113,8 +115,10 @@ crate::gradchecks! {
     powi: [[3, 4]] => |[x]| x.powi(3) + (x * x + 0.5).powi(-2);
     powf: [[3, 4]] => |[x]| (x * x + 0.5).powf(1.7);
     abs: [[3, 4]] => |[x]| x.abs();
+    // ANCHOR: checks
     relu: [[3, 4]] => |[x]| x.relu();
     tanh: [[3, 4]] => |[x]| x.tanh();
+    // ANCHOR_END: checks
     sigmoid: [[3, 4]] => |[x]| (x * 3.).sigmoid();
     softplus: [[3, 4]] => |[x]| (x * 3.).softplus();
     clamp: [[3, 4]] => |[x]| x.clamp(-0.5, 0.7);
