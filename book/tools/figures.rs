@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every figure by its name, the stem of its file.
-pub const FIGURES: [(&str, fn() -> Result<String>); 17] = [
+pub const FIGURES: [(&str, fn() -> Result<String>); 18] = [
     ("broadcast", || Ok(diagram::broadcast())),
     ("tape", || Ok(diagram::tape())),
     ("differences", || Ok(svg("differences", &engine::differences()))),
@@ -29,6 +29,7 @@ pub const FIGURES: [(&str, fn() -> Result<String>); 17] = [
     ("active", || Ok(svg("active", &results::active()?))),
     ("faults", || Ok(diagram::faults())),
     ("gaps", || Ok(svg("gaps", &results::gaps()?))),
+    ("pruned", || Ok(svg("pruned", &bayes::pruned()?))),
     ("pareto", || Ok(svg("pareto", &bayes::pareto()))),
     ("claims", || Ok(svg("claims", &results::claims()?))),
     ("speed", || Ok(svg("speed", &results::speed()?))),

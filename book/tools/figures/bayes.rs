@@ -1,11 +1,11 @@
 //! Inference, its gradients, and predictions.
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bhn::autodiff::{Owned, Tape};
-use bhn::bayes::{Estimator, Hypernet, HypernetConfig};
-use bhn::data::{Options, Shift, load};
+use bhn::bayes::{Estimator, Hypernet, HypernetConfig, Model};
+use bhn::data::{Dataset, Options, Shift, load};
 use bhn::nn::Params;
 use bhn::predict::score::Score;
-use bhn::predict::{draw, predict};
+use bhn::predict::{ACTIVE, Widths, draw, predict};
 use bhn::random::{Purpose, stream};
 use bhn::report::chart::{Axis, Chart, Ink, Layer, Mark, Panel};
 use bhn::run::config::Config;
@@ -93,8 +93,8 @@ fn deviation(estimator: Estimator, s: f64) -> f64 {
     (all.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / 999.).sqrt()
 }
 
-/// Aleatoric and epistemic uncertainty of digits, upright and rotated by a right angle.
-pub fn uncertain() -> Result<Chart> {
+/// A small classifier of digits, trained on 2000 of them, with the recipe of `bhn train`.
+fn classifier() -> Result<(Model, Dataset)> {
     let digits = load("mnist", &Options { train_subset: Some(2000), ..Options::default() }, None)?;
     let mut config = Config::parse(
         "figure",
@@ -112,7 +112,33 @@ pub fn uncertain() -> Result<Chart> {
         ",
     )?;
     config.subset = Some(2000);
-    let model = fit(config, &digits)?;
+    Ok((fit(config, &digits)?, digits))
+}
+
+/// The KL of each scale of the classifier from its prior, in descending order, by layer.
+pub fn pruned() -> Result<Chart> {
+    let (model, _) = classifier()?;
+    let widths = Widths::of(&model, 0).context("a prior that is not Gaussian")?;
+    let names = ["first layer", "second layer", "output layer"];
+    let layers = widths.parts.iter().enumerate().map(|(i, (_, range))| {
+        let mut kl = widths.kl[range.clone()].to_vec();
+        kl.sort_by(|a, b| b.total_cmp(a));
+        let points = kl.iter().enumerate().map(|(rank, kl)| (rank as f64 + 1., kl.max(1e-4)));
+        Layer::new(names[i], Ink::Series(i), Mark::Line(points.collect()))
+    });
+    let line = Mark::Dashed(vec![(1., ACTIVE), (50., ACTIVE)]);
+    let limit = Layer::new(format!("{ACTIVE} nats"), Ink::Gray, line);
+    Ok(Chart::one(Panel {
+        x: Axis::new("scales, by their KL").range(1., 50.),
+        y: Axis::new("KL from the prior, nats").range(1e-4, 10.).log(),
+        layers: layers.chain([limit]).collect(),
+        ..Panel::default()
+    }))
+}
+
+/// Aleatoric and epistemic uncertainty of digits, upright and rotated by a right angle.
+pub fn uncertain() -> Result<Chart> {
+    let (model, digits) = classifier()?;
     let (theta, _) = draw(&model, 100, &mut stream(0, Purpose::Noise, 0));
     let upright = digits.test.x.slice(ndarray::s![..200, ..]).to_owned();
     let rng = &mut stream(0, Purpose::Images, 0);

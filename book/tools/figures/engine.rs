@@ -13,11 +13,11 @@ pub fn differences() -> Chart {
     let steps: Vec<f64> = (0..=110).map(|i| 10_f64.powf(-11. + f64::from(i) / 10.)).collect();
     let error = |formula: &dyn Fn(f64) -> f64| {
         let error = |h: f64| ((formula(h) - f(0.)) / f(0.)).abs().max(1e-16);
-        Mark::Line(steps.iter().map(|&h| (h, error(h))).collect())
+        Mark::Line(steps.iter().map(|&h| (h.log10(), error(h).log10())).collect())
     };
     Chart::one(Panel {
-        x: Axis::new("step h").log(),
-        y: Axis::new("relative error of the slope").range(1e-16, 1.).log(),
+        x: Axis::new("log₁₀ of the step h").range(-11., 0.),
+        y: Axis::new("log₁₀ of the relative error").range(-16., 0.),
         layers: vec![
             Layer::new("two points", Ink::Series(1), error(&two)),
             Layer::new("four points", Ink::Series(0), error(&four)),
