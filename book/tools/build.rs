@@ -56,3 +56,11 @@ pub fn chapters() -> Result<Vec<(String, String)>> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn book_builds_without_warnings_and_broken_links() {
+        super::book().unwrap();
+    }
+}

@@ -93,15 +93,19 @@ fn anchored(source: &str, anchor: &str) -> Result<String> {
     Ok(lines.iter().map(|line| format!("{}\n", line.get(common..).unwrap_or(""))).collect())
 }
 
-/// A page of `docs/` with its links as seen from the chapters.
+/// A page of `docs/` with its links as seen from the chapters. mdBook would change links to
+/// Markdown files into links to chapters, unless a letter of `.md` is encoded.
 fn relocated(page: &str) -> String {
-    let parts = page.split("](").enumerate().map(|(i, part)| match i {
-        0 => part.to_string(),
-        _ if part.starts_with("http") || part.starts_with('#') => part.to_string(),
-        _ => match part.strip_prefix("../") {
-            Some(rest) => format!("../../{rest}"),
-            None => format!("../../docs/{part}"),
-        },
+    let parts = page.split("](").enumerate().map(|(i, part)| {
+        if i == 0 || part.starts_with("http") || part.starts_with('#') {
+            return part.to_string();
+        }
+        let (link, rest) = part.split_once(')').unwrap_or((part, ""));
+        let link = match link.strip_prefix("../") {
+            Some(link) => format!("../../{link}"),
+            None => format!("../../docs/{link}"),
+        };
+        format!("{})", link.replace(".md", ".m%64")) + rest
     });
     parts.collect::<Vec<_>>().join("](")
 }
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn links_of_pages_are_relocated() {
         let page = "[a](../src/a.rs) [b](verify.md#x) [c](https://c)";
-        let expected = "[a](../../src/a.rs) [b](../../docs/verify.md#x) [c](https://c)";
+        let expected = "[a](../../src/a.rs) [b](../../docs/verify.m%64#x) [c](https://c)";
         assert_eq!(relocated(page), expected);
     }
 }

@@ -19,6 +19,6 @@ mod chapters {
     }
     chapters! {
         introduction tensors tape gradcheck training flows inference gradients hypernet prediction
-        right good tables glossary teachers
+        right good tables speed glossary teachers
     }
 }

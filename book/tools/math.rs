@@ -72,7 +72,9 @@ fn formula(latex: &str, is_block: bool) -> Result<String> {
         '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' => format!("&#{};", u32::from(c)),
         _ => c.to_string(),
     };
-    Ok(mathml.chars().map(escaped).collect())
+    let escaped: String = mathml.chars().map(escaped).collect();
+    // A formula that is wider than the page scrolls within a frame of its own.
+    Ok(if is_block { format!("<span class=\"formula\">{escaped}</span>") } else { escaped })
 }
 
 #[cfg(test)]
