@@ -1,5 +1,5 @@
 //! What the chapters name: files of the repository, exercises, tests, and commands with their
-//! flags.
+//! flags. And what they show: code that is not included must be compiled.
 use crate::build::{ROOT, chapters};
 use anyhow::{Context, Result};
 use std::fs;
@@ -21,6 +21,13 @@ pub fn missing() -> Result<Vec<String>> {
         let spans = text.split("```").step_by(2).flat_map(|part| {
             part.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " "))
         });
+        for block in text.split("```rust,ignore\n").skip(1) {
+            let code = block.split("```").next().unwrap_or_default();
+            if !(code.starts_with("{{#include ") && code.lines().count() == 1) {
+                found
+                    .push(format!("{chapter}: code that is neither included nor compiled: {code}"));
+            }
+        }
         for name in commands.chain(spans) {
             let exists = match name.split_once(' ') {
                 _ if is_exercise(&name) => {

@@ -93,31 +93,33 @@ fn deviation(estimator: Estimator, s: f64) -> f64 {
     (all.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / 999.).sqrt()
 }
 
-/// A small classifier of digits, trained on 2000 of them, with the recipe of `bhn train`.
-fn classifier() -> Result<(Model, Dataset)> {
-    let digits = load("mnist", &Options { train_subset: Some(2000), ..Options::default() }, None)?;
-    let mut config = Config::parse(
-        "figure",
+/// A classifier of digits with two hidden layers of `units`, trained on the first `examples` with
+/// the recipe of `bhn train`.
+fn classifier(units: usize, examples: usize, epochs: usize) -> Result<(Model, Dataset)> {
+    let options = Options { train_subset: Some(examples), ..Options::default() };
+    let digits = load("mnist", &options, None)?;
+    let text = format!(
         "
         [flow]
         couplings = 2
         hidden = 20
         elementwise = 'last'
         [primary]
-        layers = ['dense 50', 'relu', 'dense 50', 'relu', 'dense 10']
+        layers = ['dense {units}', 'relu', 'dense {units}', 'relu', 'dense 10']
         [train]
-        epochs = 30
+        epochs = {epochs}
         posterior_rate = 10.0
         gradient = 'path'
-        ",
-    )?;
-    config.subset = Some(2000);
+        "
+    );
+    let mut config = Config::parse("figure", &text)?;
+    config.subset = Some(examples);
     Ok((fit(config, &digits)?, digits))
 }
 
 /// The KL of each scale of the classifier from its prior, in descending order, by layer.
 pub fn pruned() -> Result<Chart> {
-    let (model, _) = classifier()?;
+    let (model, _) = classifier(200, 500, 300)?;
     let widths = Widths::of(&model, 0).context("a prior that is not Gaussian")?;
     let names = ["first layer", "second layer", "output layer"];
     let layers = widths.parts.iter().enumerate().map(|(i, (_, range))| {
@@ -126,10 +128,10 @@ pub fn pruned() -> Result<Chart> {
         let points = kl.iter().enumerate().map(|(rank, kl)| (rank as f64 + 1., kl.max(1e-4)));
         Layer::new(names[i], Ink::Series(i), Mark::Line(points.collect()))
     });
-    let line = Mark::Dashed(vec![(1., ACTIVE), (50., ACTIVE)]);
+    let line = Mark::Dashed(vec![(1., ACTIVE), (200., ACTIVE)]);
     let limit = Layer::new(format!("{ACTIVE} nats"), Ink::Gray, line);
     Ok(Chart::one(Panel {
-        x: Axis::new("scales, by their KL").range(1., 50.),
+        x: Axis::new("scales, by their KL").range(1., 200.),
         y: Axis::new("KL from the prior, nats").range(1e-4, 10.).log(),
         layers: layers.chain([limit]).collect(),
         ..Panel::default()
@@ -138,7 +140,7 @@ pub fn pruned() -> Result<Chart> {
 
 /// Aleatoric and epistemic uncertainty of digits, upright and rotated by a right angle.
 pub fn uncertain() -> Result<Chart> {
-    let (model, digits) = classifier()?;
+    let (model, digits) = classifier(50, 2000, 30)?;
     let (theta, _) = draw(&model, 100, &mut stream(0, Purpose::Noise, 0));
     let upright = digits.test.x.slice(ndarray::s![..200, ..]).to_owned();
     let rng = &mut stream(0, Purpose::Images, 0);
