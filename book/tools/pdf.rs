@@ -21,6 +21,7 @@ pub fn print(folder: &Path) -> Result<PathBuf> {
     let page = folder.join("print.html").canonicalize().context("print.html")?;
     let run = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"])
+        .arg("--generate-pdf-document-outline")
         .arg(format!("--print-to-pdf={}", file.display()))
         .arg(format!("file://{}", page.display()))
         .output()
