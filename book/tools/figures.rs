@@ -14,8 +14,11 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Draws a figure as SVG.
+pub type Draw = fn() -> Result<String>;
+
 /// Every figure by its name, the stem of its file.
-pub const FIGURES: [(&str, fn() -> Result<String>); 18] = [
+pub const FIGURES: [(&str, Draw); 18] = [
     ("broadcast", || Ok(diagram::broadcast())),
     ("tape", || Ok(diagram::tape())),
     ("differences", || Ok(svg("differences", &engine::differences()))),
