@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Label the chosen inputs, add them to the training data, train again, and repeat."
+    after_help = "Label the chosen inputs, add them to the training data, train again, and repeat. \
+                  `bhn explain bald` explains the score."
 )]
 pub struct Args {
     /// Run folder

@@ -7,6 +7,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
+#[command(after_help = "The scores are explained by `bhn explain`: elbo, nll, calibration.")]
 pub struct Args {
     /// Run folder
     dir: PathBuf,

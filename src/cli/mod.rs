@@ -5,6 +5,7 @@ mod acquire;
 mod context;
 mod data;
 mod eval;
+mod explain;
 mod fetch;
 mod flags;
 mod predict;
@@ -75,6 +76,8 @@ enum Command {
     Reproduce(reproduce::Args),
     /// Verify the engine or a run: numerical checks, each tested on seeded faults
     Verify(verify::Args),
+    /// Explain a term of the reports, such as elbo or k-hat
+    Explain(explain::Args),
     /// List, download or check data sets
     Data(data::Args),
     /// Print a shell completion script
@@ -144,6 +147,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => sample::run(args, &context),
         Command::Reproduce(args) => reproduce::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),
+        Command::Explain(args) => explain::run(args, &context),
         Command::Data(args) => data::run(args, &context),
         Command::Completions { shell } => {
             let mut script = vec![];

@@ -24,7 +24,7 @@ use std::time::Instant;
                   model, with one mistake each. A check counts only if it notices one of them. \
                   For a run with a density, diagnostics estimate how far the posterior is from the \
                   exact one; its widths are how far the data have moved each entry of θ from the \
-                  prior. Neither ever fails."
+                  prior. Neither ever fails. `bhn explain k-hat` explains a term."
 )]
 pub struct Args {
     /// Run folder: verify its model at its trained parameters and on its data [default: verify the

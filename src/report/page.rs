@@ -14,7 +14,10 @@ pub(super) fn document(title: &str, body: Markup) -> String {
                 title { (title) }
                 style { (PreEscaped(include_str!("page.css"))) }
             }
-            body { (body) }
+            body {
+                (body)
+                p { "A term is new? " code { "bhn explain elbo" } " explains it." }
+            }
         }
     };
     page.into_string()

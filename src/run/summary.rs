@@ -1,9 +1,12 @@
 //! `summary.json`: the results of a run, and how to repeat it.
+use crate::data::files;
+use crate::error::{Error, Result};
 use crate::predict::evaluate::{BoundScores, TestScores};
 use crate::run::Run;
 use crate::run::machine::Machine;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::path::Path;
 
 /// `summary.json`. Its keys are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +51,23 @@ pub struct Summary {
     pub peak_memory_bytes: Option<u64>,
 }
 
+/// The maximum size of a `summary.json` in bytes.
+const BYTES: u64 = 1 << 20;
+
 impl Summary {
+    /// Read the summary of the run in `dir`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not a summary.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("summary.json");
+        let text = files::regular_text(&path, BYTES)?;
+        serde_json::from_str(&text).map_err(|error| {
+            let advice = "Choose the folder of a run that is finished.";
+            Error::invalid(path.display(), error, "the summary of a run", advice)
+        })
+    }
+
     /// The summary of a finished run.
     ///
     /// # Panics

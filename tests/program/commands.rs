@@ -19,6 +19,7 @@ fn no_argument_prints_help() {
 #[case("sample")]
 #[case("reproduce")]
 #[case("verify")]
+#[case("explain")]
 #[case("data")]
 fn each_command_has_help(#[case] command: &str) {
     let text = contains(format!("Usage: bhn {command}"));

@@ -14,6 +14,7 @@ mod crash;
 mod data;
 mod diverge;
 mod examples;
+mod explain;
 mod fetch;
 mod flags;
 mod harm;
