@@ -130,7 +130,7 @@
 //! 7. [`stats`], [`metrics`] and [`data`].
 //! 8. [`predict`]: posterior predictive, uncertainty scores, acquisition.
 //! 9. [`run`]: a training run, from its configuration to its folder.
-//! 10. [`verify`]; with the feature `cli`: `report`, `experiments` and `cli`.
+//! 10. [`verify`]; with the feature `cli`: `report`, `experiments`, `explore` and `cli`.
 //!
 //! `docs/equations.md` maps every equation of the paper to the item that implements it.
 pub mod autodiff;
@@ -141,6 +141,8 @@ pub mod data;
 pub mod error;
 #[cfg(feature = "cli")]
 pub mod experiments;
+#[cfg(feature = "cli")]
+pub mod explore;
 pub mod flows;
 pub mod kernels;
 pub mod metrics;

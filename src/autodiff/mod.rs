@@ -16,6 +16,7 @@ pub mod profile;
 mod sink;
 mod tape;
 mod tensor;
+mod trace;
 
 pub use crate::kernels::gemm::Precision;
 pub use constants::Fixed;
@@ -25,3 +26,4 @@ pub use memory::Storage;
 pub use sink::{Cotangent, Sink};
 pub use tape::{Grads, Tape, Var};
 pub use tensor::{Owned, Tensor};
+pub use trace::Traced;

@@ -124,6 +124,11 @@ impl<T> Tape<T> {
         }
     }
 
+    /// The handle of node `id`.
+    pub(crate) fn var(&self, id: usize) -> Var<'_, T> {
+        Var { tape: self, id }
+    }
+
     pub(crate) fn nodes(&self) -> Ref<'_, Vec<Node<T>>> {
         self.nodes.borrow()
     }
@@ -277,6 +282,11 @@ impl<'t, T: Scalar> Var<'t, T> {
         y.as_slice()[0]
     }
 
+    /// The index of the node.
+    pub(crate) fn id(self) -> usize {
+        self.id
+    }
+
     /// The tape this is on.
     pub fn tape(self) -> &'t Tape<T> {
         self.tape
@@ -343,6 +353,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// If this is not a scalar.
     // ANCHOR: backward
     pub fn backward(self) -> Grads<T> {
+        self.backward_with(|_, _| ())
+    }
+
+    /// As [`backward`](Var::backward), where `see(id, dy)` gets the gradient of each node with a
+    /// backward rule, just before the rule is called.
+    pub(crate) fn backward_with(self, mut see: impl FnMut(usize, &Tensor<T>)) -> Grads<T> {
         let nodes = self.tape.nodes();
         let y = &nodes[self.id];
         assert!(y.value.len() == 1, "backward: {:?} is not a scalar", y.value.shape());
@@ -351,6 +367,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         for id in (0..=self.id).rev() {
             let Some(rule) = &nodes[id].rule else { continue };
             let Some(dy) = grads[id].take().and_then(Gradient::into_dense) else { continue };
+            see(id, &dy);
             self.tape.call(rule, (&nodes, id), dy, &mut grads[..id]);
         }
         let formed = grads.iter().map(|_| OnceCell::new()).collect();

@@ -6,6 +6,7 @@ mod context;
 mod data;
 mod eval;
 mod explain;
+mod explore;
 mod fetch;
 mod flags;
 mod predict;
@@ -78,6 +79,8 @@ enum Command {
     Verify(verify::Args),
     /// Explain a term of the reports, such as elbo or k-hat
     Explain(explain::Args),
+    /// Write an interactive page: noise, scales and functions, the tape, a digit to draw
+    Explore(explore::Args),
     /// List, download or check data sets
     Data(data::Args),
     /// Print a shell completion script
@@ -148,6 +151,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Reproduce(args) => reproduce::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),
         Command::Explain(args) => explain::run(args, &context),
+        Command::Explore(args) => explore::run(args, &context),
         Command::Data(args) => data::run(args, &context),
         Command::Completions { shell } => {
             let mut script = vec![];

@@ -22,5 +22,6 @@ mod widths;
 pub use classification::Classification;
 pub use regression::Regression;
 pub use run::{Run, Test, render};
+pub(crate) use style::COLORS;
 pub use text::number;
 pub use widths::{widths_facts, widths_table};

@@ -3,7 +3,7 @@ use kuva::prelude::*;
 use kuva::render::render::Scene;
 
 /// Colours of series, legible on white and on black.
-pub(super) const COLORS: [&str; 7] =
+pub(crate) const COLORS: [&str; 7] =
     ["#2a7fd0", "#d9660a", "#179a6b", "#a659b8", "#b08a00", "#c9506a", "#2b3f8c"];
 /// The colour of references and baselines.
 pub(super) const GRAY: &str = "#888888";

@@ -20,6 +20,7 @@ fn no_argument_prints_help() {
 #[case("reproduce")]
 #[case("verify")]
 #[case("explain")]
+#[case("explore")]
 #[case("data")]
 fn each_command_has_help(#[case] command: &str) {
     let text = contains(format!("Usage: bhn {command}"));

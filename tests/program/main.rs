@@ -8,6 +8,7 @@ mod npz;
 #[path = "../common/test_data.rs"]
 mod test_data;
 
+mod browser;
 mod checkpoints;
 mod commands;
 mod crash;
@@ -15,6 +16,7 @@ mod data;
 mod diverge;
 mod examples;
 mod explain;
+mod explore;
 mod fetch;
 mod flags;
 mod harm;
