@@ -157,8 +157,9 @@ fn regression() -> Markup {
             h3 { "Two scales of many draws" }
             p {
                 "Each dot is a draw. The ring is the present one. Independent Gaussians cannot \
-                 tilt; a flow can tilt and bend. The first pair shown has the strongest \
-                 correlation in the exact posterior."
+                 tilt; a flow can tilt and bend. Both are narrower than the exact posterior: \
+                 training minimises KL(q‖p), which punishes draws where p is small, and forgives \
+                 what q misses. The first pair shown has the strongest correlation by NUTS."
             }
             div.three {
                 @for (k, name) in names.iter().enumerate() {
@@ -220,7 +221,8 @@ fn tape() -> Markup {
                 "Every operation records a node: its value and a rule for gradients. A step first \
                  computes all nodes in order, down to the loss L. Then it walks them in reverse: \
                  each rule takes dy = dL/dy of its node and adds to the gradients of the inputs. \
-                 Here is a step of a small network: 4 hidden units, 2 samples of θ, 4 examples."
+                 Here is a step of a small network: 4 hidden units, inputs x and x², 2 samples of \
+                 θ, 4 examples."
             }
             (tries(&[
                 "Step forward with “Next”, or move the slider. Read what each node computes.",
@@ -234,6 +236,10 @@ fn tape() -> Markup {
                     label for="tape-at" { "Step" }
                     input #tape-at type="range" min="0" max="1" step="1" value="0";
                     output #tape-output for="tape-at" {}
+                }
+                div.control {
+                    label for="tape-zoom" { "Zoom" }
+                    input #tape-zoom type="range" min="0.2" max="1.2" step="0.05" value="0.8";
                 }
                 div.control {
                     (button("tape-first", "Start"))
@@ -282,7 +288,7 @@ fn classifier(is_run: bool) -> Markup {
             (tries(&[
                 "Choose a test digit and add strokes: turn a 3 into an 8. When do votes split?",
                 "Draw something that is no digit. Is the network uncertain, or confidently wrong?",
-                "Focus the drawing: arrow keys move the pen, space draws; hold Shift to draw a line.",
+                "Focus the drawing: arrow keys move the pen, space draws; Shift draws a line.",
             ]))
             div.digits {
                 div {
@@ -300,7 +306,7 @@ fn classifier(is_run: bool) -> Markup {
                         thead {
                             tr {
                                 th scope="col" { "class" }
-                                th scope="col" { "mean; a line for each sample" }
+                                th scope="col" { "mean and samples" }
                                 th scope="col" { "p̄" }
                                 th scope="col" { "votes" }
                             }
@@ -310,7 +316,10 @@ fn classifier(is_run: bool) -> Markup {
                     table.numbers {
                         tbody {
                             tr { th scope="row" { "entropy H[p̄], nats" } td #entropy {} }
-                            tr { th scope="row" { "aleatoric: mean H[p_s]" } td #aleatoric {} }
+                            tr {
+                                th scope="row" { "aleatoric: mean H[p" sub { "s" } "]" }
+                                td #aleatoric {}
+                            }
                             tr { th scope="row" { "epistemic: BALD, I[y; θ]" } td #bald {} }
                         }
                     }

@@ -7,6 +7,7 @@ use crate::data::Split;
 use crate::nn::Params;
 use crate::primary::{Layer, PrimaryNet, WeightNormed};
 use crate::random::{Purpose, stream};
+use ndarray::{Axis, concatenate};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -47,11 +48,12 @@ enum Part {
     Bound,
 }
 
-/// A step with `couplings` couplings on the examples `data`: all parameters are trained.
+/// A step with `couplings` couplings on the examples `data`, all parameters being trained. Inputs
+/// are `x` and `x²`: with `x` alone, a direction would be a sign, whose gradient is 0.
 pub(super) fn step(couplings: usize, data: &Split) -> Step {
     let mut params = Params::<f64>::default();
     let rng = &mut stream(0, Purpose::Init, 3);
-    let primary = WeightNormed::new(&mut params, "primary", 1, &Layer::mlp(&[HIDDEN], 1), rng);
+    let primary = WeightNormed::new(&mut params, "primary", 2, &Layer::mlp(&[HIDDEN], 1), rng);
     let d = PrimaryNet::<f64>::dim(&primary);
     let q = Hypernet::new(&mut params, "posterior", d, &hypernet(couplings), rng);
     let Targets::Values(y) = &data.y else { panic!("a tape of a classification") };
@@ -62,7 +64,8 @@ pub(super) fn step(couplings: usize, data: &Split) -> Step {
     let p = params.bind(&tape);
     let draw = q.draw(&p, SAMPLES, &mut stream(0, Purpose::Noise, 0));
     let hypernet_end = tape.len();
-    let x = tape.constant(data.x.mapv(f64::from));
+    let x = data.x.mapv(f64::from);
+    let x = tape.constant(concatenate![Axis(1), x, &x * &x]);
     let outputs = primary.forward(&p, draw.theta, x);
     let network_end = tape.len();
     let log_likelihood = likelihood.log_prob(&p, outputs, &y);

@@ -69,7 +69,8 @@ const NOISE: f64 = 0.15;
 const HIDDEN: usize = 16;
 /// Numbers of couplings.
 const COUPLINGS: [usize; 2] = [0, 8];
-/// Draws of NUTS that the page gets.
+/// Chains of NUTS, and draws of all chains that the page gets.
+const CHAINS: usize = 4;
 const KEPT: usize = 400;
 
 /// The length of the training.
@@ -82,10 +83,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// A few seconds if `quick`, and about half a minute otherwise.
+    /// A few seconds if `quick`, and less than a minute otherwise.
     pub fn new(quick: bool) -> Self {
-        let (network, flow, warmup) = if quick { (500, 200, 100) } else { (3000, 3000, 500) };
-        let nuts = Nuts { warmup, draws: KEPT as u64 / 4, ..Nuts::default() };
+        let (network, flow, warmup, thin) =
+            if quick { (500, 200, 100, 1) } else { (3000, 6000, 500, 30) };
+        let draws = thin * (KEPT / CHAINS) as u64;
+        let nuts = Nuts { warmup, draws, thin, ..Nuts::default() };
         Self { network, flow, nuts }
     }
 }
@@ -263,7 +266,7 @@ fn fit_flow(
     let training = Training {
         steps: settings.flow,
         samples: 8,
-        rate: 3e-3,
+        rate: 0.01,
         decay: 100.,
         anneal: 0.,
         gradient: Estimator::Path,
@@ -318,14 +321,14 @@ fn check(
     }
 }
 
-/// Four chains of NUTS, which start at samples of a flow.
+/// Chains of NUTS, which start at samples of a flow.
 fn truth(settings: &Settings, joint: &FixedDirections, starts: &Array2<f64>) -> Result<Truth> {
     let chain = |c: u64| {
         let start = starts.row(c as usize).to_vec();
         let rng = &mut stream(c, Purpose::Sample, 0);
         settings.nuts.chain(&start, |theta| joint.log_joint(theta).sum(), rng)
     };
-    let chains = (0..4).map(chain).collect::<Result<Vec<_>>>()?;
+    let chains = (0..CHAINS as u64).map(chain).collect::<Result<Vec<_>>>()?;
     let of_scale = |d: usize| diagnose(&chains, |c, s| chains[c].theta[s][d]);
     let (rhat, ess) = worst((0..joint.dim()).map(of_scale));
     let draws: Vec<_> = chains.iter().map(|chain| chain.draws()).collect();

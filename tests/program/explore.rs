@@ -291,7 +291,7 @@ fn a_run_predicts_in_the_page_as_in_the_program() {
 #[case(&["nowhere"], &["nowhere", "no such folder", "`bhn train` printed"])]
 #[case(&["."], &["no config.toml", "`bhn train` printed"])]
 #[case(&["--out", "."], &["a folder", "Add a file name"])]
-#[case(&["--out", "no/such/folder.html"], &["no such", "folder"])]
+#[case(&["--out", "no/such/folder.html"], &["no folder no/such", "Create it"])]
 #[case(&["--samples", "0"], &["--samples", "1 to 10000"])]
 fn wrong_arguments_are_refused_before_training(#[case] args: &[&str], #[case] parts: &[&str]) {
     let folder = Folder::new();
@@ -308,7 +308,10 @@ fn runs_that_cannot_be_drawn_for_are_refused() {
     for (train, parts) in [
         (vec!["animals.csv"], ["a classifier of table rows", "a classifier of images"]),
         (vec!["heights.csv"], ["a regression", "a classifier of images"]),
-        (mnist.iter().copied().chain(["--hidden", "800,800"]).collect(), ["6.", "--hidden 200"]),
+        (
+            mnist.iter().copied().chain(["--hidden", "800,800"]).collect(),
+            ["7.2 MB", "--hidden 200"],
+        ),
         (
             mnist.iter().copied().chain(["--hidden", "8", "--method", "bbb"]).collect(),
             ["the method bbb", "a posterior over scales"],
@@ -319,5 +322,18 @@ fn runs_that_cannot_be_drawn_for_are_refused() {
         folder.bhn().arg("train").args(&train).args(tiny).args(["--out", "run"]).assert().success();
         refused(folder.bhn().args(["explore", "run"]), &parts);
         assert!(!folder.path("explore.html").exists());
+    }
+}
+
+/// The scripts are short like the rest of the source, and begin with what they are.
+#[test]
+fn scripts_are_short_and_say_what_they_are() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/explore/js");
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let (name, text) = (path.display(), fs::read_to_string(&path).unwrap());
+        assert!(text.starts_with("// "), "{name}");
+        assert!(text.lines().count() <= 450, "{name}");
+        let long = text.lines().position(|line| line.chars().count() > 100);
+        assert!(long.is_none(), "{name}: line {}", long.unwrap() + 1);
     }
 }

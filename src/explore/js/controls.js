@@ -18,9 +18,10 @@ function startRegression(sets) {
     ['first', 'second'].forEach((id, n) => options(id, names, pair[n]));
     say('about-set', `${state.model.about} ${x.length} examples.`);
     byId('stage').max = stages(state.model.posteriors[1]).length - 1;
+    const { rhat, ess } = sets[set].truth;
     byId('exact').textContent = `NUTS, ${state.model.posteriors[2].draws.length} draws: largest `
-      + `R̂ ${number(sets[set].truth.rhat)}, smallest effective sample size `
-      + `${number(sets[set].truth.ess)} over the ${net.dim} scales.`;
+      + `R̂ ${rhat?.toFixed(2)}, smallest effective sample size ${ess?.toFixed(0)} over the `
+      + `${net.dim} scales.${rhat < 1.1 ? '' : ' The chains have not mixed: take them as rough.'}`;
     state.movedPoint();
     state.movedNoise();
   };
@@ -136,5 +137,5 @@ function drawTable({ model, current, x, y }) {
     .attr('scope', (_, i) => (i === 0 ? 'row' : null)).text((text) => text);
   const elbo = current.map((_, k) => model.posteriors[k].elbo);
   say('elbo', elbo.map(([value, error], k) => `${model.posteriors[k].name}: `
-    + `${value.toFixed(2)} ± ${error.toFixed(2)} nats`).join('; ') + '.');
+    + `${number(value)} ± ${error.toFixed(2)} nats`).join('; ') + '.');
 }

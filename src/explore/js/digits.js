@@ -132,7 +132,8 @@ function showClasses({ classes: names, samples }, { p, samples: each, votes, ent
       const row = enter.append('tr');
       row.append('th').attr('scope', 'row').text(({ name }) => name);
       const cell = row.append('td').attr('class', 'bar');
-      const svg = cell.append('svg').attr('viewBox', '0 0 200 18').attr('aria-hidden', 'true');
+      const svg = cell.append('svg').attr('viewBox', '0 0 200 18')
+        .attr('preserveAspectRatio', 'none').attr('aria-hidden', 'true');
       svg.append('rect').attr('class', 'mean').attr('height', 18);
       svg.append('g');
       row.append('td').attr('class', 'p');

@@ -13,7 +13,7 @@ function say(id, text) {
  * empties it; `plane` takes marks and is clipped.
  */
 function frame(id, { width = 460, height = 290, x, y, labels = ['', ''], title }) {
-  const margin = { top: 10, right: 12, bottom: 40, left: 48 };
+  const margin = { top: 10, right: 12, bottom: 40, left: 60 };
   const svg = d3.select(byId(id)).selectAll('svg').data([null]).join('svg')
     .attr('viewBox', `0 0 ${width} ${height}`).attr('role', 'group').attr('aria-label', title);
   svg.selectAll('g, clipPath').remove();

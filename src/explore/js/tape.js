@@ -1,7 +1,7 @@
 // The tape of one training step as a graph that is walked forward, and backward with gradients.
 'use strict';
 
-const NODE = { width: 124, height: 40 };
+const NODE = { width: 124, height: 40 }, PARTS = ['hypernet', 'network', 'bound'];
 
 /** Starts the panel of the tape. */
 function startTape(steps) {
@@ -21,8 +21,16 @@ function startTape(steps) {
     state.step = steps[index];
     byId('tape-at').max = 2 * state.step.nodes.length - 1;
     layOut(state);
+    zoom();
     go(0);
   };
+  const zoom = () => {
+    const scale = Number(byId('tape-zoom').value);
+    d3.select('#tape-graph svg').attr('width', state.size[0] * scale)
+      .attr('height', state.size[1] * scale);
+    if (state.nodes) reveal(byId('tape-graph'), state.nodes.nodes()[present(state)]);
+  };
+  byId('tape-zoom').addEventListener('input', zoom);
   const turn = () => state.step.nodes.length;
   byId('tape-set').addEventListener('change', ({ target }) => choose(Number(target.value)));
   byId('tape-at').addEventListener('input', ({ target }) => go(Number(target.value)));
@@ -53,18 +61,28 @@ function present({ at, step }) {
 /** Draws the graph of the tape, laid out by dagre. */
 function layOut(state) {
   const { nodes } = state.step;
-  const graph = new dagre.graphlib.Graph().setGraph({ nodesep: 14, ranksep: 30 });
-  graph.setDefaultEdgeLabel(() => ({}));
-  nodes.forEach((_, id) => graph.setNode(id, { ...NODE }));
+  const graph = new dagre.graphlib.Graph({ compound: true });
+  graph.setGraph({ nodesep: 14, ranksep: 26 }).setDefaultEdgeLabel(() => ({}));
+  PARTS.forEach((part) => graph.setNode(part, {}));
+  nodes.forEach(({ part }, id) => graph.setNode(id, { ...NODE }).setParent(id, part));
   nodes.forEach(({ parents }, id) => {
     for (const parent of new Set(parents)) graph.setEdge(parent, id);
   });
   dagre.layout(graph);
   const { width, height } = graph.graph();
+  state.size = [width + 20, height + 20];
   const svg = d3.select(byId('tape-graph')).selectAll('svg').data([null]).join('svg')
-    .attr('width', width + 20).attr('height', height + 20)
     .attr('viewBox', `-10 -10 ${width + 20} ${height + 20}`);
   svg.selectAll('*').remove();
+  const clusters = svg.append('g').selectAll('g').data(PARTS).join('g')
+    .attr('class', (part) => `cluster ${part}`)
+    .attr('transform', (part) => `translate(${graph.node(part).x},${graph.node(part).y})`);
+  const half = (part, side) => graph.node(part)[side] / 2;
+  clusters.append('rect').attr('rx', 8)
+    .attr('x', (part) => -half(part, 'width')).attr('width', (part) => 2 * half(part, 'width'))
+    .attr('y', (part) => -half(part, 'height')).attr('height', (part) => 2 * half(part, 'height'));
+  clusters.append('text').text((part) => part).attr('x', (part) => 12 - half(part, 'width'))
+    .attr('y', (part) => 28 - half(part, 'height'));
   const line = d3.line(({ x }) => x, ({ y }) => y).curve(d3.curveBasis);
   const edges = graph.edges().map(({ v, w }) => ({ from: Number(v), to: Number(w),
     points: graph.edge(v, w).points }));
@@ -134,7 +152,8 @@ function describeNode(state, at, back) {
     ['inputs', parents.map((id) => `${id} ${nodes[id].op}`).join(', ') || 'none'],
     ['value', `${shape(node)}: ${values(node.value)}`],
     ['what it does', kind],
-    ['defined in', documented?.place ?? 'recorded by `bind` or `constant`'],
+    ['defined in', documented?.place ?? (op === 'constant' ? 'src/autodiff/tape.rs, `constant`'
+      : 'src/nn/params.rs, `bind`')],
   ];
   const from = `${children} later ${children === 1 ? 'node' : 'nodes'}`;
   if (back && gradient) {

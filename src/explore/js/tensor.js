@@ -85,6 +85,6 @@ function moments(f, w) {
 function number(x) {
   if (!Number.isFinite(x)) return String(x);
   const size = Math.abs(x);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return x.toExponential(1).replace('-', '−');
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return x.toExponential(1).replaceAll('-', '−');
   return x.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : 3).replace('-', '−');
 }
