@@ -156,13 +156,6 @@ impl Browser {
             self.call("Input.dispatchKeyEvent", params);
         }
     }
-
-    /// A picture of the window, as PNG.
-    pub fn screenshot(&mut self) -> Vec<u8> {
-        use base64::Engine;
-        let found = self.call("Page.captureScreenshot", json!({ "format": "png" }));
-        base64::prelude::BASE64_STANDARD.decode(found["data"].as_str().unwrap()).unwrap()
-    }
 }
 
 impl Drop for Browser {
