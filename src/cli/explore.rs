@@ -32,7 +32,11 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let out = Target::of_flag(Some(&args.out))?;
     let data_dir = context.data_dir.as_deref();
     let explore = Explore::new(args.run.as_deref(), args.samples, args.quick, data_dir)?;
-    let bar = context.bar(STEPS, "training what the page shows {bar:30} {pos}/{len} {elapsed}");
+    context.say(format!(
+        "training small regressions and sampling their posteriors takes {}",
+        if args.quick { "a few seconds" } else { "less than a minute on one core" }
+    ));
+    let bar = context.bar(STEPS, "{bar:30} {pos}/{len} {elapsed}");
     bar.tick();
     let page = explore.page(&|| bar.inc(1))?;
     bar.finish_and_clear();
