@@ -34,8 +34,8 @@ pub fn protocol(tier: Tier, settings: &Settings) -> String {
     let images = settings.subset.map_or("50,000".into(), |n| n.to_string());
     format!(
         "784-{width}-{width}-10 with ReLUs as in Table 1, {images} training images, {} epochs \
-         (paper tier: 100), batch 128, Adam from 10⁻³ to 10⁻⁴, dropout rate 0.5 on hidden units if not tuned; \
-         the epoch with the best validation accuracy is tested. {} {ABOUT_NETS}",
+         (paper tier: 100), batch 128, Adam from 10⁻³ to 10⁻⁴, dropout rate 0.5 on hidden units if \
+         not tuned; the epoch with the best validation accuracy is tested. {} {ABOUT_NETS}",
         settings.epochs,
         on_digits_in_words(tier),
     )
