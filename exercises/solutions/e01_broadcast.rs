@@ -1,15 +1,13 @@
 //! 1. What is repeated forward is summed backward.
-use bhn::autodiff::{Owned, Var};
 
-/// `zᵢⱼ = aᵢ bⱼ` for `a [m]` and `b [n]`, giving `[m, n]`; `daᵢ = Σⱼ dzᵢⱼ bⱼ`, `dbⱼ = Σᵢ dzᵢⱼ aᵢ`.
-pub fn outer<'t>(a: Var<'t, f64>, b: Var<'t, f64>) -> Var<'t, f64> {
-    let (x, y) = (a.value(), b.value());
-    let (m, n) = (x.len(), y.len());
-    let z = Owned::from_shape_fn(vec![m, n], |i| x[[i[0]]] * y[[i[1]]]);
-    Var::record("outer", &[a, b], z, move |c, sink| {
-        let da = |i: usize| (0..n).map(|j| c.g[[i, j]] * c.x(1)[[j]]).sum();
-        let db = |j: usize| (0..m).map(|i| c.g[[i, j]] * c.x(0)[[i]]).sum();
-        sink.add(0, || Owned::from_shape_fn(vec![m], |i| da(i[0])));
-        sink.add(1, || Owned::from_shape_fn(vec![n], |j| db(j[0])));
-    })
+/// `zᵢⱼ = aᵢ bⱼ`: `z[i][j]` for `a` of length `m` and `b` of length `n`. This part is done.
+pub fn outer(a: &[f64], b: &[f64]) -> Vec<Vec<f64>> {
+    a.iter().map(|a| b.iter().map(|b| a * b).collect()).collect()
+}
+
+/// `daᵢ = Σⱼ dzᵢⱼ bⱼ`, `dbⱼ = Σᵢ dzᵢⱼ aᵢ`.
+pub fn outer_backward(a: &[f64], b: &[f64], dz: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+    let da = |i: usize| (0..b.len()).map(|j| dz[i][j] * b[j]).sum();
+    let db = |j: usize| (0..a.len()).map(|i| dz[i][j] * a[i]).sum();
+    ((0..a.len()).map(da).collect(), (0..b.len()).map(db).collect())
 }

@@ -1,14 +1,16 @@
-//! 2. Reverse mode in half a screen.
+//! 2. Reverse mode in ten lines.
 
-/// A node: for each input, its index and the derivative of the node with respect to it.
-pub struct Node(pub Vec<(usize, f64)>);
+/// A node of a tape of numbers: for each of its inputs, the index of the input, and the derivative
+/// of the node with respect to it. For `a = 2` and `b = 3` as nodes 0 and 1, the product `ab` is
+/// `vec![(0, 3.), (1, 2.)]`, and the square `a²` as a product `a·a` is `vec![(0, 2.), (0, 2.)]`.
+pub type Node = Vec<(usize, f64)>;
 
-/// `∂L/∂x` for every node `x` of the tape, where `L` is node `loss`.
+/// `∂L/∂x` for every node `x` of the tape, where `L` is node number `loss`.
 pub fn backward(tape: &[Node], loss: usize) -> Vec<f64> {
     let mut gradients = vec![0.; tape.len()];
     gradients[loss] = 1.;
     for id in (0..=loss).rev() {
-        for &(input, slope) in &tape[id].0 {
+        for &(input, slope) in &tape[id] {
             gradients[input] += gradients[id] * slope;
         }
     }

@@ -1,4 +1,4 @@
-//! 9. The loss, with the right scale of the KL.
+//! 9. The loss of a minibatch, with the right scale of the KL.
 
 /// `−(1/|B|) Σ_B ln p + KL/N`.
 pub fn loss(log_likelihoods: &[f64], kl: f64, data: usize) -> f64 {

@@ -1,10 +1,11 @@
-//! 18. Write the check that notices an Adam that is none.
+//! 18. Write the check that notices an Adam with a fault.
 
-/// An optimiser of one parameter: from the gradients of all steps so far, the change of the
-/// parameter in the last of them, for the learning rate 0.01, `β₁ = 0.9`, `β₂ = 0.999`, `ε = 10⁻⁸`.
+/// An implementation of Adam for one parameter: from the gradients of all steps so far, the change
+/// of the parameter in the last of them. The learning rate is 0.01, `β₁ = 0.9`, `β₂ = 0.999` and
+/// `ε = 10⁻⁸`. For instance, `change(&[2.])` is −0.01 up to rounding and the effect of `ε`.
 pub type Change = dyn Fn(&[f64]) -> f64;
 
-/// The sums that the moments are, over several sequences.
+/// Adam's definition as sums over the past, for several sequences of gradients.
 pub fn accepts(change: &Change) -> bool {
     let sequences: [&[f64]; 5] =
         [&[2.], &[-3., 1.], &[1e-8], &[0.5, -1.5, 2., 0.1, -0.3], &[1e-9, 2e-8, -1e-8]];

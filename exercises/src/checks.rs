@@ -1,288 +1,405 @@
-//! Exercises 15 to 20: checks that notice faults.
-use super::Exercise;
-use super::answers::{
-    e15_gradient_check, e16_flow_check, e17_bound_check, e18_adam_check, e19_mask_check,
-    e20_prediction_check,
-};
+//! Graders of exercises 15 to 20: checks that must accept what is right and notice every fault.
+use crate::grading::Verdict;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+use std::f64::consts::TAU;
 
-pub const EXERCISES: [Exercise; 6] = [
-    Exercise {
-        number: 15,
-        file: "e15_gradient_check",
-        chapter: "gradcheck",
-        hints: &[
-            "(f(x + h) − f(x − h)) / 2h for each argument.",
-            "At x = 0, and where arguments are equal, many faults are invisible.",
-        ],
-        grade: || gradient(e15_gradient_check::accepts),
-    },
-    Exercise {
-        number: 16,
-        file: "e16_flow_check",
-        chapter: "right",
-        hints: &[
-            "The round trip says nothing about the log-determinant.",
-            "Compute the 2 × 2 Jacobian by differences.",
-        ],
-        grade: || flow(e16_flow_check::accepts),
-    },
-    Exercise {
-        number: 17,
-        file: "e17_bound_check",
-        chapter: "inference",
-        hints: &["If N equals the size of the batch, or the KL is 0, faults hide."],
-        grade: || bound(e17_bound_check::accepts),
-    },
-    Exercise {
-        number: 18,
-        file: "e18_adam_check",
-        chapter: "training",
-        hints: &[
-            "The first step of Adam is −η for any positive gradient that is not tiny.",
-            "With gradients of 10⁻⁸ the place of ε matters.",
-        ],
-        grade: || adam(e18_adam_check::accepts),
-    },
-    Exercise {
-        number: 19,
-        file: "e19_mask_check",
-        chapter: "right",
-        hints: &[
-            "With p = ½ alone, p and 1 − p are the same.",
-            "Entries can have the right frequencies and not be independent.",
-        ],
-        grade: || masks(e19_mask_check::accepts),
-    },
-    Exercise {
-        number: 20,
-        file: "e20_prediction_check",
-        chapter: "prediction",
-        hints: &["With one sample, every kind of average is the same."],
-        grade: || prediction(e20_prediction_check::accepts),
-    },
-];
+/// A loss, from log-likelihoods, the KL and the number of training examples.
+pub type Loss = dyn Fn(&[f64], f64, usize) -> f64;
+/// A function of several numbers.
+pub type Function = dyn Fn(&[f64]) -> f64;
+/// Its gradient.
+pub type Gradient = dyn Fn(&[f64]) -> Vec<f64>;
+/// A map of the plane with its log-determinant.
+pub type Map = dyn Fn([f64; 2]) -> ([f64; 2], f64);
+/// The last change by an optimiser, from all gradients so far.
+pub type Change = dyn Fn(&[f64]) -> f64;
+/// A log-density of a number.
+pub type LogDensity = dyn Fn(f64) -> f64;
+/// Samples of a number, from how many and a seed.
+pub type Sampler = dyn Fn(usize, u64) -> Vec<f64>;
+/// Dropout masks, from their number of entries, the rate and a seed.
+pub type Masks = dyn Fn(usize, f64, u64) -> Vec<f64>;
 
-/// Whether `accepts` tells the sound from the faulty.
-fn judge<C>(
-    accepts: impl Fn(&C) -> bool,
-    sound: Vec<(&str, C)>,
-    faulty: Vec<(&str, C)>,
-) -> Result<(), String> {
-    for (name, claim) in &sound {
-        if !accepts(claim) {
-            return Err(format!("your check refuses what is right: {name}"));
-        }
+/// Judges a check by whether it accepts each of the named implementations that are `sound`, and
+/// each of the `faulty`.
+fn judge(sound: &[(&str, bool)], faulty: &[(&str, bool)]) -> Verdict {
+    let refused: Vec<_> = sound.iter().filter(|(_, accepted)| !accepted).map(|s| s.0).collect();
+    let missed: Vec<_> = faulty.iter().filter(|(_, accepted)| *accepted).map(|f| f.0).collect();
+    let list =
+        |names: &[&str]| names.iter().map(|name| format!("\n  * {name}")).collect::<String>();
+    if refused.len() == sound.len() && missed.is_empty() {
+        return Err(format!(
+            "your check refuses everything, also what is right:{}\nIs a tolerance too tight, or an \
+             expected value wrong?",
+            list(&refused)
+        ));
     }
-    let missed: Vec<_> =
-        faulty.iter().filter(|(_, claim)| accepts(claim)).map(|(name, _)| *name).collect();
+    if missed.len() == faulty.len() && refused.is_empty() {
+        let first = faulty[0].0;
+        return Err(format!("your check accepts everything, for instance this fault: {first}"));
+    }
+    if !refused.is_empty() {
+        return Err(format!("your check refuses what is right:{}", list(&refused)));
+    }
     if missed.is_empty() {
         return Ok(());
     }
-    Err(format!("your check does not notice: {}", missed.join("; ")))
+    let (found, all) = (faulty.len() - missed.len(), faulty.len());
+    Err(format!("your check notices {found} of {all} faults, but not:{}", list(&missed)))
 }
 
-/// Grades a check of gradients.
-pub fn gradient(accepts: fn(&e15_gradient_check::Claim) -> bool) -> Result<(), String> {
-    use e15_gradient_check::Claim;
+/// Grades exercise 15.
+///
+/// # Errors
+/// If the check refuses the loss, or accepts a fault.
+pub fn bound(accepts: fn(&Loss) -> bool) -> Verdict {
+    fn mean(l: &[f64]) -> f64 {
+        l.iter().sum::<f64>() / l.len() as f64
+    }
+    let named = |name: &'static str, loss: fn(&[f64], f64, usize) -> f64| (name, accepts(&loss));
+    judge(
+        &[
+            named("the loss", |l, kl, n| kl / n as f64 - mean(l)),
+            named("the loss, computed as −(N mean(ln p) − KL)/N", |l, kl, n| {
+                -(n as f64 * mean(l) - kl) / n as f64
+            }),
+        ],
+        &[
+            named("the KL is divided by the size of the minibatch", |l, kl, _| {
+                kl / l.len() as f64 - mean(l)
+            }),
+            named("the KL is not divided at all", |l, kl, _| kl - mean(l)),
+            named("the KL is missing", |l, _, _| -mean(l)),
+            named("the log-likelihoods are summed and not averaged", |l, kl, n| {
+                kl / n as f64 - l.iter().sum::<f64>()
+            }),
+            named("the sum of the log-likelihoods is divided by N", |l, kl, n| {
+                (kl - l.iter().sum::<f64>()) / n as f64
+            }),
+            named("the sign of the KL is wrong", |l, kl, n| -kl / n as f64 - mean(l)),
+            named("it is the bound and not the loss", |l, kl, n| mean(l) - kl / n as f64),
+            named("only the first example counts", |l, kl, n| kl / n as f64 - l[0]),
+            named("the KL counts a tenth too little", |l, kl, n| 0.9 * kl / n as f64 - mean(l)),
+        ],
+    )
+}
+
+/// Grades exercise 16.
+///
+/// # Errors
+/// If the check refuses a gradient that is right, or accepts a fault.
+pub fn gradient(accepts: fn(&Function, &Gradient, usize) -> bool) -> Verdict {
     // f(x) = x₀² x₁ + sin x₂.
-    let value = || Box::new(|x: &[f64]| x[0] * x[0] * x[1] + x[2].sin());
-    let right = |x: &[f64]| vec![2. * x[0] * x[1], x[0] * x[0], x[2].cos()];
-    let claim = |gradient: Box<dyn Fn(&[f64]) -> Vec<f64>>| Claim { value: value(), gradient, arguments: 3 };
-    let constant = Claim {
-        value: Box::new(|_| 3.),
-        gradient: Box::new(|x| vec![0.; x.len()]),
-        arguments: 4,
-    };
-    let sound = vec![("x₀² x₁ + sin x₂", claim(Box::new(right))), ("a constant", constant)];
-    let faulty = vec![
-        ("a gradient with the opposite sign", claim(Box::new(move |x| right(x).iter().map(|g| -g).collect()))),
-        ("x₀ instead of x₀²: equal where x₀ is 0 or 1", claim(Box::new(move |x| vec![2. * x[0] * x[1], x[0], x[2].cos()]))),
-        ("a forgotten consumer: x₀ x₁ instead of 2 x₀ x₁", claim(Box::new(move |x| vec![x[0] * x[1], x[0] * x[0], x[2].cos()]))),
-        ("the last entry 0", claim(Box::new(move |x| vec![2. * x[0] * x[1], x[0] * x[0], 0.]))),
-        ("two entries exchanged", claim(Box::new(move |x| vec![x[0] * x[0], 2. * x[0] * x[1], x[2].cos()]))),
-        ("1 instead of cos x₂: equal where x₂ is 0", claim(Box::new(move |x| vec![2. * x[0] * x[1], x[0] * x[0], 1.]))),
-        ("an entry too few", claim(Box::new(move |x| right(x)[..2].to_vec()))),
-    ];
-    judge(accepts, sound, faulty)
+    let f = |x: &[f64]| x[0] * x[0] * x[1] + x[2].sin();
+    let claimed =
+        |name: &'static str, gradient: fn(&[f64]) -> Vec<f64>| (name, accepts(&f, &gradient, 3));
+    let tanh = |x: &[f64]| (x[0] + 0.3).tanh();
+    let tanh_slope = |x: &[f64]| vec![1. - (x[0] + 0.3).tanh().powi(2)];
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>() / 2.;
+    judge(
+        &[
+            claimed("2 x₀ x₁, x₀², cos x₂ for x₀² x₁ + sin x₂", |x| {
+                vec![2. * x[0] * x[1], x[0] * x[0], x[2].cos()]
+            }),
+            ("1 − tanh² for tanh(x + 0.3), of one argument", accepts(&tanh, &tanh_slope, 1)),
+            ("x for ‖x‖²/2, of five arguments", accepts(&norm, &|x| x.to_vec(), 5)),
+            ("0 for a constant", accepts(&|_| 3., &|x| vec![0.; x.len()], 4)),
+        ],
+        &[
+            claimed("the gradient has the opposite sign", |x| {
+                vec![-2. * x[0] * x[1], -x[0] * x[0], -x[2].cos()]
+            }),
+            claimed("x₀ instead of x₀², which are equal where x₀ is 0 or 1", |x| {
+                vec![2. * x[0] * x[1], x[0], x[2].cos()]
+            }),
+            claimed("a forgotten consumer: x₀ x₁ instead of 2 x₀ x₁", |x| {
+                vec![x[0] * x[1], x[0] * x[0], x[2].cos()]
+            }),
+            claimed("the last derivative is 0", |x| vec![2. * x[0] * x[1], x[0] * x[0], 0.]),
+            claimed("the first two derivatives are exchanged", |x| {
+                vec![x[0] * x[0], 2. * x[0] * x[1], x[2].cos()]
+            }),
+            claimed("1 instead of cos x₂, which are equal where x₂ is 0", |x| {
+                vec![2. * x[0] * x[1], x[0] * x[0], 1.]
+            }),
+            claimed("|x₀| x₀ instead of x₀², which are equal where x₀ > 0", |x| {
+                vec![2. * x[0] * x[1], x[0].abs() * x[0], x[2].cos()]
+            }),
+            claimed("the last derivative is 1 % too large", |x| {
+                vec![2. * x[0] * x[1], x[0] * x[0], 1.01 * x[2].cos()]
+            }),
+            claimed("the last derivative is missing", |x| vec![2. * x[0] * x[1], x[0] * x[0]]),
+        ],
+    )
 }
 
-/// Grades a check of flows.
-pub fn flow(accepts: fn(&e16_flow_check::Claim) -> bool) -> Result<(), String> {
-    use e16_flow_check::Claim;
+/// Grades exercise 17.
+///
+/// # Errors
+/// If the check refuses a flow, or accepts a fault.
+pub fn flow(accepts: fn(&Map, &Map) -> bool) -> Verdict {
     // y₁ = x₁, y₂ = exp(tanh x₁) x₂ + x₁².
-    let forward = |[a, b]: [f64; 2]| [a, a.tanh().exp() * b + a * a];
-    let inverse = |[a, b]: [f64; 2]| [a, (b - a * a) / a.tanh().exp()];
-    let claim = move |ln_det: fn(f64) -> f64, inverse_ln_det: fn(f64) -> f64| Claim {
-        forward: Box::new(move |x| (forward(x), ln_det(x[0]))),
-        inverse: Box::new(move |y| (inverse(y), inverse_ln_det(y[0]))),
-    };
-    let identity = Claim { forward: Box::new(|x| (x, 0.)), inverse: Box::new(|y| (y, 0.)) };
-    let mirror = Claim {
-        forward: Box::new(|[a, b]| ([-2. * a, b], 2_f64.ln())),
-        inverse: Box::new(|[a, b]| ([-a / 2., b], -2_f64.ln())),
-    };
-    let tanh = f64::tanh as fn(f64) -> f64;
-    let minus = (|a: f64| -a.tanh()) as fn(f64) -> f64;
-    let zero = (|_| 0.) as fn(f64) -> f64;
-    let sound = vec![
-        ("a coupling", claim(tanh, minus)),
-        ("the identity", identity),
-        ("a reflection, whose determinant is negative", mirror),
-    ];
-    let faulty = vec![
-        ("the sign of both log-determinants", claim(minus, tanh)),
-        ("both log-determinants 0", claim(zero, zero)),
-        ("the log-determinant of one direction only", claim(tanh, zero)),
-        ("equal log-determinants in both directions", claim(tanh, tanh)),
-        ("log-determinants of twice the size", claim(|a| 2. * a.tanh(), |a| -2. * a.tanh())),
-        (
-            "an inverse without the shift",
-            Claim {
-                forward: Box::new(move |x| (forward(x), x[0].tanh())),
-                inverse: Box::new(|[a, b]| ([a, b / a.tanh().exp()], -a.tanh())),
-            },
-        ),
-        (
-            "a map that is not invertible: it squares an entry",
-            Claim {
-                forward: Box::new(|[a, b]| ([a, b * b], (2. * b).abs().ln())),
-                inverse: Box::new(|[a, b]| ([a, b.abs().sqrt()], -(2. * b.abs().sqrt()).ln())),
-            },
-        ),
-    ];
-    judge(accepts, sound, faulty)
-}
-
-/// Grades a check of losses.
-pub fn bound(accepts: fn(&e17_bound_check::Loss) -> bool) -> Result<(), String> {
-    type Loss = Box<dyn Fn(&[f64], f64, usize) -> f64>;
-    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
-    let sound: Vec<(&str, Loss)> =
-        vec![("the loss", Box::new(move |l, kl, n| kl / n as f64 - mean(l)))];
-    let faulty: Vec<(&str, Loss)> = vec![
-        ("the KL divided by the size of the batch", Box::new(move |l, kl, _| kl / l.len() as f64 - mean(l))),
-        ("the KL not divided", Box::new(move |l, kl, _| kl - mean(l))),
-        ("no KL", Box::new(move |l, _, _| -mean(l))),
-        ("the sum of the log-likelihoods", Box::new(move |l, kl, n| kl / n as f64 - l.iter().sum::<f64>())),
-        ("the sign of the KL", Box::new(move |l, kl, n| -kl / n as f64 - mean(l))),
-        ("the bound instead of the loss", Box::new(move |l, kl, n| mean(l) - kl / n as f64)),
-        ("the first log-likelihood only", Box::new(move |l, kl, n| kl / n as f64 - l[0])),
-    ];
-    judge(|loss: &Loss| accepts(&**loss), sound, faulty)
-}
-
-/// Grades a check of Adam.
-pub fn adam(accepts: fn(&e18_adam_check::Change) -> bool) -> Result<(), String> {
-    type Change = Box<dyn Fn(&[f64]) -> f64>;
-    /// What may be wrong.
-    #[derive(Clone, Copy, PartialEq)]
-    enum Fault {
-        None,
-        BiasedM,
-        BiasedV,
-        EpsilonInside,
-        Magnitude,
-        Sign,
-        Plain,
+    fn forward([a, b]: [f64; 2]) -> [f64; 2] {
+        [a, a.tanh().exp() * b + a * a]
     }
-    let change = |fault: Fault| -> Change {
-        Box::new(move |gradients| {
-            let (mut m, mut v) = (0., 0.);
-            for g in gradients {
-                m = 0.9 * m + 0.1 * g;
-                v = 0.999 * v + 0.001 * if fault == Fault::Magnitude { g.abs() } else { g * g };
-            }
-            let t = gradients.len() as i32;
-            let m_hat = if fault == Fault::BiasedM { m } else { m / (1. - 0.9_f64.powi(t)) };
-            let v_hat = if fault == Fault::BiasedV { v } else { v / (1. - 0.999_f64.powi(t)) };
-            match fault {
-                Fault::EpsilonInside => -0.01 * m_hat / (v_hat + 1e-8).sqrt(),
-                Fault::Sign => 0.01 * m_hat / (v_hat.sqrt() + 1e-8),
-                Fault::Plain => -0.01 * gradients[gradients.len() - 1],
-                _ => -0.01 * m_hat / (v_hat.sqrt() + 1e-8),
-            }
-        })
+    fn inverse([a, b]: [f64; 2]) -> [f64; 2] {
+        [a, (b - a * a) / a.tanh().exp()]
+    }
+    let coupling = |name: &'static str, there: fn(f64) -> f64, back: fn(f64) -> f64| {
+        let [forward, inverse]: [&Map; 2] =
+            [&move |x| (forward(x), there(x[0])), &move |y| (inverse(y), back(y[0]))];
+        (name, accepts(forward, inverse))
     };
-    let faulty = vec![
-        ("m is not corrected for its start", change(Fault::BiasedM)),
-        ("v is not corrected for its start", change(Fault::BiasedV)),
-        ("ε inside the square root", change(Fault::EpsilonInside)),
-        ("v is the mean of |g| and not of g²", change(Fault::Magnitude)),
-        ("it climbs", change(Fault::Sign)),
-        ("it is gradient descent", change(Fault::Plain)),
-    ];
-    judge(|change: &Change| accepts(&**change), vec![("Adam", change(Fault::None))], faulty)
+    let map = |name: &'static str,
+               there: fn([f64; 2]) -> ([f64; 2], f64),
+               back: fn([f64; 2]) -> ([f64; 2], f64)| (name, accepts(&there, &back));
+    judge(
+        &[
+            coupling("a coupling", f64::tanh, |a| -a.tanh()),
+            map("the identity", |x| (x, 0.), |y| (y, 0.)),
+            map(
+                "y = (−2 x₁, x₂), whose determinant is negative",
+                |[a, b]| ([-2. * a, b], 2_f64.ln()),
+                |[a, b]| ([-a / 2., b], -2_f64.ln()),
+            ),
+            map(
+                "y = (x₁ + 2 x₂, 3 x₁ + x₂), whose Jacobian is not triangular",
+                |[a, b]| ([a + 2. * b, 3. * a + b], 5_f64.ln()),
+                |[a, b]| ([(2. * b - a) / 5., (3. * a - b) / 5.], -5_f64.ln()),
+            ),
+        ],
+        &[
+            coupling("both log-determinants have the wrong sign", |a| -a.tanh(), f64::tanh),
+            coupling("both log-determinants are 0", |_| 0., |_| 0.),
+            coupling("the log-determinant of the inverse is 0", f64::tanh, |_| 0.),
+            coupling("the log-determinant of the inverse has no minus", f64::tanh, f64::tanh),
+            coupling("both are twice as large", |a| 2. * a.tanh(), |a| -2. * a.tanh()),
+            coupling("both are 1 % too large", |a| 1.01 * a.tanh(), |a| -1.01 * a.tanh()),
+            coupling(
+                "both are determinants and not logarithms",
+                |a| a.tanh().exp(),
+                |a| -a.tanh().exp(),
+            ),
+            map(
+                "the inverse forgets the shift",
+                |[a, b]| ([a, a.tanh().exp() * b + a * a], a.tanh()),
+                |[a, b]| ([a, b / a.tanh().exp()], -a.tanh()),
+            ),
+            map(
+                "the product of the diagonal, for a Jacobian that is not triangular",
+                |[a, b]| ([a + 2. * b, 3. * a + b], 0.),
+                |[a, b]| ([(2. * b - a) / 5., (3. * a - b) / 5.], 0.),
+            ),
+            map(
+                "y₂ = x₂², which is inverted for positive entries only",
+                |[a, b]| ([a, b * b], (2. * b).abs().ln()),
+                |[a, b]| ([a, b.abs().sqrt()], -(2. * b.abs().sqrt()).ln()),
+            ),
+        ],
+    )
 }
 
-/// Grades a check of masks.
-pub fn masks(accepts: fn(&e19_mask_check::Masks) -> bool) -> Result<(), String> {
-    type Masks = Box<dyn Fn(usize, f64, u64) -> Vec<f64>>;
+/// What may be wrong with an Adam.
+#[derive(Clone, Copy, PartialEq)]
+enum AdamFault {
+    BiasedM,
+    BiasedV,
+    EpsilonInside,
+    Magnitude,
+    Beta,
+    Restart,
+    Sign,
+    Descent,
+}
+
+fn adam_change(gradients: &[f64], fault: Option<AdamFault>) -> f64 {
+    let is = |other| fault == Some(other);
+    let beta = if is(AdamFault::Beta) { 0.99 } else { 0.999 };
+    let (mut m, mut v) = (0., 0.);
+    for g in gradients {
+        m = 0.9 * m + 0.1 * g;
+        v = beta * v + (1. - beta) * if is(AdamFault::Magnitude) { g.abs() } else { g * g };
+    }
+    let t = if is(AdamFault::Restart) { 1 } else { gradients.len() as i32 };
+    let m_hat = if is(AdamFault::BiasedM) { m } else { m / (1. - 0.9_f64.powi(t)) };
+    let v_hat = if is(AdamFault::BiasedV) { v } else { v / (1. - beta.powi(t)) };
+    match fault {
+        Some(AdamFault::EpsilonInside) => -0.01 * m_hat / (v_hat + 1e-8).sqrt(),
+        Some(AdamFault::Sign) => 0.01 * m_hat / (v_hat.sqrt() + 1e-8),
+        Some(AdamFault::Descent) => -0.01 * gradients[gradients.len() - 1],
+        _ => -0.01 * m_hat / (v_hat.sqrt() + 1e-8),
+    }
+}
+
+/// Grades exercise 18.
+///
+/// # Errors
+/// If the check refuses Adam, or accepts a fault.
+pub fn adam(accepts: fn(&Change) -> bool) -> Verdict {
+    let with = |name: &'static str, fault| {
+        (name, accepts(&move |gradients: &[f64]| adam_change(gradients, Some(fault))))
+    };
+    // The step with both corrections in the learning rate, as in section 2 of Adam's paper.
+    let fused = |gradients: &[f64]| {
+        let (mut m, mut v) = (0., 0.);
+        for g in gradients {
+            m += 0.1 * (g - m);
+            v += 0.001 * (g * g - v);
+        }
+        let t = gradients.len() as i32;
+        let root = (1. - 0.999_f64.powi(t)).sqrt();
+        let rate = 0.01 * root / (1. - 0.9_f64.powi(t));
+        -rate * m / (f64::sqrt(v) + 1e-8 * root)
+    };
+    judge(
+        &[
+            ("Adam", accepts(&|gradients: &[f64]| adam_change(gradients, None))),
+            ("Adam with the corrections in the learning rate", accepts(&fused)),
+        ],
+        &[
+            with("m is not corrected for its start", AdamFault::BiasedM),
+            with("v is not corrected for its start", AdamFault::BiasedV),
+            with("the corrections of every step are those of step 1", AdamFault::Restart),
+            with("ε is inside the square root", AdamFault::EpsilonInside),
+            with("v is the mean of |g| and not of g²", AdamFault::Magnitude),
+            with("β₂ is 0.99", AdamFault::Beta),
+            with("it ascends", AdamFault::Sign),
+            with("it is gradient descent", AdamFault::Descent),
+        ],
+    )
+}
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// A normal density with its mean and standard deviation.
+fn normal(x: f64, mean: f64, std: f64) -> f64 {
+    (-0.5 * ((x - mean) / std).powi(2)).exp() / (std * TAU.sqrt())
+}
+
+fn normals(n: usize, seed: u64, mean: f64, std: f64) -> Vec<f64> {
+    let rng = &mut rng(seed);
+    (0..n).map(|_| mean + std * rng.sample::<f64, _>(StandardNormal)).collect()
+}
+
+/// Samples of the Laplace distribution with mean 0, or of the exponential one if `one_sided`.
+fn laplace(n: usize, seed: u64, scale: f64, one_sided: bool) -> Vec<f64> {
+    let rng = &mut rng(seed);
+    let mut sample = || {
+        let size = -scale * (1. - rng.random::<f64>()).ln();
+        if rng.random::<bool>() || one_sided { size } else { -size }
+    };
+    (0..n).map(|_| sample()).collect()
+}
+
+/// Samples of 0.3 N(−1.5, 0.5²) + 0.7 N(1, 0.8²), times `sign`.
+fn mixture(n: usize, seed: u64, sign: f64) -> Vec<f64> {
+    let rng = &mut rng(seed);
+    let mut sample = || {
+        let (mean, std) = if rng.random::<f64>() < 0.3 { (-1.5, 0.5) } else { (1., 0.8) };
+        sign * (mean + std * rng.sample::<f64, _>(StandardNormal))
+    };
+    (0..n).map(|_| sample()).collect()
+}
+
+/// Grades exercise 19.
+///
+/// # Errors
+/// If the check refuses a density with its samples, or accepts a fault.
+pub fn density(accepts: fn(&LogDensity, &Sampler) -> bool) -> Verdict {
+    let pair = |name: &'static str, log_q: fn(f64) -> f64, sample: fn(usize, u64) -> Vec<f64>| {
+        (name, accepts(&log_q, &sample))
+    };
+    fn log_normal(x: f64) -> f64 {
+        normal(x, 0.5, 0.7).ln()
+    }
+    fn log_laplace(x: f64) -> f64 {
+        -x.abs() / 0.8 - 1.6_f64.ln()
+    }
+    fn log_mixture(x: f64) -> f64 {
+        (0.3 * normal(x, -1.5, 0.5) + 0.7 * normal(x, 1., 0.8)).ln()
+    }
+    judge(
+        &[
+            pair("a normal", log_normal, |n, seed| normals(n, seed, 0.5, 0.7)),
+            pair("a Laplace", log_laplace, |n, seed| laplace(n, seed, 0.8, false)),
+            pair("a mixture of two normals", log_mixture, |n, seed| mixture(n, seed, 1.)),
+        ],
+        &[
+            pair(
+                "the constant ½ ln 2π is missing",
+                |x| log_normal(x) + 0.5 * TAU.ln(),
+                |n, seed| normals(n, seed, 0.5, 0.7),
+            ),
+            pair(
+                "the density is 2 % too large",
+                |x| log_normal(x) + 1.02_f64.ln(),
+                |n, seed| normals(n, seed, 0.5, 0.7),
+            ),
+            pair(
+                "it is q and not ln q",
+                |x| log_laplace(x).exp(),
+                |n, seed| laplace(n, seed, 0.8, false),
+            ),
+            pair("the samples have another mean", log_normal, |n, seed| normals(n, seed, 0.6, 0.7)),
+            pair("the samples have another width", log_normal, |n, seed| {
+                normals(n, seed, 0.5, 0.75)
+            }),
+            pair("the samples have the right mean and variance, but are normal", log_laplace, {
+                |n, seed| normals(n, seed, 0., 0.8 * 2_f64.sqrt())
+            }),
+            pair("the samples have the opposite sign", log_mixture, |n, seed| {
+                mixture(n, seed, -1.)
+            }),
+            pair("the samples are all positive, the density is symmetric", log_laplace, {
+                |n, seed| laplace(n, seed, 0.8, true)
+            }),
+        ],
+    )
+}
+
+/// Grades exercise 20.
+///
+/// # Errors
+/// If the check refuses masks, or accepts a fault.
+pub fn masks(accepts: fn(&Masks) -> bool) -> Verdict {
     fn uniform(n: usize, seed: u64) -> Vec<f64> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..n).map(|_| rng.random::<f64>()).collect()
+        let rng = &mut rng(seed);
+        (0..n).map(|_| rng.random()).collect()
     }
-    fn mask(u: Vec<f64>, p: f64, kept: f64) -> Vec<f64> {
+    fn mask(u: impl IntoIterator<Item = f64>, p: f64, kept: f64) -> Vec<f64> {
         u.into_iter().map(|u| if u < p { 0. } else { kept }).collect()
     }
-    let sound: Vec<(&str, Masks)> =
-        vec![("independent masks", Box::new(|n, p, seed| mask(uniform(n, seed), p, 1. / (1. - p))))];
-    let faulty: Vec<(&str, Masks)> = vec![
-        ("kept entries are 1", Box::new(|n, p, seed| mask(uniform(n, seed), p, 1.))),
-        ("p and 1 − p are exchanged", Box::new(|n, p, seed| mask(uniform(n, seed), 1. - p, 1. / p))),
-        ("the seed has no effect", Box::new(|n, p, _| mask(uniform(n, 7), p, 1. / (1. - p)))),
-        ("entries come in pairs", Box::new(|n, p, seed| {
-            let u = uniform(n.div_ceil(2), seed);
-            mask((0..n).map(|i| u[i / 2]).collect(), p, 1. / (1. - p))
-        })),
-        ("exactly every kth entry is dropped", Box::new(|n, p, seed| {
-            let u = |i: usize| ((i as f64 + seed as f64) * p).fract();
-            mask((0..n).map(u).collect(), p, 1. / (1. - p))
-        })),
-        ("the rate is a tenth too high", Box::new(|n, p, seed| mask(uniform(n, seed), 1.1 * p, 1. / (1. - p)))),
-    ];
-    judge(|masks: &Masks| accepts(&**masks), sound, faulty)
-}
-
-/// Grades a check of predictions.
-pub fn prediction(accepts: fn(&e20_prediction_check::Predict) -> bool) -> Result<(), String> {
-    type Predict = Box<dyn Fn(&[Vec<f64>]) -> Vec<f64>>;
-    fn softmax(z: &[f64]) -> Vec<f64> {
-        let max = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = z.iter().map(|z| (z - max).exp()).sum();
-        z.iter().map(|z| (z - max).exp() / sum).collect()
-    }
-    fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
-        let n = rows.len() as f64;
-        (0..rows[0].len()).map(|k| rows.iter().map(|row| row[k]).sum::<f64>() / n).collect()
-    }
-    fn all(z: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        z.iter().map(|z| softmax(z)).collect()
-    }
-    let sound: Vec<(&str, Predict)> = vec![("the mean of probabilities", Box::new(|z| mean(&all(z))))];
-    let faulty: Vec<(&str, Predict)> = vec![
-        ("the softmax of the mean logits", Box::new(|z| softmax(&mean(z)))),
-        ("the first sample only", Box::new(|z| softmax(&z[0]))),
-        ("the last sample only", Box::new(|z| softmax(&z[z.len() - 1]))),
-        ("the mean of logarithms, normalised", Box::new(|z| {
-            let logs: Vec<Vec<f64>> = all(z).iter().map(|p| p.iter().map(|p| p.ln()).collect()).collect();
-            softmax(&mean(&logs))
-        })),
-        ("a softmax that overflows", Box::new(|z| {
-            let naive = |z: &Vec<f64>| {
-                let sum: f64 = z.iter().map(|z| z.exp()).sum();
-                z.iter().map(|z| z.exp() / sum).collect()
-            };
-            mean(&z.iter().map(naive).collect::<Vec<_>>())
-        })),
-        ("votes", Box::new(|z| {
-            let vote = |p: &Vec<f64>| {
-                let best = (0..p.len()).max_by(|&a, &b| p[a].total_cmp(&p[b])).expect("a class");
-                (0..p.len()).map(|k| f64::from(k == best)).collect()
-            };
-            mean(&all(z).iter().map(vote).collect::<Vec<_>>())
-        })),
-    ];
-    judge(|predict: &Predict| accepts(&**predict), sound, faulty)
+    let named =
+        |name: &'static str, masks: fn(usize, f64, u64) -> Vec<f64>| (name, accepts(&masks));
+    judge(
+        &[
+            named("independent masks", |n, p, seed| mask(uniform(n, seed), p, 1. / (1. - p))),
+            named("independent masks of another generator", |n, p, seed| {
+                let u = uniform(2 * n, seed + 100);
+                mask(u.into_iter().skip(n).map(|u| 1. - u), p, 1. / (1. - p))
+            }),
+        ],
+        &[
+            named("entries that are kept are 1", |n, p, seed| mask(uniform(n, seed), p, 1.)),
+            named("entries that are kept are 1/p", |n, p, seed| mask(uniform(n, seed), p, 1. / p)),
+            named("p and 1 − p are exchanged", |n, p, seed| {
+                mask(uniform(n, seed), 1. - p, 1. / p)
+            }),
+            named("the rate is 10 % too high", |n, p, seed| {
+                mask(uniform(n, seed), 1.1 * p, 1. / (1. - p))
+            }),
+            named("the seed has no effect", |n, p, _| mask(uniform(n, 7), p, 1. / (1. - p))),
+            named("entries 0 and 1 are equal, entries 2 and 3 are equal, …", |n, p, seed| {
+                let u = uniform(n.div_ceil(2), seed);
+                mask((0..n).map(|i| u[i / 2]), p, 1. / (1. - p))
+            }),
+            named("entries are dropped at regular distances", |n, p, seed| {
+                mask((0..n).map(|i| ((i as f64 + seed as f64) * p).fract()), p, 1. / (1. - p))
+            }),
+        ],
+    )
 }

@@ -1,17 +1,15 @@
 //! 1. What is repeated forward is summed backward.
-use bhn::autodiff::{Owned, Var};
 
-/// `zᵢⱼ = aᵢ bⱼ` for `a [m]` and `b [n]`, giving `[m, n]`.
+/// `zᵢⱼ = aᵢ bⱼ`: `z[i][j]` for `a` of length `m` and `b` of length `n`. This part is done.
+pub fn outer(a: &[f64], b: &[f64]) -> Vec<Vec<f64>> {
+    a.iter().map(|a| b.iter().map(|b| a * b).collect()).collect()
+}
+
+/// The backward rule: the gradients of a loss `L` with respect to `a` and `b`, as `(da, db)`, from
+/// `dz[i][j] = ∂L/∂zᵢⱼ`.
 ///
-/// Write the two contributions. `c.g` is the gradient of `z`, with entries `c.g[[i, j]]`; `c.x(0)` is
-/// `a`, with entries `c.x(0)[[i]]`, and `c.x(1)` is `b`. `Owned::from_shape_fn(vec![n], |j| …)` makes
-/// a vector; its closure gets an index, `j[0]`.
-pub fn outer<'t>(a: Var<'t, f64>, b: Var<'t, f64>) -> Var<'t, f64> {
-    let (x, y) = (a.value(), b.value());
-    let (m, n) = (x.len(), y.len());
-    let z = Owned::from_shape_fn(vec![m, n], |i| x[[i[0]]] * y[[i[1]]]);
-    Var::record("outer", &[a, b], z, move |_c, sink| {
-        sink.add(0, || -> Owned<f64> { todo!("the gradient [m] of a, for m = {m}") });
-        sink.add(1, || -> Owned<f64> { todo!("the gradient [n] of b, for n = {n}") });
-    })
+/// `aᵢ` is repeated along row `i` of `z`, and `bⱼ` along column `j`. By the chain rule, the
+/// gradient of `aᵢ` is the sum of `∂L/∂zᵢⱼ · ∂zᵢⱼ/∂aᵢ` over all entries of `z` in which it occurs.
+pub fn outer_backward(a: &[f64], b: &[f64], dz: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+    todo!("return one gradient for each entry of a, and one for each entry of b")
 }

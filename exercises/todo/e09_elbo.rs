@@ -1,8 +1,10 @@
-//! 9. The loss, with the right scale of the KL.
+//! 9. The loss of a minibatch, with the right scale of the KL.
 
-/// The loss in nats per example: the negative bound divided by `data`, the number of training
-/// examples, from the log-likelihoods of a minibatch and `kl = KL(q ‖ p)`.
+/// The loss in nats per example: the ELBO of all `data` training examples, estimated from a
+/// minibatch, divided by `−data`.
+///
+/// `log_likelihoods` are `ln p(yₙ | xₙ, θ)` for the examples of the minibatch, and `kl` is
+/// `KL(q ‖ p)`, the divergence between the posterior and the prior.
 pub fn loss(log_likelihoods: &[f64], kl: f64, data: usize) -> f64 {
-    let _ = (log_likelihoods, kl, data);
-    todo!("the KL counts once for the whole data set")
+    todo!("the KL counts once for all training examples, not once for each minibatch")
 }
