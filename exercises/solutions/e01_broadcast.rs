@@ -1,6 +1,6 @@
 //! 1. What is repeated forward is summed backward.
 
-/// `zᵢⱼ = aᵢ bⱼ`: `z[i][j]` for `a` of length `m` and `b` of length `n`. This part is done.
+/// `zᵢⱼ = aᵢ bⱼ`: `z[i][j]` for `a` of length `m` and `b` of length `n`.
 pub fn outer(a: &[f64], b: &[f64]) -> Vec<Vec<f64>> {
     a.iter().map(|a| b.iter().map(|b| a * b).collect()).collect()
 }

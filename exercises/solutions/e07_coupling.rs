@@ -1,7 +1,6 @@
 //! 7. A coupling: its inverse and its log-determinant.
 
-/// `y₁ = x₁`, `y₂ = s(x₁) x₂ + m(x₁)`, with `s(a) = exp(tanh a)` and `m(a) = a²`. This part is
-/// done.
+/// `y₁ = x₁`, `y₂ = s(x₁) x₂ + m(x₁)`, with `s(a) = exp(tanh a)` and `m(a) = a²`.
 pub fn forward([x1, x2]: [f64; 2]) -> [f64; 2] {
     [x1, x1.tanh().exp() * x2 + x1 * x1]
 }

@@ -87,7 +87,7 @@ fn grade(number: usize) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            println!("{number:2}. {title}: not done\n\n{why}\n");
+            println!("{number:2}. {title}\n\n{why}\n");
             println!("file     exercises/todo/{file}.rs\nchapter  book/src/{chapter}.md");
             println!("hints    {}: `-- {number} --hint`", hints.len());
             ExitCode::FAILURE

@@ -60,9 +60,10 @@ pub const EXERCISES: [Exercise; 20] = [
         title: "a matrix product with both gradients",
         chapter: "gradcheck",
         hints: &[
-            "Look at the shapes: only one product of dy [m, n] and w [k, n]-transposed or not is \
-             [m, k].",
-            "dX = dY Wᵀ and dW = Xᵀ dY.",
+            "Look at the shapes: which product of dy [m, n] and w [k, n], or its transpose, is \
+             [m, k]?",
+            "The gradient of x is a product of dy with the transpose of w, in this order.",
+            "dX = dY Wᵀ and dW = Xᵀ dY, so product(&dy, &transpose(&w)) for x.",
         ],
         solution: include_str!("../solutions/e05_matmul.rs"),
         grader: || engine::matmul(e05_matmul::matmul),
