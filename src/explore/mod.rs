@@ -27,14 +27,11 @@ const DIGITS: usize = 10_000;
 
 /// What the page is made from.
 pub struct Explore<'a> {
-    /// A run folder and its model; without one, a small classifier is trained.
-    pub run: Option<(&'a Path, Trained)>,
-    /// The number of posterior samples of the classifier.
-    pub samples: usize,
-    /// Whether to train for a few seconds only.
-    pub quick: bool,
-    /// The folder of data sets.
-    pub data_dir: Option<&'a Path>,
+    /// The classifier of a run; without one, a small classifier is trained.
+    run: Option<Classifier>,
+    samples: usize,
+    quick: bool,
+    data_dir: Option<&'a Path>,
 }
 
 /// The data of the page.
@@ -49,20 +46,23 @@ struct Data {
 pub const STEPS: u64 = 4 * toy::SETS.len() as u64 + 1;
 
 impl<'a> Explore<'a> {
-    /// Load the run in `dir`, if there is one, and check that its network can be drawn for.
+    /// A page with the classifier of the run in `dir`, if there is one, and `samples` posterior
+    /// samples of the classifier. If it is to be made `quick`, training takes a few seconds.
     ///
     /// # Errors
-    /// If it is no run folder, or not a classifier of grey images by dense layers and scales.
+    /// If `dir` is no run folder, not a classifier of grey images by dense layers and scales, or
+    /// too large for a page.
     pub fn new(
-        dir: Option<&'a Path>,
+        dir: Option<&Path>,
         samples: usize,
         quick: bool,
         data_dir: Option<&'a Path>,
     ) -> Result<Self> {
-        let load = |dir: &'a Path| {
+        let load = |dir: &Path| {
             let trained = Trained::load(dir)?;
             classifier::check(dir, &trained.header)?;
-            Ok::<_, Error>((dir, trained))
+            let data = trained.data(data_dir)?;
+            Classifier::new(dir, &trained.model, &trained.header.config, &data, samples)
         };
         Ok(Self { run: dir.map(load).transpose()?, samples, quick, data_dir })
     }
@@ -71,13 +71,11 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// If data are missing, training diverges, or the page would be too large.
-    pub fn page(&self, step: &(dyn Fn() + Sync)) -> Result<String> {
-        let &Self { samples, quick, data_dir, .. } = self;
-        let classifier = match &self.run {
-            Some((dir, trained)) => {
-                let (data, config) = (trained.data(data_dir)?, &trained.header.config);
-                Classifier::new(dir, &trained.model, config, &data, samples)?
-            }
+    pub fn page(self, step: &(dyn Fn() + Sync)) -> Result<String> {
+        let Self { run, samples, quick, data_dir } = self;
+        let is_run = run.is_some();
+        let classifier = match run {
+            Some(classifier) => classifier,
             None => {
                 let options = Options { train_subset: Some(DIGITS), ..Options::default() };
                 Classifier::small(load("mnist", &options, data_dir)?, quick, samples)?
@@ -91,7 +89,7 @@ impl<'a> Explore<'a> {
         let few = toy::SETS[3].examples(3);
         let tapes = [0, 2].map(|couplings| tape::step(couplings, &few));
         let data = page::json(&Data { regressions, tapes, classifier });
-        let page = page::page(&data, self.run.is_some());
+        let page = page::page(&data, is_run);
         if page.len() > MOST {
             let (found, expected) = (format!("{} bytes", page.len()), format!("at most {MOST}"));
             return Err(Error::invalid("page", found, expected, "Use fewer --samples."));

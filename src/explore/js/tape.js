@@ -152,8 +152,8 @@ function describeNode(state, at, back) {
     ['inputs', parents.map((id) => `${id} ${nodes[id].op}`).join(', ') || 'none'],
     ['value', `${shape(node)}: ${values(node.value)}`],
     ['what it does', kind],
-    ['defined in', documented?.place ?? (op === 'constant' ? 'src/autodiff/tape.rs, `constant`'
-      : 'src/nn/params.rs, `bind`')],
+    ['defined in', documented?.place ?? (op === 'constant' ? 'src/autodiff/tape.rs, constant'
+      : 'src/nn/params.rs, bind')],
   ];
   const from = `${children} later ${children === 1 ? 'node' : 'nodes'}`;
   if (back && gradient) {
