@@ -48,8 +48,9 @@ pub(super) fn page(data: &str, is_run: bool) -> String {
                 }
                 p.summary {
                     "A hypernetwork h maps noise ε to the scales θ of a network: θ = h(ε). Each ε \
-                     makes one function. Many ε make a posterior, and its density is known. This \
-                     page computes everything here, from trained weights: move things."
+                     gives one function. The distribution of θ approximates the posterior, and \
+                     its density can be computed. Your browser evaluates flows and networks from \
+                     exported weights."
                 }
                 noscript { p { "This page needs JavaScript. It loads nothing." } }
                 nav aria-label="Panels" {
