@@ -58,7 +58,7 @@ fn in_words(panic: &(dyn Any + Send)) -> String {
     match (text.strip_prefix("not yet implemented"), PANIC.take()) {
         (Some(todo), _) => format!("not done yet{todo}"),
         (None, Some(place)) => format!("your code panics ({place}): {text}"),
-        (None, None) => format!("an operation that your code calls panics: {text}"),
+        (None, None) => format!("a library function that your code calls panics: {text}"),
     }
 }
 
@@ -122,12 +122,21 @@ pub fn gradient(
     let weights = randn(value(&f, &xs).shape(), 99);
     let loss = |xs: &[Owned<f64>]| (value(&f, xs).to_owned() * &weights).sum();
 
-    let tape = Tape::default();
-    let leaves: Vec<_> = xs.iter().map(|x| tape.leaf(x.clone())).collect();
-    let gradients = (f(&leaves) * tape.constant(weights.clone())).sum().backward();
-    let Some(found) = gradients.wrt(leaves[k]) else {
+    let by_rule = |weights: &Owned<f64>| {
+        let tape = Tape::default();
+        let leaves: Vec<_> = xs.iter().map(|x| tape.leaf(x.clone())).collect();
+        let loss = (f(&leaves) * tape.constant(weights.clone())).sum();
+        loss.backward().wrt(leaves[k]).cloned()
+    };
+    let Some(found) = by_rule(&weights) else {
         return Err(format!("the backward rule of {name} adds nothing to the gradient of {input}"));
     };
+    if by_rule(&(&weights * 2.)).as_ref() == Some(&found) {
+        return Err(format!(
+            "the backward rule of {name} gives a gradient of {input} that does not depend on dy, \
+             the gradient of the output, which it has to be multiplied by"
+        ));
+    }
     let h = 1e-5;
     let difference = |i: usize| {
         let moved = |by: f64| {
@@ -148,8 +157,8 @@ pub fn gradient(
     index.reverse();
     let x = xs[k].iter().nth(i).expect("an entry");
     Err(format!(
-        "the backward rule of {name} gives a wrong gradient of {input}, most of all at entry \
-         {index:?}, where {input} is {x:.6}:\nfound {rule:.6}, expected {difference:.6} by finite \
-         differences (for L = Σ uᵢ yᵢ with random weights u)"
+        "the backward rule of {name} gives a wrong gradient of {input}.\nThe error is largest at \
+         entry {index:?}, where {input} is {x:.6}: found {rule:.6}, expected {difference:.6}\n(by \
+         finite differences, for a loss L = Σ uᵢ yᵢ with random weights u)"
     ))
 }

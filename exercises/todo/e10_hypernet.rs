@@ -8,7 +8,7 @@ use bhn::autodiff::Var;
 /// Operations on `Var` record their rules, so only the value has to be written, without loops:
 /// `x.matmul_t(v)` is `X Vᵀ`, of shape `[B, n]`; `v.row_norms()` is `‖vⱼ‖`, of shape `[n]`;
 /// `a.reshape(&[2, 1, 4])` has the entries of `a` in another shape; `g.shape()[0]` is `S`; and
-/// `+ − * /` broadcast.
+/// `+ − * /` broadcast. The grader uses `S = 2`, `B = 5`, `n = 4` and `k = 3`.
 pub fn layer<'t>(
     v: Var<'t, f64>,
     b: Var<'t, f64>,
