@@ -170,7 +170,8 @@ mod tests {
             for name in &entry.names {
                 assert_eq!(find(&entries, name).unwrap().names, entry.names);
             }
-            assert!(!entry.text.contains(['$', '\\', '[', '#']), "{entry:?}");
+            assert!(!entry.text.contains(['$', '\\', '#']), "{entry:?}");
+            assert!(!entry.text.contains("]("), "{entry:?}");
             assert!(entry.text.len() > 20, "{entry:?}");
         }
         let found = ["elbo", "k-hat", "K̂", "iaf", "hypernet"]
