@@ -18,16 +18,49 @@ impl<T: Scalar> Tape<T> {
         Some(format!("{}{of}{} holds {x} at {at}", label(id), parents.join(", ")))
     }
 
-    /// The tape as a graph in Graphviz's DOT language.
-    pub fn dot(&self) -> String {
-        let mut text = String::from("digraph tape {\n  node [shape=box];\n");
-        for (id, node) in self.nodes().iter().enumerate() {
-            text += &format!("  {id} [label=\"{} {:?}\"];\n", node.op.name, node.value.shape());
+    /// The tape as a graph in Graphviz's DOT language. `groups` divides the nodes, in recording
+    /// order: the name of each group, and the number of nodes up to its end. Each has a colour and
+    /// a node with its name; leaves and constants are ellipses.
+    ///
+    /// ```
+    /// use bhn::autodiff::{Tape, Tensor};
+    /// let tape = Tape::<f64>::default();
+    /// let x = tape.named_constant("x", Tensor::ones(&[2][..]));
+    /// let y = x * x;
+    /// let network = tape.len();
+    /// y.sum();
+    /// let dot = tape.dot(&[("network", network), ("loss", tape.len())]);
+    /// assert!(dot.contains("label=\"x [2]\", shape=ellipse"));
+    /// assert!(dot.contains("label=\"loss\""));
+    /// ```
+    pub fn dot(&self, groups: &[(&str, usize)]) -> String {
+        let nodes = self.nodes();
+        let mut text = String::from("digraph tape {\n  node [style=filled];\n");
+        let mut start = 0;
+        for (k, &(group, end)) in groups.iter().enumerate() {
+            let colour = COLOURS[k % COLOURS.len()];
+            let node = |id: String, label: String, shape| {
+                format!("    {id} [label=\"{label}\", shape={shape}, fillcolor=\"{colour}\"];\n")
+            };
+            text += &format!("  subgraph cluster_{k} {{\n");
+            text += &node(format!("group_{k}"), group.into(), "record");
+            for (id, y) in nodes.iter().enumerate().take(end).skip(start) {
+                let shape = if y.parents.is_empty() { "ellipse" } else { "box" };
+                text +=
+                    &node(id.to_string(), format!("{} {:?}", y.op.name, y.value.shape()), shape);
+            }
+            text += "  }\n";
+            start = end;
+        }
+        for (id, node) in nodes.iter().enumerate() {
             text.extend(node.parents.iter().map(|p| format!("  {p} -> {id};\n")));
         }
         text + "}\n"
     }
 }
+
+/// Light colours that differ for the colour-blind too.
+const COLOURS: [&str; 4] = ["#cfe3f7", "#fde3b8", "#cdeedd", "#f3d3e6"];
 
 /// One node per line: index, name, shape and the indices of its inputs.
 impl<T: Scalar> fmt::Display for Tape<T> {

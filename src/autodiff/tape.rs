@@ -157,7 +157,16 @@ impl<T: Scalar> Tape<T> {
     /// A value to which no gradient flows, such as data. Operations on constants alone record no
     /// rule.
     pub fn constant(&self, value: impl Into<Tensor<T>>) -> Var<'_, T> {
-        let op = Op::from("constant");
+        self.named_constant("constant", value)
+    }
+
+    /// A [`constant`](Tape::constant) with a name of its own, such as ε.
+    pub fn named_constant(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Tensor<T>>,
+    ) -> Var<'_, T> {
+        let op = Op::from(name.into());
         self.push(Node { op, value: value.into(), parents: vec![], rule: None, needs_grad: false })
     }
 

@@ -109,7 +109,7 @@ impl Likelihood {
             let shape = outputs.shape();
             assert!(shape[1..] == [y.len(), 1], "outputs {shape:?} for {} values", y.len());
             let y = Tensor::from_shape_vec(vec![y.len()], y.to_vec()).expect("a vector");
-            let y = outputs.tape().constant(y);
+            let y = outputs.tape().named_constant("y", y);
             y.normal_log_prob(outputs.reshape(&shape[..2]), log_precision)
         };
         match (self, targets) {

@@ -131,6 +131,24 @@ fn find<'e>(entries: &'e [Entry], term: &str) -> Result<&'e Entry> {
     }
 }
 
+/// A line that leads from `message`, an error, to the first term of the glossary that it uses;
+/// empty if it uses none.
+pub(super) fn hint(message: &str) -> String {
+    let words: Vec<_> = message.split_whitespace().map(plain).collect();
+    let is_used = |name: &&String| {
+        let (term, length) = (plain(name), name.split(' ').count());
+        let mut phrases = words.windows(length).map(<[String]>::concat);
+        !EVERYDAY.contains(&&*term)
+            && phrases.any(|phrase| phrase == term || phrase.strip_suffix('s') == Some(&*term))
+    };
+    let entries = entries(GLOSSARY);
+    let term = entries.iter().flat_map(|entry| &entry.names).find(is_used);
+    term.map_or_else(String::new, |term| format!("\n`bhn explain \"{term}\"` explains the term."))
+}
+
+/// Terms that a message may use as words of everyday.
+const EVERYDAY: [&str; 5] = ["bound", "evidence", "flow", "scale", "tape"];
+
 /// The folder of runs whose summary is the newest.
 fn last(runs: &Path) -> Option<PathBuf> {
     let folders = fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path());
@@ -180,5 +198,15 @@ mod tests {
         assert_eq!(found, expected);
         let refused = ["gradient", "", "blancmange"].map(|term| find(&entries, term).is_err());
         assert_eq!(refused, [true; 3]);
+    }
+
+    /// Terms are found in capitals, in the plural and as a flag, and everyday words are not terms.
+    #[test]
+    fn errors_lead_to_the_term_that_they_use() {
+        let explained = |term: &str| format!("\n`bhn explain \"{term}\"` explains the term.");
+        assert_eq!(hint("loss NaN, log-likelihood 1, KL 3 nats"), explained("KL"));
+        assert_eq!(hint("--couplings: found 99, expected at most 64."), explained("Coupling"));
+        assert_eq!(hint("too few importance weights"), explained("Importance weight"));
+        assert_eq!(hint("/runs/coupling/config.toml: on this scale, bound to fail"), "");
     }
 }

@@ -129,6 +129,7 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let error = format!("error: {error:#}");
+            let error = format!("{error}{}", explain::hint(&error));
             signals::end_if_received(&error);
             note(error);
             ExitCode::FAILURE

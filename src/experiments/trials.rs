@@ -146,9 +146,9 @@ pub fn on_digits_in_words(tier: Tier) -> &'static str {
 
 /// For each row the setting of the best validation accuracy in trials of `share` of the epochs; and
 /// the table of all trials. Nothing is chosen, and there is no table, if `share` is `None`. The
-/// learning rate decays over a trial, and the KL is annealed, as over a run. Of equal accuracies the
-/// first is chosen. Rows that evaluate the run of another row ([`source`]) have no trials. A lab
-/// that does not [compute](Lab::computes) leaves out rows whose trials are not all cached.
+/// learning rate decays over a trial, and the KL is annealed, as over a run. Of equal accuracies
+/// the first is chosen. Rows that evaluate the run of another row ([`source`]) have no trials. A
+/// lab that does not [compute](Lab::computes) leaves out rows whose trials are not all cached.
 ///
 /// # Errors
 /// As [`Lab::cells`].

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Each example, and the words of its output that make its point.
 const EXAMPLES: [(&str, &[&str]); 7] = [
-    ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300"]),
+    ("01_tape", &["dL/dw by the tape = [[-21.0000, -26.6667]]", "step 300", "01_tape.svg"]),
     ("02_custom_op", &["composed: [0.6931, inf]", "da = [0.5, 1], db = [0.5]", "input 1: pass"]),
     ("03_gradcheck", &["pass, relative error", "MISMATCH along direction", "not checkable"]),
     ("04_flow", &["bound by T = 0", "ln|det ∂h/∂ε|", "04_flow.svg"]),

@@ -70,7 +70,7 @@ impl<T: Scalar> Hypernet<T> {
 impl<T: Scalar> Posterior<T> for Hypernet<T> {
     // ANCHOR: draw
     fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T> {
-        let eps = p.tape().constant(self.base.sample::<T>([samples, self.d], rng));
+        let eps = p.tape().named_constant("ε", self.base.sample::<T>([samples, self.d], rng));
         p.tape().spent_on("noise", samples * self.d * size_of::<T>());
         let (theta, ln_det) = self.flow.forward(p, eps);
         Draw { theta, kl: Kl::Sampled { log_q: self.base.log_prob(eps) - ln_det } }

@@ -81,7 +81,8 @@ impl<T: Scalar> Posterior<T> for Laplace {
         if is_point(&s.value()) {
             return Draw { theta: mean.broadcast_to(&shape), kl: Kl::Absent };
         }
-        let eps = p.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
+        let eps =
+            p.tape().named_constant("ε", Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
         let log_q = eps.standard_normal_log_prob() - s.ln().sum();
         Draw { theta: triangular::map(eps, p[self.n], s, mean), kl: Kl::Sampled { log_q } }
     }

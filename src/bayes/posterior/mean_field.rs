@@ -53,7 +53,8 @@ impl<T: Scalar> Posterior<T> for MeanField {
     fn draw<'t>(&self, p: &BoundParams<'t, T>, samples: usize, rng: &mut dyn Rng) -> Draw<'t, T> {
         let (mean, log_std) = (p[self.mean], p[self.log_std]);
         let shape = [samples, mean.shape()[0]];
-        let eps = p.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
+        let eps =
+            p.tape().named_constant("ε", Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
         let log_q = eps.standard_normal_log_prob() - log_std.sum();
         Draw { theta: mean + log_std.exp() * eps, kl: Kl::Sampled { log_q } }
     }

@@ -178,7 +178,8 @@ impl<T: Scalar> Mnf<T> {
         let Draw { theta: z, kl } = self.multipliers.draw(p, samples, rng);
         let Kl::Sampled { log_q: log_multipliers } = kl else { unreachable!("a hypernet") };
         let (log_std, shape) = (p[self.log_std], [samples, self.index.len()]);
-        let eps = p.tape().constant(Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
+        let eps =
+            p.tape().named_constant("ε", Init::STANDARD_NORMAL.sample(&shape, &mut &mut *rng));
         let w = self.means(p, z) + log_std.exp() * eps;
         Augmented {
             w,

@@ -352,7 +352,7 @@ fn ours(tier: Tier, protocol: &Protocol, data: &Dataset) -> String {
          Dropout rates are those of Gal, Islam & Ghahramani: 0.25 after the pooling and 0.5 after \
          the dense layer. Each of the ensemble's five networks has all {epochs} epochs: in a fifth \
          of them it would take ten steps with 20 labels. Acquired images leave the pool (in the \
-         authors' code they do not). The prior is N(0, 1) on the scales, and the KL is weighted for \
-         the number of labelled examples.{seeds}"
+         authors' code they do not). The prior is N(0, 1) on the scales, and the KL is weighted \
+         for the number of labelled examples.{seeds}"
     )
 }

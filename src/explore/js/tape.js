@@ -142,7 +142,7 @@ function describeNode(state, at, back) {
   const children = nodes.filter((other) => other.parents.includes(at)).length;
   const documented = ops[op] ?? null;
   const kind = documented ? documented.about.replaceAll('`', '')
-    : op === 'constant' ? 'A constant, such as data or noise: no gradient flows to it.'
+    : gradient === null ? 'A constant, such as data or noise: no gradient flows to it.'
       : 'A parameter. Its gradient goes to the optimiser.';
   const values = (all) => all.map(number).join(', ')
     + (node.shape.reduce((a, b) => a * b, 1) > all.length ? ', …' : '');
@@ -152,7 +152,7 @@ function describeNode(state, at, back) {
     ['inputs', parents.map((id) => `${id} ${nodes[id].op}`).join(', ') || 'none'],
     ['value', `${shape(node)}: ${values(node.value)}`],
     ['what it does', kind],
-    ['defined in', documented?.place ?? (op === 'constant' ? 'src/autodiff/tape.rs, constant'
+    ['defined in', documented?.place ?? (gradient === null ? 'src/autodiff/tape.rs, constant'
       : 'src/nn/params.rs, bind')],
   ];
   const from = `${children} later ${children === 1 ? 'node' : 'nodes'}`;
