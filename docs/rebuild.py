@@ -24,6 +24,9 @@ import numpy as np
 U = 2.0**-24
 # The error of exp, ln and tanh in single precision, in units of U.
 FUNCTION = 4.0
+# Spellings of a missing value.
+MISSING = set("? NA N/A n/a <NA> #N/A #NA NULL Null null None none NaN nan NAN -NaN -nan".split())
+MISSING.add("")
 
 
 def read(path):
@@ -238,11 +241,26 @@ def probabilities(numbers, layers, theta, x):
     return Near(v / len(theta), e / len(theta) + U)
 
 
+def encoded(column, row):
+    """The inputs of a cell: a number, or one per category, and whether there is no value."""
+    kind, of = next(iter(column["encoding"].items()))
+    if kind == "left-out":
+        return []
+    cell = row[column["name"]].strip()
+    empty = cell in MISSING
+    if kind == "number":
+        values = [of["median"] if empty else float(cell)]
+    else:
+        values = [float(cell == level) for level in of["levels"]]
+    return values + [float(empty)] * bool(of["missing"])
+
+
 def inputs(path, preprocess):
     """Rows of a CSV file, standardised in double precision, then rounded to single as in bhn."""
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    x = np.array([[float(row[name]) for name in preprocess["columns"]] for row in rows])
+    table = preprocess["table"]
+    x = np.array([[v for column in table for v in encoded(column, row)] for row in rows])
     if preprocess["x"] is not None:
         x = (x - preprocess["x"]["mean"]) / preprocess["x"]["std"]
     return x.astype(np.float32).astype(float)

@@ -91,6 +91,9 @@ pub enum Likelihood {
     },
     /// `N(y; f(x), 1/τ)` with a trained parameter `ln τ` of shape `[1]`.
     LearnedGaussian(ParamId),
+    /// `N(y; f₁(x), 1/τ(x))` with `ln τ(x) = f₂(x)`: the noise level depends on the input, and the
+    /// network has two outputs.
+    InputGaussian,
 }
 
 impl Likelihood {
@@ -105,12 +108,15 @@ impl Likelihood {
         outputs: Var<'t, T>,
         targets: &Targets<T>,
     ) -> Var<'t, T> {
+        let shape = outputs.shape();
+        let output = |k: usize| outputs.slice(2, k..k + 1).reshape(&shape[..2]);
         let gaussian = |log_precision: Var<'t, T>, y: &[T]| {
-            let shape = outputs.shape();
-            assert!(shape[1..] == [y.len(), 1], "outputs {shape:?} for {} values", y.len());
+            let k = if matches!(self, Self::InputGaussian) { 2 } else { 1 };
+            assert!(shape[1..] == [y.len(), k], "outputs {shape:?} for {} values", y.len());
             let y = Tensor::from_shape_vec(vec![y.len()], y.to_vec()).expect("a vector");
             let y = outputs.tape().named_constant("y", y);
-            y.normal_log_prob(outputs.reshape(&shape[..2]), log_precision)
+            let mean = if k == 2 { output(0) } else { outputs.reshape(&shape[..2]) };
+            y.normal_log_prob(mean, log_precision)
         };
         match (self, targets) {
             (Self::Categorical { clip }, Targets::Classes(y)) => {
@@ -125,14 +131,15 @@ impl Likelihood {
                 gaussian(outputs.tape().constant(log), y)
             }
             (Self::LearnedGaussian(id), Targets::Values(y)) => gaussian(p[id], y),
+            (Self::InputGaussian, Targets::Values(y)) => gaussian(output(1), y),
             (likelihood, _) => panic!("{likelihood:?}: targets of the other kind"),
         }
     }
 
-    /// `τ`, if the likelihood is Gaussian.
+    /// `τ`, if the likelihood is Gaussian with one noise level.
     pub fn precision<T: Scalar>(self, p: &BoundParams<'_, T>) -> Option<f64> {
         match self {
-            Self::Categorical { .. } => None,
+            Self::Categorical { .. } | Self::InputGaussian => None,
             Self::Gaussian { precision } => Some(precision),
             Self::LearnedGaussian(id) => Some(p[id].item().f64().exp()),
         }

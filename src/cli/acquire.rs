@@ -1,7 +1,7 @@
 //! `bhn acquire DIR --pool FILE`: which inputs to label next.
 use super::context::Context;
 use super::flags::{self, PrecisionFlag, SCORES, count, one_of, samples};
-use super::predict::{Far, block, prefixes};
+use super::predict::{Remarks, block, expanded, prefixes};
 use crate::data;
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
@@ -20,7 +20,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// Run folder
     dir: PathBuf,
-    /// Unlabelled images (PNG, IDX, NPY) or table rows (CSV, NPY); may be repeated
+    /// Unlabelled images (PNG, IDX, NPY) or table rows (CSV and other tables, NPY); may be
+    /// repeated
     #[arg(long, value_name = "FILE", required = true)]
     pool: Vec<PathBuf>,
     /// Number of inputs to choose
@@ -81,12 +82,13 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let rows = block(&model, &header, count);
     let (theta, _) = draw(&model, count, &mut stream(header.config.seed, Purpose::Evaluation, 0));
     let (mut pool, mut names) = (Pool::new(&model, &theta, acquisition), vec![]);
-    let mut far = Far::default();
-    for (file, prefix) in args.pool.iter().zip(prefixes(&args.pool)) {
+    let mut remarks = Remarks::default();
+    let files = expanded(&args.pool)?;
+    for (file, prefix) in files.iter().zip(prefixes(&files)) {
         for inputs in data::inputs(file, &header.preprocess, header.image, rows)? {
             let mut inputs = inputs?;
             prefix.rename(&mut inputs.names);
-            far.add(inputs.outside.as_ref());
+            remarks.add(&inputs);
             let kept = (names.len() + inputs.names.len()).saturating_mul(count * classes);
             if acquisition == Acquisition::BatchBald && kept > LIMIT {
                 let (what, most) = ("--pool with batch-bald", LIMIT / (count * classes));
@@ -99,7 +101,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
             names.extend(inputs.names);
         }
     }
-    far.say(context);
+    remarks.say(context);
     let picks = pool.choose(args.k, &mut stream(header.config.seed, Purpose::Pool, 0));
     let chosen = |(i, pick): (usize, Pick)| Chosen {
         rank: i + 1,

@@ -39,6 +39,22 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
     rate.ok_or("expected a number above 0")
 }
 
+/// A height and a width in pixels, or one number for both.
+pub fn size(text: &str) -> Result<[usize; 2], &'static str> {
+    let (height, width) = text.split_once(['x', '×']).unwrap_or((text, text));
+    let side = |text: &str| text.trim().parse().ok().filter(|n| (1..=8192).contains(n));
+    match (side(height), side(width)) {
+        (Some(height), Some(width)) => Ok([height, width]),
+        _ => Err("expected a height and a width in pixels, such as 28x28"),
+    }
+}
+
+/// A probability, above ½ and below 1.
+pub fn level(text: &str) -> Result<f64, &'static str> {
+    let level = text.parse().ok().filter(|level| (0.5..1.).contains(level));
+    level.ok_or("expected a probability from 0.5 to below 1, such as 0.9")
+}
+
 /// Parses a `T` that is spelled as in `config.toml`.
 pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
@@ -68,8 +84,12 @@ pub const METHODS: &[&str] = &[
 ];
 /// The values of `--flow`.
 pub const FLOWS: &[&str] = &["realnvp", "iaf", "planar", "cholesky", "low-rank", "linear"];
+/// The values of `bhn predict --format`.
+pub const FORMATS: &[&str] = &["csv", "json", "npz"];
 /// The values of `--precision`.
 pub const PRECISIONS: &[&str] = &["f32", "bf16"];
+/// The values of `--missing`.
+pub const MISSING: &[&str] = &["impute", "drop", "refuse"];
 /// The values of `--task`.
 pub const TASKS: &[&str] = &["classification", "regression"];
 /// The values of `bhn acquire --score`.

@@ -4,6 +4,7 @@
 mod acquire;
 mod context;
 mod data;
+mod doctor;
 mod eval;
 mod explain;
 mod explore;
@@ -83,6 +84,8 @@ enum Command {
     Explore(explore::Args),
     /// List, download or check data sets
     Data(data::Args),
+    /// Describe this machine, for a report of a fault
+    Doctor(doctor::Args),
     /// Print a shell completion script
     Completions {
         /// The shell
@@ -154,6 +157,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Explain(args) => explain::run(args, &context),
         Command::Explore(args) => explore::run(args, &context),
         Command::Data(args) => data::run(args, &context),
+        Command::Doctor(args) => doctor::run(args, &context),
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(shell, &mut Cli::command(), "bhn", &mut script);

@@ -1,6 +1,6 @@
 //! Results as text.
 use crate::error::quoted;
-use crate::predict::evaluate::Evaluation;
+use crate::predict::evaluate::{Distribution, ErrorDetection, Evaluation};
 use crate::report;
 use crate::run::{Config, Method, MethodKind};
 use crate::verify::importance::Diagnostics;
@@ -31,6 +31,20 @@ pub fn results(found: &Evaluation, config: &Config) -> Vec<(String, String)> {
     }
     if let Some(ece) = test.ece {
         row("test ECE (15 bins)", format!("{ece:.4}"));
+    }
+    if let Some(ece) = test.ece_equal_mass {
+        row("test ECE (15 bins of equal mass)", format!("{ece:.4}"));
+    }
+    if let Some(ErrorDetection { auroc, aupr, aurc }) = test.errors {
+        let text = format!("AUROC {auroc:.3}, AUPR {aupr:.3}, AURC {aurc:.4}");
+        row("wrong predictions by 1 − max p", text);
+    }
+    if let Some(Distribution { crps, coverage, below }) = &test.distribution {
+        row("test CRPS", report::number(*crps));
+        let percent = |share: &f64| format!("{:.1}", 100. * share);
+        let list = |shares: &[f64]| shares.iter().map(percent).collect::<Vec<_>>().join(", ");
+        row("in the 50, 90, 95 % intervals", format!("{} %", list(coverage)));
+        row("below the 10, 20, …, 90 % quantiles", format!("{} %", list(below)));
     }
     let terms = elbo.terms;
     let method = Method::from(config);

@@ -9,6 +9,7 @@ use crate::primary::Shape;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 
 /// A task and its examples.
 #[derive(Clone, Debug)]
@@ -185,16 +186,69 @@ pub enum TaskKind {
     Regression,
 }
 
+/// What happens to missing values of a file: an empty cell, `NA`, `NaN`, `?`, ….
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", from = "Spelling")]
+pub enum Missing {
+    /// A row without a target is left out. A missing number becomes the median of the training
+    /// rows, with an indicator as one more input; a missing category is a category of its own.
+    #[default]
+    Impute,
+    /// A row with a missing value is left out.
+    Drop,
+    /// A missing value is an error.
+    Refuse,
+}
+
+/// A [`Missing`] as it may be spelled in a file.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"impute\", \"drop\" or \"refuse\"")]
+enum Spelling {
+    Word(Word),
+    /// Whether rows are dropped, as in older files.
+    Drop(bool),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Impute,
+    Drop,
+    Refuse,
+}
+
+impl From<Spelling> for Missing {
+    fn from(spelling: Spelling) -> Self {
+        match spelling {
+            Spelling::Word(Word::Impute) => Self::Impute,
+            Spelling::Word(Word::Drop) | Spelling::Drop(true) => Self::Drop,
+            Spelling::Word(Word::Refuse) | Spelling::Drop(false) => Self::Refuse,
+        }
+    }
+}
+
 /// Options of [`load`](super::load()).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Target column of a CSV file; `None` for the last.
+    /// Target column of a table; `None` for the last.
     pub target: Option<String>,
     /// The task; `None` to guess it from the targets.
     pub task: Option<TaskKind>,
-    /// Whether to leave out rows of a file that have a missing value; otherwise such a row is an
-    /// error.
-    pub drop_missing: bool,
+    /// What happens to the rows of a file that have a missing value.
+    pub missing: Missing,
+    /// Columns of a table that are left out.
+    pub drop: Vec<String>,
+    /// The column of a table that tells the part of each row: `train`, `validation` or `test`.
+    pub split: Option<String>,
+    /// A table of validation rows.
+    pub validation: Option<PathBuf>,
+    /// A table of test rows.
+    pub test: Option<PathBuf>,
+    /// Least number of validation rows that are taken from a file, up to a fifth of its rows; 0 for
+    /// a tenth of the rows, however few these are.
+    pub validation_rows: usize,
+    /// Height and width that the pictures of a folder are resampled to; `None` for their own.
+    pub size: Option<[usize; 2]>,
     /// Number of training rows to keep, the first ones; `None` for all.
     pub train_subset: Option<usize>,
     /// Seed of the shuffle of a CSV or NPZ file's rows.
@@ -209,6 +263,36 @@ impl Options {
         }
         let expected = format!("classification, the task of {source}");
         Err(Error::invalid("task", "regression", expected, "Leave the task out."))
+    }
+
+    /// Checks that no option is set that only a table has, which `source` is not.
+    pub(super) fn no_table(&self, source: &str) -> Result<()> {
+        let set = [
+            ("target column", self.target.is_some()),
+            ("columns to drop", !self.drop.is_empty()),
+            ("split column", self.split.is_some()),
+            ("validation file", self.validation.is_some()),
+            ("test file", self.test.is_some()),
+        ];
+        let Some((what, _)) = set.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let expected = "one only for a table, such as a CSV file";
+        let advice = "Leave it out; an NPZ file may have x_test and y_test, x_val and y_val.";
+        Err(Error::invalid(what, format!("one for {source:?}"), expected, advice))
+    }
+
+    /// Checks that the parts of the rows are given in one way.
+    pub(super) fn one_split(&self) -> Result<()> {
+        let (column, files) =
+            (self.split.is_some(), self.validation.as_ref().or(self.test.as_ref()));
+        match files.filter(|_| column) {
+            None => Ok(()),
+            Some(file) => Err(Error::invalid(
+                "split",
+                format!("a column, and the file {}", file.display()),
+                "a column, or files",
+                "Leave one of them out.",
+            )),
+        }
     }
 
     /// Number of training rows to keep of `available` ones. An error if the requested number is 0

@@ -1,5 +1,6 @@
 //! The division of a file's examples into those for training, validation and test.
-use super::dataset::{Dataset, Options, Split, Task};
+use super::appearance::Appearance;
+use super::dataset::{Dataset, Missing, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler;
 use super::target::Chosen;
@@ -8,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::random::{Purpose, stream};
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
-use std::ops::Range;
 
 /// All examples of a file, before they are split.
 pub(super) struct Examples<'a> {
@@ -22,9 +22,7 @@ pub(super) struct Examples<'a> {
     pub x: Array2<f32>,
     /// Task and targets.
     pub chosen: Chosen,
-    /// Number of rows left out for missing values.
-    pub dropped: usize,
-    /// Other notes for the user.
+    /// Notes for the user.
     pub notes: Vec<String>,
     /// The transformation that produced `x`. `split` adds the standardisation of the targets.
     pub preprocess: Preprocess,
@@ -38,18 +36,17 @@ impl Examples<'_> {
     /// If a standardised target is not finite in single precision.
     pub fn split(self, parts: &[Vec<usize>; 3]) -> Result<Dataset> {
         let Self { what, name, image, x, chosen: Chosen { task, y, guess }, .. } = self;
-        let (dropped, notes) = (self.dropped, self.notes);
         let moments = || scaler::moments(parts[0].iter().map(|&row| y[row]));
         let scale = (task == Task::Regression).then(moments);
         let part = |rows: &Vec<usize>| -> Result<Split> {
             Ok(Split { x: x.select(Axis(0), rows), y: targets(what, &y, rows, scale)? })
         };
         let (train, validation, test) = (part(&parts[0])?, part(&parts[1])?, part(&parts[2])?);
-        let preprocess = Preprocess { inputs: x.ncols(), y: scale, ..self.preprocess };
-        let dropped = (dropped > 0).then(|| format!("{dropped} rows with missing values left out"));
+        let appearance = image.map(|_| Appearance::of(&train.x));
+        let preprocess = Preprocess { inputs: x.ncols(), y: scale, appearance, ..self.preprocess };
         let columns = preprocess.columns.as_deref();
         let ignored = preprocess.x.as_ref().and_then(|scaler| scaler.ignored(columns));
-        let notes = notes.into_iter().chain(dropped).chain(guess).chain(ignored).collect();
+        let notes = self.notes.into_iter().chain(guess).chain(ignored).collect();
         Ok(Dataset { name, task, image, preprocess, notes, train, validation, test })
     }
 }
@@ -72,28 +69,63 @@ fn targets(what: &str, y: &[f64], rows: &[usize], scale: Option<(f64, f64)>) -> 
     Ok(Targets::Values(y.map(standardised).collect::<Result<_>>()?))
 }
 
-/// Indices of the training, validation and test rows. The rows `0..rows` are shuffled by the seed
-/// and divided 80/10/10; if the range `test` is not empty, it gives the test rows, and `0..rows`
-/// are divided 90/10 into training and validation. If `options` ask for a subset, only that many
-/// training rows are kept.
+/// A note on the rows that were left out for missing values; `None` if there are none.
+pub(super) fn left_out(rows: usize, missing: Missing) -> Option<String> {
+    let what = match missing {
+        Missing::Drop => "with missing values",
+        Missing::Impute | Missing::Refuse => "without a target",
+    };
+    (rows > 0).then(|| format!("{rows} rows {what} left out"))
+}
+
+/// Indices of rows, before those that have no part yet are divided.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// Rows for training, and for the other parts if these are empty.
+    pub pool: Vec<usize>,
+    /// Rows given for validation.
+    pub validation: Vec<usize>,
+    /// Rows given for the test.
+    pub test: Vec<usize>,
+}
+
+impl Parts {
+    /// The rows `0..rows`, all of them to be divided.
+    pub fn of(rows: usize) -> Self {
+        Self { pool: (0..rows).collect(), ..Self::default() }
+    }
+}
+
+/// Indices of the training, validation and test rows, and a note if a tenth of the rows were too
+/// few for validation. The pool of `parts` is shuffled by the seed; validation and test, unless
+/// given, take a tenth of it each. Validation takes at least `options.validation_rows` where these
+/// are at most a fifth. If `options` ask for a subset, only that many training rows are kept.
 ///
 /// # Errors
-/// If there are fewer than 10 rows, or fewer training rows than the subset in `options`.
+/// If the pool has fewer than 10 rows, or fewer training rows than the subset in `options`.
 pub(super) fn divide(
     what: &str,
-    rows: usize,
-    test: Range<usize>,
+    parts: Parts,
     options: &Options,
-) -> Result<[Vec<usize>; 3]> {
+) -> Result<([Vec<usize>; 3], Option<String>)> {
+    let Parts { pool: mut order, mut validation, mut test } = parts;
+    let rows = order.len();
     if rows < 10 {
         let expected = "at least 10, to divide into train, validation and test";
         return Err(Error::invalid(what, format!("{rows} rows"), expected, "Add rows."));
     }
-    let mut order: Vec<usize> = (0..rows).collect();
     order.shuffle(&mut stream(options.seed, Purpose::Split, 0));
-    let mut tenth = || order.split_off(order.len() - rows / 10);
-    let validation = tenth();
-    let test = if test.is_empty() { tenth() } else { test.collect() };
+    let mut take = |count: usize| order.split_off(order.len() - count);
+    let mut note = None;
+    if validation.is_empty() {
+        let count = (rows / 10).max(options.validation_rows.min(rows / 5));
+        note = (count > rows / 10)
+            .then(|| format!("{count} of {rows} rows are for validation, as a tenth would be few"));
+        validation = take(count);
+    }
+    if test.is_empty() {
+        test = take(rows / 10);
+    }
     order.truncate(options.keep(order.len())?);
-    Ok([order, validation, test])
+    Ok(([order, validation, test], note))
 }

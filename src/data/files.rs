@@ -9,15 +9,32 @@ use std::path::Path;
 /// Largest size of data that is read into memory as a whole, such as an array of an archive: 2 GiB.
 pub(super) const LIMIT: u64 = 2 << 30;
 
-/// The extension of `path` in lower case; empty if there is none.
+/// Extensions of text files with one row of a table in each line.
+const TEXT: [&str; 3] = ["csv", "tsv", "txt"];
+
+/// The extension of `path` in lower case; empty if there is none. That of a compressed table, such
+/// as `t.csv.gz`, is the one before `gz`.
 pub(super) fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+    let last = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let (own, inner) = (last(path), last(&path.with_extension("")));
+    if own == "gz" && TEXT.contains(&&*inner) { inner } else { own }
+}
+
+/// Whether the extension of `path` is that of a table.
+pub(super) fn is_table(path: &Path) -> bool {
+    let extension = extension(path);
+    TEXT.contains(&&*extension) || extension == "parquet"
 }
 
 /// The file name of `path`, with or without its extension.
 pub(super) fn name(path: &Path, extension: bool) -> String {
     let part = if extension { path.file_name() } else { path.file_stem() };
-    part.unwrap_or_default().to_string_lossy().into_owned()
+    let name = part.unwrap_or_default().to_string_lossy().into_owned();
+    let is_packed = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+    match extension || !is_packed || !is_table(path) {
+        true => name,
+        false => self::name(Path::new(&name), false),
+    }
 }
 
 /// Opens a file for buffered reading.
@@ -148,9 +165,19 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
 
 /// Decodes a PNG picture of at most `side` × `side` pixels.
 pub(super) fn png(bytes: Vec<u8>, side: u32) -> ImageResult<DynamicImage> {
+    decoded(bytes, ImageFormat::Png, side)
+}
+
+/// Decodes a PNG or JPEG picture of at most `side` × `side` pixels.
+pub(super) fn picture(bytes: Vec<u8>, side: u32) -> ImageResult<DynamicImage> {
+    let format = image::guess_format(&bytes)?;
+    decoded(bytes, format, side)
+}
+
+fn decoded(bytes: Vec<u8>, format: ImageFormat, side: u32) -> ImageResult<DynamicImage> {
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(side), Some(side));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     reader.decode()
 }

@@ -1,4 +1,5 @@
 //! MNIST and Fashion-MNIST, and what they share with other sets of published images.
+use super::appearance::Appearance;
 use super::dataset::{Dataset, Options, Split, Task};
 use super::preprocess::Preprocess;
 use super::scaler::StandardScaler;
@@ -76,11 +77,12 @@ pub(super) fn dataset(
 ) -> Dataset {
     let inputs = image.iter().product();
     let seen = Some(TrainingRange::bytes());
+    let appearance = Some(Appearance::of(&train.x));
     Dataset {
         name: name.into(),
         task: Task::Classification { classes: classes.iter().map(ToString::to_string).collect() },
         image: Some(image),
-        preprocess: Preprocess { inputs, x, seen, ..Preprocess::default() },
+        preprocess: Preprocess { inputs, x, seen, appearance, ..Preprocess::default() },
         notes: vec![],
         train,
         validation,

@@ -9,35 +9,47 @@
 //! Files are not trusted. A size that a header declares is compared with the size of the file
 //! before memory is allocated; if the file is compressed, memory is allocated only as data arrive.
 //! Each fault is an [`Error`](crate::error::Error) that names the file and a remedy.
+mod appearance;
 mod augment;
 mod blocks;
 mod cifar;
+mod columns;
 mod dataset;
+mod delimited;
 mod examples;
 pub(crate) mod files;
+mod folder;
 mod grey;
 mod idx;
 mod images;
 mod inputs;
+mod kinds;
 mod load;
 mod npy;
 mod npz;
 mod omniglot;
+mod parquet;
+mod pictures;
 mod preprocess;
+mod records;
 mod scaler;
 mod shift;
 pub(crate) mod sources;
 mod table;
+mod table_set;
 mod target;
 pub(crate) mod temporary;
 mod training_range;
 mod uci;
 
 pub use crate::bayes::Targets;
+pub use appearance::Appearance;
 pub use augment::Augment;
-pub use dataset::{Dataset, Options, Split, Task, TaskKind};
+pub use columns::{Column, Encoding, Replaced};
+pub use dataset::{Dataset, Missing, Options, Split, Task, TaskKind};
+pub use folder::pictures_in;
 pub use grey::{GREY, grey28};
-pub use inputs::{Inputs, inputs, inputs_from};
+pub use inputs::{Inputs, Reading, inputs, inputs_from, inputs_with};
 pub use load::{is_named, load, load_from};
 pub use preprocess::Preprocess;
 pub use scaler::StandardScaler;

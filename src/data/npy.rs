@@ -207,7 +207,7 @@ impl Npy {
     /// and `1.0` are one class.
     pub fn targets(self, what: &str) -> Result<Targets> {
         if let Some(row) = self.missing().first() {
-            let advice = "Correct or remove that row; --drop-missing trains without such rows.";
+            let advice = "Correct or remove that row; --missing drop trains without such rows.";
             return Err(Error::invalid(what, format!("NaN at [{row}]"), "a target", advice));
         }
         let shape = with_array!(&self, y => y.shape().to_vec());

@@ -1,6 +1,7 @@
-//! NPZ: a zip archive of the arrays `x` and `y`, and optionally `x_test` and `y_test`.
-use super::dataset::{Dataset, Options};
-use super::examples::{Examples, divide};
+//! NPZ: a zip archive of the arrays `x` and `y` or, as in Keras' files, `x_train` and `y_train`,
+//! and optionally arrays for validation and test.
+use super::dataset::{Dataset, Missing, Options};
+use super::examples::{Examples, Parts, divide, left_out};
 use super::preprocess::{Preprocess, Raw};
 use super::target::Targets;
 use super::training_range::TrainingRange;
@@ -11,20 +12,38 @@ use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
+/// Names of the inputs and targets for training.
+const TRAIN: [[&str; 2]; 2] = [["x", "y"], ["x_train", "y_train"]];
+
+/// Names of the inputs and targets for validation.
+const VALIDATION: [[&str; 2]; 4] = [
+    ["x_val", "y_val"],
+    ["x_valid", "y_valid"],
+    ["x_validation", "y_validation"],
+    ["x_dev", "y_dev"],
+];
+
+/// Names of the inputs and targets for the test.
+const TEST: [[&str; 2]; 1] = [["x_test", "y_test"]];
+
 /// Reads an archive, guesses the task if it is not given, and splits the rows. The features of a
 /// table and the targets of a regression are standardised; images are not.
 pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Result<Dataset> {
     let mut archive = Archive::open(path.display().to_string(), file)?;
-    let mut part = archive.part("x", "y", options)?;
-    let own = part.y.labels.len();
-    if archive.keys.iter().any(|key| key == "x_test" || key == "y_test") {
-        let test = archive.part("x_test", "y_test", options)?;
-        part = part.concat(test, &archive.key("x_test"))?;
+    let has = |archive: &Archive<_>, pair: &[&str; 2]| pair.iter().any(|&key| archive.has(key));
+    let [x, y] = TRAIN.into_iter().find(|pair| has(&archive, pair)).unwrap_or(TRAIN[0]);
+    let mut part = archive.part(x, y, options)?;
+    let mut parts = Parts::of(part.y.labels.len());
+    for (pairs, rows) in [(&VALIDATION[..], &mut parts.validation), (&TEST, &mut parts.test)] {
+        let Some([x, y]) = pairs.iter().find(|pair| has(&archive, pair)) else { continue };
+        let (other, first) = (archive.part(x, y, options)?, part.y.labels.len());
+        part = part.concat(other, &archive.key(x))?;
+        rows.extend(first..part.y.labels.len());
     }
     let Part { example, x, y, dropped } = part;
-    let (what, total) = (archive.path.as_str(), y.labels.len());
+    let what = archive.path.as_str();
     let chosen = y.choose(options.task)?;
-    let parts = divide(what, own, own..total, options)?;
+    let (parts, small) = divide(what, parts, options)?;
     let image = image(&example);
     if let [h, w, c @ (1 | 3 | 4)] = *example
         && ![1, 3, 4].contains(&h)
@@ -49,7 +68,8 @@ pub(super) fn load(path: &Path, file: impl Read + Seek, options: &Options) -> Re
         }
     };
     let name = files::name(path, false);
-    Examples { what, name, image, x, chosen, dropped, notes: vec![], preprocess }.split(&parts)
+    let notes = left_out(dropped, options.missing).into_iter().chain(small).collect();
+    Examples { what, name, image, x, chosen, notes, preprocess }.split(&parts)
 }
 
 /// `[C, H, W]` if examples of this shape are images.
@@ -90,8 +110,7 @@ impl Part {
             (a, b) if a.kind() == b.kind() => Raw::Single(concat(a.single(), &b.single())),
             (a, b) => return Err(unlike(b.kind().into(), format!("{}, as in x", a.kind()))),
         };
-        y.labels.extend(other.y.labels);
-        y.values = y.values.and_then(|own| Ok([own, other.y.values?].concat()));
+        y.extend(other.y);
         Ok(Self { example, x, y, dropped: dropped + other.dropped })
     }
 }
@@ -122,13 +141,19 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Self { path, zip, keys })
     }
 
+    /// Whether there is an array of this name.
+    fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|own| own == key)
+    }
+
     /// The name of an array in messages.
     fn key(&self, key: &str) -> String {
         format!("{}, {key:?}", self.path)
     }
 
     /// Reads the inputs and the targets from the arrays with the names `x` and `y`, which must have
-    /// equally many rows. If `options` say so, rows with a NaN are left out.
+    /// equally many rows. Rows whose target is NaN are left out, unless `options` refuse them; rows
+    /// with NaN in their inputs are refused, unless `options` drop them.
     fn part(&mut self, x: &str, y: &str, options: &Options) -> Result<Part> {
         let (example, mut inputs) = self.array(x)?;
         let (_, mut targets) = self.array(y)?;
@@ -142,8 +167,11 @@ impl<R: Read + Seek> Archive<R> {
             ));
         }
         let mut dropped = 0;
-        if options.drop_missing {
-            let missing = &inputs.missing() | &targets.missing();
+        if options.missing != Missing::Refuse {
+            let mut missing = targets.missing();
+            if options.missing == Missing::Drop {
+                missing.append(&mut inputs.missing());
+            }
             let kept: Vec<_> = (0..rows).filter(|row| !missing.contains(row)).collect();
             dropped = missing.len();
             inputs.select(&kept);

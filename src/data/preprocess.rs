@@ -1,5 +1,7 @@
 //! The transformation from raw inputs to a network's inputs, and from its outputs to the target's
 //! unit.
+use super::appearance::Appearance;
+use super::columns::{Column, Encoding};
 use super::scaler::{self, StandardScaler};
 use super::training_range::{OutOfRange, TrainingRange};
 use crate::error::{Error, Result};
@@ -17,14 +19,22 @@ pub struct Preprocess {
     pub x: Option<StandardScaler>,
     /// `(mean, std)` of the training targets of a regression.
     pub y: Option<(f64, f64)>,
-    /// Names of a CSV file's features, `[inputs]`.
+    /// Names of the features of a table, `[inputs]`: of its columns or, for a category or an
+    /// indicator, of the column with a level or with "missing".
     pub columns: Option<Vec<String>>,
-    /// Name of a CSV file's target.
+    /// Name of a table's target.
     pub target: Option<String>,
+    /// The columns of a table except the target, in their order; `None` for a run of an older
+    /// version, whose columns are the features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Vec<Column>>,
     /// Range of the values in the training rows; `None` for a run of an older version, which did
     /// not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<TrainingRange>,
+    /// The appearance of the training images; `None` for tables and for runs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appearance: Option<Appearance>,
 }
 
 impl Preprocess {
@@ -43,6 +53,17 @@ impl Preprocess {
         let inputs = scaler.transform((what, 0), x)?;
         let seen = Some(TrainingRange::of_features(x, rows));
         Ok((inputs, Self { inputs: x.ncols(), x: Some(scaler), seen, ..Self::default() }))
+    }
+
+    /// The columns that become inputs, in the order of these; `None` if the model was not trained
+    /// on a table with names.
+    pub(super) fn input_columns(&self) -> Option<Vec<Column>> {
+        let is_input = |column: &&Column| !matches!(column.encoding, Encoding::LeftOut { .. });
+        let names = || self.columns.as_ref().map(|names| names.iter().map(|n| Column::number(n)));
+        match &self.table {
+            Some(columns) => Some(columns.iter().filter(is_input).cloned().collect()),
+            None => names().map(Iterator::collect),
+        }
     }
 
     /// A network output in the target's unit: `mean + std · y`.
@@ -70,16 +91,24 @@ impl Preprocess {
         &self,
         at: (&str, usize),
         raw: Raw,
-        is_image: bool,
+        image: Option<Pixels>,
     ) -> Result<(Array2<f32>, Option<OutOfRange>)> {
-        if !is_image && self.x.is_none() && raw.kind() == "uint8" {
+        if image.is_none() && self.x.is_none() && raw.kind() == "uint8" {
             let expected = "float32, since an older version trained the model and did not record \
                             whether it divided bytes by 255";
             let advice = "Save the data as the float32 array it was trained on, or train again.";
             return Err(Error::invalid(at.0, "uint8", expected, advice));
         }
-        if is_image {
-            return self.features(at, &self.pixels(at.0, raw)?);
+        if let Some(Pixels { invert }) = image {
+            let mut pixels = self.pixels(at.0, raw)?;
+            if invert {
+                let sum = self.seen.as_ref().map_or(1., |seen| seen.low[0] + seen.high[0]) as f32;
+                pixels.mapv_inplace(|x| sum - x);
+            }
+            let (x, outside) = self.features(at, &pixels)?;
+            let unlike = || self.appearance.and_then(|training| training.unlike(&x, at));
+            let outside = outside.or_else(unlike);
+            return Ok((x, outside));
         }
         match raw {
             Raw::Numbers(x) => self.features(at, &x),
@@ -169,6 +198,7 @@ impl Preprocess {
                 None => x.low.len(),
             }),
             self.columns.as_ref().map(Vec::len),
+            self.table.as_ref().map(|table| table.iter().map(|c| c.encoding.width()).sum()),
             image.map(|[c, h, w]| c.saturating_mul(h).saturating_mul(w)),
         ];
         match lengths.into_iter().flatten().find(|&length| length != self.inputs) {
@@ -181,6 +211,13 @@ impl Preprocess {
             )),
         }
     }
+}
+
+/// What is done with the pixels of images.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels {
+    /// Whether dark and light are exchanged.
+    pub invert: bool,
 }
 
 /// Rows `[N, inputs]` before preprocessing. The variant determines the unit of pixels.

@@ -1,87 +1,142 @@
-//! CSV: a header, then one example in each record.
-use super::dataset::{Dataset, Options};
-use super::examples::{Examples, divide};
-use super::files;
-use super::preprocess::Preprocess;
-use super::target::{Targets, is_missing};
+//! Tables in a file: a header, then one example in each row.
+use super::columns::{Cell, Column, Encoding, Replaced, is_missing, number};
+use super::delimited::Delimited;
+use super::records::Records;
+use super::target::Targets;
+use super::{files, parquet};
 use crate::error::{Error, Result, list};
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
+use csv::StringRecord;
 use ndarray::Array2;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead, Read};
+use std::io::BufRead;
 use std::path::Path;
 
-/// Longest record in bytes. If there were no limit, a quote that is never closed would make the
-/// rest of the file one record.
-const RECORD: usize = 1 << 26;
-
-/// Reads a table, guesses the task if it is not given, and splits and standardises the rows.
-pub(super) fn load(path: &Path, file: impl BufRead, options: &Options) -> Result<Dataset> {
-    let mut table = Table::open(path, file)?;
-    table.next(usize::MAX)?;
-    let target = match &options.target {
-        None => table.columns.len() - 1,
-        Some(name) => table.find(std::slice::from_ref(name))?[0],
-    };
-    // A first column without a name is the index of a data frame.
-    let has_index = table.columns[0].is_empty() && target != 0;
-    let features = usize::from(has_index)..table.columns.len();
-    let features: Vec<usize> = features.filter(|&i| i != target).collect();
-    if features.is_empty() {
-        let expected = "a target and at least one feature, with commas between them";
-        let advice = "Write the file with commas, or add columns.";
-        return Err(Error::invalid(path.display(), "a single column", expected, advice));
-    }
-    let dropped = if options.drop_missing { table.drop_missing() } else { 0 };
-    let targets = table.targets(target)?;
-    let index = has_index.then(|| "the first column, without a name, is left out".to_string());
-    let notes = index.into_iter().chain(table.doubt(target, &targets.labels)).collect();
-    let chosen = targets.choose(options.task)?;
-    let x = table.numbers(&features)?;
-    let parts = divide(&table.path, x.nrows(), 0..0, options)?;
-    let (x, fitted) = Preprocess::fit_transform(&table.path, &x, &parts[0])?;
-    let columns = features.iter().map(|&i| table.columns[i].clone()).collect();
-    let (columns, target) = (Some(columns), Some(table.columns[target].clone()));
-    let preprocess = Preprocess { columns, target, ..fitted };
-    let (what, name) = (&*table.path, files::name(path, false));
-    Examples { what, name, image: None, x, chosen, dropped, notes, preprocess }.split(&parts)
-}
-
-/// An open CSV file and the current block of its records, whose cells are still text.
-pub(super) struct Table<R> {
-    path: String,
+/// An open table and the current block of its rows, whose cells are still text.
+pub(super) struct Table<'a> {
+    pub path: String,
     /// Names in the header.
     pub columns: Vec<String>,
-    reader: Reader<Lines<R>>,
-    /// The current block. Each record has as many cells as the header, and is stored with the
-    /// number (from 1) of the line in which it ends.
-    rows: Vec<(u64, StringRecord)>,
+    /// The current block. Each row has as many cells as the header.
+    pub rows: Vec<Row>,
+    /// Whether numbers may have a decimal comma: columns are not separated by commas.
+    pub decimal_comma: bool,
+    /// A note if columns are not separated by commas.
+    pub note: Option<String>,
+    records: Box<dyn Records + 'a>,
+    /// What the number of a row counts: `line` or `row`.
+    unit: &'static str,
     /// Number of rows before the block.
     first: usize,
 }
 
-impl<R: BufRead> Table<R> {
-    /// Reads the header. A first line that looks like data, or names a column twice, is an error.
-    pub fn open(path: &Path, file: R) -> Result<Self> {
-        let lines = Lines { file, line: 0, last: b'\n', length: 0 };
-        let reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(lines);
-        let path = path.display().to_string();
-        let mut table = Self { path, columns: vec![], reader, rows: vec![], first: 0 };
-        let header = table.reader.headers().cloned().map_err(|error| table.broken(error))?;
-        table.columns = header.iter().map(str::to_owned).collect();
-        if header.is_empty() {
+/// A row of a table.
+pub(super) struct Row {
+    /// The number of the line in which it ends, from 1.
+    pub line: u64,
+    /// The text of each cell.
+    pub cells: StringRecord,
+}
+
+/// Rows as inputs.
+pub(super) struct Encoded {
+    /// Inputs before standardisation, `[N, inputs]`.
+    pub x: Array2<f64>,
+    /// Cells without a value.
+    pub missing: Option<Replaced>,
+    /// Words that did not occur in training.
+    pub unseen: Option<Replaced>,
+}
+
+impl<'a> Table<'a> {
+    /// Reads the header. A first line that looks like data, or names a column twice, is an error,
+    /// as are more than `limit` bytes of text.
+    pub fn open(path: &Path, file: impl BufRead + 'a, limit: u64) -> Result<Self> {
+        let what = path.display().to_string();
+        let table = match &*files::extension(path) {
+            "parquet" => {
+                let (columns, records) = parquet::open(&what, file)?;
+                Self::new(what, records, columns, "row")
+            }
+            _ => {
+                let mut records = Delimited::open(&what, file, limit)?;
+                let (separator, mut header) = (records.separator, StringRecord::new());
+                records.read(&mut header)?;
+                let columns = header.iter().map(str::to_owned).collect();
+                let mut table = Self::new(what, Box::new(records), columns, "line");
+                let separated = |by| format!("{}: {by} separate the columns", table.path);
+                (table.note, table.decimal_comma) = match separator {
+                    b';' => (Some(separated("semicolons")), true),
+                    b'\t' => (Some(separated("tabs")), true),
+                    b'|' => (Some(separated("vertical bars")), true),
+                    _ => (None, false),
+                };
+                table
+            }
+        };
+        table.check_header()?;
+        Ok(table)
+    }
+
+    fn new(
+        path: String,
+        records: Box<dyn Records + 'a>,
+        columns: Vec<String>,
+        unit: &'static str,
+    ) -> Self {
+        let (rows, note) = (vec![], None);
+        Self { path, columns, rows, decimal_comma: false, note, records, unit, first: 0 }
+    }
+
+    fn check_header(&self) -> Result<()> {
+        let names = &self.columns;
+        if names.is_empty() {
             let advice = "Write the file again with a header.";
-            return Err(Error::invalid(&table.path, "no text", "a header and rows", advice));
+            return Err(Error::invalid(&self.path, "no text", "a header and rows", advice));
+        }
+        let numbers: Vec<f64> = names.iter().filter_map(|name| number(name, false)).collect();
+        if numbers.len() == names.len() || numbers.iter().any(|n| n.fract() != 0.0) {
+            return Err(self.headless("numbers in the first line"));
         }
         let mut seen = HashSet::new();
-        let numbers: Vec<f64> = header.iter().filter_map(finite).collect();
-        if numbers.len() == header.len() || numbers.iter().any(|n| n.fract() != 0.0) {
-            return Err(table.ragged("numbers in the first line"));
+        match names.iter().find(|name| !seen.insert(*name)) {
+            Some(twice) => Err(self.ragged(format!("the column {twice:?} twice"))),
+            None => Ok(()),
         }
-        match table.columns.iter().find(|name| !seen.insert(*name)) {
-            Some(twice) => Err(table.ragged(format!("the column {twice:?} twice"))),
-            None => Ok(table),
+    }
+
+    /// The error of a file whose first line is an example.
+    fn headless(&self, found: impl ToString) -> Error {
+        let names = match self.columns.len() {
+            count @ ..4 => (1..=count).map(|i| format!("x{i}")).collect::<Vec<_>>().join(","),
+            count => format!("x1,x2,…,x{count}"),
+        };
+        let expected = "a header, a line with a distinct name for each column";
+        let advice = format!("Write one above it, such as `{names}`.");
+        Error::invalid(&self.path, found, expected, advice)
+    }
+
+    /// Checks that the header is not an example. It seems to be one if two of its names occur as
+    /// words in their own columns, or one does and another is a number.
+    pub fn check_names(&self) -> Result<()> {
+        let has_number = self.columns.iter().any(|name| number(name, false).is_some());
+        let is_word = |name: &str| !is_missing(name) && number(name, false).is_none();
+        let is_value = |i: usize, name: &str| self.rows.iter().any(|row| &row.cells[i] == name);
+        let names = self.columns.iter().enumerate();
+        let mut odd = names.filter(|&(i, name)| is_word(name) && is_value(i, name));
+        match (odd.next(), has_number || odd.next().is_some()) {
+            (Some((_, name)), true) => {
+                Err(self.headless(format!("the value {name:?} in the first line")))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// A note if the header looks like data: it has a number, or the target's name is a target.
+    pub fn doubt(&self, target: usize, labels: &[String]) -> Option<String> {
+        let name = &self.columns[target];
+        let odd = self.columns.iter().find(|name| number(name, false).is_some());
+        let odd = odd.or_else(|| labels.contains(name).then_some(name))?;
+        Some(format!("the first line is the header, with the column {odd:?}; is it data?"))
     }
 
     /// Reads the next block of at most `limit` rows; `false` at the end.
@@ -89,29 +144,17 @@ impl<R: BufRead> Table<R> {
         self.first += self.rows.len();
         self.rows.clear();
         while self.rows.len() < limit {
-            let mut row = StringRecord::new();
-            self.reader.get_mut().length = 0;
-            if !self.reader.read_record(&mut row).map_err(|error| self.broken(error))? {
-                break;
+            let mut cells = StringRecord::new();
+            let Some(line) = self.records.read(&mut cells)? else { break };
+            if cells.len() != self.columns.len() {
+                return Err(self.ragged(format!("{} cells in line {line}", cells.len())));
             }
-            let line = self.reader.get_ref().line;
-            if row.len() != self.columns.len() {
-                return Err(self.ragged(format!("{} cells in line {line}", row.len())));
-            }
-            self.rows.push((line, row));
+            self.rows.push(Row { line, cells });
         }
         if self.first + self.rows.len() == 0 {
             return Err(self.ragged("no rows below the header"));
         }
         Ok(!self.rows.is_empty())
-    }
-
-    /// A note if the header looks like data: it has a number, or the target's name is a target.
-    fn doubt(&self, target: usize, labels: &[String]) -> Option<String> {
-        let name = &self.columns[target];
-        let number = self.columns.iter().find(|name| finite(name).is_some());
-        let odd = number.or_else(|| labels.contains(name).then_some(name))?;
-        Some(format!("the first line is the header, with the column {odd:?}; is it data?"))
     }
 
     fn ragged(&self, found: impl ToString) -> Error {
@@ -122,20 +165,18 @@ impl<R: BufRead> Table<R> {
         Error::invalid(&self.path, found, expected, advice)
     }
 
-    fn broken(&self, error: csv::Error) -> Error {
-        let line = format!("{}, line {}", self.path, self.reader.get_ref().line);
-        match error.into_kind() {
-            ErrorKind::Io(error) => files::unreadable(&line, &error),
-            _ => Error::invalid(line, "other text", "UTF-8", "Save the file as UTF-8."),
-        }
-    }
-
     /// Indices of the columns with these names.
-    pub fn find(&self, names: &[String]) -> Result<Vec<usize>> {
+    pub fn find<'n>(&self, names: impl IntoIterator<Item = &'n String>) -> Result<Vec<usize>> {
         let index: HashMap<&String, usize> = self.columns.iter().zip(0..).collect();
-        let missing: Vec<&String> = names.iter().filter(|name| !index.contains_key(name)).collect();
+        let (mut found, mut missing) = (vec![], vec![]);
+        for name in names {
+            match index.get(name) {
+                Some(&at) => found.push(at),
+                None => missing.push(name),
+            }
+        }
         if missing.is_empty() {
-            return Ok(names.iter().map(|name| index[name]).collect());
+            return Ok(found);
         }
         Err(Error::invalid(
             &self.path,
@@ -145,93 +186,94 @@ impl<R: BufRead> Table<R> {
         ))
     }
 
-    /// Removes rows with a missing value; returns their number.
-    fn drop_missing(&mut self) -> usize {
+    /// Removes the rows without a value in one of these columns; returns their number.
+    pub fn drop_missing(&mut self, columns: &[usize]) -> usize {
         let before = self.rows.len();
-        self.rows.retain(|(_, row)| !row.iter().any(is_missing));
+        self.rows.retain(|row| !columns.iter().any(|&i| is_missing(&row.cells[i])));
         before - self.rows.len()
     }
 
-    /// The numbers in the given columns, `[N, columns]`.
+    /// The inputs of the current block. `at` are the indices of the `columns` in this file.
     ///
     /// # Errors
-    /// If a cell is not a finite number.
-    pub fn numbers(&self, columns: &[usize]) -> Result<Array2<f64>> {
-        let cells = self.rows.iter().flat_map(|row| columns.iter().map(move |&i| (row, i)));
-        let parse = |(row, i): (&(u64, StringRecord), usize)| {
-            finite(&row.1[i]).ok_or_else(|| self.cell(row, i, "a finite number"))
-        };
-        let values = cells.map(parse).collect::<Result<_>>()?;
-        Ok(Array2::from_shape_vec((self.rows.len(), columns.len()), values).expect("all cells"))
+    /// If the cell of a number is a word, or a missing value is refused.
+    pub fn encode(&self, at: &[usize], columns: &[&Column]) -> Result<Encoded> {
+        let width = columns.iter().map(|column| column.encoding.width()).sum();
+        let mut inputs = Vec::with_capacity(self.rows.len() * width);
+        let (mut missing, mut unseen) = (None, None);
+        for row in &self.rows {
+            for (&i, column) in at.iter().zip(columns) {
+                let found = column.encoding.encode(&row.cells[i], self.decimal_comma, &mut inputs);
+                let kind = match found {
+                    Some(Cell::Known) => continue,
+                    Some(Cell::Missing) => &mut missing,
+                    Some(Cell::Unseen) => &mut unseen,
+                    None => {
+                        let expected = match column.encoding {
+                            Encoding::Categories { .. } => "a category",
+                            _ => NUMBER,
+                        };
+                        let advice = "Correct or remove the line";
+                        return Err(self.refused(row, i, expected, advice));
+                    }
+                };
+                let first = || format!("{}, {:?}", self.place(row, i), &row.cells[i]);
+                kind.get_or_insert_with(|| Replaced { cells: 0, first: first() }).cells += 1;
+            }
+        }
+        let x = Array2::from_shape_vec((self.rows.len(), width), inputs).expect("all cells");
+        Ok(Encoded { x, missing, unseen })
+    }
+
+    /// The cells of a column of the current block.
+    pub fn cells(&self, column: usize) -> Vec<String> {
+        self.rows.iter().map(|row| row.cells[column].to_string()).collect()
     }
 
     /// The targets in a column.
     ///
     /// # Errors
     /// If a target is missing.
-    fn targets(&self, column: usize) -> Result<Targets> {
-        if let Some(row) = self.rows.iter().find(|(_, row)| is_missing(&row[column])) {
-            return Err(self.cell(row, column, "a target"));
+    pub fn targets(&self, column: usize) -> Result<Targets> {
+        if let Some(row) = self.rows.iter().find(|row| is_missing(&row.cells[column])) {
+            let advice = "Correct or remove the line; --missing drop trains without such lines.";
+            let found = format!("{:?}", &row.cells[column]);
+            return Err(Error::invalid(self.place(row, column), found, "a target", advice));
         }
-        let value = |(line, row): &(u64, StringRecord)| {
-            finite(&row[column])
-                .ok_or_else(|| (self.place(*line, column), format!("{:?}", &row[column])))
+        let value = |row: &Row| {
+            let cell = &row.cells[column];
+            number(cell, self.decimal_comma)
+                .ok_or_else(|| (self.place(row, column), format!("{cell:?}")))
         };
         Ok(Targets {
             what: format!("{}, target {:?}", self.path, self.columns[column]),
-            labels: self.rows.iter().map(|(_, row)| row[column].to_owned()).collect(),
+            labels: self.rows.iter().map(|row| row.cells[column].to_owned()).collect(),
             values: self.rows.iter().map(value).collect(),
         })
     }
 
-    fn place(&self, line: u64, column: usize) -> String {
-        format!("{}, line {line}, column {:?}", self.path, self.columns[column])
+    /// The place of a cell in messages.
+    pub fn place(&self, row: &Row, column: usize) -> String {
+        let (line, name) = (row.line, &self.columns[column]);
+        format!("{}, {} {line}, column {name:?}", self.path, self.unit)
     }
 
-    fn cell(&self, (line, row): &(u64, StringRecord), column: usize, expected: &str) -> Error {
-        let advice = match is_missing(&row[column]) {
-            true => "Correct or remove the line; --drop-missing trains without such lines.",
-            false => "Correct or remove the line.",
+    /// The error of a cell that has no value, or is no number. `advice` says what may be done about
+    /// any such cell.
+    pub fn refused(&self, row: &Row, column: usize, expected: &str, advice: &str) -> Error {
+        let cell = &row.cells[column];
+        let more = match is_missing(cell) {
+            true => "; --missing drop trains without such lines",
+            false => "",
         };
-        Error::invalid(self.place(*line, column), format!("{:?}", &row[column]), expected, advice)
+        let decimals = match self.decimal_comma && cell.contains(',') {
+            true => ", with a point or a comma before its decimals",
+            false => "",
+        };
+        let (expected, advice) = (format!("{expected}{decimals}"), format!("{advice}{more}."));
+        Error::invalid(self.place(row, column), format!("{cell:?}"), expected, advice)
     }
 }
 
-/// Parses a cell as a finite number.
-fn finite(cell: &str) -> Option<f64> {
-    cell.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
-/// A reader that returns at most one line at a time. So the parser never buffers text beyond the
-/// line that it parses, and `line` is the number of that line.
-struct Lines<R> {
-    file: R,
-    /// Number of the current line, from 1.
-    line: u64,
-    /// The last byte returned. A line ends with `\n`, `\r` or `\r\n`.
-    last: u8,
-    /// Bytes returned since the start of the record.
-    length: usize,
-}
-
-impl<R: BufRead> Read for Lines<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let found = self.file.fill_buf()?;
-        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let end = found.iter().position(is_end).map_or(found.len(), |at| at + 1);
-        let part = &found[..end.min(buffer.len())];
-        buffer[..part.len()].copy_from_slice(part);
-        let is_second_half = self.last == b'\r' && part == b"\n";
-        if is_end(&self.last) && !part.is_empty() && !is_second_half {
-            self.line += 1;
-        }
-        self.last = part.last().copied().unwrap_or(self.last);
-        self.length += part.len();
-        if self.length > RECORD {
-            return Err(io::Error::other("a line that is too long; a quote may not be closed"));
-        }
-        let count = part.len();
-        self.file.consume(count);
-        Ok(count)
-    }
-}
+/// What a cell of a column of numbers is expected to be.
+pub(super) const NUMBER: &str = "a finite number";

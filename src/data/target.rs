@@ -8,18 +8,6 @@ use std::collections::{BTreeSet, HashMap};
 /// values of a regression.
 const CLASSES: usize = 20;
 
-/// Spellings of a missing value: common ones that pandas recognises, other capitalisations of
-/// these, and `?`, as in UCI's files.
-const MISSING: [&str; 18] = [
-    "", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NULL", "Null", "null", "None", "none",
-    "NaN", "nan", "NAN", "-NaN", "-nan",
-];
-
-/// Whether a cell marks a missing value.
-pub(super) fn is_missing(cell: &str) -> bool {
-    MISSING.contains(&cell)
-}
-
 /// Targets in the order of their rows.
 pub(super) struct Targets {
     /// Name of the targets in messages.
@@ -41,6 +29,16 @@ pub(super) struct Chosen {
 }
 
 impl Targets {
+    /// Appends the targets of another file or array.
+    pub fn extend(&mut self, other: Self) {
+        self.labels.extend(other.labels);
+        match (&mut self.values, other.values) {
+            (Ok(own), Ok(other)) => own.extend(other),
+            (values @ Ok(_), Err(first)) => *values = Err(first),
+            (Err(_), _) => {}
+        }
+    }
+
     /// The targets as classes or as values, according to `task`. If it is `None`, the task is
     /// guessed: classification if the number of distinct targets is less than half the number of
     /// rows and, if all targets are numbers, at most [`CLASSES`]; otherwise regression.

@@ -20,6 +20,8 @@ pub struct TrainingRange {
 pub struct OutOfRange {
     /// Number of such rows.
     pub rows: usize,
+    /// Whether each row is far outside.
+    pub each: Vec<bool>,
     /// A description of the first such value: its row, its feature and the training range.
     pub first: String,
 }
@@ -65,20 +67,21 @@ impl TrainingRange {
             let (low, high) = bounds(column);
             value < low - (high - low) || value > high + (high - low)
         };
-        let far = |(row, values): (usize, ArrayView1<'_, T>)| {
+        let far = |values: ArrayView1<'_, T>| {
             let mut values = values.iter().map(|&value| value.into()).enumerate();
-            let (column, value) = values.find(|&(column, value)| is_far(column, value))?;
-            Some((row, column, value))
+            values.find(|&(column, value)| is_far(column, value))
         };
-        let mut rows = x.outer_iter().enumerate().filter_map(far);
-        let (row, column, value) = rows.next()?;
+        let found: Vec<_> = x.outer_iter().map(far).collect();
+        let (row, (column, value)) =
+            found.iter().enumerate().find_map(|(row, found)| Some((row, (*found)?)))?;
         let name = columns.map_or(format!("feature {column}"), |names| names[column].clone());
         let range = match bounds(column) {
             (low, high) if low == high => format!("{low} alone"),
             (low, high) => format!("from {low} to {high}"),
         };
         let first = format!("{what}, row {}, {name} = {value}, in training {range}", first + row);
-        Some(OutOfRange { rows: 1 + rows.count(), first })
+        let each: Vec<_> = found.iter().map(Option::is_some).collect();
+        Some(OutOfRange { rows: each.iter().filter(|far| **far).count(), each, first })
     }
 }
 

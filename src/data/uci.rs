@@ -100,7 +100,6 @@ fn divide(
         image: None,
         x,
         chosen: Chosen { task: Task::Regression, y, guess: None },
-        dropped: 0,
         notes: vec![],
         preprocess,
     };

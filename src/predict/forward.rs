@@ -1,7 +1,7 @@
 //! The network's outputs for many inputs under posterior samples, in parallel chunks.
 use crate::autodiff::profile::{Phase, Profile};
 use crate::autodiff::{Storage, Tape, Tensor};
-use crate::bayes::Model;
+use crate::bayes::{Likelihood, Model};
 use crate::nn::{Frozen, Params};
 use crate::predict::predictive::{Predictive, classes, values};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
@@ -135,9 +135,10 @@ pub(super) fn predict_with(
 ) -> Predictive {
     let tape = Tape::default();
     let precision = model.likelihood.precision(&params.freeze(&tape));
-    let parts = chunks(model, params, theta, x, profile, |_, outputs| match precision {
-        None => classes(cube(&outputs)),
-        Some(precision) => values(cube(&outputs), precision),
+    let is_categorical = matches!(model.likelihood, Likelihood::Categorical { .. });
+    let parts = chunks(model, params, theta, x, profile, |_, outputs| match is_categorical {
+        true => classes(cube(&outputs)),
+        false => values(cube(&outputs), precision),
     });
     parts.into_iter().reduce(Predictive::and).expect("predict: no inputs")
 }

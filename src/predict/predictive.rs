@@ -2,6 +2,7 @@
 //! samples.
 use crate::data::Preprocess;
 use crate::error::{Error, Result};
+use crate::predict::mixture::Mixture;
 use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 
 /// Predictions for `N` inputs. Entropies are in nats.
@@ -21,15 +22,18 @@ pub enum Predictive {
         variation_ratio: Vec<f32>,
     },
     /// Predictions of a real number: standardised or, after [`Predictive::in_units`], in the units
-    /// of the target. `f_s` is the network's output under posterior sample `s`, and `τ` the
-    /// precision of the observation noise.
+    /// of the target. `f_s` is the network's output under posterior sample `s`, and `σ_s²` the
+    /// variance of the observation noise.
     Values {
         /// `mean_s f_s` `[N]`.
         mean: Vec<f64>,
-        /// `√(1/τ + var_s f_s)` `[N]`: the total standard deviation, aleatoric and epistemic.
+        /// `√(mean_s σ_s² + var_s f_s)` `[N]`: the total standard deviation, aleatoric and
+        /// epistemic.
         std: Vec<f64>,
         /// `√(var_s f_s)` `[N]`: the epistemic standard deviation.
         spread: Vec<f64>,
+        /// The whole distribution of each input.
+        mixture: Mixture,
     },
 }
 
@@ -37,12 +41,12 @@ impl Predictive {
     /// `μ + σ y` for means and `σ y` for standard deviations: the predictions in the units of the
     /// target. `μ` and `σ` are the mean and the standard deviation of the training targets.
     pub fn in_units(self, preprocess: &Preprocess) -> Self {
-        let Self::Values { mean, std, spread } = self else { return self };
-        let (shift, unit) = preprocess.y.unwrap_or((0., 1.));
-        let map = |v: Vec<f64>, shift: f64| -> Vec<f64> {
-            v.into_iter().map(|x| shift + unit * x).collect()
-        };
-        Self::Values { mean: map(mean, shift), std: map(std, 0.), spread: map(spread, 0.) }
+        match self {
+            Self::Values { mixture, .. } => {
+                mixture.in_units(preprocess.y.unwrap_or((0., 1.))).into()
+            }
+            classes => classes,
+        }
     }
 
     /// Check that the network's outputs are finite; errors refer to input `i` by `name(i)`.
@@ -73,10 +77,14 @@ impl Predictive {
                 mean_std.extend(m);
                 variation_ratio.extend(v);
             }
-            (Values { mean, std, spread }, Values { mean: m, std: s, spread: d }) => {
+            (
+                Values { mean, std, spread, mixture },
+                Values { mean: m, std: s, spread: d, mixture: other },
+            ) => {
                 mean.extend(m);
                 std.extend(s);
                 spread.extend(d);
+                mixture.and(&other);
             }
             _ => unreachable!("a model predicts one kind of target"),
         }
@@ -131,13 +139,17 @@ pub(super) fn classes(x: ArrayView3<'_, f32>) -> Predictive {
     Predictive::Classes { p, entropy, bald, mean_std, variation_ratio }
 }
 
-/// The predictions from outputs `f_s [S, B, 1]` and the precision `τ` of the observation noise.
-pub(super) fn values(f: ArrayView3<'_, f32>, precision: f64) -> Predictive {
-    let f = f.index_axis(Axis(2), 0).mapv(f64::from);
-    let mean = f.mean_axis(Axis(0)).expect("a sample").to_vec();
-    let spread = f.std_axis(Axis(0), 0.).to_vec();
-    let std = spread.iter().map(|s| (1. / precision + s * s).sqrt()).collect();
-    Predictive::Values { mean, std, spread }
+/// The predictions from outputs `f_s [S, B, 1]` and the precision `τ` of the observation noise, or
+/// from outputs `[S, B, 2]`, the second of which is `ln τ`.
+pub(super) fn values(outputs: ArrayView3<'_, f32>, precision: Option<f64>) -> Predictive {
+    Mixture::new(outputs, precision).into()
+}
+
+impl From<Mixture> for Predictive {
+    fn from(mixture: Mixture) -> Self {
+        let [mean, std, spread] = mixture.moments();
+        Self::Values { mean, std, spread, mixture }
+    }
 }
 
 /// The error for the input `what`, on which the network's outputs are not finite.

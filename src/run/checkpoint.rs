@@ -358,10 +358,11 @@ fn first<T: Display>(of: &[T]) -> String {
 }
 
 /// The checksum of version 1: SHA-256 of the tensors' bytes, in the order of their names, and of
-/// the header.
+/// the header, whose keys were those of that version.
 fn digest(tensors: &[(String, TensorView<'_>)], header: &Header) -> String {
     let mut hash = Sha256::new();
     tensors.iter().for_each(|(_, tensor)| hash.update(tensor.data()));
-    hash.update(serde_json::to_string(header).expect("finite numbers and text"));
+    let header = serde_json::to_string(header).expect("finite numbers and text");
+    hash.update(header.replacen(r#","missing":"drop","#, r#","drop_missing":true,"#, 1));
     files::hex(&hash.finalize())
 }

@@ -34,7 +34,7 @@ pub fn check(config: &Config, data: &Dataset) -> Result<()> {
 
 /// The bytes that this process can still allocate, if the system reports them: the free memory of
 /// the machine, within the limits of the process and of its container.
-fn free() -> Option<u64> {
+pub fn free() -> Option<u64> {
     let kilobytes = |file: &str, key: &str| {
         let text = fs::read_to_string(file).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;

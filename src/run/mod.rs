@@ -2,6 +2,8 @@
 pub mod atomic;
 pub mod checkpoint;
 pub mod config;
+mod extend;
+pub mod folds;
 pub mod lock;
 pub mod machine;
 pub mod memory;
@@ -16,6 +18,7 @@ mod trained;
 
 pub use checkpoint::{Checkpoint, Header};
 pub use config::{Config, Method, MethodKind};
+pub use extend::extend;
 pub use record::{Epoch, read_metrics};
 pub use resume::{Progress, Run};
 pub use summary::Summary;

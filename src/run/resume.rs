@@ -4,14 +4,18 @@
 //! written first and never changes; `last.safetensors` follows, with the initial parameters: a run
 //! without it is one that has lost it. Each epoch appends a line to `metrics.jsonl`. An epoch
 //! with a validation then writes `best.safetensors`, if its scores are the best so far, and always
-//! `last.safetensors`. A run that was killed at any moment resumes from `last.safetensors` and
-//! discards the lines of later epochs. Each line has a checksum: a damaged line is missing from the
-//! curves, but does not prevent the run from resuming. `summary.json` and `report.html` are written
-//! at the end.
+//! `last.safetensors`, or keeps them in memory if files were written less than
+//! [`Run::checkpoint_interval`] ago. A run that was killed at any moment resumes from
+//! `last.safetensors` and discards the lines of later epochs. Each line has a checksum: a damaged
+//! line is missing from the curves, but does not prevent the run from resuming. `summary.json` and
+//! `report.html` are written at the end.
 use crate::autodiff::profile::Phase;
 use crate::data::{Dataset, Task};
 use crate::error::{Error, Result, quoted};
+use crate::nn::Params;
+use crate::nn::optim::Optimiser;
 use crate::predict::evaluate::{Scores, validate};
+use crate::run::config::Select;
 use crate::run::lock::Lock;
 use crate::run::machine::Machine;
 use crate::run::missing::{allow_no_last, no_best};
@@ -19,14 +23,16 @@ use crate::run::target::Target;
 use crate::run::train::{Step, Trainer};
 use crate::run::trained::{Trained, find_data, read_config, same_config, same_data, warm_start};
 use crate::run::{Checkpoint, Config, Epoch, Header, Method, atomic, checkpoint, read_metrics};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BEST: &str = "best.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const CONFIG: &str = "config.toml";
+/// The default of [`Run::checkpoint_interval`].
+const INTERVAL: Duration = Duration::from_secs(1);
 /// The checkpoint that training resumes from.
 const LAST: &str = "last.safetensors";
 
@@ -42,9 +48,22 @@ pub struct Run {
     pub trainer: Trainer,
     /// The records of finished epochs, in order; incomplete if `metrics.jsonl` was damaged.
     pub history: Vec<Epoch>,
+    /// Checkpoints are written at most once in this time, 1 s by default, since writing takes most
+    /// of the time of training on a small table; and when training ends, by an error too.
+    pub checkpoint_interval: Duration,
     best: Option<(usize, Scores)>,
+    unsaved: Unsaved,
+    /// When checkpoints were last written.
+    saved: Instant,
     fingerprint: String,
     lock: Lock,
+}
+
+/// Checkpoints that are not written yet.
+#[derive(Default)]
+struct Unsaved {
+    best: Option<(Header, Params<f32>)>,
+    last: Option<(Header, Params<f32>, Optimiser)>,
 }
 
 /// Events of training.
@@ -161,7 +180,19 @@ impl Run {
             trainer.model.init_from_data(data.train.x.view());
         }
         let (fingerprint, dir) = (data.fingerprint(), dir.to_path_buf());
-        Self { dir, config, data, trainer, history: vec![], best: None, fingerprint, lock }
+        Self {
+            dir,
+            config,
+            data,
+            trainer,
+            history: vec![],
+            checkpoint_interval: INTERVAL,
+            best: None,
+            unsaved: Unsaved::default(),
+            saved: Instant::now(),
+            fingerprint,
+            lock,
+        }
     }
 
     /// Continue from a checkpoint of this run.
@@ -221,17 +252,29 @@ impl Run {
         (self.trainer.steps() / self.trainer.steps_per_epoch()) as usize
     }
 
-    /// Train to the end, with a validation and a checkpoint every `train.validate_every` epochs,
-    /// and load the model of the best epoch.
+    /// Whether training is over: after all epochs, or with the validation that is `train.patience`
+    /// epochs or more after the best.
+    pub fn is_done(&self) -> bool {
+        let (epoch, settings) = (self.epoch(), &self.config.train);
+        let is_stale = |(best, _): &(usize, Scores)| epoch >= best + settings.patience;
+        let may_stop = settings.patience > 0 && epoch.is_multiple_of(settings.validate_every);
+        let is_stopped = may_stop && self.best.as_ref().is_some_and(is_stale);
+        epoch >= settings.epochs || is_stopped
+    }
+
+    /// Train to the end, with a validation every `train.validate_every` epochs, and load the model
+    /// of the best epoch. Checkpoints are written after validations.
     ///
     /// # Errors
     /// If training diverges or a file cannot be written; the last checkpoint is kept.
     pub fn train(&mut self, mut progress: impl FnMut(Progress<'_>)) -> Result<Trained> {
-        if self.epoch() < self.config.train.epochs {
+        if !self.is_done() {
             self.trainer.cache_first_product(&self.data.train);
         }
-        while self.epoch() < self.config.train.epochs {
-            self.train_epoch(&mut progress)?;
+        while !self.is_done() {
+            if let Err(error) = self.train_epoch(&mut progress) {
+                return self.write().and(Err(error));
+            }
         }
         Trained::load(&self.dir)
     }
@@ -254,7 +297,9 @@ impl Run {
         // Before the last epoch there may be no posterior whose scores could be compared.
         let counts = epoch == settings.epochs || !Method::from(&self.config).needs_all_epochs();
         let best = record.validation.as_ref().filter(|_| counts);
-        let best = best.filter(|new| self.best.as_ref().is_none_or(|(_, old)| better(new, old)));
+        let best = best.filter(|new| {
+            self.best.as_ref().is_none_or(|(_, old)| better(settings.select, new, old))
+        });
         let is_best = best.is_some();
         self.best = best.map(|scores| (epoch, scores.clone())).or(self.best.take());
         record.seconds = start.elapsed().as_secs_f64();
@@ -299,22 +344,41 @@ impl Run {
         }
     }
 
-    fn save(&self, record: &Epoch, is_best: bool) -> Result<()> {
+    /// Record an epoch, and write the checkpoints if they are due.
+    fn save(&mut self, record: &Epoch, is_best: bool) -> Result<()> {
         self.lock.check()?;
         let metrics = self.dir.join(METRICS);
         Target::own(&metrics)?;
         let file = OpenOptions::new().create(true).append(true).open(&metrics);
-        file.and_then(|mut f| f.write_all(&record.line()).and_then(|()| f.sync_all()))
-            .map_err(Error::io(&metrics))?;
+        file.and_then(|mut file| file.write_all(&record.line())).map_err(Error::io(&metrics))?;
         if record.validation.is_none() {
             return Ok(());
         }
-        let header = self.header(record.epoch);
+        let Trainer { model, optimiser, .. } = &self.trainer;
+        let (header, params) = (self.header(record.epoch), &model.params);
         if is_best {
-            let params = &self.trainer.model.params;
-            checkpoint::save(&self.dir.join(BEST), &header, params, None)?;
+            self.unsaved.best = Some((header.clone(), params.clone()));
         }
-        self.save_last(&header)
+        self.unsaved.last = Some((header, params.clone(), optimiser.clone()));
+        match self.saved.elapsed() >= self.checkpoint_interval || self.is_done() {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    /// Write the checkpoints that are not written yet.
+    fn write(&mut self) -> Result<()> {
+        let Unsaved { best, last } = std::mem::take(&mut self.unsaved);
+        let Some((header, params, optimiser)) = last else { return Ok(()) };
+        self.lock.check()?;
+        let metrics = self.dir.join(METRICS);
+        File::open(&metrics).and_then(|file| file.sync_all()).map_err(Error::io(&metrics))?;
+        if let Some((header, params)) = best {
+            checkpoint::save(&self.dir.join(BEST), &header, &params, None)?;
+        }
+        checkpoint::save(&self.dir.join(LAST), &header, &params, Some(&optimiser))?;
+        self.saved = Instant::now();
+        Ok(())
     }
 
     fn save_last(&self, header: &Header) -> Result<()> {
@@ -355,10 +419,13 @@ fn check_position(path: &Path, header: &Header, examples: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether `a` is better than `b`: it has a higher accuracy or, if the accuracies are equal or
-/// absent, a lower NLL.
-fn better(a: &Scores, b: &Scores) -> bool {
-    (a.accuracy, -a.nll) > (b.accuracy, -b.nll)
+/// Whether `a` is better than `b`: it has a higher accuracy or, if the accuracies are equal, absent
+/// or not what is selected by, a lower NLL.
+fn better(select: Select, a: &Scores, b: &Scores) -> bool {
+    match select {
+        Select::Accuracy => (a.accuracy, -a.nll) > (b.accuracy, -b.nll),
+        Select::Nll => a.nll < b.nll,
+    }
 }
 
 #[cfg(test)]
@@ -366,12 +433,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn better_is_higher_accuracy_then_lower_nll() {
+    fn better_is_higher_accuracy_then_lower_nll_or_lower_nll_alone() {
         let scores = |accuracy, nll| Scores { accuracy, nll, ece: None, rmse: None };
-        assert!(better(&scores(Some(0.9), 2.), &scores(Some(0.8), 1.)));
-        assert!(better(&scores(Some(0.9), 1.), &scores(Some(0.9), 2.)));
-        assert!(!better(&scores(Some(0.9), 2.), &scores(Some(0.9), 1.)));
-        assert!(better(&scores(None, 1.), &scores(None, 2.)));
-        assert!(!better(&scores(None, 1.), &scores(None, 1.)));
+        let by_accuracy = |a, b| better(Select::Accuracy, &a, &b);
+        assert!(by_accuracy(scores(Some(0.9), 2.), scores(Some(0.8), 1.)));
+        assert!(by_accuracy(scores(Some(0.9), 1.), scores(Some(0.9), 2.)));
+        assert!(!by_accuracy(scores(Some(0.9), 2.), scores(Some(0.9), 1.)));
+        assert!(by_accuracy(scores(None, 1.), scores(None, 2.)));
+        assert!(!by_accuracy(scores(None, 1.), scores(None, 1.)));
+        assert!(!better(Select::Nll, &scores(Some(0.9), 2.), &scores(Some(0.8), 1.)));
+        assert!(better(Select::Nll, &scores(Some(0.8), 1.), &scores(Some(0.9), 2.)));
     }
 }

@@ -113,7 +113,13 @@ pub fn load_data(config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
     let options = Options {
         target: config.target.clone(),
         task: config.task,
-        drop_missing: config.drop_missing,
+        missing: config.missing,
+        drop: config.drop.clone(),
+        split: config.split.clone(),
+        validation: config.validation.as_ref().map(PathBuf::from),
+        test: config.test.as_ref().map(PathBuf::from),
+        validation_rows: config.validation_rows,
+        size: config.size,
         train_subset: config.subset,
         seed: config.seed,
     };
@@ -122,18 +128,20 @@ pub fn load_data(config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
 
 /// As [`load_data`] for the run in `dir`, with advice if its data file was moved.
 pub(super) fn find_data(dir: &Path, config: &Config, data_dir: Option<&Path>) -> Result<Dataset> {
-    let file = Path::new(&config.data);
-    if !data::is_named(&config.data) && file.exists() {
-        files::regular(file)?;
-    }
-    load_data(config, data_dir).map_err(|error| {
-        if data::is_named(&config.data) || Path::new(&config.data).exists() {
-            return error;
+    let own = (!data::is_named(&config.data)).then_some(("data", &config.data));
+    let others = [("validation", &config.validation), ("test", &config.test)];
+    let others = others.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
+    for (key, path) in own.into_iter().chain(others) {
+        let file = Path::new(path);
+        if file.exists() {
+            files::regular(file)?;
+        } else {
+            let config_toml = dir.join("config.toml");
+            let advice = format!("If it was moved, correct `{key}` in {}.", config_toml.display());
+            return Err(Error::invalid(path, "no such file", "the data of the run", advice));
         }
-        let config_toml = dir.join("config.toml");
-        let advice = format!("If it was moved, correct `data` in {}.", config_toml.display());
-        Error::invalid(&config.data, "no such file", "the data of the run", advice)
-    })
+    }
+    load_data(config, data_dir)
 }
 
 /// Read the configuration of the run in `dir`.
@@ -147,10 +155,18 @@ pub(super) fn read_config(dir: &Path) -> Result<Config> {
     Config::read(&config)
 }
 
-/// Check that a checkpoint belongs to the run in `dir`. The path in `data` may differ, since the
-/// file may have been moved; [`same_data`] compares the contents.
+/// Check that a checkpoint belongs to the run in `dir`. The paths of data may differ, since the
+/// files may have been moved; [`same_data`] compares the contents. So may the number of epochs, see
+/// [`extend`](super::extend()).
 pub(super) fn same_config(dir: &Path, header: &Header, config: &Config) -> Result<()> {
-    let saved = Config { data: config.data.clone(), ..header.config.clone() };
+    let own = header.config.clone();
+    let mut saved = Config {
+        data: config.data.clone(),
+        validation: own.validation.and(config.validation.clone()),
+        test: own.test.and(config.test.clone()),
+        ..own
+    };
+    (saved.train.epochs, saved.train.patience) = (config.train.epochs, config.train.patience);
     if saved == *config {
         return Ok(());
     }

@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bhn::bayes::Targets;
 use bhn::data::published::{Drawings, add, check, unpack};
-use bhn::data::{Dataset, Options, Preprocess, Split, Task, TaskKind, inputs_from, load_from};
+use bhn::data::{Column, Dataset, Encoding, Options, Preprocess, Split, Task, TaskKind};
+use bhn::data::{inputs_from, load_from};
 use bhn::nn::Params;
 use bhn::predict::Compact;
 use bhn::primary::{Layer, Placed, Shape};
@@ -72,7 +73,15 @@ pub fn npz(bytes: &[u8]) {
 pub fn csv(bytes: &[u8]) {
     trained_on("a.csv", bytes);
     let columns = Some(["a", "b"].map(String::from).to_vec());
-    predicted("a.csv", bytes, &Preprocess { columns, ..model(2) }, None);
+    let plain = Preprocess { columns, ..model(2) };
+    predicted("a.csv", bytes, &plain, None);
+    let number = Encoding::Number { median: Some(1.), missing: 1, decimal_comma: false };
+    let levels = ["x", "y"].map(String::from).to_vec();
+    let words = Encoding::Categories { levels, missing: Some(1) };
+    let column = |name: &str, encoding| Column { name: name.into(), encoding };
+    let table = Some(vec![column("a", number), column("b", words)]);
+    let columns = Some(["a", "a missing", "b=x", "b=y", "b missing"].map(String::from).to_vec());
+    predicted("a.csv", bytes, &Preprocess { columns, table, ..model(5) }, None);
 }
 
 pub fn png(bytes: &[u8]) {

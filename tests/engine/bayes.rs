@@ -14,6 +14,7 @@ use ndarray::{Ix2, s};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rstest::rstest;
+use std::f64::consts::TAU;
 
 const LAYERS: [Layer; 5] =
     [Layer::Dense(6), Layer::Relu, Layer::Dense(5), Layer::Tanh, Layer::Dense(3)];
@@ -160,6 +161,24 @@ fn learned_precision_passes_gradcheck() {
         Likelihood::LearnedGaussian(id).log_prob(&p, v[1], &y)
     })
     .assert();
+}
+
+/// `ln N(y; f₁, 1/τ) = ½ (f₂ − ln 2π − e^f₂ (y − f₁)²)` with `ln τ = f₂`.
+#[test]
+fn precision_that_depends_on_the_input_matches_its_formula() {
+    let (outputs, y) = (randn(&[2, 3, 2], 2), [0.3, -0.2, 1.]);
+    fn log_prob(outputs: Var<'_, f64>) -> Var<'_, f64> {
+        let p = BoundParams::from_vars(outputs.tape(), vec![]);
+        Likelihood::InputGaussian.log_prob(&p, outputs, &Targets::Values(vec![0.3, -0.2, 1.]))
+    }
+    let tape = Tape::default();
+    let found = log_prob(tape.constant(outputs.clone())).value();
+    for (s, n) in [(0, 0), (0, 2), (1, 1)] {
+        let [mean, log] = [outputs[[s, n, 0]], outputs[[s, n, 1]]];
+        let expected = 0.5 * (log - TAU.ln() - log.exp() * (y[n] - mean).powi(2));
+        assert!((found[[s, n]] - expected).abs() < 1e-12, "{s} {n}");
+    }
+    gradcheck(&[outputs], |v| log_prob(v[0])).assert();
 }
 
 /// `S` samples as one product, scales after the product and the first layer's product shared: the

@@ -6,11 +6,11 @@ use bhn::data::{Dataset, Options, Task, load};
 use bhn::experiments::active::{Learner, Protocol, area, labels_to, learn};
 use bhn::predict::acquire::{Acquisition, Pool, batch_bald};
 use bhn::predict::score::Score;
-use bhn::predict::{Predictive, chunk, draw, predict};
+use bhn::predict::{Mixture, Predictive, chunk, draw, predict};
 use bhn::primary::Layer;
 use bhn::random::{Purpose, stream};
 use bhn::run::config::{Config, MethodKind};
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis, arr3};
 use rand::RngExt;
 use rstest::rstest;
 use std::collections::HashSet;
@@ -265,7 +265,7 @@ fn no_score_is_negative_zero() {
         let found = score.of(predictive);
         assert!(found.iter().all(|score| score.to_bits() == 0), "{score:?} {found:?}");
     }
-    let agreed = Predictive::Values { mean: vec![1.], std: vec![0.5], spread: vec![0.] };
+    let agreed: Predictive = Mixture::new(arr3(&[[[1.]], [[1.]]]).view(), Some(4.)).into();
     for score in [Score::Bald, Score::MeanStd] {
         assert_eq!(score.of(&agreed)[0].to_bits(), 0, "{score:?}");
     }
@@ -276,7 +276,7 @@ fn no_score_is_negative_zero() {
 fn regression_scores_match_formulas() {
     let (precision, spread) = (4_f64, 0.75_f64);
     let std = (1. / precision + spread * spread).sqrt();
-    let found = Predictive::Values { mean: vec![9.], std: vec![std], spread: vec![spread] };
+    let found = Mixture::new(arr3(&[[[9.75]], [[8.25]]]).view(), Some(precision)).into();
     let bald = 0.5 * (1. + precision * spread * spread).ln();
     let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln() + std.ln();
     for (score, expected) in

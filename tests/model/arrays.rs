@@ -65,7 +65,11 @@ fn npz_rows_keep_their_targets() {
     assert_eq!([data.train.len(), data.validation.len(), data.test.len()], [40, 5, 5]);
     assert_eq!(data.task.outputs(), 3);
     let seen = data.preprocess.seen.clone();
-    assert_eq!(data.preprocess, Preprocess { inputs: 2, seen, ..Preprocess::default() });
+    let appearance = data.preprocess.appearance;
+    assert_eq!(
+        data.preprocess,
+        Preprocess { inputs: 2, seen, appearance, ..Preprocess::default() }
+    );
 
     let mut fortran = Array3::<f64>::zeros((50, 1, 2).f());
     fortran.assign(&x.mapv(f64::from));

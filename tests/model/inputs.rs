@@ -151,7 +151,8 @@ fn png_idx_and_npy_give_the_same_digit() {
     fail(&folder.write("i", [0, 0, 8, 1, 0, 0, 0, 1, 7]), &["[0, 0, 8, 1]", "IDX"]);
     fail(&folder.write("i", [0, 0, 8, 3, 255, 255, 255, 255]), &["header"]);
     fail(&folder.write("i", [&[0, 0, 8, 4][..], &[255; 16]].concat()), &["0 bytes"]);
-    fail(&folder.write("i.jpg", b"\xff\xd8\xff\xe0"), &["i.jpg", "PNG", "IDX", "NPY", "csv"]);
+    fail(&folder.write("i.gif", b"GIF89a"), &["i.gif", "PNG", "JPEG", "IDX", "NPY", "csv"]);
+    fail(&folder.write("i.jpg", b"\xff\xd8\xff\xe0"), &["i.jpg: found", "JPEG picture"]);
     fail(&folder.write("i.png", b"\x89PNG broken"), &["i.png", "PNG"]);
     fail(&folder.write("i.csv", "a,b\n1,2\n"), &["CSV"]);
     fails(whole(&png, &model(784), None), &["no image"]);
@@ -194,7 +195,13 @@ fn prediction_reuses_training_preprocessing() {
     write_npy(&npy, &array![[first as f32, (first * first) as f32]]).unwrap();
     assert_eq!(whole(&npy, &preprocess, None).unwrap().x, found.x);
     fails(read("id,cube\n1,2\n"), &["also [\"square\"]", "cube"]);
-    fails(read("id,square\n1,2\n1,NaN\n"), &["line 3", "\"square\"", "NaN"]);
+    let missing = read("id,square\n1,2\n1,NaN\n").unwrap().missing.unwrap();
+    assert_eq!(missing.cells, 1);
+    assert!(missing.first.contains("line 3, column \"square\", \"NaN\""), "{missing:?}");
+    // A model of an older version has no medians.
+    let older = Preprocess { table: None, ..preprocess.clone() };
+    let path = folder.write("new.csv", "id,square\n1,2\n1,NaN\n");
+    fails(whole(&path, &older, None), &["line 3", "\"square\"", "NaN"]);
     fails(read("id,square\n"), &["no rows"]);
     let mut damaged = preprocess.clone();
     damaged.x.as_mut().unwrap().std.pop();

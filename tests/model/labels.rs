@@ -1,7 +1,7 @@
 //! Defends: a class is identified by its text, a missing target is not a class, and the guess of
 //! the task depends on the distinct values alone.
 use crate::npz::NpzWriter;
-use bhn::data::{Dataset, Options, Targets, Task, TaskKind, load};
+use bhn::data::{Dataset, Missing, Options, Targets, Task, TaskKind, load};
 use ndarray::{Array1, Array2};
 use ndarray_npy::WritableElement;
 use rstest::rstest;
@@ -10,7 +10,8 @@ use std::fs::File;
 const N: usize = 60;
 
 fn options(task: Option<TaskKind>, drop_missing: bool) -> Options {
-    Options { task, drop_missing, ..Options::default() }
+    let missing = if drop_missing { Missing::Drop } else { Missing::Refuse };
+    Options { task, missing, ..Options::default() }
 }
 
 /// A CSV file whose targets repeat these cells.
@@ -136,7 +137,7 @@ fn a_missing_target_is_not_a_class(#[case] cell: &str) {
     cells[17] = cell;
     for task in [None, Some(TaskKind::Classification), Some(TaskKind::Regression)] {
         let error = csv(&cells, &options(task, false)).unwrap_err();
-        for part in ["line 19", "\"y\"", &format!("{cell:?}"), "--drop-missing"] {
+        for part in ["line 19", "\"y\"", &format!("{cell:?}"), "--missing drop"] {
             assert!(error.contains(part), "{part}: {error}");
         }
         let data = csv(&cells, &options(task, true)).unwrap();
@@ -146,6 +147,9 @@ fn a_missing_target_is_not_a_class(#[case] cell: &str) {
         if task != Some(TaskKind::Regression) {
             assert_eq!(data.task.outputs(), 5);
         }
+        let imputed = csv(&cells, &Options { task, ..Options::default() }).unwrap();
+        assert_eq!((&imputed.train, &imputed.test), (&data.train, &data.test));
+        assert!(imputed.notes.iter().any(|note| note.contains("1 rows without a target")));
     }
 }
 
@@ -154,8 +158,10 @@ fn nan_target_in_array_is_missing() {
     let mut y: Vec<f64> = (0..N).map(|n| (n % 3) as f64).collect();
     y[5] = f64::NAN;
     let error = npz(&y, &options(None, false)).unwrap_err();
-    assert!(error.contains("NaN at [5]") && error.contains("--drop-missing"), "{error}");
+    assert!(error.contains("NaN at [5]") && error.contains("--missing drop"), "{error}");
+    let imputed = npz(&y, &Options::default()).unwrap();
     let data = npz(&y, &options(None, true)).unwrap();
+    assert_eq!(imputed.train, data.train);
     assert_eq!(data.train.len() + data.validation.len() + data.test.len(), N - 1);
     assert_eq!(names(Ok(data)), ["0", "1", "2"]);
     y[5] = f64::INFINITY;

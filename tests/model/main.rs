@@ -22,5 +22,7 @@ mod predict;
 mod report;
 mod runs;
 mod seeds;
+mod splits;
 mod swag;
+mod tables;
 mod train;

@@ -15,6 +15,7 @@ use bhn::run::{Progress, Run, Trained, load_data};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The number of training examples.
 const N: usize = 21;
@@ -170,6 +171,7 @@ fn mode_is_the_directions_of_step_0() {
     }
     let [last, kept] = ["last.safetensors", "first.safetensors"].map(|file| dir.join(file));
     let step_0 = warm.trainer.model.params.buffers().clone();
+    warm.checkpoint_interval = Duration::ZERO;
     warm.train(|progress| {
         if let Progress::Epoch(epoch, _) = progress
             && epoch.epoch == 1

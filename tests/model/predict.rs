@@ -7,11 +7,11 @@ use bhn::data::{Preprocess, Split, Task};
 use bhn::nn::{BoundParams, Params};
 use bhn::predict::evaluate::validate;
 use bhn::predict::score::Score;
-use bhn::predict::{Predictive, bound, chunk, draw, log_prob, logits, predict, terms};
+use bhn::predict::{Mixture, Predictive, bound, chunk, draw, log_prob, logits, predict, terms};
 use bhn::primary::{Layer, PrimaryNet, Shape};
 use bhn::random::{Purpose, stream};
 use bhn::run::config::Config;
-use ndarray::{Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, Axis, arr3, s};
 
 const N: usize = 700; // several chunks
 
@@ -102,7 +102,7 @@ fn regression_predictions_match_definitions() {
     model.likelihood = Likelihood::Gaussian { precision: 4. };
     let (theta, _) = draw(&model, 8, &mut stream(0, Purpose::Sample, 0));
     let found = predict(&model, &theta, inputs().view());
-    let Predictive::Values { mean, std, spread } = found else { panic!("values") };
+    let Predictive::Values { mean, std, spread, .. } = found else { panic!("values") };
     for n in [0, 300, 699] {
         let each: Vec<_> = (0..8).map(|s| outputs(&model, &theta, s, n)[0]).collect();
         let m = each.iter().sum::<f64>() / 8.;
@@ -210,11 +210,12 @@ fn bound_is_mean_over_samples() {
 
 #[test]
 fn in_units_shifts_only_the_mean() {
-    let found = Predictive::Values { mean: vec![1.], std: vec![2.], spread: vec![0.5] };
-    let Predictive::Values { mean, std, spread } = found.in_units(&units(5., 2.)) else {
+    let found: Predictive = Mixture::new(arr3(&[[[0.5]], [[1.5]]]).view(), Some(4.)).into();
+    let Predictive::Values { mean, std, spread, mixture } = found.in_units(&units(5., 2.)) else {
         panic!("values")
     };
-    assert_eq!((mean, std, spread), (vec![7.], vec![4.], vec![1.]));
+    assert_eq!((mean, std, spread), (vec![7.], vec![2. * 0.5_f64.sqrt()], vec![1.]));
+    assert!((mixture.quantiles(&[0.5])[[0, 0]] - 7.).abs() < 1e-6);
 }
 
 /// `ln p(y) = ln p((y − m)/u) − ln u`.
@@ -392,11 +393,7 @@ fn every_score_increases_with_uncertainty() {
 #[test]
 #[should_panic(expected = "Score::of: VariationRatio is defined for classes only")]
 fn class_score_of_regression_panics() {
-    Score::VariationRatio.of(&Predictive::Values {
-        mean: vec![0.],
-        std: vec![1.],
-        spread: vec![1.],
-    });
+    Score::VariationRatio.of(&Mixture::new(arr3(&[[[0.]]]).view(), Some(1.)).into());
 }
 
 /// In bfloat16, outputs change in the third digit, and `θ` and `ln q(θ)` not at all.

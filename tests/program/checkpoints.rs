@@ -62,7 +62,7 @@ fn edited_config_is_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    folder.write("run/config.toml", config.replace("batch = 128", "batch = 64"));
+    folder.write("run/config.toml", config.replace("batch = 32", "batch = 64"));
     refused(folder.bhn().args(["train", "--resume", "run"]), &["config.toml", "Undo", "--config"]);
     refused(folder.bhn().args(["eval", "run"]), &["config.toml", "Undo"]);
 }
@@ -172,7 +172,11 @@ fn format_1_checkpoint_is_read() {
     };
     let old = Checkpoint::read("old", write(header, header)).unwrap();
     assert_eq!(old.header, new.header);
-    let other = header.replacen("\"examples\":80", "\"examples\":79", 1);
+    let key = "\"validation_rows\":30,";
+    let dropped = header.replacen(key, &format!("\"drop_missing\":true,{key}"), 1);
+    let old = Checkpoint::read("old", write(&dropped, &dropped)).unwrap();
+    assert_eq!(old.header.config.missing, bhn::data::Missing::Drop);
+    let other = header.replacen("\"examples\":70", "\"examples\":69", 1);
     assert_ne!(other, header);
     let error = Checkpoint::read("old", write(&other, header)).unwrap_err();
     assert!(error.to_string().contains("checksum"), "{error}");

@@ -80,3 +80,19 @@ fn data_sets_are_listed_and_checked() {
     let place = contains("inside the program");
     folder.bhn().args(["data", "list", "--data-dir", "."]).assert().success().stdout(place);
 }
+
+/// The machine is described on standard output.
+#[test]
+fn doctor_describes_the_machine() {
+    let output = bhn().args(["doctor", "--json"]).assert().success();
+    let found: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(found["threads"], 2);
+    assert!(found["rates"]["flops"].as_f64() > Some(1e8), "{found}");
+    assert!(found["data_sets"].as_array().unwrap().contains(&"mnist".into()), "{found}");
+    let text = bhn().arg("doctor").assert().success();
+    let text = String::from_utf8(text.get_output().stdout.clone()).unwrap();
+    for part in ["kernels", "GFLOP/s", "free memory", "data folder", "commit"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}

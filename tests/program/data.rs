@@ -52,18 +52,27 @@ fn damaged_mnist_is_rejected(#[case] damage: fn(&mut Vec<u8>), #[case] found: &s
     assert!(bad.unwrap()["problem"].is_string());
 }
 
+/// Twenty rows, the third of which has this cell.
+fn with(cell: &str) -> String {
+    let line = |i: usize| {
+        let own = if i == 2 { cell.to_string() } else { i.to_string() };
+        format!("{own},{}\n", ["x", "y"][i % 2])
+    };
+    format!("a,kind\n{}", (0..20).map(line).collect::<String>())
+}
+
 #[rstest]
 #[case::truncated("a,b,kind\n1,2,x\n3,4,y\n5", &["line 4", "cells"])]
-#[case::nan("a,kind\n1,x\n2,y\nNaN,x\n4,y\n5,x\n", &["line 4", "NaN", "finite"])]
-#[case::inf("a,kind\n1,x\ninf,y\n3,x\n4,y\n5,x\n", &["line 3", "inf", "finite"])]
-#[case::text("a,kind\n1,x\ntwo,y\n3,x\n4,y\n5,x\n", &["line 3", "two", "finite"])]
+#[case::nan(&with("NaN"), &["line 4", "NaN", "finite", "--missing drop"])]
+#[case::inf(&with("inf"), &["line 4", "inf", "finite"])]
+#[case::text(&with("two"), &["line 4", "two", "finite", "--drop \"a\""])]
 #[case::empty("", &["table.csv"])]
 #[case::header_only("a,kind\n", &["no rows"])]
 #[case::too_few_rows("a,kind\n1,x\n2,y\n3,x\n4,y\n5,x\n", &["5 rows", "at least 10"])]
 fn invalid_csv_is_rejected(#[case] text: &str, #[case] parts: &[&str]) {
     let folder = Folder::new();
     folder.write("table.csv", text);
-    refused(folder.bhn().args(["train", "table.csv"]), parts);
+    refused(folder.bhn().args(["train", "table.csv", "--missing", "refuse"]), parts);
 }
 
 #[test]

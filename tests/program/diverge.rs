@@ -21,7 +21,8 @@ fn divergence_in_first_epoch_is_an_error() {
 fn divergence_in_last_step_is_found_by_validation() {
     let folder = Folder::new();
     folder.write("animals.csv", animals());
-    let train = ["train", "animals.csv", "--learning-rate", "1e30", "--out", "run"];
+    let train =
+        ["train", "animals.csv", "--batch", "80", "--learning-rate", "1e30", "--out", "run"];
     refused(folder.bhn().args(train).args(TINY), &["diverged at step 0 (epoch 1)", "validation"]);
     let names: Vec<_> = contents(&folder.path("run")).into_iter().map(|f| f.0).collect();
     assert_eq!(names, ["config.toml", "last.safetensors"]);
@@ -36,8 +37,9 @@ fn divergence_keeps_last_good_checkpoint() {
     folder.write(
         "run.toml",
         "method = 'mle'\n[primary]\nlayers = ['dense 1']\n[likelihood]\nprecision = 1.0\n\
-         [train]\nepochs = 1000\nlearning_rate = 4.0\nclip_norm = 1e30\nclip_element = 1e30\n\
-         schedule = 'constant'\noptimiser = { sgd = { momentum = 0.0 } }\n",
+         [train]\nepochs = 1000\nbatch = 128\nvalidate_every = 1\nlearning_rate = 4.0\n\
+         clip_norm = 1e30\nclip_element = 1e30\nschedule = 'constant'\n\
+         optimiser = { sgd = { momentum = 0.0 } }\n",
     );
     let train = ["train", "heights.csv", "--config", "run.toml", "--out", "run"];
     let output = folder.bhn().args(train).arg("--quiet").output().unwrap();

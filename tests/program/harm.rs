@@ -77,6 +77,7 @@ fn folders_made_to_harm_are_refused() {
         ("preprocess.x.std", json!([1.])),
         ("preprocess.x.constant", json!([huge])),
         ("preprocess.columns", json!([])),
+        ("preprocess.table", json!([])),
         ("preprocess.seen.low", json!([])),
         ("image", json!([huge, huge, huge])),
         ("image", json!([0, 0, 0])),

@@ -175,7 +175,9 @@ fn training_stops_after_its_step() {
     for (name, number) in SIGNALS {
         let folder = Folder::new();
         folder.write("animals.csv", animals());
-        let train = ["train", "animals.csv", "--epochs", "1000000", "--out", "my run"];
+        folder.write("run.toml", "[train]\nvalidate_every = 1\n");
+        let long = ["--config", "run.toml", "--epochs", "1000000", "--out", "my run"];
+        let train = [&["train", "animals.csv"][..], &long].concat();
         let mut child = start(&folder, &train);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.starts_with("epoch   3")));

@@ -8,6 +8,7 @@ mod npz;
 #[path = "../common/test_data.rs"]
 mod test_data;
 
+mod answers;
 mod browser;
 mod checkpoints;
 mod commands;
@@ -27,12 +28,14 @@ mod missing;
 mod names;
 mod outputs;
 mod pages;
+mod pictures;
 mod profile;
 mod rebuild;
 mod reproduce;
 mod resume;
 mod streams;
 mod system;
+mod tables;
 mod targets;
 mod text;
 mod tidy;

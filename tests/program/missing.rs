@@ -51,6 +51,7 @@ fn history(folder: &Folder, name: &str, config: Config) -> Vec<PathBuf> {
     let data = load_data(&config, None).unwrap();
     let dir = folder.path(name);
     let mut run = Run::create(&dir, config.resolve(&data).unwrap(), data).unwrap();
+    run.checkpoint_interval = Duration::ZERO;
     let mut states = vec![];
     let mut keep = |epoch: usize| {
         let state = folder.path(&format!("{name}-{epoch}"));

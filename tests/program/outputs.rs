@@ -98,7 +98,7 @@ fn csv_classification_has_documented_outputs() {
     assert!(summary["test"]["accuracy"].is_number() && summary["test"]["rmse"].is_null());
     let table = stdout(&folder, &["predict", "run", "animals.csv"]);
     let mut reader = csv::Reader::from_reader(&*table);
-    let columns = "index,input,label,p_cat,p_dog,entropy,bald,mean_std";
+    let columns = "index,input,label,p_cat,p_dog,entropy,bald,mean_std,far";
     assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().join(","), columns);
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 100);
@@ -119,7 +119,8 @@ fn csv_regression_has_documented_outputs() {
     let summary = trains(&folder, &args);
     assert!(summary["test"]["rmse"].is_number() && summary["test"]["accuracy"].is_null());
     let table = stdout(&folder, &["predict", "run", "heights.csv"]);
-    assert!(table.starts_with(b"index,input,mean,std,model_std\n"));
+    let columns = b"index,input,mean,std,model_std,q2.5,q25,q50,q75,q97.5,far\n";
+    assert!(table.starts_with(columns));
     assert_eq!(table.iter().filter(|&&byte| byte == b'\n').count(), 101);
 }
 
@@ -215,8 +216,9 @@ fn acquire_selects_highest_bald_of_predict() {
         let text = stdout(&folder, args);
         csv::Reader::from_reader(&*text).into_records().map(|r| r.unwrap()).collect()
     };
-    let predicted = records(&["predict", "run", "a.csv", "b.csv", "--samples", "20"]);
-    let bald = |row: &csv::StringRecord| row[row.len() - 2].parse::<f64>().unwrap();
+    let predicted =
+        records(&["predict", "run", "a.csv", "b.csv", "--samples", "20", "--digits", "17"]);
+    let bald = |row: &csv::StringRecord| row[row.len() - 3].parse::<f64>().unwrap();
     let mut order: Vec<_> = (0..100).collect();
     order.sort_by(|&a, &b| bald(&predicted[b]).total_cmp(&bald(&predicted[a])).then(a.cmp(&b)));
     let pools = ["--pool", "a.csv", "--pool", "b.csv", "--samples", "20", "--k", "7"];

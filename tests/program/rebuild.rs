@@ -134,6 +134,24 @@ fn numpy_reproduces_density_and_predictions(
     assert!(!agrees && text.contains("ln q(theta)") && text.contains("TOO FAR"), "{text}");
 }
 
+/// Categories, medians and indicators are those of the checkpoint.
+#[test]
+fn numpy_reproduces_predictions_from_words_and_missing_values() {
+    let Some(python) = python() else { return };
+    let folder = Folder::new();
+    let line = |i: usize| {
+        let length = if i.is_multiple_of(7) { "NA".into() } else { format!("{}.5", i * i % 31) };
+        let colour = if i.is_multiple_of(11) { "" } else { ["red", "blue", "grey"][i % 3] };
+        format!("{i},{length},{colour},name {i},{}\n", ["cat", "dog"][i / 3 % 2])
+    };
+    let body: String = (0..100).map(line).collect();
+    folder.write("animals.csv", format!(",length,colour,name,kind\n{body}"));
+    let train = ["train", "animals.csv", "--out", "run", "--epochs", "5", "--hidden", "8"];
+    folder.bhn().args(train).assert().success();
+    let (agrees, text) = rebuilt(&folder, &python);
+    assert!(agrees, "{text}");
+}
+
 /// The permutation in a file is used, and not the seed's; if there is none in the file, the seed
 /// determines it.
 #[test]

@@ -5,6 +5,7 @@
 
 use crate::common::{Folder, SMALL, animals, contents};
 use crate::missing::rewind;
+use crate::refused;
 use bhn::primary::Layer;
 use bhn::run::config::Config;
 use bhn::run::{Progress, Run, load_data, read_metrics};
@@ -258,6 +259,7 @@ fn flipped_bits_in_metrics_do_not_stop_resume() {
         }
     };
     let mut run = Run::create(&whole, config, data.clone()).unwrap();
+    run.checkpoint_interval = Duration::ZERO;
     run.train(|progress| {
         if let Progress::Epoch(epoch, _) = progress
             && epoch.epoch == 4
@@ -302,4 +304,42 @@ fn flipped_bits_in_metrics_do_not_stop_resume() {
         let most = if metrics[at] == b'\n' && at + 1 < metrics.len() { 2 } else { 1 };
         assert_eq!(lost, most, "byte {at}, now {:?}", bytes[at]);
     }
+}
+
+/// A finished run that is extended has the bits of one with all epochs from the start, if the
+/// schedule does not depend on their number; otherwise a note says so.
+#[test]
+fn finished_run_is_extended() {
+    let folder = Folder::new();
+    folder.write("animals.csv", animals());
+    let train = |schedule: &str, epochs: &str, out: &str| {
+        let settings = "patience = 0\nvalidate_every = 1\nvalidation_samples = 3\n";
+        folder.write("run.toml", format!("[train]\nschedule = '{schedule}'\n{settings}"));
+        let args = ["train", "animals.csv", "--config", "run.toml", "--epochs", epochs];
+        let small = ["--hidden", "8", "--samples", "5", "--out", out];
+        folder.bhn().args(args).args(small).assert().success();
+    };
+    let extend = |run: &str, epochs: &str| {
+        let args = ["train", "--resume", run, "--epochs", epochs, "--samples", "5"];
+        let output = folder.bhn().args(args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    train("constant", "3", "part");
+    train("constant", "7", "whole");
+    assert!(!extend("part", "7").contains("differs"));
+    for name in ["config.toml", "last.safetensors", "best.safetensors"] {
+        let [part, whole] =
+            ["part", "whole"].map(|run| fs::read(folder.path(run).join(name)).unwrap());
+        assert!(part == whole, "{name}");
+    }
+    train("paper", "3", "decayed");
+    assert!(extend("decayed", "5").contains("differs from one of 5 epochs from the start"));
+    let again = ["train", "--resume", "part", "--epochs", "7"];
+    refused(folder.bhn().args(again), &["--epochs for part: found 7", "more than its 7"]);
+    let swag = ["train", "animals.csv", "--method", "swag", "--epochs", "8", "--out", "swag"];
+    folder.bhn().args(swag).args(["--hidden", "8", "--samples", "5"]).assert().success();
+    let more = ["train", "--resume", "swag", "--epochs", "16"];
+    refused(folder.bhn().args(more), &["the epochs of swag", "train again"]);
 }

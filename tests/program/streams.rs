@@ -38,7 +38,7 @@ fn streamed_predictions_are_bitwise_identical() {
     write_npy(folder.path("few.npy"), &few).unwrap();
     let Trained { model, header, .. } = Trained::load(&run).unwrap();
     let (theta, _) = draw(&model, 20, &mut stream(header.config.seed, Purpose::Evaluation, 0));
-    let mut expected = "index,input,label,p_cat,p_dog,entropy,bald,mean_std\n".to_string();
+    let mut expected = "index,input,label,p_cat,p_dog,entropy,bald,mean_std,far\n".to_string();
     let mut index = 0;
     for path in [&folder.path("few.npy"), &path, &folder.path("few.npy")] {
         let mut whole = data::inputs(path, &header.preprocess, None, usize::MAX).unwrap();
@@ -52,16 +52,18 @@ fn streamed_predictions_are_bitwise_identical() {
             let label = if cat >= dog { "cat" } else { "dog" };
             let numbers = [cat, dog, entropy[i], bald[i], mean_std[i]];
             let numbers = numbers.map(|x| serde_json::json!(x).to_string()).join(",");
-            expected += &format!("{index},{name},{label},{numbers}\n");
+            let far = input.outside.as_ref().is_some_and(|outside| outside.each[i]);
+            expected += &format!("{index},{name},{label},{numbers},{}\n", u8::from(far));
             index += 1;
         }
     }
-    let args = ["predict", "run", "few.npy", "long.csv", "few.npy", "--samples", "20"];
-    let output = folder.bhn().args(args).assert().success().get_output().clone();
+    let files = ["predict", "run", "few.npy", "long.csv", "few.npy"];
+    let args = [&files[..], &["--samples", "20", "--digits", "17"]].concat();
+    let output = folder.bhn().args(&args).assert().success().get_output().clone();
     assert!(output.stdout == expected.as_bytes(), "not the same bytes");
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("25006 predictions with 20 samples"), "{told}");
-    folder.bhn().args(args).args(["--out", "p.csv"]).assert().success().stdout("");
+    folder.bhn().args(&args).args(["--out", "p.csv"]).assert().success().stdout("");
     assert!(fs::read(folder.path("p.csv")).unwrap() == expected.as_bytes(), "not the same bytes");
 }
 

@@ -101,7 +101,7 @@ fn run_passes_and_its_faults_are_detected(
     let diagnostics = found.get("diagnostics");
     assert_eq!(diagnostics.is_some(), has_density);
     if let Some(found) = diagnostics {
-        assert_eq!((&found["draws"], &found["examples"]), (&50.into(), &80.into()));
+        assert_eq!((&found["draws"], &found["examples"]), (&50.into(), &70.into()));
         let bounds = found["bounds"].as_array().unwrap();
         let elbo = found["elbo"]["total"].as_f64().unwrap();
         assert_eq!((bounds.len(), bounds[0]["k"].as_u64()), (6, Some(1)));
@@ -127,7 +127,7 @@ fn run_report_lists_checks_and_diagnostics() {
     };
     let text = verify(&["--samples", "20"]);
     for part in
-        ["| whole loss ", "3 of 3", "k-hat", " L_20 ", "20 draws θ ~ q", "80 training", "0.scales"]
+        ["| whole loss ", "3 of 3", "k-hat", " L_20 ", "20 draws θ ~ q", "70 training", "0.scales"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -1,21 +1,22 @@
 //! `bhn train`: train a network, test it and write its report.
+mod columns;
 mod progress;
 mod report;
 
 use super::context::Context;
-use super::flags::{self, FLOWS, METHODS, PRECISIONS, TASKS};
-use super::flags::{count, number, one_of, rate, samples, seed};
+use super::flags::{self, FLOWS, METHODS, MISSING, PRECISIONS, TASKS};
+use super::flags::{count, number, one_of, rate, samples, seed, size};
 use super::profile::{self, Profiler};
 use super::signals;
 use crate::autodiff::Precision;
 use crate::autodiff::profile::Phase;
 use crate::bayes::FlowKind;
-use crate::data::{self, TaskKind};
+use crate::data::{self, Missing, TaskKind};
 use crate::error::{Error, quoted};
 use crate::primary::Layer;
 use crate::run::config::{Keys, check_samples};
-use crate::run::memory;
 use crate::run::{Config, Method, MethodKind, Run, Summary, load_data};
+use crate::run::{extend, memory};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,8 @@ use std::path::{Path, PathBuf};
                   minute to two minutes on two cores."
 )]
 pub struct Args {
-    /// Data: mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, FILE.csv or FILE.npz [default:
-    /// mnist]
+    /// Data: mnist, fashion-mnist, cifar-10, cifar-5, uci/NAME, a table (FILE.csv, .tsv, .txt, each
+    /// perhaps .gz, or .parquet) or FILE.npz [default: mnist]
     data: Option<PathBuf>,
     /// bhn: Bayesian hypernetwork over the weight-normalisation scales; full-bhn: over all weights,
     /// for small networks; mle: maximum likelihood; dropout, mc-dropout, concrete-dropout; bbb:
@@ -56,17 +57,18 @@ pub struct Args {
     /// Parameters to hold fixed, by name; * stands for any characters, as in 'primary.*'
     #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
     freeze: Option<Vec<String>>,
-    /// Number of passes over the training examples [default: 10]
+    /// Maximum number of passes over the training examples [default: 10; for tables those of 2000
+    /// steps, and at least 20]
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<usize>,
-    /// Minibatch size [default: 128]
+    /// Minibatch size [default: 128; 32 for tables of fewer than 10,000 rows]
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
-    /// Initial learning rate [default: 0.001]
+    /// Initial learning rate [default: 0.001; 0.005 for tables]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     learning_rate: Option<f64>,
     /// Factor of the learning rate of the posterior's own parameters [default: 10
-    /// for bhn on images, otherwise 1]
+    /// for bhn on images, 3 for tables, otherwise 1]
     #[arg(long, value_name = "FACTOR", value_parser = rate)]
     posterior_rate: Option<f64>,
     /// Precision of matrix products: f32; bf16, bfloat16 with sums in f32, is faster on processors
@@ -77,15 +79,35 @@ pub struct Args {
     /// Train on the first N examples only
     #[arg(long, value_name = "N", value_parser = count)]
     subset: Option<usize>,
-    /// CSV column to predict [default: the last]
+    /// Resample the pictures of a folder to this height and width, such as 28 or 28x32
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    size: Option<[usize; 2]>,
+    /// Column of a table to predict [default: the last]
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Columns of a table to leave out
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    drop: Option<Vec<String>>,
     /// classification or regression [default: inferred from the target]
     #[arg(long, hide_possible_values = true, value_parser = one_of::<TaskKind>(TASKS))]
     task: Option<TaskKind>,
-    /// Drop rows with missing values (an empty cell, NA, NaN, ?, …), which are an error otherwise
-    #[arg(long)]
+    /// Missing values (an empty cell, NA, NaN, ?, …): impute, by the median and an indicator or by
+    /// a category of their own; drop the rows; refuse the file [default: impute]
+    #[arg(long, value_name = "HOW", hide_possible_values = true,
+        value_parser = one_of::<Missing>(MISSING))]
+    missing: Option<Missing>,
+    /// As --missing drop
+    #[arg(long, hide = true, conflicts_with = "missing")]
     drop_missing: bool,
+    /// Table of test rows; all rows of the data are then for training and validation
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    /// Table of validation rows
+    #[arg(long, value_name = "FILE")]
+    validation: Option<PathBuf>,
+    /// Column of a table that tells the part of each row: train, validation or test
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["test", "validation"])]
+    split: Option<String>,
     /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
@@ -98,15 +120,22 @@ pub struct Args {
     /// Run folder to create [default: runs/DATA-METHOD-SEED]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Resume an interrupted run, with its own settings
+    /// Resume an interrupted run, with its own settings; with --epochs, train a run for more
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "method", "flow", "couplings",
-        "hidden", "epochs", "batch", "learning_rate", "posterior_rate", "precision", "subset",
-        "target", "task", "drop_missing", "seed", "config", "out", "warm_start", "freeze"])]
+        "hidden", "batch", "learning_rate", "posterior_rate", "precision", "subset", "size",
+        "target", "drop", "task", "missing", "drop_missing", "test", "validation", "split", "seed",
+        "config", "out", "warm_start", "freeze"])]
     resume: Option<PathBuf>,
     /// Print the time of each operation at the end
     #[arg(long)]
     profile: bool,
 }
+
+/// The least number of validation rows that are taken from a small table, unless the configuration
+/// gives one. The best epoch is chosen by the validation NLL, whose standard error is the deviation
+/// of the losses of rows divided by the root of the number of rows: for 178 rows, 0.18 of it with
+/// 30 rows and 0.24 with a tenth.
+const VALIDATION_ROWS: usize = 30;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -140,21 +169,42 @@ impl Args {
         }
         config.train.freeze = self.freeze.clone().unwrap_or(config.train.freeze);
         config.subset = self.subset.or(config.subset);
+        config.size = self.size.or(config.size);
         config.target = self.target.clone().or(config.target);
         config.task = self.task.or(config.task);
-        config.drop_missing |= self.drop_missing;
+        config.missing = self.missing.unwrap_or(config.missing);
+        if self.drop_missing {
+            config.missing = Missing::Drop;
+        }
+        config.drop = self.drop.clone().unwrap_or(config.drop);
+        config.split = self.split.clone().or(config.split);
+        let path = |path: &PathBuf| utf8(path).map(str::to_string);
+        config.test = self.test.as_ref().map(path).transpose()?.or(config.test);
+        config.validation = self.validation.as_ref().map(path).transpose()?.or(config.validation);
         Ok((config, keys))
+    }
+
+    /// Whether a flag sets the key.
+    fn has(&self, key: &str) -> bool {
+        match key {
+            "train.epochs" => self.epochs.is_some(),
+            "train.batch" => self.batch.is_some(),
+            "train.learning_rate" => self.learning_rate.is_some(),
+            "train.posterior_rate" => self.posterior_rate.is_some(),
+            _ => false,
+        }
     }
 
     fn start(&self, context: &Context) -> Result<Run> {
         flags::check_folder(self.out.as_deref())?;
         let (mut config, keys) = self.config()?;
+        if !data::is_named(&config.data) && !keys.has("validation_rows") {
+            config.validation_rows = VALIDATION_ROWS;
+        }
         let data = load_data(&config, context.data_dir.as_deref())?;
-        config.recommend(&data, |key| {
-            keys.has(key) || key == "train.posterior_rate" && self.posterior_rate.is_some()
-        });
+        config.recommend(&data, |key| keys.has(key) || self.has(key));
         if let Some(hidden) = &self.hidden {
-            config.primary.layers = Some(Layer::mlp(hidden, data.task.outputs()));
+            config.primary.layers = Some(Layer::mlp(hidden, config.outputs(&data.task)));
         }
         // Absolute paths stay valid when later commands run in another folder.
         let absolute = |path: &str| {
@@ -170,6 +220,8 @@ impl Args {
         if !data::is_named(&config.data) {
             config.data = absolute(&config.data);
         }
+        config.test = config.test.map(|path| absolute(&path));
+        config.validation = config.validation.map(|path| absolute(&path));
         if let Some(dir) = &config.warm_start {
             config.warm_start = Some(absolute(utf8(dir)?).into());
         }
@@ -224,7 +276,11 @@ fn utf8(path: &Path) -> Result<&str> {
 /// Train, test, report.
 pub fn run(args: Args, context: &Context) -> Result<()> {
     let mut run = match &args.resume {
-        Some(dir) => Run::resume(dir, context.data_dir.as_deref())?,
+        Some(dir) => {
+            let note = args.epochs.map(|epochs| extend(dir, epochs)).transpose()?.flatten();
+            note.into_iter().for_each(|note| context.say(format!("note: {note}")));
+            Run::resume(dir, context.data_dir.as_deref())?
+        }
         None => args.start(context)?,
     };
     let dir = quoted(run.dir.display());
@@ -250,6 +306,7 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
 
 /// Train and test; returns the run's summary, and the results as a table.
 fn train(run: &mut Run, samples: usize, context: &Context) -> Result<(Summary, String)> {
+    columns::introduce(&run.data, context);
     progress::introduce(run, context);
     run.trainer.spent("estimate", Phase::Between, 0);
     let trained = progress::train(run, context)?;

@@ -47,7 +47,15 @@ pub fn introduce(run: &Run, context: &Context) {
     {
         let epochs = config.train.epochs - run.epoch();
         let expected = show::duration(seconds);
-        context.say(format!("expected to take about {expected} for {epochs} epochs"));
+        let (batch, steps) = (config.train.batch, epochs as u64 * run.trainer.steps_per_epoch());
+        let early = match config.train.patience {
+            0 => String::new(),
+            patience => format!(", fewer if {patience} pass without a better one"),
+        };
+        context.say(format!(
+            "expected to take about {expected} for {epochs} epochs, {steps} steps of {batch} \
+             examples{early}"
+        ));
     }
 }
 
@@ -137,6 +145,7 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
                 bar.set_message(format!("loss {:.3}", step.loss));
             }
         }
+        Progress::Epoch(epoch, _) if epoch.validation.is_none() && epochs > MOST_LINES => {}
         Progress::Epoch(epoch, is_best) => {
             let best = if is_best { "  *" } else { "" };
             bar.suspend(|| context.say(line(epoch, epochs, has_kl) + best));
@@ -146,6 +155,9 @@ pub fn train(run: &mut Run, context: &Context) -> Result<Trained> {
     bar.finish_and_clear();
     trained
 }
+
+/// The number of epochs up to which each has a line; of more, only those with a validation.
+const MOST_LINES: usize = 100;
 
 /// The message after an epoch: its number, its loss and its scores.
 fn line(epoch: &Epoch, epochs: usize, has_kl: bool) -> String {

@@ -18,7 +18,9 @@ pub fn conclude(run: &Run, trained: &Trained, samples: usize) -> Result<(Summary
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     atomic::write(&run.dir.join("summary.json"), json.as_bytes())?;
     let mut rows = show::results(&found, &run.config);
-    let best = format!("{} of {}", summary.best_epoch, summary.epochs);
+    let is_last = summary.best_epoch == run.config.train.epochs && summary.epochs > 1;
+    let last = if is_last { ", the last: more may be better" } else { "" };
+    let best = format!("{} of {}{last}", summary.best_epoch, summary.epochs);
     rows.push(("best epoch (by validation)".into(), best));
     rows.push(("training time".into(), show::duration(summary.seconds)));
     let report = run.dir.join("report.html");

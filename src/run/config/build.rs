@@ -1,4 +1,5 @@
 //! The model that a configuration describes.
+use super::choices::NoiseLevel;
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, EnsembleConfig, LaplaceConfig, MeanFieldConfig, Train};
 use crate::bayes::{
@@ -43,12 +44,13 @@ impl Config {
             }
         };
         let posterior = posterior(&method, self.prior, &mut params, &*primary, rng);
-        let likelihood = match (task, self.likelihood.precision) {
-            (Task::Classification { .. }, _) => {
+        let likelihood = match (task, self.likelihood.precision, self.likelihood.noise) {
+            (Task::Classification { .. }, ..) => {
                 Likelihood::Categorical { clip: self.likelihood.clip }
             }
-            (Task::Regression, Some(precision)) => Likelihood::Gaussian { precision },
-            (Task::Regression, None) => {
+            (Task::Regression, _, NoiseLevel::Input) => Likelihood::InputGaussian,
+            (Task::Regression, Some(precision), _) => Likelihood::Gaussian { precision },
+            (Task::Regression, None, _) => {
                 let start = Init::Constant(0.).sample(&[1], rng);
                 Likelihood::LearnedGaussian(params.add("likelihood.log_precision", start))
             }

@@ -1,10 +1,11 @@
 //! Checks of a configuration: no value is out of range, no settings contradict each other, and no
 //! array is too large. The defaults that depend on the data or the method are filled in.
+use super::choices::NoiseLevel;
 use super::method::{DropoutKind, Method, Theta};
 use super::schema::{Config, DropoutConfig, MeanFieldConfig, MethodKind, Train};
 use super::sizes::Problem;
 use crate::bayes::{Base, Estimator, FlowKind, Hessian, HypernetConfig, Model, Noise, Prior};
-use crate::data::Dataset;
+use crate::data::{Dataset, Task};
 use crate::error::{Error, Result};
 use crate::nn::optim::Update;
 use crate::primary::Layer;
@@ -23,6 +24,9 @@ const MOST_EPOCHS: usize = 1_000_000_000;
 /// The maximum `D` for which an exact Hessian is computed, by `2D` gradients on the training set.
 const EXACT: usize = 2000;
 
+/// The number of pixels of an image, 16 × 16, up to which hidden layers are smaller by default.
+const SMALL: usize = 256;
+
 impl Config {
     /// Fill in the defaults that depend on the data or the method, and check the result.
     ///
@@ -35,6 +39,29 @@ impl Config {
         Ok(config)
     }
 
+    /// The number of outputs of a network for `task`: those of the task, and one for the noise
+    /// level if it depends on the input.
+    pub fn outputs(&self, task: &Task) -> usize {
+        match (task, self.likelihood.noise) {
+            (Task::Regression, NoiseLevel::Input) => 2,
+            _ => task.outputs(),
+        }
+    }
+
+    /// Check that a noise level that depends on the input has a meaning.
+    fn check_noise(&self, task: &Task) -> Result<()> {
+        let reason = match (task, self.likelihood.precision) {
+            _ if self.likelihood.noise == NoiseLevel::Constant => return Ok(()),
+            (Task::Classification { .. }, _) => "constant in a classification, which has no noise",
+            (_, Some(_)) => "constant with likelihood.precision",
+            _ if matches!(Method::from(self), Method::Laplace(_)) => {
+                "constant with laplace, whose Hessian is that of one noise level"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::invalid("likelihood.noise", "input", reason, "Remove it."))
+    }
+
     /// As [`Config::resolve`], without a model: `train.freeze` is not checked.
     pub(crate) fn resolve_for(mut self, data: &Problem<'_>) -> Result<Self> {
         if let Some(dir) = self.warm_start.as_ref().filter(|dir| dir.to_str().is_none()) {
@@ -42,8 +69,13 @@ impl Config {
             let advice = "Rename the folder, or give a link to it.";
             return Err(Error::invalid(dir.display(), found, expected, advice));
         }
-        let outputs = data.task.outputs();
-        let hidden: &[usize] = if data.image.is_some() { &[800, 800] } else { &[50, 50] };
+        let outputs = self.outputs(data.task);
+        self.check_noise(data.task)?;
+        let hidden: &[usize] = match data.image {
+            None => &[50, 50],
+            Some([_, height, width]) if height * width <= SMALL => &[200, 200],
+            Some(_) => &[800, 800],
+        };
         let layers = self.primary.layers.get_or_insert_with(|| Layer::mlp(hidden, outputs));
         if layers.last() != Some(&Layer::Dense(outputs)) {
             let what = "last layer of primary.layers";
@@ -144,6 +176,10 @@ impl Config {
                     "Increase train.epochs (--epochs), or decrease swag.start or swag.every.";
                 return Err(Error::invalid(what, found, "at least 2", advice));
             }
+        }
+        if method.needs_all_epochs() && self.train.patience > 0 {
+            let (found, expected) = (self.train.patience, "0: this method needs all epochs");
+            return Err(Error::invalid("train.patience", found, expected, "Remove it."));
         }
         if method.theta() == Theta::Weights {
             if self.train.noise == Some(Noise::PerExample) {

@@ -1,9 +1,14 @@
 //! The recipe of `bhn train`: better settings than the authors' for a hypernet over scales.
+use super::choices::Select;
+use super::method::Method;
 use super::schema::{Config, MethodKind};
 use crate::bayes::{Estimator, FlowKind, Place};
-use crate::data::Dataset;
+use crate::data::{Dataset, is_named};
 use crate::error::Result;
 use std::path::Path;
+
+/// The minimum number of steps on a table.
+const STEPS: usize = 2000;
 
 /// The keys that a `config.toml` sets.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +36,11 @@ impl Config {
         Ok((config, Keys(toml::from_str(&text).unwrap_or_default())))
     }
 
-    /// Change the settings of a hypernet over the scales of an image classifier from the authors'
-    /// to those with better bounds and the same accuracy (`docs/results/mnist.md`), except for
-    /// keys that `is_set`:
+    /// Change settings from the authors' to better ones for the data, except for keys that
+    /// `is_set`.
+    ///
+    /// For a hypernet over the scales of an image classifier, those with better bounds and the same
+    /// accuracy (`docs/results/mnist.md`):
     ///
     /// | key | authors | recipe |
     /// |---|---|---|
@@ -41,10 +48,63 @@ impl Config {
     /// | `train.gradient` | `total` | `path`, if the flow has a fast inverse |
     /// | `flow.elementwise` | `first` | `last`, for RealNVP |
     ///
-    /// On small tables the bounds improve too, but predictions become worse.
+    /// For any method on a user's file, and on any table, a training whose length depends on the
+    /// number of steps and not of passes:
+    ///
+    /// | key | default | recipe |
+    /// |---|---|---|
+    /// | `train.batch` | 128 | 32; 128 from 10,000 rows on |
+    /// | `train.epochs` | 10 | those of 2000 steps, and at least 20 |
+    /// | `train.validate_every` | 1 | a hundredth of the epochs |
+    /// | `train.select` | `accuracy` | `nll` |
+    /// | `train.patience` | 0 | a third of the epochs, if the method allows it |
+    ///
+    /// and on a table the learning rates:
+    ///
+    /// | key | default | recipe |
+    /// |---|---|---|
+    /// | `train.learning_rate` | 0.001 | 0.005 |
+    /// | `train.posterior_rate` | 1 | 3 |
+    /// | `train.likelihood_rate` | 1 | 10 |
     pub fn recommend(&mut self, data: &Dataset, is_set: impl Fn(&str) -> bool) {
-        if self.method == MethodKind::Bhn && data.image.is_some() {
+        if data.image.is_none() || !is_named(&self.data) {
+            self.fit_length(data.train.len(), &is_set);
+        }
+        if data.image.is_none() {
+            if !is_set("train.learning_rate") {
+                self.train.learning_rate = 0.005;
+            }
+            if !is_set("train.posterior_rate") {
+                self.train.posterior_rate = 3.;
+            }
+            if !is_set("train.likelihood_rate") {
+                self.train.likelihood_rate = 10.;
+            }
+        } else if self.method == MethodKind::Bhn {
             self.improve(is_set);
+        }
+    }
+
+    /// The changes of [`Config::recommend`] to the length of a training on `rows` examples.
+    fn fit_length(&mut self, rows: usize, is_set: impl Fn(&str) -> bool) {
+        let needs_all_epochs = Method::from(&*self).needs_all_epochs();
+        let train = &mut self.train;
+        let unset = |key: &str| !is_set(&format!("train.{key}"));
+        if unset("batch") {
+            train.batch = if rows < 10_000 { 32 } else { 128 };
+        }
+        if unset("epochs") {
+            let steps = rows.div_ceil(train.batch.max(1)).max(1);
+            train.epochs = STEPS.div_ceil(steps).max(20);
+        }
+        if unset("validate_every") {
+            train.validate_every = train.epochs.div_ceil(100);
+        }
+        if unset("select") {
+            train.select = Select::Nll;
+        }
+        if unset("patience") && !needs_all_epochs {
+            train.patience = train.epochs.div_ceil(3);
         }
     }
 
@@ -89,10 +149,19 @@ mod tests {
         let all = ["train.posterior_rate", "train.gradient", "flow.elementwise"];
         assert_eq!(recommended(Config::default(), &digits, &[]), ours);
         assert_eq!(recommended(Config::default(), &digits, &all), authors);
-        let table = Dataset { image: None, ..digits.clone() };
-        assert_eq!(recommended(Config::default(), &table, &[]), authors);
         let mle = Config { method: MethodKind::Mle, ..Config::default() };
         assert_eq!(recommended(mle, &digits, &[]), authors);
+        let table = Dataset { image: None, ..digits.clone() };
+        let trained = |mut config: Config, keys: &[&str]| {
+            config.recommend(&table, |key| keys.contains(&key));
+            config.train
+        };
+        let train = trained(Config::default(), &[]);
+        assert_eq!((train.batch, train.epochs, train.select), (128, 20, Select::Nll));
+        let one = trained(Config::default(), &["train.epochs", "train.learning_rate"]);
+        assert_eq!((one.epochs, one.learning_rate, one.batch), (10, 1e-3, 128));
+        let swag = Config { method: MethodKind::Swag, ..Config::default() };
+        assert_eq!((trained(swag, &[]).patience, train.patience), (0, 7));
         let mut iaf = Config::default();
         iaf.flow.kind = FlowKind::Iaf;
         assert_eq!(recommended(iaf, &digits, &[]), (10., Estimator::Total, Place::First));

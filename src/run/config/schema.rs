@@ -1,7 +1,8 @@
 //! The keys of `config.toml`, their types and their defaults.
+use super::choices::{NoiseLevel, Select};
 use crate::autodiff::Precision;
 use crate::bayes::{Estimator, Hessian, HypernetConfig, MnfConfig, Noise, Prior, SwagConfig};
-use crate::data::{Augment, TaskKind, files};
+use crate::data::{Augment, Missing, TaskKind, files};
 use crate::error::{Error, Result};
 use crate::nn::optim::{Clip, Schedule, Update};
 use crate::primary::Layer;
@@ -17,17 +18,38 @@ const BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The name of a data set, such as `mnist`, or the path of a `.csv` or `.npz` file.
+    /// The name of a data set, such as `mnist`, or the path of a table or an `.npz` file.
     pub data: String,
-    /// The CSV column to predict; by default the last.
+    /// The column of a table to predict; by default the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Classification or regression; by default inferred from the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskKind>,
-    /// Whether to drop the rows with missing values from a file, instead of refusing the file.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub drop_missing: bool,
+    /// Missing values of a file: `impute`, `drop` the rows or `refuse` the file. Older versions
+    /// wrote `drop_missing = true`.
+    #[serde(alias = "drop_missing", skip_serializing_if = "is_imputed")]
+    pub missing: Missing,
+    /// The columns of a table that are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// The column of a table that tells the part of each row: `train`, `validation` or `test`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// The path of a table of validation rows; by default they are taken from `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+    /// The path of a table of test rows; by default they are taken from `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// The least number of validation rows that are taken from a file, up to a fifth of its rows.
+    /// By default 0: a tenth of the rows, however few these are.
+    #[serde(skip_serializing_if = "is_none")]
+    pub validation_rows: usize,
+    /// Height and width in pixels that the pictures of a folder are resampled to; by default their
+    /// own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
     /// Use only the first `subset` training examples; by default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subset: Option<usize>,
@@ -152,6 +174,15 @@ pub struct LikelihoodConfig {
     /// learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
+    /// Regression: `constant`, one noise level for all inputs; or `input`, a noise level that
+    /// depends on the input, the network's second output.
+    #[serde(skip_serializing_if = "is_constant")]
+    pub noise: NoiseLevel,
+}
+
+/// Whether there is one noise level, as by default.
+fn is_constant(noise: &NoiseLevel) -> bool {
+    *noise == NoiseLevel::Constant
 }
 
 /// `[train]`.
@@ -192,12 +223,24 @@ pub struct Train {
     pub validation_samples: usize,
     /// Validate and write a checkpoint every `validate_every` epochs, and after the last.
     pub validate_every: usize,
+    /// What the best epoch is chosen by on validation: `accuracy`, or `nll` if probabilities matter
+    /// more than classes. A regression has the NLL alone.
+    #[serde(skip_serializing_if = "is_accuracy")]
+    pub select: Select,
+    /// Training ends when the best epoch is this many epochs ago; 0 never ends it early. `laplace`
+    /// and `swag` need all epochs.
+    #[serde(skip_serializing_if = "is_none")]
+    pub patience: usize,
     /// The initial learning rate.
     pub learning_rate: f64,
     /// The factor of the learning rate of the posterior's own parameters, whose names start with
     /// `posterior.`. Adam moves each log-deviation of `q` by at most about the sum of its learning
     /// rates; with a factor above 1 they reach their optimum in a short training.
     pub posterior_rate: f64,
+    /// The factor of the learning rate of the likelihood's own parameters, whose names start with
+    /// `likelihood.`: the logarithm of the noise's precision, which has to move by several units.
+    #[serde(skip_serializing_if = "is_one")]
+    pub likelihood_rate: f64,
     /// The learning-rate schedule.
     pub schedule: Schedule,
     /// The number of epochs over which the weight of the KL rises from 0.001 to 1; 0 disables
@@ -227,6 +270,21 @@ pub struct Train {
     pub optimiser: Update,
 }
 
+/// Whether the best epoch is chosen by accuracy, as by default.
+fn is_accuracy(select: &Select) -> bool {
+    *select == Select::Accuracy
+}
+
+/// Whether missing values are imputed, as by default.
+fn is_imputed(missing: &Missing) -> bool {
+    *missing == Missing::Impute
+}
+
+/// Whether `n` is 0, for a limit that is not set.
+fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
 /// Whether products are in single precision, as by default.
 fn is_single(precision: &Precision) -> bool {
     *precision == Precision::F32
@@ -245,7 +303,11 @@ fn is_zero(x: &f64) -> bool {
 impl Train {
     /// The factor of the learning rate of the parameter `name`.
     pub fn rate_factor(&self, name: &str) -> f64 {
-        if name.starts_with("posterior.") { self.posterior_rate } else { 1. }
+        match name.split('.').next() {
+            Some("posterior") => self.posterior_rate,
+            Some("likelihood") => self.likelihood_rate,
+            _ => 1.,
+        }
     }
 }
 
@@ -255,7 +317,13 @@ impl Default for Config {
             data: "mnist".into(),
             target: None,
             task: None,
-            drop_missing: false,
+            missing: Missing::Impute,
+            drop: vec![],
+            split: None,
+            validation: None,
+            test: None,
+            validation_rows: 0,
+            size: None,
             subset: None,
             method: MethodKind::default(),
             warm_start: None,
@@ -308,8 +376,11 @@ impl Default for Train {
             freeze: vec![],
             validation_samples: 20,
             validate_every: 1,
+            select: Select::Accuracy,
+            patience: 0,
             learning_rate: 1e-3,
             posterior_rate: 1.,
+            likelihood_rate: 1.,
             schedule: Schedule::Paper,
             kl_anneal_epochs: 0.,
             kl_weight: 1.,
