@@ -1,5 +1,5 @@
 //! Graders of exercises 15 to 20: checks that must accept what is right and notice every fault.
-use crate::grading::Verdict;
+use crate::grading::{Verdict, caught};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
@@ -22,9 +22,26 @@ pub type Sampler = dyn Fn(usize, u64) -> Vec<f64>;
 /// Dropout masks, from their number of entries, the rate and a seed.
 pub type Masks = dyn Fn(usize, f64, u64) -> Vec<f64>;
 
-/// Judges a check by whether it accepts each of the named implementations that are `sound`, and
-/// each of the `faulty`.
-fn judge(sound: &[(&str, bool)], faulty: &[(&str, bool)]) -> Verdict {
+/// The name of an implementation, and whether the check accepts it or how it panics.
+type Case<'a> = (&'a str, Result<bool, String>);
+
+fn case(name: &str, accepts: impl FnOnce() -> bool) -> Case<'_> {
+    (name, caught(accepts))
+}
+
+/// The verdict on each of the implementations, which are of a `kind`.
+fn verdicts<'a>(cases: &[Case<'a>], kind: &str) -> Result<Vec<(&'a str, bool)>, String> {
+    let verdict = |(name, accepted): &Case<'a>| match accepted {
+        Ok(accepted) => Ok((*name, *accepted)),
+        Err(why) if why.starts_with("not done yet") => Err(why.clone()),
+        Err(why) => Err(format!("{why}\nIt was given {kind}: {name}")),
+    };
+    cases.iter().map(verdict).collect()
+}
+
+/// Judges a check by its verdicts on implementations that are `sound`, and on `faulty` ones.
+fn judge(sound: &[Case], faulty: &[Case]) -> Verdict {
+    let (sound, faulty) = (verdicts(sound, "what is right")?, verdicts(faulty, "this fault")?);
     let refused: Vec<_> = sound.iter().filter(|(_, accepted)| !accepted).map(|s| s.0).collect();
     let missed: Vec<_> = faulty.iter().filter(|(_, accepted)| *accepted).map(|f| f.0).collect();
     let list =
@@ -58,7 +75,8 @@ pub fn bound(accepts: fn(&Loss) -> bool) -> Verdict {
     fn mean(l: &[f64]) -> f64 {
         l.iter().sum::<f64>() / l.len() as f64
     }
-    let named = |name: &'static str, loss: fn(&[f64], f64, usize) -> f64| (name, accepts(&loss));
+    let named =
+        |name: &'static str, loss: fn(&[f64], f64, usize) -> f64| case(name, || accepts(&loss));
     judge(
         &[
             named("the loss", |l, kl, n| kl / n as f64 - mean(l)),
@@ -93,8 +111,9 @@ pub fn bound(accepts: fn(&Loss) -> bool) -> Verdict {
 pub fn gradient(accepts: fn(&Function, &Gradient, usize) -> bool) -> Verdict {
     // f(x) = x₀² x₁ + sin x₂.
     let f = |x: &[f64]| x[0] * x[0] * x[1] + x[2].sin();
-    let claimed =
-        |name: &'static str, gradient: fn(&[f64]) -> Vec<f64>| (name, accepts(&f, &gradient, 3));
+    let claimed = |name: &'static str, gradient: fn(&[f64]) -> Vec<f64>| {
+        case(name, || accepts(&f, &gradient, 3))
+    };
     let tanh = |x: &[f64]| (x[0] + 0.3).tanh();
     let tanh_slope = |x: &[f64]| vec![1. - (x[0] + 0.3).tanh().powi(2)];
     let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>() / 2.;
@@ -103,9 +122,11 @@ pub fn gradient(accepts: fn(&Function, &Gradient, usize) -> bool) -> Verdict {
             claimed("2 x₀ x₁, x₀², cos x₂ for x₀² x₁ + sin x₂", |x| {
                 vec![2. * x[0] * x[1], x[0] * x[0], x[2].cos()]
             }),
-            ("1 − tanh² for tanh(x + 0.3), of one argument", accepts(&tanh, &tanh_slope, 1)),
-            ("x for ‖x‖²/2, of five arguments", accepts(&norm, &|x| x.to_vec(), 5)),
-            ("0 for a constant", accepts(&|_| 3., &|x| vec![0.; x.len()], 4)),
+            case("1 − tanh² for tanh(x + 0.3), of one argument", || {
+                accepts(&tanh, &tanh_slope, 1)
+            }),
+            case("x for ‖x‖²/2, of five arguments", || accepts(&norm, &|x| x.to_vec(), 5)),
+            case("0 for a constant", || accepts(&|_| 3., &|x| vec![0.; x.len()], 4)),
         ],
         &[
             claimed("the gradient has the opposite sign", |x| {
@@ -150,11 +171,12 @@ pub fn flow(accepts: fn(&Map, &Map) -> bool) -> Verdict {
     let coupling = |name: &'static str, there: fn(f64) -> f64, back: fn(f64) -> f64| {
         let [forward, inverse]: [&Map; 2] =
             [&move |x| (forward(x), there(x[0])), &move |y| (inverse(y), back(y[0]))];
-        (name, accepts(forward, inverse))
+        case(name, || accepts(forward, inverse))
     };
-    let map = |name: &'static str,
-               there: fn([f64; 2]) -> ([f64; 2], f64),
-               back: fn([f64; 2]) -> ([f64; 2], f64)| (name, accepts(&there, &back));
+    let map =
+        |name: &'static str,
+         there: fn([f64; 2]) -> ([f64; 2], f64),
+         back: fn([f64; 2]) -> ([f64; 2], f64)| case(name, || accepts(&there, &back));
     judge(
         &[
             coupling("a coupling", f64::tanh, |a| -a.tanh()),
@@ -239,7 +261,7 @@ fn adam_change(gradients: &[f64], fault: Option<AdamFault>) -> f64 {
 /// If the check refuses Adam, or accepts a fault.
 pub fn adam(accepts: fn(&Change) -> bool) -> Verdict {
     let with = |name: &'static str, fault| {
-        (name, accepts(&move |gradients: &[f64]| adam_change(gradients, Some(fault))))
+        case(name, || accepts(&move |gradients: &[f64]| adam_change(gradients, Some(fault))))
     };
     // The step with both corrections in the learning rate, as in section 2 of Adam's paper.
     let fused = |gradients: &[f64]| {
@@ -255,8 +277,8 @@ pub fn adam(accepts: fn(&Change) -> bool) -> Verdict {
     };
     judge(
         &[
-            ("Adam", accepts(&|gradients: &[f64]| adam_change(gradients, None))),
-            ("Adam with the corrections in the learning rate", accepts(&fused)),
+            case("Adam", || accepts(&|gradients: &[f64]| adam_change(gradients, None))),
+            case("Adam with the corrections in the learning rate", || accepts(&fused)),
         ],
         &[
             with("m is not corrected for its start", AdamFault::BiasedM),
@@ -311,7 +333,7 @@ fn mixture(n: usize, seed: u64, sign: f64) -> Vec<f64> {
 /// If the check refuses a density with its samples, or accepts a fault.
 pub fn density(accepts: fn(&LogDensity, &Sampler) -> bool) -> Verdict {
     let pair = |name: &'static str, log_q: fn(f64) -> f64, sample: fn(usize, u64) -> Vec<f64>| {
-        (name, accepts(&log_q, &sample))
+        case(name, || accepts(&log_q, &sample))
     };
     fn log_normal(x: f64) -> f64 {
         normal(x, 0.5, 0.7).ln()
@@ -374,7 +396,7 @@ pub fn masks(accepts: fn(&Masks) -> bool) -> Verdict {
         u.into_iter().map(|u| if u < p { 0. } else { kept }).collect()
     }
     let named =
-        |name: &'static str, masks: fn(usize, f64, u64) -> Vec<f64>| (name, accepts(&masks));
+        |name: &'static str, masks: fn(usize, f64, u64) -> Vec<f64>| case(name, || accepts(&masks));
     judge(
         &[
             named("independent masks", |n, p, seed| mask(uniform(n, seed), p, 1. / (1. - p))),

@@ -75,7 +75,7 @@ pub fn tape(backward: Backward) -> Verdict {
     count("the gradients of a tape of 6 nodes", found.len(), 6)?;
     let inputs = "for c = ab, d = c + b, L = d·d, a = 2, b = 3";
     let nodes = [
-        (4, "∂L/∂L (node 4)", 1.),
+        (4, "∂L/∂L (node 4), although node 5, which L does not depend on, uses L,", 1.),
         (3, "∂L/∂d (node 3), where L uses d twice,", 18.),
         (2, "∂L/∂c (node 2)", 18.),
         (1, "∂L/∂b (node 1), which is used by two nodes,", 54.),

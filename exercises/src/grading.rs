@@ -3,7 +3,7 @@ use bhn::autodiff::gradcheck::{Verdict as Check, gradcheck, randn};
 use bhn::autodiff::{Owned, Tape, Tensor, Var};
 use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{self, PanicHookInfo};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Once, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub fn guarded(grader: fn() -> Verdict) -> Verdict {
     });
     let (sender, receiver) = mpsc::channel();
     let grade = move || {
-        let verdict = panic::catch_unwind(grader).unwrap_or_else(|panic| Err(in_words(&*panic)));
+        let verdict = caught(grader).and_then(|verdict| verdict);
         // Nobody receives a verdict that is late.
         let _ = sender.send(verdict);
     };
@@ -43,6 +43,11 @@ pub fn guarded(grader: fn() -> Verdict) -> Verdict {
         let seconds = PATIENCE.as_secs();
         Err(format!("your code has not finished after {seconds} s; does every loop end?"))
     })
+}
+
+/// What `f` returns, or how it panics in words.
+pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|panic| in_words(&*panic))
 }
 
 /// The line in a learner's file where a panic occurred.

@@ -206,7 +206,8 @@ pub const EXERCISES: [Exercise; 20] = [
             "Move one argument at a time, and compare the change of f with the derivative.",
             "(f(x + h) − f(x − h))/2h with h = 10⁻⁵ is right to about 10⁻⁹. Check the length, too.",
             "At 0, at 1, at points of one sign or with equal arguments, faults hide. Use several \
-             points, such as (1.7 * i as f64 + start).sin() for argument i.",
+             points, such as (1.7 * i as f64 + start).sin() for argument i, with start 0.3, 2 and \
+             4, so that every argument has both signs.",
         ],
         solution: include_str!("../solutions/e16_gradient_check.rs"),
         grader: || checks::gradient(e16_gradient_check::accepts),

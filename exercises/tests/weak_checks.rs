@@ -95,6 +95,11 @@ fn gradient() {
         gradient(|f, g, n| g(&vec![0.; n]).len() == n && points(f, g, n, 1e-5, 0.05)),
         &["1 %"],
     );
+    // A check that expects as many derivatives as arguments.
+    refused(
+        gradient(|f, g, n| g(&vec![0.7; n])[n - 1].is_finite() && points(f, g, n, 1e-5, 1e-7)),
+        &["index out of bounds", "this fault: the last derivative is missing"],
+    );
     refused(gradient(|f, g, n| points(f, g, n, 1e-5, 1e-15)), TOO_STRICT);
     refused(gradient(|f, g, n| points(f, g, n, 0.3, 1e-4)), TOO_STRICT);
     // The sum of all derivatives, against moving all arguments at once.

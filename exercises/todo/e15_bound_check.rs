@@ -7,7 +7,7 @@
 /// `−(1/|B|) Σ_B ln p + KL/N`, up to rounding.
 pub type Loss = dyn Fn(&[f64], f64, usize) -> f64;
 
-/// Whether `loss` is right. Call it, for instance as `loss(&[-0.5, -0.7], 3., 10)`.
+/// Whether `loss` is right. Call it, for instance as `loss(&[-1., -1.], 1., 2)`.
 pub fn accepts(loss: &Loss) -> bool {
     todo!("compare with values you know; if |B| = N, or KL = 0, some faults cannot be seen")
 }

@@ -4,7 +4,8 @@
 /// its arguments are between −2 and 2.
 pub type Function = dyn Fn(&[f64]) -> f64;
 
-/// What is claimed to be its gradient, one derivative for each argument.
+/// What is claimed to be its gradient: one derivative for each argument, or, if it is wrong,
+/// perhaps another number of them.
 pub type Gradient = dyn Fn(&[f64]) -> Vec<f64>;
 
 /// Whether `gradient` is the gradient of `f`, a function of `n` arguments.

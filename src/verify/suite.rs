@@ -1,6 +1,7 @@
 //! Suites of properties. They are measured on implementations that must have every property, and on
 //! broken copies, each of which must lack at least one.
 use serde::Serialize;
+use std::fmt;
 use std::sync::LazyLock;
 
 /// A measured error or statistic, and the largest value at which the property holds. NaN fails.
@@ -225,8 +226,40 @@ impl Outcome {
             .filter_map(|(_, (fault, why))| Some((&**fault, why.as_deref()?)))
     }
 
+    /// Panics unless [`passed`](Self::passed). For tests.
+    ///
+    /// # Panics
+    /// With the report, unless it passed.
+    #[track_caller]
+    pub fn assert(&self) {
+        assert!(self.passed(), "suite {} failed\n{self}", self.suite);
+    }
+
     fn is_noticed(&self, fault: usize) -> bool {
         self.checks.iter().any(|check| check.caught[fault])
+    }
+}
+
+/// A line per property, with the worst measurement and where it was made, and one per surviving
+/// fault.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for check in &self.checks {
+            let Check { property, worst, worst_on, .. } = check;
+            let verdict = match &check.not_judged {
+                Some(why) => {
+                    writeln!(f, "{property}: not judged: {why}")?;
+                    continue;
+                }
+                None if check.passed() => "pass",
+                None if worst.passed() => "NOTICES NO FAULT",
+                None => "FAIL",
+            };
+            let Measurement { measured, allowed, at, .. } = worst;
+            let numbers = format!("{measured:.1e} of {allowed:.0e} allowed");
+            writeln!(f, "{property}: {verdict}, {numbers}, on {worst_on}, at {at}")?;
+        }
+        self.survivors().try_for_each(|fault| writeln!(f, "no property notices: {fault}"))
     }
 }
 
@@ -383,5 +416,11 @@ mod tests {
         let gap = verify(&[1.], &[9., 1.]);
         assert!(gap.checks[0].passed() && !gap.passed());
         assert_eq!(gap.survivors().collect::<Vec<_>>(), ["1"]);
+
+        good.assert();
+        assert_eq!(good.to_string(), "small: pass, 1.5e0 of 2e0 allowed, on 1.5, at \n");
+        assert!(failed.to_string().starts_with("small: FAIL, NaN of 2e0 allowed, on NaN"));
+        let blind = blind.to_string();
+        assert!(blind.contains("NOTICES NO FAULT") && blind.contains("no property notices: 1\n"));
     }
 }
