@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """bhn on small tables, with its defaults, beside scikit-learn.
 
-    python benches/tables.py BHN DATA_DIR [--splits 20] [--sets wine,...] [--methods bhn,...]
+    python benches/tables.py BHN DATA_DIR --results FILE [--splits 20] [--sets wine,...]
 
 BHN is the program, DATA_DIR holds `uci` (`bhn data fetch uci`). Every split holds out a quarter of
-the rows, the same for all methods. Prints Markdown. Needs scikit-learn and pandas."""
+the rows, the same for all methods. Results are kept in FILE, and those that are there already are
+not computed again. Prints Markdown. Needs scikit-learn and pandas."""
 import argparse
 import concurrent.futures
 import json
@@ -12,6 +13,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ UCI = {"boston": "bostonHousing", "concrete": "concrete", "energy": "energy", "y
 SETS = [*CLASSES, "diabetes", *UCI]
 OURS = {"bhn": [], "T = 0": ["--couplings", "0"], "mc-dropout": ["--method", "mc-dropout"],
         "ensemble": ["--method", "ensemble"], "bbb": ["--method", "bbb"]}
+METHODS = [*OURS, "logistic", "ridge", "forest", "GP", "MLP"]
 
 
 def load(name, folder):
@@ -119,36 +122,72 @@ def one(job):
     if method in OURS:
         return ours(args.program, OURS[method] + args.flags, x, y, xt, yt, classes, split)
     models = rivals(classes)
+    warnings.filterwarnings("ignore")
     return theirs(models[method], x, y, xt, yt, classes, method) if method in models else None
+
+
+def difference(a, b):
+    """Mean of a - b over splits and half its 95 % interval. Splits share training rows: the
+    variance is Nadeau and Bengio's, for test parts of a third of the training parts."""
+    d = np.array(a) - np.array(b)
+    error = d.std(ddof=1) * np.sqrt(1 / len(d) + 1 / 3)
+    return d.mean(), stats.t.ppf(0.975, len(d) - 1) * error
+
+
+def interval(a, b, digits=3):
+    mean, half = difference(a, b)
+    return f"{mean:+.{digits}f} ({mean - half:+.{digits}f} to {mean + half:+.{digits}f})"
+
+
+def report(results):
+    print("| set | method | accuracy, % or RMSE | NLL | ECE or coverage, % | training, s |")
+    print("|---|---|---|---|---|---|")
+    for name, methods in results.items():
+        for method, rows in methods.items():
+            rows = np.array(rows)
+            error = rows.std(0, ddof=1) / np.sqrt(len(rows))
+            cells = [f"{m:.3f} ± {e:.3f}" for m, e in zip(rows.mean(0)[:3], error)]
+            seconds = f"{rows.mean(0)[3]:.1f}" if method in OURS else ""
+            print(f"| {name} | {method} | {' | '.join(cells)} | {seconds} |")
+    print("\n| set | bhn − MLP: accuracy, points, or RMSE, % | best NLL | bhn − best NLL "
+          "| coverage, % |")
+    print("|---|---|---|---|---|")
+    for name, methods in results.items():
+        columns = {method: np.array(rows).T for method, rows in methods.items()}
+        ours, mlp = columns["bhn"], columns["MLP"]
+        scale = 1 if name in CLASSES else 100 / mlp[0].mean()
+        nll = {method: column[1].mean() for method, column in columns.items()}
+        best = min(nll, key=nll.get)
+        gap = "" if best == "bhn" else interval(ours[1], columns[best][1])
+        coverage = "" if name in CLASSES else f"{ours[2].mean():.1f}"
+        print(f"| {name} | {interval(scale * ours[0], scale * mlp[0], 1)} | {best} | {gap} "
+              f"| {coverage} |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
     parser.add_argument("data_dir")
+    parser.add_argument("--results", required=True, type=pathlib.Path)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--methods", default=",".join([*OURS, "logistic", "ridge", "forest", "GP", "MLP"]))
-    parser.add_argument("--flags", default="", type=str.split)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--flags", default="", type=str.split, help="more flags of bhn train")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--save", help="JSON file of all results")
     args = parser.parse_args()
-    jobs = [(args, name, split, method) for name in args.sets.split(",")
-            for method in args.methods.split(",") for split in range(args.splits)]
+    results = json.loads(args.results.read_text()) if args.results.exists() else {}
     with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
-        found = list(pool.map(one, jobs))
-    results = {}
-    for (_, name, split, method), row in zip(jobs, found):
-        if row is not None:
-            results.setdefault(name, {}).setdefault(method, []).append(row)
-    if args.save:
-        pathlib.Path(args.save).write_text(json.dumps(results))
-    for name, methods in results.items():
-        for method, rows in methods.items():
-            rows = np.array(rows)
-            mean, error = rows.mean(0), rows.std(0, ddof=1) / np.sqrt(len(rows))
-            print(f"| {name} | {method} | " + " | ".join(
-                f"{m:.3f} ± {e:.3f}" for m, e in zip(mean, error)) + " |", flush=True)
+        for name in args.sets.split(","):
+            done = results.setdefault(name, {})
+            for method in args.methods.split(","):
+                if len(done.get(method, [])) >= args.splits:
+                    continue
+                jobs = [(args, name, split, method) for split in range(args.splits)]
+                rows = list(pool.map(one, jobs))
+                if rows[0] is not None:
+                    done[method] = rows
+                    args.results.write_text(json.dumps(results))
+    report(results)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ fn run(method: &str, [data, settings, inputs]: [&str; 3]) -> Vec<(String, String
         train.posterior_rate = 1.0\ntrain.gradient = 'total'\nflow.elementwise = 'first'\n\
         train.batch = 128\ntrain.learning_rate = 0.001\ntrain.likelihood_rate = 1.0\n\
         train.validate_every = 1\ntrain.select = 'accuracy'\ntrain.patience = 0\n\
+        train.schedule = 'paper'\ntrain.kappa = 0.0\n\
         validation_rows = 0";
     let own: Vec<_> = method.lines().filter_map(|line| line.split(" =").next()).collect();
     let common = common.lines().filter(|line| !own.contains(&line.split(" =").next().unwrap()));

@@ -2,7 +2,7 @@
 use super::context::Context;
 use super::flags::{self, PrecisionFlag, SCORES, count, one_of, samples};
 use super::predict::{Remarks, block, expanded, prefixes};
-use crate::data;
+use crate::data::{self, Reading};
 use crate::error::Error;
 use crate::predict::acquire::{Acquisition, Pick, Pool};
 use crate::predict::draw;
@@ -35,6 +35,9 @@ pub struct Args {
     #[arg(long, default_value = "bald", hide_possible_values = true,
         value_parser = one_of::<Acquisition>(SCORES))]
     score: Acquisition,
+    /// Exchange dark and light in images, as for dark drawings on white and a model of light ones
+    #[arg(long)]
+    invert: bool,
     /// Number of posterior samples [default: 100]
     #[arg(long, value_name = "S", value_parser = samples)]
     samples: Option<usize>,
@@ -84,8 +87,10 @@ pub fn run(args: Args, context: &Context) -> Result<()> {
     let (mut pool, mut names) = (Pool::new(&model, &theta, acquisition), vec![]);
     let mut remarks = Remarks::default();
     let files = expanded(&args.pool)?;
+    let reading = Reading { invert: args.invert, ..Reading::default() };
     for (file, prefix) in files.iter().zip(prefixes(&files)) {
-        for inputs in data::inputs(file, &header.preprocess, header.image, rows)? {
+        let (preprocess, image) = (&header.preprocess, header.image);
+        for inputs in data::inputs_with(file, preprocess, image, rows, &reading)? {
             let mut inputs = inputs?;
             prefix.rename(&mut inputs.names);
             remarks.add(&inputs);

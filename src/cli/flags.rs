@@ -85,7 +85,7 @@ pub const METHODS: &[&str] = &[
 /// The values of `--flow`.
 pub const FLOWS: &[&str] = &["realnvp", "iaf", "planar", "cholesky", "low-rank", "linear"];
 /// The values of `bhn predict --format`.
-pub const FORMATS: &[&str] = &["csv", "json", "npz"];
+pub const FORMATS: &[&str] = &["csv", "json", "npz", "parquet"];
 /// The values of `--precision`.
 pub const PRECISIONS: &[&str] = &["f32", "bf16"];
 /// The values of `--missing`.

@@ -191,6 +191,19 @@ fn formats_have_the_same_values() {
     assert_eq!(of("label")[7], found["label"][7].as_str());
 }
 
+#[test]
+#[cfg(not(feature = "parquet"))]
+fn parquet_is_refused_without_its_feature() {
+    let folder = Folder::new();
+    trained_on_blobs(&folder, 200);
+    let refused =
+        folder.bhn().args(["predict", "run", "fresh.csv", "--format", "parquet"]).assert();
+    let text = String::from_utf8(refused.failure().get_output().stderr.clone()).unwrap();
+    for word in ["--format", "csv, json or npz", "`--features parquet`"] {
+        assert!(text.contains(word), "no {word} in: {text}");
+    }
+}
+
 /// Six digits by default, and all on request: then the numbers differ.
 #[test]
 fn digits_are_those_asked_for() {

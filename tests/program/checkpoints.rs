@@ -62,7 +62,7 @@ fn edited_config_is_rejected() {
     let folder = Folder::new();
     let run = folder.trained();
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    folder.write("run/config.toml", config.replace("batch = 32", "batch = 64"));
+    folder.write("run/config.toml", config.replace("batch = 16", "batch = 64"));
     refused(folder.bhn().args(["train", "--resume", "run"]), &["config.toml", "Undo", "--config"]);
     refused(folder.bhn().args(["eval", "run"]), &["config.toml", "Undo"]);
 }

@@ -216,9 +216,9 @@ fn incompatible_settings_are_rejected(#[case] toml: &str, #[case] named: &str) {
     assert!(!folder.path("run").exists());
 }
 
-/// The parameters of a run's network, bitwise.
+/// The parameters of a run's network in its best epoch, bitwise.
 fn network(folder: &Folder, run: &str) -> Vec<(String, Vec<u8>)> {
-    let bytes = fs::read(folder.path(run).join("last.safetensors")).unwrap();
+    let bytes = fs::read(folder.path(run).join("best.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let tensors = tensors
         .tensors()

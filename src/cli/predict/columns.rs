@@ -4,11 +4,7 @@ use crate::data::{Inputs, Task};
 use crate::metrics::predictions;
 use crate::predict::Predictive;
 use ndarray::s;
-use serde::Serializer;
 use serde_json::{Value, json};
-use std::io::{self, Cursor, Write};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 /// The levels of the quantiles of a regression, in per cent.
 const QUANTILES: [f64; 5] = [2.5, 25., 50., 75., 97.5];
@@ -92,7 +88,8 @@ pub fn columns(
 }
 
 impl Column {
-    fn value(&self, row: usize) -> Value {
+    /// The entry of a row for JSON.
+    pub fn value(&self, row: usize) -> Value {
         match self {
             Self::Index(v) => json!(v[row]),
             Self::Text(v) => json!(v[row]),
@@ -101,7 +98,8 @@ impl Column {
         }
     }
 
-    fn text(&self, row: usize) -> String {
+    /// The entry of a row as text; the classes of a set are separated by `|`.
+    pub fn text(&self, row: usize) -> String {
         match self {
             Self::Index(v) => v[row].to_string(),
             Self::Text(v) => v[row].clone(),
@@ -110,7 +108,11 @@ impl Column {
         }
     }
 
-    fn append(&mut self, other: Self) {
+    /// Append the rows of the same column of the next block.
+    ///
+    /// # Panics
+    /// If it is of another kind.
+    pub fn append(&mut self, other: Self) {
         match (self, other) {
             (Self::Index(a), Self::Index(b)) => a.extend(b),
             (Self::Text(a), Self::Text(b)) => a.extend(b),
@@ -120,14 +122,19 @@ impl Column {
         }
     }
 
-    /// The column as an NPY array `[N]`: `uint64`, `float64` or text.
-    fn npy(&self) -> Vec<u8> {
-        let rows = match self {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
             Self::Index(v) => v.len(),
             Self::Text(v) => v.len(),
             Self::Set(v) => v.len(),
             Self::Number(v) => v.len(),
-        };
+        }
+    }
+
+    /// The column as an NPY array `[N]`: `uint64`, `float64` or text.
+    pub fn npy(&self) -> Vec<u8> {
+        let rows = self.rows();
         let (kind, bytes) = match self {
             Self::Index(v) => {
                 ("<u8".into(), v.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect())
@@ -154,80 +161,5 @@ impl Column {
         npy.extend(format!("{header:<width$}\n", width = length - 1).bytes());
         npy.extend(bytes);
         npy
-    }
-}
-
-/// The format of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A header, and a record for each input.
-    Csv,
-    /// A JSON object on a line for each input.
-    Json,
-    /// A NumPy archive with an array for each column.
-    Npz,
-}
-
-/// A writer of columns, block by block.
-pub struct Writer {
-    format: Format,
-    count: usize,
-    /// The columns so far, for a format that is written as a whole.
-    kept: Columns,
-}
-
-impl Writer {
-    pub fn new(format: Format) -> Self {
-        Self { format, count: 0, kept: vec![] }
-    }
-
-    /// The number of rows so far.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Write or keep the next block.
-    pub fn write(&mut self, columns: Columns, rows: usize, out: &mut dyn Write) -> io::Result<()> {
-        match self.format {
-            Format::Csv => {
-                let mut csv = csv::Writer::from_writer(vec![]);
-                if self.count == 0 {
-                    csv.write_record(columns.iter().map(|(name, _)| name))?;
-                }
-                for row in 0..rows {
-                    csv.write_record(columns.iter().map(|(_, column)| column.text(row)))?;
-                }
-                out.write_all(&csv.into_inner().map_err(csv::IntoInnerError::into_error)?)?;
-            }
-            Format::Json => {
-                for row in 0..rows {
-                    let pairs = columns.iter().map(|(name, column)| (name, column.value(row)));
-                    serde_json::Serializer::new(&mut *out).collect_map(pairs)?;
-                    out.write_all(b"\n")?;
-                }
-            }
-            Format::Npz if self.kept.is_empty() => self.kept = columns,
-            Format::Npz => {
-                let kept = self.kept.iter_mut().zip(columns);
-                kept.for_each(|((_, all), (_, more))| all.append(more));
-            }
-        }
-        self.count += rows;
-        Ok(())
-    }
-
-    /// Write what is kept.
-    pub fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.format == Format::Npz {
-            let mut zip = ZipWriter::new(Cursor::new(vec![]));
-            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-            for (name, column) in &self.kept {
-                zip.start_file(format!("{}.npy", name.replace('/', "_")), stored)?;
-                zip.write_all(&column.npy())?;
-            }
-            out.write_all(&zip.finish()?.into_inner())?;
-        }
-        out.flush()
     }
 }

@@ -1,7 +1,9 @@
 //! `bhn predict DIR FILE…`: one row of output per image or table row, in bounded memory.
 mod calibration;
 mod columns;
+mod parquet;
 mod round;
+mod writer;
 
 use super::flags::{self, FORMATS, PrecisionFlag, level, number, one_of, samples};
 use super::profile::Profiler;
@@ -20,7 +22,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use calibration::Calibration;
-use columns::{Format, Writer, columns, end, start};
+use columns::{columns, end, start};
+use writer::{Format, Writer};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -39,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Format of the output: csv; json, an object on each line, as with --json; npz, an array for
-    /// each column [default: csv]
+    /// each column; parquet, if built with that feature [default: csv]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true,
         value_parser = one_of::<Format>(FORMATS))]
     format: Option<Format>,
@@ -113,6 +116,9 @@ fn profiled(
             profile.spent(name, Phase::Between, 0., 0.);
         }
     };
+    let default = if context.json { Format::Json } else { Format::Csv };
+    let format = args.format.unwrap_or(default);
+    format.check()?;
     let mut trained = Trained::load(&args.dir)?;
     args.precision.apply(context, &mut trained.model);
     let Trained { model, header, .. } = &trained;
@@ -141,8 +147,7 @@ fn profiled(
         Ok(calibration.apply(found, block.x.view()))
     };
     let predict = |blocks: &[Inputs]| blocks.par_iter().map(predict).collect::<Result<Vec<_>>>();
-    let default = if context.json { Format::Json } else { Format::Csv };
-    let mut writer = Writer::new(args.format.unwrap_or(default));
+    let mut writer = Writer::new(format);
     let refused = |error| anyhow::Error::from(Error::io(out.name())(error));
     let write = |writer: &mut Writer, blocks: &[Inputs], out: &mut dyn Write| -> Result<()> {
         for ((found, sets), block) in predict(blocks)?.into_iter().zip(blocks) {

@@ -61,7 +61,7 @@ pub struct Args {
     /// steps, and at least 20]
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<usize>,
-    /// Minibatch size [default: 128; 32 for tables of fewer than 10,000 rows]
+    /// Minibatch size [default: 128; for tables 32 below 10,000 training rows, 16 below 1000]
     #[arg(long, value_name = "N", value_parser = count)]
     batch: Option<usize>,
     /// Initial learning rate [default: 0.001; 0.005 for tables]

@@ -1,10 +1,11 @@
 //! The recipe of `bhn train`: better settings than the authors' for a hypernet over scales.
 use super::choices::Select;
-use super::method::Method;
+use super::method::{Method, Theta};
 use super::schema::{Config, MethodKind};
 use crate::bayes::{Estimator, FlowKind, Place};
 use crate::data::{Dataset, is_named};
 use crate::error::Result;
+use crate::nn::optim::Schedule;
 use std::path::Path;
 
 /// The minimum number of steps on a table.
@@ -53,19 +54,21 @@ impl Config {
     ///
     /// | key | default | recipe |
     /// |---|---|---|
-    /// | `train.batch` | 128 | 32; 128 from 10,000 rows on |
+    /// | `train.batch` | 128 | 16; 32 from 1000 rows on, 128 from 10,000 |
     /// | `train.epochs` | 10 | those of 2000 steps, and at least 20 |
     /// | `train.validate_every` | 1 | a hundredth of the epochs |
     /// | `train.select` | `accuracy` | `nll` |
     /// | `train.patience` | 0 | a third of the epochs, if the method allows it |
     ///
-    /// and on a table the learning rates:
+    /// and on a table (`docs/results/tables.md`):
     ///
     /// | key | default | recipe |
     /// |---|---|---|
     /// | `train.learning_rate` | 0.001 | 0.005 |
     /// | `train.posterior_rate` | 1 | 3 |
     /// | `train.likelihood_rate` | 1 | 10 |
+    /// | `train.schedule` | `paper` | `cosine` |
+    /// | `train.kappa` | 0 | 3 for a hypernet over the scales |
     pub fn recommend(&mut self, data: &Dataset, is_set: impl Fn(&str) -> bool) {
         if data.image.is_none() || !is_named(&self.data) {
             self.fit_length(data.train.len(), &is_set);
@@ -80,6 +83,13 @@ impl Config {
             if !is_set("train.likelihood_rate") {
                 self.train.likelihood_rate = 10.;
             }
+            if !is_set("train.schedule") {
+                self.train.schedule = Schedule::Cosine;
+            }
+            let has_scales = matches!(Method::from(&*self), Method::Hypernet(Theta::Scales, _));
+            if has_scales && !is_set("train.kappa") {
+                self.train.kappa = 3.;
+            }
         } else if self.method == MethodKind::Bhn {
             self.improve(is_set);
         }
@@ -91,7 +101,11 @@ impl Config {
         let train = &mut self.train;
         let unset = |key: &str| !is_set(&format!("train.{key}"));
         if unset("batch") {
-            train.batch = if rows < 10_000 { 32 } else { 128 };
+            train.batch = match rows {
+                0..1000 => 16,
+                1000..10_000 => 32,
+                _ => 128,
+            };
         }
         if unset("epochs") {
             let steps = rows.div_ceil(train.batch.max(1)).max(1);
@@ -158,6 +172,9 @@ mod tests {
         };
         let train = trained(Config::default(), &[]);
         assert_eq!((train.batch, train.epochs, train.select), (128, 20, Select::Nll));
+        assert_eq!((train.schedule, train.kappa), (Schedule::Cosine, 3.));
+        let bbb = Config { method: MethodKind::Bbb, ..Config::default() };
+        assert_eq!(trained(bbb, &[]).kappa, 0.);
         let one = trained(Config::default(), &["train.epochs", "train.learning_rate"]);
         assert_eq!((one.epochs, one.learning_rate, one.batch), (10, 1e-3, 128));
         let swag = Config { method: MethodKind::Swag, ..Config::default() };
