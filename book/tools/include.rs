@@ -93,14 +93,17 @@ fn anchored(source: &str, anchor: &str) -> Result<String> {
     Ok(lines.iter().map(|line| format!("{}\n", line.get(common..).unwrap_or(""))).collect())
 }
 
-/// A page of `docs/` with its links as seen from the chapters. mdBook would change links to
-/// Markdown files into links to chapters, unless a letter of `.md` is encoded.
+/// A page of `docs/` with its links as seen from the chapters. mdBook changes links to Markdown
+/// files into links to chapters, unless a letter of `.md` is encoded.
 fn relocated(page: &str) -> String {
     let parts = page.split("](").enumerate().map(|(i, part)| {
         if i == 0 || part.starts_with("http") || part.starts_with('#') {
             return part.to_string();
         }
         let (link, rest) = part.split_once(')').unwrap_or((part, ""));
+        if let Some(chapter) = link.strip_prefix("../book/src/") {
+            return format!("{chapter}){rest}");
+        }
         let link = match link.strip_prefix("../") {
             Some(link) => format!("../../{link}"),
             None => format!("../../docs/{link}"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const GLOSSARY: &str = include_str!("../../book/src/glossary.md");
+const GLOSSARY: &str = include_str!("../../docs/glossary.md");
 
 #[derive(clap::Args)]
 pub struct Args {

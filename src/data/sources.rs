@@ -3,6 +3,7 @@
 use super::files;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use serde::{Deserialize, Serialize};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,7 @@ impl Set {
     ///
     /// # Errors
     /// If the size or the checksum differs, or the file cannot be decompressed.
+    #[cfg(feature = "cli")]
     pub(crate) fn whole(&self, file: &File, what: &str, reader: impl BufRead) -> Result<Vec<u8>> {
         let bytes = file.unpack(what, reader)?;
         file.verify(what, &bytes, &self.advice())?;
@@ -202,12 +204,12 @@ impl Place<'_> {
         }
     }
 
-    /// Opens a file without decompressing it.
-    fn open(&self, file: &File) -> Result<Box<dyn BufRead>> {
-        Ok(match &self.folder {
-            Some(folder) => Box::new(files::open(&folder.join(file.name))?),
-            None => Box::new(embedded(file.name)),
-        })
+    /// Decompressed bytes of a file, of any contents up to the published size.
+    fn unpacked(&self, file: &File, what: &str) -> Result<Vec<u8>> {
+        match &self.folder {
+            Some(folder) => file.unpack(what, files::open(&folder.join(file.name))?),
+            None => files::bounded(what, XzReader::new(embedded(file.name), false), file.bytes),
+        }
     }
 
     /// Reads and verifies a file; returns its name in messages and its decompressed bytes.
@@ -216,14 +218,15 @@ impl Place<'_> {
     /// If the file differs from the published one.
     pub fn read(&self, file: &File) -> Result<(String, Vec<u8>)> {
         let what = self.what(file);
-        let bytes = self.set.whole(file, &what, self.open(file)?)?;
+        let bytes = self.unpacked(file, &what)?;
+        file.verify(&what, &bytes, &self.set.advice())?;
         Ok((what, bytes))
     }
 
     /// Compares a file with the published one.
     fn check(&self, file: &File) -> Checked {
         let what = self.what(file);
-        let unpacked = self.open(file).and_then(|reader| file.unpack(&what, reader));
+        let unpacked = self.unpacked(file, &what);
         let summary = unpacked.as_ref().map(|bytes| (bytes.len() as u64, files::sha256(bytes)));
         let (bytes, sha256) = summary.unwrap_or_default();
         let verdict = unpacked.and_then(|bytes| file.verify(&what, &bytes, &self.set.advice()));
@@ -232,7 +235,8 @@ impl Place<'_> {
     }
 }
 
-/// The gzip-compressed bytes of an MNIST file, which is compiled into the program.
+/// The contents, compressed as xz, of the MNIST file published under this name. They are compiled
+/// into the program.
 ///
 /// # Panics
 /// If MNIST has no file of that name.
@@ -243,10 +247,10 @@ fn embedded(name: &str) -> &'static [u8] {
         };
     }
     match name {
-        "train-images-idx3-ubyte.gz" => bytes!("train-images-idx3-ubyte.gz"),
-        "train-labels-idx1-ubyte.gz" => bytes!("train-labels-idx1-ubyte.gz"),
-        "t10k-images-idx3-ubyte.gz" => bytes!("t10k-images-idx3-ubyte.gz"),
-        "t10k-labels-idx1-ubyte.gz" => bytes!("t10k-labels-idx1-ubyte.gz"),
+        "train-images-idx3-ubyte.gz" => bytes!("train-images-idx3-ubyte.xz"),
+        "train-labels-idx1-ubyte.gz" => bytes!("train-labels-idx1-ubyte.xz"),
+        "t10k-images-idx3-ubyte.gz" => bytes!("t10k-images-idx3-ubyte.xz"),
+        "t10k-labels-idx1-ubyte.gz" => bytes!("t10k-labels-idx1-ubyte.xz"),
         _ => panic!("MNIST has no file {name}"),
     }
 }

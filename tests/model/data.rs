@@ -1,10 +1,10 @@
 //! Defends: no input reaches a network unchecked. MNIST and CSV files give the same rows for the
 //! same seed; invalid ones give an error that names the fault, never a panic.
+use crate::mnist::PUBLISHED;
+pub use crate::mnist::gzip;
 use bhn::data::{Dataset, Missing, Options, Split, Targets, Task, TaskKind, check, load, sets};
-use flate2::Compression;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -51,12 +51,6 @@ pub fn classes(split: &Split) -> &[usize] {
         Targets::Classes(y) => y,
         Targets::Values(_) => panic!("values"),
     }
-}
-
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
-    gz.write_all(bytes).unwrap();
-    gz.finish().unwrap()
 }
 
 #[test]
@@ -108,11 +102,8 @@ fn mnist_rejects_invalid_options() {
 fn damaged(name: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> Folder {
     let folder = Folder::new();
     std::fs::create_dir(folder.0.path().join("mnist")).unwrap();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist");
-    for entry in std::fs::read_dir(shipped).unwrap() {
-        let entry = entry.unwrap();
-        let file = format!("mnist/{}", entry.file_name().to_str().unwrap());
-        let bytes = std::fs::read(entry.path()).unwrap();
+    for (file, bytes) in &*PUBLISHED {
+        let (file, bytes) = (format!("mnist/{file}"), bytes.clone());
         let changed = if file.contains(name) { change(bytes) } else { Some(bytes) };
         changed.map(|bytes| folder.write(&file, bytes));
     }

@@ -1,4 +1,6 @@
 //! Defends: data, runs, predictions and experiments, through the library.
+#[path = "../common/mnist.rs"]
+mod mnist;
 #[path = "../common/npz.rs"]
 mod npz;
 #[path = "../common/parsers.rs"]

@@ -1,5 +1,6 @@
 //! Defends: data that are damaged, changed or moved are refused, with an error that names the file.
 use crate::common::{Folder, animals};
+use crate::mnist::{PUBLISHED, gzip};
 use crate::npz::NpzWriter;
 use crate::refused;
 use ndarray::{Array1, Array2, Array3};
@@ -8,27 +9,19 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use rstest::rstest;
 use std::fs::{self, File};
-use std::path::Path;
 
 const LABELS: &str = "t10k-labels-idx1-ubyte.gz";
 
 /// MNIST's own files, one of them damaged.
 fn mnist(folder: &Folder, damage: impl FnOnce(&mut Vec<u8>)) {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist");
     fs::create_dir_all(folder.path("data/mnist")).unwrap();
     let mut damage = Some(damage);
-    for (name, mut bytes) in crate::common::contents(&own) {
+    for (name, mut bytes) in PUBLISHED.clone() {
         if name == LABELS {
             damage.take().expect("one such file")(&mut bytes);
         }
         folder.write(&format!("data/mnist/{name}"), bytes);
     }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
-    std::io::Write::write_all(&mut gz, bytes).unwrap();
-    gz.finish().unwrap()
 }
 
 #[rstest]

@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/mnist.rs"]
+mod mnist;
 #[path = "../common/npz.rs"]
 mod npz;
 #[path = "../common/test_data.rs"]
